@@ -1,0 +1,1 @@
+"""Tests of `wxrec_async.s3`."""

@@ -1,0 +1,63 @@
+"""What goes wrong is decided by seed, operation, key and attempt alone."""
+
+from __future__ import annotations
+
+from wxrec_async.sandbox.faults import Faults, Profile, Rule, from_profile
+
+OPERATIONS = ("tasks", "captures", "token", "media.get", "s3.PutObject", "s3.UploadPart", "s3.HeadObject")
+
+
+def plan(seed: int, profile: Profile, attempt: int = 1) -> list[object]:
+    return [from_profile(seed, profile, op, f"key {n}", attempt) for op in OPERATIONS for n in range(400)]
+
+
+def test_a_seed_repeats_and_another_differs() -> None:
+    """A campaign can be replayed whatever the interleaving was."""
+    assert plan(1, "storm") == plan(1, "storm")
+    assert plan(1, "storm") != plan(2, "storm")
+
+
+def test_profiles_have_their_rates() -> None:
+    """Mild is a few per cent, storm a fifth, none nothing."""
+    shares = {p: sum(f is not None for f in plan(1, p)) / 2800 for p in ("none", "mild", "storm")}  # type: ignore[arg-type]
+    assert shares["none"] == 0
+    assert 0.03 < shares["mild"] < 0.05
+    assert 0.17 < shares["storm"] < 0.23
+
+
+def test_everything_can_be_had_in_the_end() -> None:
+    """After a few attempts on one thing no profile harms it any more."""
+    assert any(plan(1, "storm", attempt=3))
+    assert not any(plan(1, "storm", attempt=4))
+    assert not any(plan(1, "mild", attempt=3))
+
+
+def test_a_rule_hits_its_operation_key_and_attempt_only() -> None:
+    """Patterns, attempts and limits are honoured, and every hit is counted."""
+    faults = Faults(1)
+    rule = faults.add("s3.*", "error", key="a/*", attempts=(2,), status=503)
+    assert faults.decide("s3.PutObject", "a/b", 1) is None
+    assert faults.decide("media.get", "a/b", 2) is None
+    hit = faults.decide("s3.PutObject", "a/b", 2)
+    assert hit is not None
+    assert (hit.kind, hit.get("status"), rule.hits) == ("error", 503, 1)
+    limited = faults.add("tasks", "html", attempts=None, limit=2)
+    assert [faults.decide("tasks", "", n) is not None for n in range(4)] == [True, True, False, False]
+    assert limited.hits == 2
+
+
+def test_rules_that_never_applied_are_named() -> None:
+    """A script with a typing mistake cannot pass for a passed test."""
+    faults = Faults(1, rules=[Rule("tasks", "html"), Rule("taks", "html")])
+    faults.decide("tasks", "", faults.count("tasks", ""))
+    assert [rule.operation for rule in faults.unhit()] == ["taks"]
+
+
+def test_a_share_is_drawn_the_same_way_every_time() -> None:
+    """A rule may take a part of the requests, and it is always the same part."""
+    draws = []
+    for _ in range(2):
+        faults = Faults(3, rules=[Rule("media.get", "expired", share=0.5)])
+        draws.append([faults.decide("media.get", str(n), 1) is not None for n in range(200)])
+    assert draws[0] == draws[1]
+    assert 60 < sum(draws[0]) < 140

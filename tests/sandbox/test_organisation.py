@@ -1,0 +1,84 @@
+"""The organisation is deterministic and has the irregularities of a live one."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from wxrec_async.sandbox import Organisation
+
+NOW = 1_790_000_000.0
+HOUR_MS = 3_600_000
+
+
+def shape(organisation: Organisation) -> list[object]:
+    rows: list[object] = [(t.id, t.created_ms, organisation.attributes(t)) for t in organisation.tasks]
+    return rows + [(r.key, r.size, r.crc32) for r in organisation.truth()[:5]]
+
+
+def test_one_seed_gives_one_organisation() -> None:
+    """Ids, times, attributes and audio repeat with the seed and differ without it."""
+    assert shape(Organisation(200, 5, now=NOW)) == shape(Organisation(200, 5, now=NOW))
+    assert shape(Organisation(200, 5, now=NOW)) != shape(Organisation(200, 6, now=NOW))
+
+
+def test_everything_is_settled_and_within_the_period() -> None:
+    """Nothing is owed by default: old enough, requested means recorded, null means none."""
+    organisation = Organisation(2_000, 1)
+    now = time.time() * 1000
+    for task in organisation.tasks:
+        assert now - 7 * 24 * HOUR_MS < task.created_ms < now - 26 * HOUR_MS
+        if task.channel == "telephony":
+            assert bool(task.recordings) == (task.capture_requested is True)
+
+
+def test_there_are_ties_gaps_and_other_channels() -> None:
+    """Each irregularity of live data occurs."""
+    organisation = Organisation(1_000, 1, now=NOW)
+    rows = [organisation.attributes(task) for task in organisation.tasks]
+    assert len({row["createdTime"] for row in rows}) < 990
+    assert 300 < sum("owner" not in row for row in rows) < 700
+    assert any(row["queue"] is None for row in rows)
+    assert any("endedTime" not in row for row in rows)
+    assert any("captureRequested" not in row for row in rows)
+    assert {row["channelType"] for row in rows} == {"telephony", "email", "chat", "social"}
+    kinds = Counter(task.recordings for task in organisation.tasks)
+    assert min(kinds[count] for count in (0, 1, 2, 3)) > 5
+
+
+def test_the_truth_names_every_recording_once_under_its_key() -> None:
+    """Keys are unique; the main recording takes the task's own, consult legs carry their id."""
+    truth = Organisation(1_000, 1, now=NOW).truth()
+    assert len({item.key for item in truth}) == len(truth)
+    assert all(item.key.startswith(f"call-detail/{item.task_id}/recording") for item in truth)
+    legs = [item for item in truth if "/recording-" in item.key]
+    assert legs
+    assert all(item.recording_id in item.key for item in legs)
+    assert any(item.file_name == "Recording.WAV" and item.key.endswith("/recording.wav") for item in truth)
+    assert sum(item.size > 15 << 20 for item in truth) >= 5
+
+
+def test_a_whole_page_can_share_one_millisecond() -> None:
+    """The trap for pagers can be asked for."""
+    organisation = Organisation(1_100, 1, same_ms=1_001, now=NOW)
+    most = Counter(task.created_ms for task in organisation.tasks).most_common(1)[0][1]
+    assert most >= 1_001
+
+
+def test_fresh_calls_are_listed_before_their_recordings_can_be_had() -> None:
+    """What is owed by Webex exists on demand and becomes available with time."""
+    organisation = Organisation(0, 1, fresh=200, now=NOW)
+    now_ms = int(NOW * 1000)
+    ready = [bool(organisation.recordings(task, now_ms)) for task in organisation.tasks]
+    assert 0 < sum(ready) < 200
+    assert all(organisation.recordings(task, now_ms + 48 * HOUR_MS) for task in organisation.tasks)
+
+
+def test_tasks_can_appear_and_recordings_can_vanish() -> None:
+    """The organisation changes under the reader when a test wants it to."""
+    organisation = Organisation(10, 1, now=NOW)
+    task = organisation.add(int(NOW * 1000))
+    assert organisation.tasks[-1] is task
+    assert any(item.task_id == task.id for item in organisation.truth())
+    organisation.purge(task.id)
+    assert not any(item.task_id == task.id for item in organisation.truth())

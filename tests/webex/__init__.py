@@ -1,0 +1,1 @@
+"""The Webex world against respx for shapes, and against raw sockets for bodies, deadlines and framing."""

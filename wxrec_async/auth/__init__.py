@@ -1,0 +1,1 @@
+"""Who we are to Webex: credentials, tokens, where they are kept, and how they are renewed."""

@@ -1,0 +1,314 @@
+"""Opens the real worlds and hands them to the flow: what an embedding service calls.
+
+::
+
+    async with Backfill(load_config("config.toml"), on_event=listener) as backfill:
+        summary = await backfill.run()
+
+Nothing here prints, installs signal handlers, sets up logging or chooses an
+event loop.  Cancelling `Backfill.run` from outside aborts its uploads and leaves
+nothing behind.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from types import TracebackType
+
+import anyio
+
+from wxrec_async import events, worlds
+from wxrec_async.auth.stores import TokenStore
+from wxrec_async.auth.tokens import Credentials
+from wxrec_async.config import Settings
+from wxrec_async.errors import AuthError, RunStopped
+from wxrec_async.events import Emit, ignore
+from wxrec_async.ledger.protocol import ALL_WORK, Everything, InPeriod, NamedFor, Scope, Work
+from wxrec_async.lister import Lister
+from wxrec_async.model import DAY_MS, Window
+from wxrec_async.orchestrator import Job, Orchestrator
+from wxrec_async.plan import Plan, plan_window
+from wxrec_async.plumbing.groups import first_failure
+from wxrec_async.plumbing.pool import BufferPool
+from wxrec_async.plumbing.reach import Reach
+from wxrec_async.recovery import recover
+from wxrec_async.report import EXIT_AUTH, Ending, Summary
+from wxrec_async.rules import keys, windows
+from wxrec_async.rules.selection import HOUR_MS, MINUTE_MS, Ages
+from wxrec_async.transfer import Limits, Transfer
+
+
+class Backfill:
+    """One organisation, one bucket, one ledger, held open while the context lasts.
+
+    Entering checks everything that can be checked before work begins, in this
+    order and without writing anything: settings, secrets, organisation, bucket;
+    then the ledger is opened.  Raises `ConfigError`, `AuthError` or `LedgerError`
+    with one line that says what to do.
+
+    ``on_event`` is called in the event loop with each event; it must neither
+    block nor raise.  ``token_store`` and ``credentials`` stand in for those the
+    settings name.  With ``read_only`` neither bucket nor ledger is touched and
+    only `plan` can be called.  ``clock`` is epoch seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_event: Emit = ignore,
+        token_store: TokenStore | None = None,
+        credentials: Credentials | None = None,
+        read_only: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self._emit, self._clock = on_event, clock
+        self._given = worlds.Given(token_store, credentials)
+        self._read_only = read_only
+        self._stack = AsyncExitStack()
+        self._webex: worlds.WebexWorld | None = None
+        self._storage: worlds.Storage | None = None
+        self._reach = Reach(
+            on_down=lambda: on_event(events.Warned("network_down", "nothing answers; waiting for the network")),
+            on_up=lambda seconds: on_event(events.Warned("network_up", f"the network is back after {seconds:.0f} s")),
+        )
+        self._running: Orchestrator | None = None
+        self._draining = anyio.Event()
+
+    async def __aenter__(self) -> Backfill:
+        async with AsyncExitStack() as stack:
+            secrets = await worlds.load_secrets(self.settings, self._given)
+            tls = worlds.trusted(self.settings)
+            if not self._read_only:
+                opening = worlds.open_storage(self.settings, secrets.org_id, self._emit, self._reach)
+                self._storage = await stack.enter_async_context(opening)
+            webex = worlds.open_webex(self.settings, secrets, tls, self._emit, self._reach, self._clock)
+            self._webex = await stack.enter_async_context(webex)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._webex = self._storage = None
+        await self._stack.aclose()
+
+    def period(self) -> windows.Asked:
+        """Return the period the settings ask for, as of now; raises `ConfigError` when it is none."""
+        asked = self.settings.backfill
+        return windows.ask(
+            asked.from_,
+            asked.to,
+            asked.days_back,
+            lookback_days=self.settings.webex.lookback_days,
+            now_ms=self._now_ms(),
+        )
+
+    async def run(
+        self,
+        period: Window | None = None,
+        *,
+        limit: int | None = None,
+        max_duration_s: float | None = None,
+    ) -> Summary:
+        """Back up every recording of ``period`` (default: what the settings ask for) and return what was done.
+
+        Work that earlier runs left in the period (failed, owed, unfinished) is
+        taken up again; closed windows and stored recordings are not.  ``limit``
+        is a number of recordings, ``max_duration_s`` seconds after which no new
+        work is begun.  Raises `LedgerError`; refused tokens and permissions are
+        told in the summary, whose ``exit_code`` is that of cli.md's table.
+        """
+        asked = self._clamped(period)
+        closed = await self._in_storage.ledger.closed_windows(asked.period)
+        job = self._job(InPeriod(asked.period), windows=tuple(_left(asked.period, closed)), limit=limit)
+        return await self._do(job, asked.period, max_duration_s, asked.clamped)
+
+    async def archive(
+        self, task_ids: Iterable[str], *, limit: int | None = None, max_duration_s: float | None = None
+    ) -> Summary:
+        """Back up the recordings of these tasks, whether Webex still lists them or not."""
+        run_id = _new_run_id()
+        job = self._job(NamedFor(run_id), run_id=run_id, task_ids=task_ids, limit=limit)
+        return await self._do(job, None, max_duration_s)
+
+    async def retry(self, *, limit: int | None = None, max_duration_s: float | None = None) -> Summary:
+        """Take up only what failed or is owed, whenever it was listed."""
+        job = self._job(Everything(), only=frozenset({Work.FAILED, Work.OWED}), limit=limit)
+        return await self._do(job, None, max_duration_s)
+
+    async def plan(self, period: Window | None = None) -> Plan:
+        """Say what `run` would do: tasks are listed, nothing is asked of captures, nothing is written."""
+        asked = self._clamped(period)
+        webex = self.settings.webex
+        lister = Lister(self._in_webex.client, webex.page_size, webex.channel_types)
+        async with worlds.looking_at_ledger(self.settings.ledger.path, self._storage) as ledger:
+            closed = await ledger.closed_windows(asked.period)
+            known = await ledger.counts(InPeriod(asked.period), None)
+        planned = [
+            await plan_window(lister, window, self._ages(), self._now_ms()) for window in _left(asked.period, closed)
+        ]
+        return Plan(asked.period, tuple(planned), known, webex.requests_per_minute, notes=asked.clamped)
+
+    def stop(self, reason: str) -> None:
+        """Take no new work; what is in flight has the grace period to finish.  May be called at any time."""
+        if self._running is not None:
+            self._emit(events.Draining(reason, self.settings.backfill.grace_seconds))
+            self._running.drain(reason)
+            self._draining.set()
+
+    def abort(self) -> None:
+        """Break off what is in flight; uploads are aborted on the way out."""
+        if self._running is not None:
+            self._running.abort()
+
+    @property
+    def _in_webex(self) -> worlds.WebexWorld:
+        if self._webex is None:
+            raise RuntimeError("use Backfill as an async context manager")
+        return self._webex
+
+    @property
+    def _in_storage(self) -> worlds.Storage:
+        if self._storage is None:
+            raise RuntimeError("this Backfill is read only" if self._webex else "use Backfill as a context manager")
+        return self._storage
+
+    def _now_ms(self) -> int:
+        return round(self._clock() * 1000)
+
+    def _clamped(self, period: Window | None) -> windows.Asked:
+        if period is None:
+            return self.period()
+        return windows.clamp(period, lookback_days=self.settings.webex.lookback_days, now_ms=self._now_ms())
+
+    def _ages(self) -> Ages:
+        backfill = self.settings.backfill
+        return Ages(
+            settle_ms=round(backfill.settle_minutes * MINUTE_MS),
+            null_ms=round(backfill.owed_null_hours * HOUR_MS),
+            missing_ms=round(backfill.owed_days * DAY_MS),
+        )
+
+    def _job(
+        self,
+        scope: Scope,
+        *,
+        run_id: str = "",
+        windows: tuple[Window, ...] = (),
+        task_ids: Iterable[str] = (),
+        only: frozenset[Work] = ALL_WORK,
+        limit: int | None = None,
+    ) -> Job:
+        settings = self.settings
+        return Job(
+            run_id=run_id or _new_run_id(),
+            scope=scope,
+            windows=windows,
+            task_ids=task_ids,
+            only=only,
+            concurrency=self._in_storage.concurrency,
+            page_size=settings.webex.page_size,
+            channel_types=settings.webex.channel_types,
+            ages=self._ages(),
+            key_template=settings.s3.key,
+            metadata={"wx-org-id": keys.encode_id(self._in_webex.org_id)},
+            include_segments=settings.webex.include_segments,
+            limit=limit,
+            max_failures_in_row=settings.backfill.max_failures_in_row,
+        )
+
+    async def _do(
+        self, job: Job, period: Window | None, max_duration_s: float | None, notes: tuple[str, ...] = ()
+    ) -> Summary:
+        """Run one job from its first note in the ledger to its last."""
+        storage, begun = self._in_storage, anyio.current_time()
+        carrier = self._transfer()
+        orchestrator = Orchestrator(job, self._in_webex.client, storage.ledger, carrier, self._emit, self._now_ms)
+        self._tell_start(job, period, notes)
+        await storage.ledger.begin_run(job.run_id, self._now_ms(), period)
+        self._running, self._draining = orchestrator, anyio.Event()
+        try:
+            error = await self._carry_out(orchestrator, carrier, job.run_id, max_duration_s)
+        finally:
+            self._running = None
+        left = await storage.sweep_uncertain(carrier)
+        ending = Ending(
+            incomplete=tuple(orchestrator.incomplete),
+            stopped=orchestrator.stopped,
+            error=str(error) if error else None,
+            error_exit=_exit_of(error),
+            token_unsaved=not await self._in_webex.refresher.save_pending(),
+            uploads_left=left,
+        )
+        counts = await storage.ledger.counts(job.scope, job.run_id)
+        failures = await storage.ledger.failures(job.scope)
+        summary = Summary(job.run_id, period, counts, ending, anyio.current_time() - begun, tuple(failures), notes)
+        await storage.ledger.end_run(job.run_id, self._now_ms(), summary.exit_code, summary.as_json())
+        return summary
+
+    async def _carry_out(
+        self, orchestrator: Orchestrator, carrier: Transfer, run_id: str, max_duration_s: float | None
+    ) -> AuthError | RunStopped | None:
+        """Tidy up after a crash, then run; return what ended it before its time."""
+        storage = self._in_storage
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._abort_after_grace, orchestrator)
+                if max_duration_s is not None:
+                    group.start_soon(self._stop_after, max_duration_s)
+                await recover(storage.ledger, storage.store, carrier, run_id, self._now_ms, self._emit)
+                await orchestrator.run()
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as failures:
+            failure = first_failure(failures)
+            if isinstance(failure, AuthError | RunStopped):
+                return failure
+            raise failure from None
+        return None
+
+    async def _abort_after_grace(self, orchestrator: Orchestrator) -> None:
+        await self._draining.wait()
+        await anyio.sleep(self.settings.backfill.grace_seconds)
+        orchestrator.abort()
+
+    async def _stop_after(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+        self.stop("max_duration")
+
+    def _transfer(self) -> Transfer:
+        storage, settings = self._in_storage, self.settings
+        plan = settings.memory
+        limits = Limits(
+            part_size=settings.s3.part_size_mib << 20,
+            parts_in_flight=settings.s3.part_concurrency,
+            pipe=plan.pipe,
+            overwrite=self.settings.s3.overwrite,
+        )
+        log = worlds.LedgerLog(storage.ledger, self._now_ms)
+        return Transfer(self._in_webex.media, storage.store, log, BufferPool(plan.pool), limits, self._emit)
+
+    def _tell_start(self, job: Job, period: Window | None, notes: tuple[str, ...]) -> None:
+        for note in notes:
+            self._emit(events.Clamped(note))
+        ceiling = self.settings.memory.ceiling_mib
+        self._emit(events.RunStarted(job.run_id, period, len(job.windows), job.concurrency, ceiling))
+
+
+def _left(period: Window, closed: list[Window]) -> list[Window]:
+    """Return the windows of a period that are still to be listed, oldest first: what is purged first is saved first."""
+    return [window for left in windows.subtract(period, closed) for window in windows.cut(left)]
+
+
+def _exit_of(error: AuthError | RunStopped | None) -> int:
+    if error is None:
+        return 0
+    return error.exit_code if isinstance(error, RunStopped) else EXIT_AUTH
+
+
+def _new_run_id() -> str:
+    return uuid.uuid4().hex[:12]

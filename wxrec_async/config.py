@@ -1,0 +1,396 @@
+"""Settings, one class per concern, and where each value came from.
+
+Precedence: what the caller passes, then ``WXREC_<SECTION>__<KEY>`` in the
+environment, then ``config.toml``, then the default.  An unknown key is an error
+that names the nearest known one.  `load_config` is the one way in.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from wxrec_async.errors import ConfigError
+
+MIB = 1 << 20
+ENV_PREFIX = "WXREC_"
+WEBEX_REGIONS = ("us1", "eu1", "eu2", "anz1", "ca1", "jp1", "sg1", "in1")
+WEBEX_REQUESTS_PER_MINUTE = 300  # documented, per client id over all Contact Center APIs
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+def _split_commas(value: object) -> object:
+    """Let an environment variable carry a list as ``a,b``."""
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    return value
+
+
+TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+
+
+class Section(BaseModel):
+    """A table of the configuration: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
+
+
+class WebexSettings(Section):
+    """Where Webex is, whose recordings are asked for, and how fast."""
+
+    region: Literal["us1", "eu1", "eu2", "anz1", "ca1", "jp1", "sg1", "in1"] = "us1"
+    base_url: str = ""
+    auth_url: str = "https://webexapis.com/v1"
+    org_id: str = ""
+    channel_types: TextList = ("telephony",)
+    requests_per_minute: Annotated[float, Field(gt=0, le=1_000_000)] = 250
+    retention_days: Annotated[int, Field(ge=0)] = 1095
+    lookback_days: Annotated[int, Field(gt=0)] = 365
+    page_size: Annotated[int, Field(ge=1, le=1000)] = 1000
+    media_hosts: TextList = ("*.amazonaws.com", "*.webex.com")
+    include_va: bool = False
+    include_segments: bool = False
+    proxy: str = ""
+
+    @field_validator("base_url", "auth_url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        return _checked_url(value) if value else value
+
+    @property
+    def api_url(self) -> str:
+        """The API's root without a trailing slash, e.g. ``https://api.wxcc-us1.cisco.com/v1``."""
+        return self.base_url or f"https://api.wxcc-{self.region}.cisco.com/v1"
+
+
+class AuthSettings(Section):
+    """Where credentials and tokens are kept: a path, or ``aws-secretsmanager:NAME``."""
+
+    credentials: str = "secrets.json"
+    tokens: str = "tokens.json"
+    redirect_uri: str = "http://127.0.0.1:8080/callback"
+
+
+class S3Settings(Section):
+    """The bucket, and what is asked of it."""
+
+    bucket: str = ""
+    region: str = ""
+    key: str = "call-detail/{task_id}/recording{ext}"
+    part_size_mib: Annotated[int, Field(ge=5, le=5120)] = 8
+    part_concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    endpoint_url: str = ""
+    addressing_style: Literal["", "auto", "path", "virtual"] = ""
+    profile: str = ""
+    expected_bucket_owner: str = ""
+    storage_class: str = ""
+    sse: Literal["", "AES256", "aws:kms", "aws:kms:dsse"] = ""
+    kms_key_id: str = ""
+    tags: dict[str, str] = Field(default_factory=dict)
+    object_lock_mode: Literal["", "GOVERNANCE", "COMPLIANCE"] = ""
+    object_lock_days: Annotated[int, Field(ge=0)] = 0
+    overwrite: bool = False
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        return _checked_url(value) if value else value
+
+    @field_validator("key")
+    @classmethod
+    def _check_key(cls, value: str) -> str:
+        return _checked_key_template(value)
+
+    @model_validator(mode="after")
+    def _lock_has_days(self) -> S3Settings:
+        if bool(self.object_lock_mode) != bool(self.object_lock_days):
+            raise ValueError("object_lock_mode and object_lock_days go together")
+        return self
+
+
+class BackfillSettings(Section):
+    """How much is moved, and how."""
+
+    days_back: Annotated[float, Field(gt=0)] = 7
+    from_: Annotated[str, Field(alias="from")] = ""
+    to: str = ""
+    concurrency: Annotated[int, Field(ge=1, le=1024)] = 32
+    memory_mib: Annotated[int, Field(ge=16)] = 256
+    settle_minutes: Annotated[float, Field(ge=0)] = 30
+    owed_null_hours: Annotated[float, Field(ge=0)] = 24
+    owed_days: Annotated[float, Field(ge=0)] = 7
+    grace_seconds: Annotated[float, Field(ge=0)] = 30
+    max_recording_gib: Annotated[float, Field(gt=0)] = 8
+    max_failures_in_row: Annotated[int, Field(ge=1)] = 100
+
+    @field_validator("from_", "to", mode="before")
+    @classmethod
+    def _moment(cls, value: object) -> object:
+        """Take TOML's own dates and date-times as well as text."""
+        if isinstance(value, datetime | date):
+            return value.isoformat()
+        return value
+
+
+class LedgerSettings(Section):
+    """Where the run's memory lies, and whether phone numbers are kept in it as they came."""
+
+    path: Path = Path("wxrec.db")
+    phone_numbers: Literal["masked", "plain"] = "masked"
+
+
+class Settings(BaseSettings):
+    """Everything the program can be told."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__"
+    )
+
+    webex: WebexSettings = WebexSettings()
+    auth: AuthSettings = AuthSettings()
+    s3: S3Settings = S3Settings()
+    backfill: BackfillSettings = BackfillSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    ca_bundle: Path | None = None
+
+    @model_validator(mode="after")
+    def _part_fits_memory(self) -> Settings:
+        if self.s3.part_size_mib > self.backfill.memory_mib:
+            raise ValueError("[backfill] memory_mib must be at least [s3] part_size_mib")
+        return self
+
+    @property
+    def memory(self) -> MemoryPlan:
+        return plan_memory(self.backfill.memory_mib, self.backfill.concurrency, self.s3.part_size_mib)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """How ``memory_mib`` is divided, in bytes.
+
+    ``read_buffer`` and ``pipe`` are per worker, ``pool`` is shared: every part
+    of every recording takes its room there and gives it back.  ``ceiling_mib``
+    is the peak resident size the process promises to stay under.
+    """
+
+    pool: int
+    pipe: int
+    read_buffer: int
+    ceiling_mib: int
+
+
+def plan_memory(memory_mib: int, workers: int, part_size_mib: int) -> MemoryPlan:
+    """Divide the budget: up to a quarter for read buffers and pipes, the rest for parts, never less than one part."""
+    total = memory_mib * MIB
+    share = total // 4 // workers
+    # A connection holds up to twice its read buffer, and the pipe as much again.
+    read_buffer = min(256 << 10, max(32 << 10, share // 4))
+    pipe = 2 * read_buffer
+    pool = max(part_size_mib * MIB, total - workers * (2 * read_buffer + pipe))
+    return MemoryPlan(pool=pool, pipe=pipe, read_buffer=read_buffer, ceiling_mib=round(memory_mib * 1.25 + 120))
+
+
+def _checked_url(url: str) -> str:
+    """Return ``url`` without a trailing slash, or raise ValueError: https, or http to loopback only."""
+    pieces = urlsplit(url)
+    if pieces.scheme not in ("http", "https") or not pieces.hostname:
+        raise ValueError("is not a URL; write https://host/…")
+    if pieces.username or pieces.query or pieces.fragment:
+        raise ValueError("may carry neither a user name nor a query")
+    if pieces.scheme == "http" and not is_loopback(pieces.hostname):
+        raise ValueError(f"plain http is accepted only for loopback, not for {pieces.hostname}; use https://")
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether ``host`` names this machine (by name or literal address; nothing is resolved)."""
+    return host in LOOPBACK_NAMES or fnmatch.fnmatch(host, "127.*.*.*")
+
+
+def _checked_key_template(template: str) -> str:
+    """Return ``template``, or raise ValueError when keys made from it could collide or escape."""
+    names = _placeholders(template)
+    if "task_id" not in names:
+        raise ValueError("must contain {task_id}, or recordings of different tasks would meet")
+    if unknown := names - set(KEY_PLACEHOLDERS):
+        raise ValueError(f"has the unknown placeholder {{{min(unknown)}}}; known are {', '.join(KEY_PLACEHOLDERS)}")
+    segments = template.split("/")
+    if template.startswith("/") or any(segment in ("", ".", "..") for segment in segments):
+        raise ValueError("must be a relative path without empty, . or .. segments")
+    return template
+
+
+KEY_PLACEHOLDERS = ("task_id", "recording_id", "ext", "year", "month", "day")
+
+
+def _placeholders(template: str) -> set[str]:
+    import string  # noqa: PLC0415 - needed once, when a template is checked
+
+    try:
+        return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+    except ValueError as error:
+        raise ValueError(f"is not a template: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and for every dotted key that was set, where from: ``flag``, ``WXREC_…`` or the file's name."""
+
+    settings: Settings
+    origins: dict[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+def load_config(
+    path: Path | str | None = None,
+    *,
+    overrides: Mapping[str, object] | None = None,
+) -> Settings:
+    """Read the settings; see `load_config_with_origins`."""
+    return load_config_with_origins(path, overrides=overrides).settings
+
+
+def load_config_with_origins(
+    path: Path | str | None = None,
+    *,
+    overrides: Mapping[str, object] | None = None,
+) -> Loaded:
+    """Read the settings and remember where each came from.
+
+    ``path`` None means ``config.toml`` of the working folder, if it is there.
+    ``overrides`` are dotted keys (``backfill.concurrency``) and stand above all.
+    Relative paths of a file are meant relative to the working folder.  Raises
+    `ConfigError` with one line that names the key and where it was set.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    file = Path(path) if path is not None else Path("config.toml")
+    layers = [
+        (_file_values(file, required=path is not None), file.name),
+        (_environment_values(), ""),
+        (dict(overrides or {}), "flag"),
+    ]
+    for layer, origin in layers:
+        for key, value in layer.items():
+            _place(values, key, value)
+            origins[key] = origin or f"{ENV_PREFIX}{key.replace('.', '__').upper()}"
+    settings = _validated(values, origins)
+    return Loaded(settings, origins, tuple(_warnings(settings)))
+
+
+def _file_values(file: Path, *, required: bool) -> dict[str, object]:
+    if not file.exists():
+        if required:
+            raise ConfigError(f"the configuration file {file} is not there")
+        return {}
+    try:
+        table = TomlConfigSettingsSource(Settings, toml_file=file)()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the configuration file {file} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}") from None
+    return _flat(table, str(file))
+
+
+def _environment_values() -> dict[str, object]:
+    """Take ``WXREC_<SECTION>__<KEY>``; ``WXREC_`` names without ``__`` belong to others, but for top-level keys."""
+    for name in os.environ:
+        if name.startswith(ENV_PREFIX) and "__" in name:
+            _known(name.removeprefix(ENV_PREFIX).lower().replace("__", ".", 1), f"the environment variable {name}")
+    try:
+        return _flat(EnvSettingsSource(Settings)(), "the environment")
+    except SettingsError as error:
+        raise ConfigError(f"the environment: {error}; tables are written as JSON") from None
+
+
+def _flat(table: Mapping[str, Any], where: str) -> dict[str, object]:
+    """Turn sections into dotted keys, refusing what is not known."""
+    values: dict[str, object] = {}
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            values |= {f"{name}.{key}": item for key, item in value.items()}
+        else:
+            values[name] = value
+    for key in values:
+        _known(key, where)
+    return values
+
+
+def _sections() -> dict[str, type[BaseModel]]:
+    annotations = {name: info.annotation for name, info in Settings.model_fields.items()}
+    return {name: kind for name, kind in annotations.items() if isinstance(kind, type) and issubclass(kind, BaseModel)}
+
+
+def known_keys() -> list[str]:
+    """Every dotted key there is, in the order of the classes."""
+    keys = [name for name in Settings.model_fields if name not in _sections()]
+    for section, model in _sections().items():
+        keys += [f"{section}.{info.alias or name}" for name, info in model.model_fields.items()]
+    return keys
+
+
+def _known(key: str, where: str) -> None:
+    keys = known_keys()
+    if key in keys:
+        return
+    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5) or _same_name(key, keys)
+    hint = f"; did you mean {_shown(near[0])}?" if near else ""
+    raise ConfigError(f"{where}: unknown key {_shown(key)}{hint}")
+
+
+def _same_name(key: str, keys: list[str]) -> list[str]:
+    return [known for known in keys if known.rpartition(".")[2] == key.rpartition(".")[2]][:1]
+
+
+def _shown(key: str) -> str:
+    section, _, name = key.rpartition(".")
+    return f"[{section}] {name}" if section else name
+
+
+def _place(values: dict[str, Any], key: str, value: object) -> None:
+    section, _, name = key.rpartition(".")
+    (values.setdefault(section, {}) if section else values)[name] = value
+
+
+def _validated(values: dict[str, Any], origins: Mapping[str, str]) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(piece) for piece in first["loc"][:2])
+        where = f" (from {origins[key]})" if key in origins else ""
+        words = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{_shown(key)}{where}: {words}" if key else words) from None
+
+
+def _warnings(settings: Settings) -> Iterator[str]:
+    rate = settings.webex.requests_per_minute
+    if rate > WEBEX_REQUESTS_PER_MINUTE:
+        yield (
+            f"[webex] requests_per_minute = {rate:g} is above the {WEBEX_REQUESTS_PER_MINUTE} a minute "
+            "that Webex allows a client id; expect 429 unless a higher limit was negotiated"
+        )
+
+
+def secret_free(settings: Settings) -> dict[str, Any]:
+    """Every setting as plain JSON values; none of them is a secret, because the configuration holds none."""
+    dumped: dict[str, Any] = settings.model_dump(mode="json", by_alias=True)
+    return dumped

@@ -1,0 +1,47 @@
+"""The run's memory: what was listed, stored, owed, absent and failed.
+
+`open_ledger` opens it for the one process that writes, `open_reader` for those who look on.
+"""
+
+from wxrec_async.ledger.protocol import (
+    ALL_WORK,
+    AskedBefore,
+    BacklogTask,
+    Counts,
+    Everything,
+    Failure,
+    Identity,
+    InPeriod,
+    KnownTask,
+    Ledger,
+    LedgerReader,
+    NamedFor,
+    RunRecord,
+    Scope,
+    StartedKey,
+    Work,
+)
+from wxrec_async.ledger.store import SqliteLedger, SqliteReader, open_ledger, open_reader
+
+__all__ = [
+    "ALL_WORK",
+    "AskedBefore",
+    "BacklogTask",
+    "Counts",
+    "Everything",
+    "Failure",
+    "Identity",
+    "InPeriod",
+    "KnownTask",
+    "Ledger",
+    "LedgerReader",
+    "NamedFor",
+    "RunRecord",
+    "Scope",
+    "SqliteLedger",
+    "SqliteReader",
+    "StartedKey",
+    "Work",
+    "open_ledger",
+    "open_reader",
+]

@@ -1,0 +1,81 @@
+"""Runs, closed windows and identity on a connection.  Plain functions, each run inside a transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+
+from wxrec_async.errors import LedgerError
+from wxrec_async.ledger.protocol import Identity, RunRecord
+from wxrec_async.ledger.rows import key, words
+from wxrec_async.model import Window
+
+SUMMARY_CHARS = 100_000
+
+
+def begin_run(connection: sqlite3.Connection, run_id: str, now_ms: int, scope: Window | None) -> int:
+    """Add a run and return its row."""
+    span = (scope.from_ms, scope.to_ms) if scope is not None else (None, None)
+    connection.execute(
+        "INSERT OR IGNORE INTO runs (id, started_ms, from_ms, to_ms) VALUES (?, ?, ?, ?)", (key(run_id), now_ms, *span)
+    )
+    return run_row(connection, run_id)
+
+
+def run_row(connection: sqlite3.Connection, run_id: str) -> int:
+    """Return a run's row; LedgerError when it was never begun."""
+    found = connection.execute("SELECT n FROM runs WHERE id = ?", (key(run_id),)).fetchone()
+    if found is None:
+        raise LedgerError(f"run {key(run_id)} was not begun in this ledger")
+    return int(found[0])
+
+
+def end_run(
+    connection: sqlite3.Connection, run_id: str, now_ms: int, exit_code: int, summary: Mapping[str, object]
+) -> None:
+    """Close a run."""
+    told = words(json.dumps(summary), SUMMARY_CHARS)
+    connection.execute(
+        "UPDATE runs SET ended_ms = ?, exit_code = ?, summary = ? WHERE n = ?",
+        (now_ms, exit_code, told, run_row(connection, run_id)),
+    )
+
+
+def last_run(connection: sqlite3.Connection) -> RunRecord | None:
+    """Return the run begun last."""
+    query = "SELECT id, started_ms, ended_ms, exit_code, from_ms, to_ms, summary FROM runs ORDER BY n DESC LIMIT 1"
+    found = connection.execute(query).fetchone()
+    if found is None:
+        return None
+    known_as, started_ms, ended_ms, exit_code, from_ms, to_ms, summary = found
+    scope = Window(from_ms, to_ms) if from_ms is not None else None
+    return RunRecord(known_as, started_ms, ended_ms, exit_code, scope, json.loads(summary))
+
+
+def close_window(connection: sqlite3.Connection, window: Window, now_ms: int) -> None:
+    """Add a closed span, melted together with those it touches: the table stays as short as the gaps are few."""
+    span = {"from": window.from_ms, "to": window.to_ms}
+    first, last = connection.execute(
+        "SELECT min(from_ms), max(to_ms) FROM closed_windows WHERE from_ms <= :to AND to_ms >= :from", span
+    ).fetchone()
+    connection.execute("DELETE FROM closed_windows WHERE from_ms <= :to AND to_ms >= :from", span)
+    if first is not None:
+        span = {"from": min(first, window.from_ms), "to": max(last, window.to_ms)}
+    connection.execute(
+        "INSERT INTO closed_windows (from_ms, to_ms, closed_ms) VALUES (:from, :to, :now)", span | {"now": now_ms}
+    )
+
+
+def closed_windows(connection: sqlite3.Connection, period: Window) -> list[Window]:
+    """Return the closed spans that overlap ``period``, ascending."""
+    rows = connection.execute(
+        "SELECT from_ms, to_ms FROM closed_windows WHERE from_ms < ? AND to_ms > ? ORDER BY from_ms",
+        (period.to_ms, period.from_ms),
+    )
+    return [Window(*row) for row in rows]
+
+
+def identity(connection: sqlite3.Connection) -> Identity:
+    """Return what the ledger belongs to."""
+    return Identity(*connection.execute("SELECT org_id, bucket, key_template FROM identity").fetchone())

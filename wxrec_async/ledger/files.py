@@ -1,0 +1,154 @@
+"""The ledger's files: where they may lie, who may read them, who holds them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from wxrec_async.errors import LedgerError, LedgerInUse
+
+PRIVATE = 0o600
+COMPANIONS = ("-wal", "-shm", "-journal")  # what SQLite lays beside a database
+NETWORK_KINDS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "beegfs", "gpfs", "ncpfs"}
+    | {"vboxsf", "virtiofs", "glusterfs", "ocfs2", "gfs2"}
+)
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Return the path of a companion file, ``wxrec.db`` -> ``wxrec.db-wal``."""
+    return path.with_name(path.name + suffix)
+
+
+def check_place(path: Path) -> bool:
+    """Return whether the ledger file exists; LedgerError when nothing sound can lie at ``path``.
+
+    A link is refused, symbolic or hard: the lock goes by the name, so a second
+    name would let a second process in.
+    """
+    if not path.parent.is_dir():
+        raise LedgerError(f"ledger {path}: the folder {path.parent} does not exist; create it or use --ledger")
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise LedgerError(f"ledger {path} cannot be reached: {error.strerror}") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise LedgerError(f"ledger {path} is a folder; name a file with --ledger")
+    if stat.S_ISLNK(found.st_mode):
+        raise LedgerError(f"ledger {path} is a symbolic link; name the file itself with --ledger")
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        raise LedgerError(f"ledger {path} is not a plain file with one name; name another with --ledger")
+    return True
+
+
+def open_private(path: Path, flags: int) -> int:
+    """Open a file of ours with mode 0600 whatever the umask, never through a symbolic link; LedgerError if not."""
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
+    except OSError as error:
+        reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
+        raise LedgerError(f"ledger: {path} cannot be opened: {reason}") from None
+    if flags & os.O_CREAT:
+        with contextlib.suppress(PermissionError):  # another user's file keeps its mode
+            os.fchmod(handle, PRIVATE)
+    return handle
+
+
+def take_lock(path: Path) -> int:
+    """Hold ``<path>.lock`` until the returned descriptor is closed or the process dies.
+
+    LedgerInUse when someone else holds it.  The file stays behind: removing it
+    would let two processes hold two files of one name.
+    """
+    handle = open_private(beside(path, ".lock"), os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+        os.close(handle)
+        if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
+            raise LedgerError(f"ledger {path} cannot be locked here: {error.strerror}") from None
+        raise LedgerInUse(f"ledger {path} is in use by pid {holder or 'unknown'}") from None
+    with contextlib.suppress(OSError):  # a full disk must not hide behind the pid, which is for people only
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+    return handle
+
+
+def tighten(path: Path) -> list[Path]:
+    """Make the ledger's files private, and return those that others could read or write.
+
+    Tightened rather than refused: the default ledger holds no secret and its
+    phone numbers are masked, so a nightly run need not stop for it.
+    """
+    loose = []
+    for file in (path, *(beside(path, suffix) for suffix in COMPANIONS)):
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_IMODE(file.lstat().st_mode) & 0o077:
+                _make_private(file)
+                loose.append(file)
+    return loose
+
+
+def _make_private(file: Path) -> None:
+    handle = open_private(file, os.O_RDONLY)
+    try:
+        os.fchmod(handle, PRIVATE)
+    except OSError as error:
+        raise LedgerError(f"ledger {file} can be read by others and cannot be made private: {error.strerror}") from None
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Lend an empty private file to be filled; it takes the name ``path`` only when the block ends well."""
+    draft = beside(path, ".new")  # one fixed name: what a killed process left is replaced
+    draft.unlink(missing_ok=True)
+    os.close(open_private(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+    try:
+        yield draft
+        sync(draft)
+        draft.rename(path)
+        sync(path.parent)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or a folder's list of names, to the disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def network_kind(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
+    """Name the network file system ``path`` lies on; None when it is local, or when this system does not say."""
+    try:
+        kind = kind_of(path.resolve(), mounts.read_text("utf-8", "replace"))
+    except OSError:
+        return None
+    return kind if kind in NETWORK_KINDS or kind.startswith("fuse.") else None
+
+
+def kind_of(path: Path, mountinfo: str) -> str:
+    """Return the type of the file system of an absolute path, from the text of proc(5)'s mountinfo; "" if unknown."""
+    longest, kind = "", ""
+    for line in mountinfo.splitlines():
+        before, separator, after = line.partition(" - ")
+        fields = before.split()
+        if not separator or len(fields) < 5 or not after:
+            continue
+        point = fields[4].replace("\\040", " ")
+        if len(point) >= len(longest) and path.is_relative_to(point):  # a later mount covers an earlier one
+            longest, kind = point, after.split()[0]
+    return kind

@@ -1,0 +1,184 @@
+"""Opening a ledger: lock it, look at it, and only then touch it.  Blocking; runs in a worker thread."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wxrec_async.errors import ConfigError, LedgerError, LedgerFull
+from wxrec_async.events import Warned
+from wxrec_async.ledger import books, checks, files, migrations
+from wxrec_async.ledger.faults import SQLITE_ERRORS, damaged, explain
+from wxrec_async.ledger.protocol import Identity
+
+BUSY_S = 30.0  # only a reader on a network file system ever makes us wait
+OLDEST_SQLITE = (3, 31, 0)  # generated columns
+
+
+@dataclass(slots=True)
+class Opened:
+    """A connection that may be written on, the descriptor that holds the lock, and what the operator should know."""
+
+    connection: sqlite3.Connection
+    lock: int
+    warnings: list[Warned] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Let go of the lock; the connection is closed by whoever uses it."""
+        os.close(self.lock)
+
+
+def open_for_writing(path: Path, identity: Identity) -> Opened:
+    """Open or create the ledger at ``path``.
+
+    ConfigError when it belongs to something else, LedgerInUse, LedgerDamaged,
+    LedgerFull, or LedgerError for everything else that keeps it from being used;
+    a file that is refused is left as it was.
+    """
+    _check_sqlite()
+    with _in_our_words(path), contextlib.ExitStack() as undo:
+        exists = files.check_place(path)
+        lock = files.take_lock(path)
+        undo.callback(os.close, lock)
+        exists = files.check_place(path)  # again: its holder may have made it meanwhile
+        if not exists:
+            _create(path, identity)
+        warnings = _warn_of_loose(path)
+        if not _has_hot_journal(path):
+            _look_first(path, identity)
+        connection = _connect(path, "rw")
+        undo.callback(connection.close)
+        if _has_hot_journal(path):  # only a writer can roll it back, so this one is looked at late
+            checks.check(connection, path)
+            _refuse_foreign(path, books.identity(connection), identity)
+        warnings += _set_up(connection, path)
+        migrations.migrate(connection)
+        _adopt(connection, identity)
+        undo.pop_all()
+        return Opened(connection, lock, warnings)
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open an existing ledger without a lock and without the right to change it; LedgerError when it cannot be read."""
+    with _in_our_words(path), contextlib.ExitStack() as undo:
+        if not files.check_place(path):
+            raise LedgerError(f"there is no ledger at {path}; name it with --ledger")
+        checks.check_header(path)
+        connection = _connect(path, "ro")
+        undo.callback(connection.close)
+        if checks.check_version(connection, path) < migrations.VERSION:
+            raise LedgerError(f"ledger {path} was written by an older program; a run brings it up to date")
+        undo.pop_all()
+        return connection
+
+
+def _check_sqlite() -> None:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise LedgerError(f"SQLite {sqlite3.sqlite_version} is too old for the ledger, it takes 3.31 or newer")
+
+
+@contextlib.contextmanager
+def _in_our_words(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except SQLITE_ERRORS as error:
+        raise explain(error, path) from None
+    except OSError as error:
+        kind = LedgerFull if error.errno in {errno.ENOSPC, errno.EDQUOT} else LedgerError
+        raise kind(f"ledger {path} cannot be used: {error.strerror}") from None
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """``mode`` is rw or ro: never rwc, a ledger is not made by accident."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_S,
+        isolation_level=None,
+        check_same_thread=False,  # group.py lets one thread at a time near it
+    )
+    migrations.register(connection)
+    return connection
+
+
+def _create(path: Path, identity: Identity) -> None:
+    for suffix in ("-wal", "-journal"):
+        if files.beside(path, suffix).exists():
+            raise damaged(path, f"the file is missing but its {suffix} is there")
+    with files.new_file(path) as draft, contextlib.closing(_connect(draft, "rw")) as connection:
+        connection.execute("PRAGMA journal_mode = MEMORY")  # a draft needs no rollback on disk
+        migrations.create(connection, (identity.org_id, identity.bucket, identity.key_template))
+
+
+def _warn_of_loose(path: Path) -> list[Warned]:
+    loose = files.tighten(path)
+    if not loose:
+        return []
+    names = ", ".join(file.name for file in loose)
+    return [Warned("ledger_was_readable", f"{names} could be read by other users; made private (0600)")]
+
+
+def _has_hot_journal(path: Path) -> bool:
+    journal = files.beside(path, "-journal")
+    return journal.exists() and journal.stat().st_size > 0
+
+
+def _look_first(path: Path, identity: Identity) -> None:
+    """Check through a connection that cannot write: the one that can would change a damaged file by closing it."""
+    checks.check_header(path)
+    with contextlib.closing(_connect(path, "ro")) as connection:
+        checks.check(connection, path)
+        _refuse_foreign(path, books.identity(connection), identity)
+
+
+def _refuse_foreign(path: Path, kept: Identity, given: Identity) -> None:
+    pairs = (
+        ("organisation", kept.org_id, given.org_id),
+        ("bucket", kept.bucket, given.bucket),
+        ("key template", kept.key_template, given.key_template),
+    )
+    for what, ours, theirs in pairs:
+        if ours != theirs and not (what == "organisation" and not ours):
+            raise ConfigError(
+                f"ledger {path} belongs to {what} {ours!r}, this run is for {theirs!r}; "
+                f"name another file with --ledger, or mend the configuration"
+            )
+
+
+def _adopt(connection: sqlite3.Connection, given: Identity) -> None:
+    """Fill in the organisation of a ledger that was made before it was known."""
+    connection.execute("UPDATE identity SET org_id = ? WHERE org_id = ''", (given.org_id,))
+
+
+def _set_up(connection: sqlite3.Connection, path: Path) -> list[Warned]:
+    kind = files.network_kind(path)
+    wanted = "delete" if kind else "wal"
+    change = "PRAGMA journal_mode = DELETE" if kind else "PRAGMA journal_mode = WAL"
+    got = connection.execute(change).fetchone()[0]
+    if got != wanted:
+        raise LedgerError(f"ledger {path}: SQLite keeps journal mode {got} instead of {wanted}; is it being read?")
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+    if not kind:
+        return []
+    return [
+        Warned(
+            "ledger_on_network",
+            f"ledger {path} lies on a network file system ({kind}): slower, and only as safe as its locks; "
+            f"a local disk is better",
+        )
+    ]
+
+
+_PRAGMAS = (
+    "PRAGMA synchronous = FULL",
+    "PRAGMA fullfsync = ON",  # macOS: fsync alone stops at the drive's cache
+    "PRAGMA cache_size = -8192",  # KiB
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA journal_size_limit = 67108864",
+)

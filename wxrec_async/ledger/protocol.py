@@ -1,0 +1,330 @@
+"""What the flow asks of a ledger, whatever database keeps it, and the values that pass between them.
+
+A ledger remembers what was listed, stored, owed, absent and failed.  It may lag
+the bucket, never lead it: ``stored`` is written after the object was verified.
+No URL and no secret gets in.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from wxrec_async.model import OpenUpload, Recording, RecordingState, StoredObject, Task, TaskState, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a ledger belongs to; a ledger serves one organisation, one bucket, one key template."""
+
+    org_id: str
+    bucket: str
+    key_template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """Scope: every task the ledger knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class InPeriod:
+    """Scope: tasks whose place (created time, else the start of the window they were listed in) lies in ``period``."""
+
+    period: Window
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFor:
+    """Scope: the tasks named for the run ``run_id``, by `Ledger.add_tasks` or `Ledger.name_tasks`."""
+
+    run_id: str
+
+
+Scope = Everything | InPeriod | NamedFor
+
+
+class Work(enum.StrEnum):
+    """Why a task is in the backlog.
+
+    ``LISTED``: never asked.  ``OWED``: Webex promised a recording.  ``FAILED``:
+    the task failed, or one of its recordings did.  ``UNFINISHED``: one of its
+    recordings was found or begun and has not come to rest.
+    """
+
+    LISTED = "listed"
+    OWED = "owed"
+    FAILED = "failed"
+    UNFINISHED = "unfinished"
+
+
+ALL_WORK = frozenset(Work)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedBefore:
+    """What earlier questions for a task's captures brought.
+
+    ``empty_answers`` counts answers without recordings, the first and last of
+    which came at ``first_empty_ms`` and ``last_empty_ms``.
+    """
+
+    state: TaskState
+    first_seen_ms: int
+    empty_answers: int = 0
+    first_empty_ms: int | None = None
+    last_empty_ms: int | None = None
+    next_ask_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogTask:
+    """A task to take up again, as the ledger keeps it; ``row`` is what the next `Ledger.backlog` takes as ``after``."""
+
+    row: int
+    task: Task
+    asked: AskedBefore
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTask:
+    """A task's recordings as the ledger knows them, by id.
+
+    ``holder`` is the recording that is stored under the task's main place, None
+    while none is.
+    """
+
+    task_id: str
+    recordings: Mapping[str, RecordingState]
+    holder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartedKey:
+    """A recording that was begun and has not come to rest: its key may carry an upload nobody wrote down."""
+
+    task_id: str
+    recording_id: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What failed and why; ``recording_id`` is empty when the task failed before a recording was known."""
+
+    task_id: str
+    recording_id: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Where everything in a scope stands.
+
+    ``tasks_listed == tasks_with_recordings + no_recording + owed + failed_tasks +
+    unfinished_tasks`` and ``recordings == stored + already_stored + failed +
+    gone`` always hold.  ``stored`` and ``bytes`` are those of one run,
+    ``already_stored`` is every other stored recording; ``unfinished_recordings``
+    (found or begun) are in none of them.
+    """
+
+    tasks_listed: int = 0
+    tasks_with_recordings: int = 0
+    no_recording: int = 0
+    owed: int = 0
+    failed_tasks: int = 0
+    unfinished_tasks: int = 0
+    stored: int = 0
+    already_stored: int = 0
+    failed: int = 0
+    gone: int = 0
+    unfinished_recordings: int = 0
+    bytes: int = 0
+    bytes_total: int = 0
+
+    @property
+    def recordings(self) -> int:
+        return self.stored + self.already_stored + self.failed + self.gone
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run as the ledger saw it; ``ended_ms`` is None while it goes on, or when it was killed."""
+
+    run_id: str
+    started_ms: int
+    ended_ms: int | None
+    exit_code: int | None
+    scope: Window | None
+    summary: Mapping[str, object]
+
+
+class LedgerReader(Protocol):
+    """The reading side.  Everything raises LedgerError when the ledger cannot be read."""
+
+    async def counts(self, scope: Scope, run_id: str | None) -> Counts:
+        """Count what is in ``scope``; ``run_id`` says whose ``stored`` it is (None: nobody's)."""
+        ...
+
+    async def failures(self, scope: Scope, *, limit: int = 1000) -> list[Failure]:
+        """Name what failed in ``scope``, in the order it was listed."""
+        ...
+
+    async def closed_windows(self, period: Window) -> list[Window]:
+        """Return the closed spans that overlap ``period``: merged, ascending, not cut to it."""
+        ...
+
+    async def last_run(self) -> RunRecord | None:
+        """Return the run begun last."""
+        ...
+
+    async def identity(self) -> Identity:
+        """Return what the ledger belongs to."""
+        ...
+
+
+class Ledger(LedgerReader, Protocol):
+    """All methods may be called by many tasks at once, and return when their change is durable.
+
+    A call that was begun is carried through: cancelling the caller takes effect
+    after the commit.  Everything raises LedgerFull when the disk is full (nothing
+    of the call is kept) and LedgerError otherwise; naming a task, recording or
+    upload the ledger never heard of is a LedgerError too.
+    """
+
+    async def begin_run(self, run_id: str, now_ms: int, scope: Window | None) -> None:
+        """Open a run.  From here on no task is handed out twice (see `add_tasks`, `backlog`)."""
+        ...
+
+    async def end_run(self, run_id: str, now_ms: int, exit_code: int, summary: Mapping[str, object]) -> None:
+        """Close a run; ``summary`` must be JSON."""
+        ...
+
+    async def close_window(self, window: Window, now_ms: int) -> None:
+        """Remember that ``window`` never needs to be listed again.  May be called twice."""
+        ...
+
+    async def add_tasks(
+        self, tasks: Sequence[Task], *, listed_in: Window | None, now_ms: int, named_for: str | None = None
+    ) -> list[Task]:
+        """Add or refresh tasks, and return those to work on, each once, in order.
+
+        A null never overwrites a value, and an attribute of a row with an older
+        ``updated_ms`` never overwrites one of a newer row.  Left out of the
+        answer: tasks that are final, owed tasks whose ``next_ask_ms`` is still to
+        come, and tasks this run was handed before, here or by `backlog`.  A task
+        that had ``no_recording`` is taken up again when Webex now says
+        ``capture_requested`` and did not before.
+        """
+        ...
+
+    async def name_tasks(self, run_id: str, task_ids: Sequence[str]) -> None:
+        """Put known tasks into the scope ``NamedFor(run_id)``.  May be called twice."""
+        ...
+
+    async def backlog(  # noqa: PLR0913 - what to take up has this many sides
+        self,
+        scope: Scope,
+        *,
+        now_ms: int,
+        after: int = 0,
+        limit: int = 500,
+        only: Collection[Work] = ALL_WORK,
+        due_only: bool = True,
+        again: bool = False,
+    ) -> list[BacklogTask]:
+        """Return up to ``limit`` tasks with work left, by ascending ``row``, beginning behind ``after``.
+
+        ``due_only`` leaves out owed tasks whose ``next_ask_ms`` is still to come.
+        Tasks this run was handed before are left out unless ``again``.  An empty
+        list is the end.
+        """
+        ...
+
+    async def captured(self, task_id: str, recordings: Sequence[Recording], now_ms: int) -> KnownTask:
+        """Note a task's recordings (at least one, else ValueError); see `captured_many`."""
+        ...
+
+    async def captured_many(self, captures: Mapping[str, Sequence[Recording]], now_ms: int) -> dict[str, KnownTask]:
+        """Note the recordings of several tasks in one change: new ones as LISTED, the state of known ones stays."""
+        ...
+
+    async def settle_task(
+        self,
+        task_id: str,
+        state: TaskState,
+        reason: str = "",
+        *,
+        now_ms: int,
+        empty_answer: bool,
+        next_ask_ms: int | None = None,
+    ) -> TaskState:
+        """Note what became of a task without recordings, and return the state in force.
+
+        ``state`` is NO_RECORDING, OWED or FAILED, else ValueError.  A task known
+        to have recordings stays CAPTURED; only its answers are counted.
+        """
+        ...
+
+    async def asked(self, task_ids: Sequence[str]) -> dict[str, AskedBefore]:
+        """Return what is known of each task; unknown ones are left out."""
+        ...
+
+    async def started(self, task_id: str, recording_id: str, key: str, now_ms: int) -> None:
+        """Note, before anything is sent to the bucket, that ``key`` is being written.  STORED and GONE stay."""
+        ...
+
+    async def upload_created(self, key: str, upload_id: str, task_id: str, recording_id: str, now_ms: int) -> None:
+        """Note an open multipart upload.  May be called twice."""
+        ...
+
+    async def completing(self, upload_id: str, size: int, crc32: int) -> None:
+        """Note, before Complete is sent, what the object will be."""
+        ...
+
+    async def upload_gone(self, upload_id: str) -> None:
+        """Forget an upload that was completed or aborted.  May be called twice."""
+        ...
+
+    async def stored(  # noqa: PLR0913 - the facts of a stored recording
+        self,
+        task_id: str,
+        recording_id: str,
+        obj: StoredObject,
+        *,
+        run_id: str,
+        already: bool,
+        main_place: bool,
+        flags: Sequence[str] = (),
+        now_ms: int,
+        upload_id: str | None = None,
+    ) -> None:
+        """Note a verified object; ``upload_id`` is forgotten in the same change.  The run must have been begun.
+
+        ``already`` on a recording that is STORED keeps who stored it and when.
+        A second holder of a task's main place is a LedgerError.
+        """
+        ...
+
+    async def recording_failed(self, task_id: str, recording_id: str, reason: str, detail: str, now_ms: int) -> None:
+        """Note a failure; STORED and GONE stay.  URLs and phone numbers are taken out of ``detail``."""
+        ...
+
+    async def recording_gone(self, task_id: str, recording_id: str, now_ms: int) -> None:
+        """Note that Webex deleted the recording; STORED stays."""
+        ...
+
+    async def open_uploads(self) -> list[OpenUpload]:
+        """Return every upload that was created and not seen gone, oldest first."""
+        ...
+
+    async def started_keys(self) -> list[StartedKey]:
+        """Return the recordings in state STARTED, in the order they were listed."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is under way.  May be called twice; other calls then raise LedgerError."""
+        ...

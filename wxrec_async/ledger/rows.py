@@ -1,0 +1,76 @@
+"""Values to columns and back; everything that must not get into the ledger stops here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from wxrec_async.ledger.protocol import AskedBefore
+from wxrec_async.model import Task, TaskState
+
+Mask = Callable[[str], str]
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+_SIGNATURE = re.compile(r"(?i)\b(?:x-amz-[a-z-]+|access_token|refresh_token|client_secret)\s*[=:]\s*[^\s&\"']+")
+_PHONE = re.compile(r"\+\d{7,15}\b")
+_SMALLEST, _LARGEST = -(1 << 63), (1 << 63) - 1
+DETAIL_CHARS = 300
+
+
+def text(value: str | None) -> str | None:
+    """Return ``value`` as SQLite can keep it: JSON can carry halves of characters, UTF-8 cannot."""
+    return None if value is None else key(value)
+
+
+def key(value: str) -> str:
+    """As `text`, for what is never missing; different texts stay different."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def number(value: int | None) -> int | None:
+    """Return ``value``, or None when it is beyond 64 bits and so no time, size or duration at all."""
+    return value if value is not None and _SMALLEST <= value <= _LARGEST else None
+
+
+def words(value: str, limit: int = DETAIL_CHARS) -> str:
+    """Return a reason or detail without URLs, signatures and phone numbers, cut to ``limit`` characters."""
+    plain = _PHONE.sub("<number>", _SIGNATURE.sub("<secret>", _URL.sub("<url>", key(value))))
+    return plain[:limit]
+
+
+def task_columns(task: Task, mask: Mask) -> dict[str, Any]:
+    """Return the columns a listing says something about, named as in schema.sql."""
+    return {
+        "id": key(task.id),
+        "channel_type": text(task.channel_type),
+        "status": text(task.status),
+        "direction": text(task.direction),
+        "origin": _masked(task.origin, mask),
+        "destination": _masked(task.destination, mask),
+        "created_ms": number(task.created_ms),
+        "ended_ms": number(task.ended_ms),
+        "updated_ms": number(task.updated_ms),
+        "queue_id": text(task.queue_id),
+        "queue_name": text(task.queue_name),
+        "agent_id": text(task.agent_id),
+        "agent_name": text(task.agent_name),
+        "duration_ms": number(task.duration_ms),
+        "capture_requested": task.capture_requested,
+    }
+
+
+def _masked(value: str | None, mask: Mask) -> str | None:
+    return None if value is None else text(mask(value))
+
+
+def task_of(row: Sequence[Any]) -> Task:
+    """Read the columns of `task_columns`, in its order."""
+    requested = None if row[-1] is None else bool(row[-1])
+    return replace(Task(*row), capture_requested=requested)
+
+
+def asked_of(row: Sequence[Any]) -> AskedBefore:
+    """Read state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms."""
+    return AskedBefore(TaskState(row[0]), *row[1:])

@@ -1,0 +1,246 @@
+"""The ledger in SQLite: `open_ledger` for the one who writes, `open_reader` for those who look on."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from anyio import CancelScope, to_thread
+from anyio.lowlevel import checkpoint_if_cancelled
+
+from wxrec_async.events import Emit
+from wxrec_async.ledger import books, counting, opening
+from wxrec_async.ledger import recordings as recording_rows
+from wxrec_async.ledger import tasks as task_rows
+from wxrec_async.ledger.faults import explain
+from wxrec_async.ledger.group import GroupCommit
+from wxrec_async.ledger.protocol import (
+    ALL_WORK,
+    AskedBefore,
+    BacklogTask,
+    Counts,
+    Failure,
+    Identity,
+    KnownTask,
+    RunRecord,
+    Scope,
+    StartedKey,
+    Work,
+)
+from wxrec_async.ledger.rows import Mask
+from wxrec_async.model import OpenUpload, Recording, StoredObject, Task, TaskState, Window
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def open_ledger(path: Path, identity: Identity, *, mask: Mask, emit: Emit) -> AsyncIterator[SqliteLedger]:
+    """Open or create the ledger at ``path`` for this process alone, and close it at the end.
+
+    ``mask`` is applied to origin and destination before anything is kept; hand in
+    a function that returns its argument to keep them as they came.  ConfigError
+    when the ledger belongs to another organisation, bucket or key template;
+    LedgerInUse, LedgerDamaged, LedgerFull or LedgerError when it cannot be used.
+    """
+    with CancelScope(shield=True):  # a thread that opened it and is not waited for would keep the lock
+        opened = await to_thread.run_sync(opening.open_for_writing, path, identity)
+    ledger = SqliteLedger(opened.connection, path, mask)
+    try:
+        for warning in opened.warnings:
+            emit(warning)
+        yield ledger
+    finally:
+        try:
+            await ledger.close()
+        finally:
+            opened.close()
+
+
+@asynccontextmanager
+async def open_reader(path: Path) -> AsyncIterator[SqliteReader]:
+    """Open an existing ledger to look at it, also while another process writes; LedgerError when it cannot be read."""
+    with CancelScope(shield=True):
+        connection = await to_thread.run_sync(opening.open_for_reading, path)
+    reader = SqliteReader(connection, path)
+    try:
+        yield reader
+    finally:
+        await reader.close()
+
+
+class SqliteReader:
+    """`LedgerReader` on a SQLite connection."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._group = GroupCommit(connection, lambda error: explain(error, path))
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        await checkpoint_if_cancelled()  # a loop that only reads can be cancelled
+        return await self._group.run(work)
+
+    async def counts(self, scope: Scope, run_id: str | None) -> Counts:
+        """See `LedgerReader`."""
+        return await self._read(lambda db: counting.counts(db, scope, run_id))
+
+    async def failures(self, scope: Scope, *, limit: int = 1000) -> list[Failure]:
+        """See `LedgerReader`."""
+        return await self._read(lambda db: counting.failures(db, scope, limit))
+
+    async def closed_windows(self, period: Window) -> list[Window]:
+        """See `LedgerReader`."""
+        return await self._read(lambda db: books.closed_windows(db, period))
+
+    async def last_run(self) -> RunRecord | None:
+        """See `LedgerReader`."""
+        return await self._read(books.last_run)
+
+    async def identity(self) -> Identity:
+        """Return what the ledger belongs to."""
+        return await self._read(books.identity)
+
+    async def close(self) -> None:
+        """See `Ledger`."""
+        await self._group.close()
+
+
+class SqliteLedger(SqliteReader):
+    """`Ledger` on a SQLite connection; get one from `open_ledger`.  Each method's contract stands in `Ledger`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, mask: Mask) -> None:
+        super().__init__(connection, path)
+        self._mask = mask
+        self._run: int | None = None
+
+    @property
+    def commits(self) -> int:
+        """How many transactions were committed."""
+        return self._group.commits
+
+    async def begin_run(self, run_id: str, now_ms: int, scope: Window | None) -> None:
+        self._run = await self._group.run(lambda db: books.begin_run(db, run_id, now_ms, scope))
+
+    async def end_run(self, run_id: str, now_ms: int, exit_code: int, summary: Mapping[str, object]) -> None:
+        await self._group.run(lambda db: books.end_run(db, run_id, now_ms, exit_code, summary))
+        self._run = None
+
+    async def close_window(self, window: Window, now_ms: int) -> None:
+        await self._group.run(lambda db: books.close_window(db, window, now_ms))
+
+    async def add_tasks(
+        self, tasks: Sequence[Task], *, listed_in: Window | None, now_ms: int, named_for: str | None = None
+    ) -> list[Task]:
+        current = self._run
+
+        def work(db: sqlite3.Connection) -> list[Task]:
+            named = None if named_for is None else books.run_row(db, named_for)
+            listing = task_rows.Listing(current=current, named=named, window=listed_in, now_ms=now_ms)
+            return listing.add(db, tasks, self._mask)
+
+        return await self._group.run(work)
+
+    async def name_tasks(self, run_id: str, task_ids: Sequence[str]) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            run = books.run_row(db, run_id)
+            for task_id in task_ids:
+                task_rows.name(db, run, task_rows.row_of(db, task_id))
+
+        await self._group.run(work)
+
+    async def backlog(  # noqa: PLR0913 - what to take up has this many sides
+        self,
+        scope: Scope,
+        *,
+        now_ms: int,
+        after: int = 0,
+        limit: int = 500,
+        only: Collection[Work] = ALL_WORK,
+        due_only: bool = True,
+        again: bool = False,
+    ) -> list[BacklogTask]:
+        current = self._run
+        options = {"now_ms": now_ms, "after": after, "limit": limit, "due_only": due_only, "again": again}
+        return await self._read(lambda db: task_rows.backlog(db, scope, only, current, options))
+
+    async def captured(self, task_id: str, recordings: Sequence[Recording], now_ms: int) -> KnownTask:
+        return (await self.captured_many({task_id: recordings}, now_ms))[task_id]
+
+    async def captured_many(self, captures: Mapping[str, Sequence[Recording]], now_ms: int) -> dict[str, KnownTask]:
+        if not all(captures.values()):
+            raise ValueError("a captured task has at least one recording")
+        return await self._group.run(
+            lambda db: {
+                task_id: recording_rows.captured(db, task_id, found, now_ms) for task_id, found in captures.items()
+            }
+        )
+
+    async def settle_task(
+        self,
+        task_id: str,
+        state: TaskState,
+        reason: str = "",
+        *,
+        now_ms: int,
+        empty_answer: bool,
+        next_ask_ms: int | None = None,
+    ) -> TaskState:
+        if state not in task_rows.SETTLED:
+            raise ValueError(f"a task does not settle as {state}")
+        return await self._group.run(
+            lambda db: task_rows.settle(
+                db, task_id, state, reason, now_ms, empty_answer=empty_answer, next_ask_ms=next_ask_ms
+            )
+        )
+
+    async def asked(self, task_ids: Sequence[str]) -> dict[str, AskedBefore]:
+        return await self._read(lambda db: task_rows.asked(db, task_ids))
+
+    async def started(self, task_id: str, recording_id: str, key: str, now_ms: int) -> None:
+        await self._group.run(lambda db: recording_rows.started(db, task_id, recording_id, key, now_ms))
+
+    async def upload_created(self, key: str, upload_id: str, task_id: str, recording_id: str, now_ms: int) -> None:
+        upload = OpenUpload(key, upload_id, task_id, recording_id, started_ms=now_ms)
+        await self._group.run(lambda db: recording_rows.upload_created(db, upload))
+
+    async def completing(self, upload_id: str, size: int, crc32: int) -> None:
+        await self._group.run(lambda db: recording_rows.completing(db, upload_id, size, crc32))
+
+    async def upload_gone(self, upload_id: str) -> None:
+        await self._group.run(lambda db: recording_rows.upload_gone(db, upload_id))
+
+    async def stored(  # noqa: PLR0913 - the facts of a stored recording
+        self,
+        task_id: str,
+        recording_id: str,
+        obj: StoredObject,
+        *,
+        run_id: str,
+        already: bool,
+        main_place: bool,
+        flags: Sequence[str] = (),
+        now_ms: int,
+        upload_id: str | None = None,
+    ) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            run = books.run_row(db, run_id)
+            recording_rows.stored(
+                db, recording_rows.Storing(task_id, recording_id, run, already, main_place, flags, now_ms), obj
+            )
+            if upload_id is not None:
+                recording_rows.upload_gone(db, upload_id)
+
+        await self._group.run(work)
+
+    async def recording_failed(self, task_id: str, recording_id: str, reason: str, detail: str, now_ms: int) -> None:
+        await self._group.run(lambda db: recording_rows.failed(db, (task_id, recording_id), reason, detail, now_ms))
+
+    async def recording_gone(self, task_id: str, recording_id: str, now_ms: int) -> None:
+        await self._group.run(lambda db: recording_rows.gone(db, task_id, recording_id, now_ms))
+
+    async def open_uploads(self) -> list[OpenUpload]:
+        return await self._read(recording_rows.open_uploads)
+
+    async def started_keys(self) -> list[StartedKey]:
+        return await self._read(recording_rows.started_keys)

@@ -1,0 +1,65 @@
+"""Reads a window of tasks to its end, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Protocol
+
+from wxrec_async.model import Task, TaskPage, Window
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules.paging import Pager
+from wxrec_async.rules.retry import GiveUp
+from wxrec_async.rules.selection import of_channel
+from wxrec_async.rules.windows import halves
+
+MAX_HALVINGS = 5
+TOO_MUCH_ASKED = ("http_400", "http_413", "http_422", "answer_too_large")
+
+TakeIn = Callable[[Window, TaskPage, Sequence[Task]], Awaitable[None]]
+
+
+class PageSource(Protocol):
+    """Webex, as far as listing goes."""
+
+    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
+        """Return one page; `GivenUp` when this one cannot be had."""
+
+
+class Lister:
+    """Lists windows; keeps nothing between two of them."""
+
+    def __init__(self, webex: PageSource, page_size: int, channel_types: Collection[str]) -> None:
+        self._webex, self._page_size, self._channel_types = webex, page_size, channel_types
+
+    async def read(self, window: Window, take_in: TakeIn, halvings: int = MAX_HALVINGS) -> str | None:
+        """Hand every page and its new tasks to ``take_in``; return why the end was not reached, None when it was.
+
+        Two halves are read instead when Webex finds the window too large, or when
+        its rows are out of order, so that paging by time may have skipped some.  A
+        task may then be handed over more than once.
+        """
+        pager = Pager(window, self._page_size)
+        try:
+            trouble = await self._read_pages(window, pager, take_in)
+        except GivenUp as given_up:
+            reason = given_up.decision.reason if isinstance(given_up.decision, GiveUp) else "error"
+            trouble, halve = f"{reason}: {given_up}", reason in TOO_MUCH_ASKED
+        else:
+            halve = pager.disordered
+            trouble = trouble or ("its tasks are not in order of time" if halve else None)
+        if not halve or not halvings or window.length_ms < 2:
+            return trouble
+        found = [await self.read(half, take_in, halvings - 1) for half in halves(window)]
+        return next(filter(None, found), None)
+
+    async def _read_pages(self, window: Window, pager: Pager, take_in: TakeIn) -> str | None:
+        trouble: str | None = None
+        link: str | None = None
+        while True:
+            page = await self._webex.tasks_page(window, from_ms=pager.from_ms, next_link=link)
+            step = pager.take(page)
+            await take_in(window, page, [task for task in step.new if of_channel(task, self._channel_types)])
+            trouble = trouble or step.trouble
+            if step.done:
+                return trouble
+            link = step.next_link

@@ -1,0 +1,298 @@
+"""The nouns: what the API lists, what is stored, and what became of it.
+
+Every value here is frozen.  Times are integer milliseconds since the epoch,
+UTC, because that is what the API speaks; they turn into ISO 8601 only where a
+person reads them.  Fields that may carry a phone number, an e-mail address or
+a secret are left out of ``repr``.
+
+The way of one recording, in these words: a `Period` is cut into `Window`\\ s, a
+window lists `Task`\\ s, up to ten tasks are asked for their `Capture`\\ s, a
+capture holds `Recording`\\ s, a recording becomes an `Order` (where it shall
+lie), its bytes become `Part`\\ s, and the parts one `StoredObject`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NoReturn
+
+DAY_MS = 86_400_000
+
+
+class Secret:
+    """A text that leaves the process only to its addressee.
+
+    It does not print, format, pickle or hash, and it compares only with
+    another secret, in constant time.  ``reveal()`` is the one way to the text.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text; call it only where it is sent to its addressee."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        import hmac  # noqa: PLC0415 - only reached when two secrets are compared
+
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    __hash__ = None  # type: ignore[assignment]  # a hash in a trace would let a short secret be guessed
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret does not pickle")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A half-open span of creation times, ``from_ms <= createdTime < to_ms``."""
+
+    from_ms: int
+    to_ms: int
+
+    def __post_init__(self) -> None:
+        if self.from_ms >= self.to_ms:
+            raise ValueError("a window ends after it begins")
+
+    def __str__(self) -> str:
+        return f"{iso(self.from_ms)}/{iso(self.to_ms)}"
+
+    @property
+    def length_ms(self) -> int:
+        return self.to_ms - self.from_ms
+
+
+class Period(Window):
+    """What the user asked for: a window of any length."""
+
+    __slots__ = ()
+
+
+class TaskState(enum.StrEnum):
+    """What is known of a task.  Only ``NO_RECORDING`` and ``CAPTURED`` with all recordings at rest are final."""
+
+    LISTED = "listed"
+    CAPTURED = "captured"
+    NO_RECORDING = "no_recording"
+    OWED = "owed"
+    FAILED = "failed"
+
+
+class RecordingState(enum.StrEnum):
+    """What became of a recording.  ``STORED`` and ``GONE`` are final; ``FAILED`` is taken up by the next run."""
+
+    LISTED = "listed"
+    STARTED = "started"
+    STORED = "stored"
+    FAILED = "failed"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One contact as ``GET /v1/tasks`` lists it.  Everything but ``id`` can be missing.
+
+    ``capture_requested`` is true when a capture will come, false when none
+    will, and None while Webex does not know yet.
+    """
+
+    id: str
+    channel_type: str | None = None
+    status: str | None = None
+    direction: str | None = None
+    origin: str | None = field(default=None, repr=False)
+    destination: str | None = field(default=None, repr=False)
+    created_ms: int | None = None
+    ended_ms: int | None = None
+    updated_ms: int | None = None
+    queue_id: str | None = None
+    queue_name: str | None = None
+    agent_id: str | None = None
+    agent_name: str | None = field(default=None, repr=False)
+    duration_ms: int | None = None
+    capture_requested: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """One answer of ``GET /v1/tasks``.
+
+    ``rows`` counts what the server sent, also what could not be read;
+    ``next_link`` is an absolute URL on the same host when the server names one.
+    """
+
+    tasks: tuple[Task, ...]
+    rows: int
+    next_link: str | None = None
+    tracking_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One audio file of a task, with the pre-signed URL it can be fetched from for a while.
+
+    ``leased_at`` is the monotonic time (seconds) at which the URL was handed
+    out and ``lease_s`` how long it is promised to live.  ``url`` is None when
+    Webex named none, ``problem`` then says why it cannot be fetched.
+    """
+
+    task_id: str
+    id: str
+    file_name: str = ""
+    url: Secret | None = field(default=None, repr=False)
+    start_ms: int | None = None
+    stop_ms: int | None = None
+    call_type: str | None = None
+    segment: bool = False
+    sensitive: bool | None = None
+    channel1: str | None = field(default=None, repr=False)
+    channel2: str | None = field(default=None, repr=False)
+    participants: tuple[str, ...] = field(default=(), repr=False)
+    leased_at: float = 0.0
+    lease_s: float = 3600.0
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What ``POST /v1/captures/query`` answered for one task; no recordings is an answer too."""
+
+    task_id: str
+    recordings: tuple[Recording, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an object goes and what is said about it."""
+
+    key: str
+    content_type: str
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A recording that is to be stored.
+
+    ``target`` is its place.  ``fallback`` is the place it takes when the bucket
+    shows that another recording of the same task already holds ``target``.
+    """
+
+    recording: Recording
+    target: Target
+    fallback: Target | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Consecutive bytes of a recording, held as the chunks they came in.
+
+    ``number`` counts from 1, ``size`` is in bytes, ``crc32`` is the CRC-32
+    (ISO 3309, as zlib computes it) over exactly these bytes.
+    """
+
+    number: int
+    chunks: Sequence[bytes | memoryview] = field(repr=False)
+    size: int
+    crc32: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartReceipt:
+    """What S3 said of an uploaded part."""
+
+    number: int
+    etag: str
+    crc32: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as the store describes it.
+
+    ``crc32`` is the full-object CRC-32 when the store knows one, ``checksums``
+    all full-object checksums it names, base64 as S3 writes them, by algorithm.
+    """
+
+    key: str
+    size: int
+    crc32: int | None = None
+    checksums: dict[str, str] = field(default_factory=dict)
+    etag: str = ""
+    version_id: str | None = None
+    content_type: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A recording is in the bucket, whole and verified.
+
+    ``already`` when an equal object was there before; ``main_place`` when it
+    lies at the task's own key; ``upload_id`` names the multipart upload that
+    made it; ``flags`` say what was odd and stored all the same.
+    """
+
+    object: StoredObject
+    already: bool = False
+    main_place: bool = True
+    upload_id: str | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A recording could not be stored; ``reason`` is a stable word, ``detail`` a sentence without secrets."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Webex deleted the recording."""
+
+
+Outcome = Stored | Failed | Gone
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """A multipart upload that was begun and neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    task_id: str = ""
+    recording_id: str = ""
+    size: int | None = None
+    crc32: int | None = None
+    started_ms: int | None = None
+
+
+def iso(ms: int | None) -> str | None:
+    """Write milliseconds since the epoch as ISO 8601 UTC (``2026-01-31T00:00:00Z``); None stays None."""
+    if ms is None:
+        return None
+    moment = datetime.fromtimestamp(ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds" if ms % 1000 else "seconds").replace("+00:00", "Z")

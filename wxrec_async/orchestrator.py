@@ -1,0 +1,390 @@
+"""The backfill: windows -> task pages -> bounded queue -> N workers -> ledger.
+
+One lister reads what is left to do (first from the ledger, then from Webex) and
+puts tasks, never URLs, into a bounded queue; it waits while the queue is full.
+N workers do whatever is at hand: carry a recording that waits, else take up to
+ten tasks, ask captures for all of them at once, and put the recordings found
+where every idle worker sees them.  So no batch sits with one worker, and no
+pre-signed URL waits longer than it must.
+
+What became of a recording is written to the ledger first and told to listeners
+after.  A failed recording is a row; what leaves `Orchestrator.run` as an
+exception ends the run.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Protocol
+
+import anyio
+
+from wxrec_async import events
+from wxrec_async.errors import AuthError, RunStopped
+from wxrec_async.events import Emit
+from wxrec_async.ledger.protocol import ALL_WORK, AskedBefore, KnownTask, Ledger, Scope, Work
+from wxrec_async.lister import Lister, PageSource
+from wxrec_async.model import (
+    Capture,
+    Failed,
+    Gone,
+    Order,
+    Outcome,
+    Recording,
+    RecordingState,
+    Stored,
+    Task,
+    TaskPage,
+    TaskState,
+    Window,
+)
+from wxrec_async.plumbing.batches import BatchQueue
+from wxrec_async.plumbing.groups import first_failure
+from wxrec_async.plumbing.signal import Signal
+from wxrec_async.rules import keys, selection, windows
+from wxrec_async.rules.selection import Ages, Silence, Verdict
+
+CAPTURES_BATCH = 10
+NAMED_BATCH = 500
+AT_REST = (RecordingState.STORED, RecordingState.GONE)
+
+
+class CapturesAnswer(Protocol):
+    """Every task asked for is in one of the two: what Webex has of it, or why it could not be asked."""
+
+    @property
+    def captures(self) -> Mapping[str, Capture]: ...
+
+    @property
+    def failed(self) -> Mapping[str, str]: ...
+
+
+class TaskSource(PageSource, Protocol):
+    """Webex, as far as tasks and their captures go."""
+
+    async def captures(self, task_ids: Sequence[str]) -> CapturesAnswer:
+        """Ask for one to ten tasks at once."""
+
+
+class Carrier(Protocol):
+    """Whoever stores one recording: `transfer.Transfer`."""
+
+    async def carry(self, order: Order) -> Outcome: ...
+
+    async def occupant(self, key: str) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What this run is to do.
+
+    ``scope`` is what the ledger is asked about, ``windows`` what Webex is asked
+    to list, ``task_ids`` are taken as they are.  ``only`` narrows the backlog.
+    ``limit`` counts recordings begun.
+    """
+
+    run_id: str
+    scope: Scope
+    windows: tuple[Window, ...] = ()
+    task_ids: Iterable[str] = ()
+    only: frozenset[Work] = ALL_WORK
+    concurrency: int = 32
+    page_size: int = 1000
+    channel_types: tuple[str, ...] = ("telephony",)
+    ages: Ages = field(default_factory=Ages)
+    key_template: str = "call-detail/{task_id}/recording{ext}"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    include_segments: bool = False
+    limit: int | None = None
+    max_failures_in_row: int = 100
+
+
+class Orchestrator:
+    """Runs one job once."""
+
+    def __init__(
+        self,
+        job: Job,
+        webex: TaskSource,
+        ledger: Ledger,
+        carrier: Carrier,
+        emit: Emit,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._job, self._webex, self._ledger, self._carrier = job, webex, ledger, carrier
+        self._emit, self._now_ms = emit, now_ms
+        self._lister = Lister(webex, job.page_size, job.channel_types)
+        self._tasks: BatchQueue[Task] = BatchQueue(max(100, CAPTURES_BATCH * job.concurrency))
+        self._orders: deque[Order] = deque()
+        self._changed = Signal()
+        self._asking = 0
+        self._begun = 0
+        self._stored = 0
+        self._streak = 0
+        self._scope = anyio.CancelScope()
+        self._intake: set[anyio.CancelScope] = set()
+        self.incomplete: list[Window] = []
+        self.stopped: str | None = None
+
+    async def run(self) -> None:
+        """Do the job, or as much of it as is done before `drain`.
+
+        Raises `AuthError`, `RunStopped` or `LedgerError` when it cannot go on.
+        """
+        try:
+            with self._scope:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._feed)
+                    for _ in range(self._job.concurrency):
+                        group.start_soon(self._work)
+        except BaseExceptionGroup as failures:
+            raise first_failure(failures) from None
+
+    def drain(self, reason: str) -> None:
+        """Take no new work; what is in flight may finish.  The first reason stays."""
+        self.stopped = self.stopped or reason
+        for scope in self._intake:
+            scope.cancel()
+
+    def abort(self) -> None:
+        """Break off what is in flight, too; uploads are aborted on the way out."""
+        self.drain("aborted")
+        self._scope.cancel()
+
+    @contextmanager
+    def _taking_in(self) -> Iterator[None]:
+        """Run what looks for new work so that `drain` ends it."""
+        with anyio.CancelScope() as scope:
+            self._intake.add(scope)
+            if self.stopped:
+                scope.cancel()
+            try:
+                yield
+            finally:
+                self._intake.discard(scope)
+
+    # The lister
+
+    async def _feed(self) -> None:
+        """Put every task with work left into the queue, then close it."""
+        with self._taking_in():
+            await self._feed_named()
+            await self._feed_backlog()
+            for window in self._job.windows:
+                await self._feed_window(window)
+        self._tasks.close()
+        self._changed.notify()
+
+    async def _feed_named(self) -> None:
+        ids = iter(self._job.task_ids)
+        while batch := [Task(task_id) for task_id in islice(ids, NAMED_BATCH)]:
+            await self._take_up(batch, listed_in=None)
+
+    async def _feed_backlog(self) -> None:
+        """Take up again what an earlier run left: failed, owed, unfinished."""
+        after = 0
+        while rows := await self._ledger.backlog(
+            self._job.scope, now_ms=self._now_ms(), after=after, only=self._job.only, due_only=False
+        ):
+            after = rows[-1].row
+            await self._consider([row.task for row in rows])
+
+    async def _feed_window(self, window: Window) -> None:
+        trouble = await self._lister.read(window, self._take_in)
+        if trouble:
+            self.incomplete.append(window)
+            self._emit(events.WindowIncomplete(window, trouble))
+            return
+        closed = windows.closable(window, settle_ms=self._job.ages.settle_ms, now_ms=self._now_ms())
+        if closed is not None:
+            await self._ledger.close_window(closed, self._now_ms())
+        self._emit(events.WindowListed(window, closed=closed == window))
+
+    async def _take_in(self, window: Window, page: TaskPage, new: Sequence[Task]) -> None:
+        self._emit(events.PageListed(window, rows=page.rows, new=len(new)))
+        await self._take_up(new, listed_in=window)
+
+    async def _take_up(self, tasks: Sequence[Task], *, listed_in: Window | None) -> None:
+        """Write tasks down, then see to those with work left."""
+        named_for = None if listed_in else self._job.run_id
+        todo = await self._ledger.add_tasks(tasks, listed_in=listed_in, now_ms=self._now_ms(), named_for=named_for)
+        await self._consider(todo)
+
+    async def _consider(self, tasks: Sequence[Task]) -> None:
+        """Settle what needs no captures call, queue the rest."""
+        now = self._now_ms()
+        verdicts = {task.id: selection.before_asking(task, self._job.ages, now) for task in tasks}
+        await self._settle({task_id: verdict for task_id, verdict in verdicts.items() if verdict}, empty_answer=False)
+        await self._tasks.put(task for task in tasks if verdicts[task.id] is None)
+
+    # The workers
+
+    async def _work(self) -> None:
+        while order := await self._next_order():
+            await self._carry(order)
+
+    async def _next_order(self) -> Order | None:
+        """Return a recording to carry; None when there is no more work, or none may be begun."""
+        with self._taking_in():
+            while not self._is_over():
+                if self._orders:
+                    return self._begin(self._orders.popleft())
+                if self._tasks.ended or not selection.may_ask(self._asking, self._job.concurrency, CAPTURES_BATCH):
+                    await self._changed.wait()
+                else:
+                    await self._ask_for_more()
+        return None
+
+    def _is_over(self) -> bool:
+        return self._tasks.ended and not self._orders and not self._asking
+
+    def _begin(self, order: Order) -> Order | None:
+        if self._job.limit is not None and self._begun >= self._job.limit:
+            self.drain("limit")
+            return None
+        self._begun += 1
+        return order
+
+    async def _ask_for_more(self) -> None:
+        """Take a batch of tasks and hand what captures has of them to whoever is idle."""
+        self._asking += 1
+        try:
+            if batch := await self._tasks.take(CAPTURES_BATCH):
+                self._orders.extend(await self._ask(batch))
+        finally:
+            self._asking -= 1
+            self._changed.notify()
+
+    async def _ask(self, batch: Sequence[Task]) -> list[Order]:
+        begun = anyio.current_time()
+        answer = await self._webex.captures([task.id for task in batch])
+        found = {task_id: self._wanted(capture) for task_id, capture in answer.captures.items()}
+        found = {task_id: recordings for task_id, recordings in found.items() if recordings}
+        count = sum(map(len, found.values()))
+        self._emit(events.CapturesAsked(len(batch), count, anyio.current_time() - begun))
+        await self._settle_silent([task for task in batch if task.id not in found and task.id not in answer.failed])
+        for task_id, reason in answer.failed.items():
+            await self._settle({task_id: Verdict(TaskState.FAILED, reason)}, empty_answer=False)
+            self._count_failure(reason)
+        if not found:
+            return []
+        known = await self._ledger.captured_many(found, self._now_ms())
+        orders = [await self._orders_of(task, found[task.id], known[task.id]) for task in batch if task.id in found]
+        return list(chain.from_iterable(orders))
+
+    def _wanted(self, capture: Capture) -> list[Recording]:
+        return [each for each in capture.recordings if self._job.include_segments or not each.segment]
+
+    async def _orders_of(self, task: Task, recordings: Sequence[Recording], known: KnownTask) -> list[Order]:
+        """Give each recording of a task that is not at rest its place; who holds the main place keeps it."""
+        holder = known.holder
+        if holder is None and len(recordings) > 1:
+            holder = await self._holder_in_bucket(task, recordings)
+        placed = keys.orders(task, recordings, template=self._job.key_template, holder=holder, base=self._job.metadata)
+        return [order for order in placed if known.recordings.get(order.recording.id) not in AT_REST]
+
+    async def _holder_in_bucket(self, task: Task, recordings: Sequence[Recording]) -> str | None:
+        """Ask the bucket, for the ledger may have been lost and the first recording to come was another one."""
+        by_encoded_id = {keys.encode_id(each.id): each.id for each in recordings}
+        for key in keys.main_keys(task, recordings, template=self._job.key_template):
+            if (occupant := await self._carrier.occupant(key)) in by_encoded_id:
+                return by_encoded_id[occupant]
+        return None
+
+    async def _settle_silent(self, tasks: Sequence[Task]) -> None:
+        """Judge the tasks for which captures had nothing, by what was asked before."""
+        if not tasks:
+            return
+        now = self._now_ms()
+        asked = await self._ledger.asked([task.id for task in tasks])
+        verdicts = {
+            task.id: selection.after_empty(task, _silence(asked[task.id]), self._job.ages, now) for task in tasks
+        }
+        await self._settle(verdicts, empty_answer=True)
+
+    async def _settle(self, verdicts: Mapping[str, Verdict], *, empty_answer: bool) -> None:
+        """Write verdicts down, all at once, so that one commit serves them all."""
+
+        async def settle(task_id: str, verdict: Verdict) -> None:
+            state = await self._ledger.settle_task(
+                task_id,
+                verdict.state,
+                verdict.reason,
+                now_ms=self._now_ms(),
+                empty_answer=empty_answer,
+                next_ask_ms=verdict.next_ask_ms,
+            )
+            if state is not TaskState.CAPTURED:
+                self._emit(events.TaskSettled(task_id, state.value, verdict.reason))
+
+        try:
+            async with anyio.create_task_group() as group:
+                for task_id, verdict in verdicts.items():
+                    group.start_soon(settle, task_id, verdict)
+        except BaseExceptionGroup as failures:
+            raise first_failure(failures) from None
+
+    # One recording
+
+    async def _carry(self, order: Order) -> None:
+        recording = order.recording
+        self._emit(events.RecordingStarted(recording.task_id, recording.id))
+        begun = anyio.current_time()
+        if recording.url is None:
+            outcome: Outcome = Failed(recording.problem or "no_url")
+        else:
+            outcome = await self._carrier.carry(order)
+        match outcome:
+            case Stored():
+                await self._note_stored(recording, outcome, anyio.current_time() - begun)
+            case Failed(reason=reason, detail=detail):
+                await self._ledger.recording_failed(recording.task_id, recording.id, reason, detail, self._now_ms())
+                self._emit(events.RecordingFailed(recording.task_id, recording.id, reason, detail))
+                self._count_failure(reason, detail)
+            case Gone():
+                await self._ledger.recording_gone(recording.task_id, recording.id, self._now_ms())
+                self._emit(events.RecordingGone(recording.task_id, recording.id))
+
+    async def _note_stored(self, recording: Recording, stored: Stored, seconds: float) -> None:
+        found = stored.object
+        await self._ledger.stored(
+            recording.task_id,
+            recording.id,
+            found,
+            run_id=self._job.run_id,
+            already=stored.already,
+            main_place=stored.main_place,
+            flags=stored.flags,
+            now_ms=self._now_ms(),
+            upload_id=stored.upload_id,
+        )
+        self._streak = 0
+        self._stored += 1
+        self._emit(
+            events.RecordingStored(
+                recording.task_id,
+                recording.id,
+                found.key,
+                found.size,
+                found.crc32 or 0,
+                seconds,
+                already=stored.already,
+                flags=stored.flags,
+            )
+        )
+
+    def _count_failure(self, reason: str, detail: str = "") -> None:
+        """End the run when so much fails in a row that the fault must be everybody's."""
+        self._streak += 1
+        if not selection.streak_ends_run(reason, self._streak, self._stored, self._job.max_failures_in_row):
+            return
+        words = f"{self._streak} failures in a row, the last one {reason}" + (f": {detail}" if detail else "")
+        raise AuthError(words) if reason.endswith("AccessDenied") else RunStopped(words)
+
+
+def _silence(asked: AskedBefore) -> Silence:
+    return Silence(asked.first_seen_ms, asked.first_empty_ms)

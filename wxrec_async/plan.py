@@ -1,0 +1,107 @@
+"""What a run would do: tasks are listed, nothing else is asked, nothing is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wxrec_async.ledger.protocol import Counts
+from wxrec_async.lister import Lister
+from wxrec_async.model import Task, TaskPage, TaskState, Window, iso
+from wxrec_async.rules.selection import Ages, before_asking
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWindow:
+    """One window that is still to be listed; ``problem`` says why it could not be read to its end."""
+
+    window: Window
+    tasks: int
+    to_ask: int
+    no_recording: int
+    settling: int
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Windows to list, what the ledger knows already, and what the work costs in requests.
+
+    ``minutes`` is the time the captures calls alone take at the request budget;
+    moving the bytes may take longer.
+    """
+
+    period: Window
+    windows: tuple[PlannedWindow, ...]
+    known: Counts
+    requests_per_minute: float
+    batch: int = 10
+    notes: tuple[str, ...] = ()
+
+    @property
+    def tasks(self) -> int:
+        return sum(planned.tasks for planned in self.windows)
+
+    @property
+    def to_ask(self) -> int:
+        """Tasks that need captures: new ones, and those the ledger holds as unfinished, owed or failed."""
+        known = self.known
+        return (
+            sum(planned.to_ask for planned in self.windows) + known.owed + known.failed_tasks + known.unfinished_tasks
+        )
+
+    @property
+    def captures_calls(self) -> int:
+        return math.ceil(self.to_ask / self.batch)
+
+    @property
+    def minutes(self) -> float:
+        return self.captures_calls / self.requests_per_minute
+
+    def as_json(self) -> dict[str, object]:
+        """Return the line of ``plan --json``."""
+        return {
+            "event": "plan",
+            "schema": 1,
+            "from": iso(self.period.from_ms),
+            "to": iso(self.period.to_ms),
+            "windows": [
+                {
+                    "from": iso(planned.window.from_ms),
+                    "to": iso(planned.window.to_ms),
+                    "tasks": planned.tasks,
+                    "to_ask": planned.to_ask,
+                    "no_recording": planned.no_recording,
+                    "settling": planned.settling,
+                    "problem": planned.problem,
+                }
+                for planned in self.windows
+            ],
+            "tasks": self.tasks,
+            "to_ask": self.to_ask,
+            "already_stored": self.known.stored + self.known.already_stored,
+            "captures_calls": self.captures_calls,
+            "minutes": round(self.minutes, 1),
+            "notes": list(self.notes),
+        }
+
+
+async def plan_window(lister: Lister, window: Window, ages: Ages, now_ms: int) -> PlannedWindow:
+    """List one window and count what a run would do with it."""
+    seen: dict[str, Task] = {}
+
+    async def take_in(_window: Window, _page: TaskPage, new: Sequence[Task]) -> None:
+        seen.update((task.id, task) for task in new)
+
+    problem = await lister.read(window, take_in)
+    verdicts = [before_asking(task, ages, now_ms) for task in seen.values()]
+    states = [verdict.state for verdict in verdicts if verdict]
+    return PlannedWindow(
+        window,
+        tasks=len(seen),
+        to_ask=len(seen) - len(states),
+        no_recording=states.count(TaskState.NO_RECORDING),
+        settling=states.count(TaskState.OWED),
+        problem=problem,
+    )

@@ -1,0 +1,1 @@
+"""Concurrency pieces that know nothing of recordings."""

@@ -1,0 +1,128 @@
+"""One request budget, and one gate that closes for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+
+
+class Gate:
+    """A door in front of one server.
+
+    ``close(seconds)`` shuts it for everybody.  When the time is over it stands
+    half open: one caller at a time goes through until one of them comes back
+    without having closed it again.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_close: Callable[[float], None] = lambda _seconds: None,
+        clock: Callable[[], float] = anyio.current_time,
+    ) -> None:
+        self._clock, self._on_close = clock, on_close
+        self._closed_until = 0.0
+        self._half_open = False
+        self._probe: anyio.Event | None = None
+
+    def close(self, seconds: float) -> None:
+        """Shut the door for ``seconds`` from now, or leave it shut for longer if it already is."""
+        now = self._clock()
+        until = now + max(0.0, seconds)
+        if until > self._closed_until:
+            if now >= self._closed_until:
+                self._on_close(seconds)
+            self._closed_until = until
+        self._half_open = True
+
+    @property
+    def closed_for_s(self) -> float:
+        """Seconds until it opens by half; 0 when it is open."""
+        return max(0.0, self._closed_until - self._clock())
+
+    async def wait_open(self) -> None:
+        """Return when the door is not shut (it may be half open)."""
+        while (wait := self._closed_until - self._clock()) > 0:
+            await anyio.sleep(wait)
+
+    @asynccontextmanager
+    async def passage(self) -> AsyncIterator[None]:
+        """Go through, waiting while the door is shut or somebody else is probing."""
+        probe = await self._enter()
+        closed_until = self._closed_until
+        try:
+            yield
+        except BaseException:
+            self._left(probe, opened=False)
+            raise
+        self._left(probe, opened=self._closed_until == closed_until)
+
+    async def _enter(self) -> anyio.Event | None:
+        while True:
+            await self.wait_open()
+            if not self._half_open:
+                return None
+            if self._probe is None:
+                self._probe = anyio.Event()
+                return self._probe
+            await self._probe.wait()
+
+    def _left(self, probe: anyio.Event | None, *, opened: bool) -> None:
+        if probe is None:
+            return
+        if opened:
+            self._half_open = False
+        self._probe = None
+        probe.set()
+
+
+class Pacer:
+    """The request budget of one client id, for all who share it.
+
+    ``per_minute`` requests a minute, evenly spaced once ``burst`` of them have
+    gone at once.  In any 60 seconds at most ``per_minute + burst - 1`` requests
+    pass.  Callers are served in the order they came.
+    """
+
+    def __init__(
+        self,
+        per_minute: float,
+        *,
+        burst: int = 1,
+        gate: Gate | None = None,
+        clock: Callable[[], float] = anyio.current_time,
+    ) -> None:
+        if per_minute <= 0 or burst < 1:
+            raise ValueError("a budget is more than nothing")
+        self._interval = 60.0 / per_minute
+        self._tolerance = (burst - 1) * self._interval
+        self._clock = clock
+        self._due = 0.0
+        self._line = anyio.Lock()
+        self.gate = gate or Gate(clock=clock)
+        self.passed = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Hold one request of the budget; send it inside, and leave when its answer's head is there."""
+        async with self.gate.passage():
+            await self._wait_for_slot()
+            yield
+
+    async def _wait_for_slot(self) -> None:
+        async with self._line:
+            while (wait := self._wait_s()) > 0:
+                await anyio.sleep(wait)
+            self._due = max(self._due, self._clock()) + self._interval
+            self.passed += 1
+
+    def _wait_s(self) -> float:
+        """Seconds until the next request may go: its slot, and the gate, which may have closed meanwhile."""
+        return max(self._due - self._tolerance - self._clock(), self.gate.closed_for_s)
+
+
+def burst_for(per_minute: float, allowed: float) -> int:
+    """How many requests may go at once so that no 60 seconds see more than ``allowed``; at most 50."""
+    return int(min(50, max(1, allowed - per_minute)))

@@ -1,0 +1,86 @@
+"""One pool of part buffers for everybody, counted in bytes."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import anyio
+
+
+class BufferPool:
+    """Room for ``total`` bytes of parts.
+
+    A holder of room never needs more of it to give it back (it fills the part,
+    uploads it, releases), so nobody waits for somebody who waits for him.
+    Callers are served in the order they came: a large part is not starved by
+    small ones.  A wish for more than ``total`` is cut to it, so one recording
+    always gets through.
+    """
+
+    def __init__(self, total: int) -> None:
+        if total <= 0:
+            raise ValueError("a pool holds at least one byte")
+        self.total = total
+        self.free = total
+        self.most_held = 0
+        self._line: deque[tuple[int, anyio.Event]] = deque()
+
+    async def take(self, size: int) -> Room:
+        """Wait for room for ``size`` bytes."""
+        size = min(max(size, 1), self.total)
+        if not self._line and size <= self.free:
+            return self._granted(size)
+        turn = anyio.Event()
+        ticket = (size, turn)
+        self._line.append(ticket)
+        try:
+            await turn.wait()
+        except BaseException:
+            self._withdraw(ticket)
+            raise
+        return Room(self, size)
+
+    def try_take(self, size: int) -> Room | None:
+        """Take room if there is some and nobody waits for it."""
+        size = min(max(size, 1), self.total)
+        return self._granted(size) if not self._line and size <= self.free else None
+
+    def _granted(self, size: int) -> Room:
+        self.free -= size
+        self.most_held = max(self.most_held, self.total - self.free)
+        return Room(self, size)
+
+    def _withdraw(self, ticket: tuple[int, anyio.Event]) -> None:
+        size, turn = ticket
+        if turn.is_set():
+            self.give_back(size)
+        else:
+            self._line.remove(ticket)
+            self._serve()
+
+    def give_back(self, size: int) -> None:
+        """Return room; `Room.release` calls this."""
+        self.free += size
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._line and self._line[0][0] <= self.free:
+            size, turn = self._line.popleft()
+            self.free -= size
+            self.most_held = max(self.most_held, self.total - self.free)
+            turn.set()
+
+
+class Room:
+    """A share of the pool.  ``release`` may be called twice."""
+
+    __slots__ = ("_pool", "size")
+
+    def __init__(self, pool: BufferPool, size: int) -> None:
+        self._pool, self.size = pool, size
+
+    def release(self) -> None:
+        """Give it back."""
+        size, self.size = self.size, 0
+        if size:
+            self._pool.give_back(size)

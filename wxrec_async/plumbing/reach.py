@@ -1,0 +1,52 @@
+"""Is it this host, or is it the network?
+
+When nothing anywhere has answered since an operation first failed to connect,
+the fault is not the host's, and a million items must not be failed for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+
+QUORUM = 3
+
+
+class Reach:
+    """What every world tells of its connections, in one place.
+
+    ``on_down`` is called once when several connections in a row failed and none
+    succeeded between them, ``on_up`` once when one succeeds again, with the
+    seconds between.  Times are the event loop's monotonic clock.
+    """
+
+    def __init__(
+        self,
+        on_down: Callable[[], None] = lambda: None,
+        on_up: Callable[[float], None] = lambda _seconds: None,
+        clock: Callable[[], float] = anyio.current_time,
+    ) -> None:
+        self._on_down, self._on_up, self._clock = on_down, on_up, clock
+        self._last_success: float | None = None
+        self._failing_since: float | None = None
+        self._failures = 0
+
+    def succeeded(self) -> None:
+        """Somebody answered, whatever it said."""
+        self._last_success = self._clock()
+        if self._failures >= QUORUM and self._failing_since is not None:
+            self._on_up(self._last_success - self._failing_since)
+        self._failures, self._failing_since = 0, None
+
+    def failed(self) -> float:
+        """A connection could not be made; return for how many seconds nothing has answered (0: something did)."""
+        now = self._clock()
+        if self._failing_since is None:
+            self._failing_since = now
+        self._failures += 1
+        if self._failures == QUORUM and self._last_success is not None:
+            self._on_down()
+        if self._last_success is None or self._failures < QUORUM:
+            return 0.0  # nothing ever worked: that is a wrong address, not an outage
+        return max(now - self._failing_since, 0.001)

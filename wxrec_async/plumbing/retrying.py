@@ -1,0 +1,89 @@
+"""Carries out a retry decision: waits, calls again, reports."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import anyio
+
+from wxrec_async.errors import AuthError, RunStopped, Trouble, Unreachable
+from wxrec_async.plumbing.pacer import Gate
+from wxrec_async.plumbing.reach import Reach
+from wxrec_async.rules.retry import Again, Decision, Stop, Tries, WaitForAll
+
+T = TypeVar("T")
+Judge = Callable[[Trouble, Tries, float], Decision]
+OnRetry = Callable[[str, int, float, Trouble], None]
+
+
+class GivenUp(Exception):
+    """A decision that ends the operation; ``trouble`` is its last failure."""
+
+    def __init__(self, decision: Decision, trouble: Trouble) -> None:
+        super().__init__(str(trouble))
+        self.decision, self.trouble = decision, trouble
+
+
+class Retrier:
+    """Tries one kind of operation until it succeeds or `rules.retry` says otherwise.
+
+    ``gate`` is shared by all who talk to the same server; ``on_retry`` gets the
+    operation's name, the attempt, the wait in seconds and the failure.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        *,
+        gate: Gate,
+        reach: Reach,
+        on_retry: OnRetry,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._judge, self._gate, self._reach = judge, gate, reach
+        self._on_retry, self._chance = on_retry, chance
+
+    async def run(self, operation: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Call ``attempt`` until it returns.
+
+        Raises `GivenUp` with the decision when it will not be tried again, and
+        `AuthError` or `RunStopped` when nobody should go on.
+        """
+        tries = Tries()
+        while True:
+            try:
+                result = await attempt()
+            except Trouble as trouble:
+                tries = await self.after(operation, trouble, tries)
+            else:
+                self._reach.succeeded()
+                return result
+
+    async def after(self, operation: str, trouble: Trouble, tries: Tries) -> Tries:
+        """Judge ``trouble``; wait when it is to be tried again, else raise as `run` does."""
+        tries = self._with_outage(trouble, tries)
+        decision = self._judge(trouble, tries, self._chance())
+        match decision:
+            case Again(after_s=after_s):
+                self._on_retry(operation, tries.attempts + 1, after_s, trouble)
+                await anyio.sleep(after_s)
+            case WaitForAll(after_s=after_s):
+                self._on_retry(operation, tries.attempts + 1, after_s, trouble)
+                self._gate.close(after_s)
+                await self._gate.wait_open()
+            case Stop(reason=reason, auth=True):
+                raise AuthError(reason, tracking_id=getattr(trouble, "tracking_id", None)) from None
+            case Stop(reason=reason):
+                raise RunStopped(reason) from None
+            case _:
+                raise GivenUp(decision, trouble) from None
+        return tries.counted(decision)
+
+    def _with_outage(self, trouble: Trouble, tries: Tries) -> Tries:
+        if isinstance(trouble, Unreachable):
+            return replace(tries, outage_s=self._reach.failed())
+        self._reach.succeeded()
+        return replace(tries, outage_s=0.0)

@@ -1,0 +1,98 @@
+"""Ledger counts into a summary and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from wxrec_async.ledger.protocol import Counts, Failure
+from wxrec_async.model import Window, iso
+
+EXIT_OK = 0
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_FAILED = 3
+EXIT_AUTH = 4
+EXIT_OWED = 5
+EXIT_STOPPED = 6
+EXIT_LEDGER = 7
+EXIT_SIGINT = 130
+EXIT_SIGTERM = 143
+
+SUMMARY_SCHEMA = 1
+STOPPED_BY_SIGNAL = {"SIGINT": EXIT_SIGINT, "SIGTERM": EXIT_SIGTERM, "SIGHUP": EXIT_SIGTERM}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended, apart from what it counted.
+
+    ``stopped`` is why no new work was taken (``limit``, ``max_duration``, a
+    signal's name), ``error`` what ended it before its time and ``error_exit``
+    the exit code that goes with it.
+    """
+
+    incomplete: Sequence[Window] = ()
+    stopped: str | None = None
+    error: str | None = None
+    error_exit: int = EXIT_OK
+    token_unsaved: bool = False
+    uploads_left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did, over the whole period (or the tasks) it was asked for.
+
+    ``recordings == stored + already_stored + failed + gone`` and ``tasks_listed
+    == tasks_with_recordings + no_recording + owed + failed_tasks +
+    unfinished_tasks``.
+    """
+
+    run_id: str
+    period: Window | None
+    counts: Counts
+    ending: Ending
+    seconds: float
+    failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return exit_code(self.counts, self.ending)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the summary line of ``--json``."""
+        counts = asdict(self.counts)
+        return {
+            "event": "summary",
+            "schema": SUMMARY_SCHEMA,
+            "run_id": self.run_id,
+            "from": iso(self.period.from_ms) if self.period else None,
+            "to": iso(self.period.to_ms) if self.period else None,
+            "tasks_listed": counts.pop("tasks_listed"),
+            "recordings": self.counts.recordings,
+            **counts,
+            "seconds": round(self.seconds, 3),
+            "windows_incomplete": [str(window) for window in self.ending.incomplete],
+            "uploads_left_open": self.ending.uploads_left,
+            "stopped": self.ending.stopped,
+            "error": self.ending.error,
+            "notes": list(self.notes),
+            "exit_code": self.exit_code,
+        }
+
+
+def exit_code(counts: Counts, ending: Ending) -> int:
+    """Choose the exit code; when several apply: authentication, ledger, failures, stopped, owed."""
+    if ending.error_exit in (EXIT_AUTH, EXIT_LEDGER):
+        return ending.error_exit
+    if ending.token_unsaved:
+        return EXIT_AUTH
+    if ending.stopped in STOPPED_BY_SIGNAL:
+        return STOPPED_BY_SIGNAL[ending.stopped]
+    if ending.error_exit or ending.incomplete or counts.failed or counts.failed_tasks:
+        return ending.error_exit or EXIT_FAILED
+    if ending.stopped or counts.unfinished_tasks or counts.unfinished_recordings:
+        return EXIT_STOPPED
+    return EXIT_OWED if counts.owed else EXIT_OK

@@ -1,0 +1,4 @@
+"""Decisions as pure functions: values in, value out.
+
+``now`` and randomness are arguments.  Nothing here is async, does I/O or logs.
+"""

@@ -1,0 +1,147 @@
+"""Object key, content type and metadata of a recording.
+
+Keys are built from ids alone; a file name gives nothing but its extension, and
+that only from the table below.  Two ids never meet in one key, and no id makes
+a key that begins a segment with ``_`` (``_evidence`` is ours) or with a dot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import string
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from wxrec_async.model import Order, Recording, Target, Task, iso
+
+CONTENT_TYPES = {
+    ".wav": "audio/wav",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".ogg": "audio/ogg",
+    ".flac": "audio/flac",
+}
+DEFAULT_EXTENSION = ".wav"
+MAX_ENCODED = 180
+_SAFE = frozenset(string.ascii_letters + string.digits + "-._")
+_NOT_FIRST = frozenset("._-")
+
+
+def encode_id(identifier: str) -> str:
+    """Write an opaque id so that it is safe in a key and no two ids meet; a UUID stays as it is.
+
+    Signs outside ``A-Z a-z 0-9 - . _``, and ``. _ -`` in the first place, become
+    ``%XX`` of their UTF-8 bytes.  What grows too long keeps its head and ends in
+    ``~`` and its SHA-256, a sign that no shorter id can contain.
+    """
+    if not identifier:
+        raise ValueError("an id is not empty")
+    encoded = "".join(
+        sign if sign in _SAFE and not (place == 0 and sign in _NOT_FIRST) else _escaped(sign)
+        for place, sign in enumerate(identifier)
+    )
+    if len(encoded) <= MAX_ENCODED:
+        return encoded
+    digest = hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{encoded[: MAX_ENCODED - 65]}~{digest}"
+
+
+def _escaped(sign: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in sign.encode("utf-8", "surrogatepass"))
+
+
+def extension(file_name: str) -> str:
+    """Return the file name's extension in lower case when the table knows it, ``.wav`` otherwise."""
+    _, dot, ending = file_name.strip().rpartition(".")
+    candidate = f".{ending.lower()}" if dot else ""
+    return candidate if candidate in CONTENT_TYPES else DEFAULT_EXTENSION
+
+
+def main_recording(recordings: Sequence[Recording]) -> Recording:
+    """The one that lies at ``recording{ext}``: id equal to the task id, else callType main, else earliest, then id.
+
+    A segment is never the main one while anything else is there.
+    """
+    return min(
+        recordings,
+        key=lambda recording: (
+            recording.segment,
+            recording.id != recording.task_id,
+            (recording.call_type or "").lower() != "main",
+            recording.start_ms if recording.start_ms is not None else float("inf"),
+            recording.id,
+        ),
+    )
+
+
+def orders(
+    task: Task, recordings: Sequence[Recording], *, template: str, holder: str | None, base: Mapping[str, str]
+) -> list[Order]:
+    """Give every recording of a task its place.
+
+    ``holder`` is the id of the recording that is known to hold the main place
+    already; it keeps it.  ``base`` is metadata common to all objects.
+    """
+    if not recordings:
+        return []
+    main_id = holder or main_recording(recordings).id
+    return [_order(task, recording, template, base, main=recording.id == main_id) for recording in recordings]
+
+
+def _order(task: Task, recording: Recording, template: str, base: Mapping[str, str], *, main: bool) -> Order:
+    further = target(task, recording, template=template, base=base, main=False)
+    if not main:
+        return Order(recording, further)
+    return Order(recording, target(task, recording, template=template, base=base, main=True), fallback=further)
+
+
+def target(task: Task, recording: Recording, *, template: str, base: Mapping[str, str], main: bool) -> Target:
+    """Return where ``recording`` goes: the template's own key for the main one, else with ``-{recording_id}``."""
+    ext = extension(recording.file_name)
+    moment = datetime.fromtimestamp((task.created_ms or recording.start_ms or 0) / 1000, UTC)
+    fields = {
+        "task_id": encode_id(recording.task_id),
+        "recording_id": encode_id(recording.id),
+        "year": f"{moment:%Y}",
+        "month": f"{moment:%m}",
+        "day": f"{moment:%d}",
+    }
+    if main:
+        key = template.format_map(fields | {"ext": ext})
+    elif "{ext}" in template:
+        key = template.format_map(fields | {"ext": f"-{fields['recording_id']}{ext}"})
+    else:
+        key = f"{template.format_map(fields)}-{fields['recording_id']}"
+    return Target(key, CONTENT_TYPES[ext], _metadata(recording, base))
+
+
+def main_keys(task: Task, recordings: Sequence[Recording], *, template: str) -> list[str]:
+    """Return every key that the main recording of this task could have, were it any of these; mostly one."""
+    found = [target(task, each, template=template, base={}, main=True).key for each in recordings]
+    return list(dict.fromkeys(found))
+
+
+def _metadata(recording: Recording, base: Mapping[str, str]) -> dict[str, str]:
+    """What lies under the key, in signs that survive an HTTP header; no names, numbers or addresses."""
+    described = {
+        "wx-task-id": encode_id(recording.task_id),
+        "wx-recording-id": encode_id(recording.id),
+        "wx-call-type": encode_id(recording.call_type) if recording.call_type else "",
+        "wx-start": iso(recording.start_ms) or "",
+        "wx-stop": iso(recording.stop_ms) or "",
+        "wx-segment": "true" if recording.segment else "",
+    }
+    return {**base, **{name: value for name, value in described.items() if value}}
+
+
+def names_other(metadata: Mapping[str, str], recording: Recording) -> bool:
+    """Say whether an object's metadata shows another recording of the same task under this key."""
+    task, other = metadata.get("wx-task-id"), metadata.get("wx-recording-id")
+    return task == encode_id(recording.task_id) and other is not None and other != encode_id(recording.id)
+
+
+def is_main_key(key: str, recording_id: str) -> bool:
+    """Say whether ``key`` is a task's own place: the others end in their recording's id (see `target`)."""
+    name = key.rpartition("/")[2]
+    stem = name.removesuffix(next((ext for ext in CONTENT_TYPES if name.endswith(ext)), ""))
+    return not stem.endswith(f"-{encode_id(recording_id)}")

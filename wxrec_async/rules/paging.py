@@ -1,0 +1,112 @@
+"""Where the next page starts, for a list without a cursor.
+
+The API sorts by ``createdTime`` ascending and answers the first so many rows
+from ``from`` on.  So the next page starts one millisecond before the newest row
+seen, and rows seen before are dropped.  A page that brings nothing new ends the
+window, unless it is full: then it is stepped over, and if more tasks share one
+millisecond than a page holds, that is said, because some cannot be reached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wxrec_async.model import Task, TaskPage, Window, iso
+
+MAX_EMPTY_LINKED_PAGES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one page means: tasks not seen before, and how to go on (both None: the window has been read)."""
+
+    new: tuple[Task, ...]
+    next_from_ms: int | None = None
+    next_link: str | None = None
+    trouble: str | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.next_from_ms is None and self.next_link is None
+
+
+class Pager:
+    """Reads one window page by page.  Feed it each answer; ask ``from_ms`` where the first one starts.
+
+    It ends: every step brings an id not seen before or moves ``from_ms`` on,
+    and links are followed only a limited number of times without a new id.
+    """
+
+    def __init__(self, window: Window, page_size: int) -> None:
+        self.window = window
+        self.from_ms = window.from_ms
+        self.disordered = False
+        self._page_size = page_size
+        self._seen: set[str] = set()
+        self._largest = 0
+        self._suspect_ms: int | None = None
+        self._links: set[str] = set()
+        self._idle_links = 0
+
+    def take(self, page: TaskPage) -> Step:
+        """Judge one page and say how to go on."""
+        new = self._unseen(page)
+        times = [task.created_ms for task in page.tasks if task.created_ms is not None]
+        self._largest = max(self._largest, page.rows)
+        self.disordered |= times != sorted(times) or any(time < self.from_ms for time in times)
+        trouble = self._confirm_suspect(new)
+        if page.next_link:
+            return self._follow(page.next_link, new, trouble)
+        step = self._advance(new, times, page.rows)
+        return step if trouble is None else Step(step.new, step.next_from_ms, None, trouble)
+
+    def _unseen(self, page: TaskPage) -> tuple[Task, ...]:
+        new = []
+        for task in page.tasks:
+            if task.id not in self._seen and self._inside(task):
+                self._seen.add(task.id)
+                new.append(task)
+        return tuple(new)
+
+    def _inside(self, task: Task) -> bool:
+        return task.created_ms is None or self.window.from_ms <= task.created_ms < self.window.to_ms
+
+    def _advance(self, new: tuple[Task, ...], times: list[int], rows: int) -> Step:
+        if not times:
+            stuck = rows >= self._page_size
+            return Step(new, trouble="a full page without creation times" if stuck else None)
+        newest = max(times)
+        if new:
+            return self._go_on(new, max(newest - 1, self.from_ms))
+        if not self._full(rows):
+            return Step(new)
+        if newest > self.from_ms and min(times) < newest:
+            return self._go_on(new, newest)
+        self._suspect_ms = newest
+        trouble = self._confirm_suspect(rows >= self._page_size)
+        step = self._go_on(new, newest + 1)
+        return Step(step.new, step.next_from_ms, None, trouble)
+
+    def _go_on(self, new: tuple[Task, ...], from_ms: int) -> Step:
+        if from_ms >= self.window.to_ms:
+            return Step(new)
+        self.from_ms = from_ms
+        return Step(new, next_from_ms=from_ms)
+
+    def _full(self, rows: int) -> bool:
+        """A server may cap pages below what was asked for; the largest page seen shows it."""
+        return rows >= self._page_size or (rows > 1 and rows == self._largest)
+
+    def _confirm_suspect(self, proof: object) -> str | None:
+        """Going on after a crowded millisecond found more: so its page had been cut, and tasks may be missing."""
+        if self._suspect_ms is None or not proof:
+            return None
+        at, self._suspect_ms = self._suspect_ms, None
+        return f"more tasks share the millisecond {iso(at)} than a page holds"
+
+    def _follow(self, link: str, new: tuple[Task, ...], trouble: str | None) -> Step:
+        self._idle_links = 0 if new else self._idle_links + 1
+        if link in self._links or self._idle_links > MAX_EMPTY_LINKED_PAGES:
+            return Step(new, trouble="paging is stuck: the next link leads nowhere new")
+        self._links.add(link)
+        return Step(new, next_link=link, trouble=trouble)

@@ -1,0 +1,289 @@
+"""Failure and history in, decision out.  Waiting and calling again happen elsewhere.
+
+One table for each kind of operation: a call to Webex's API, a download from a
+pre-signed URL, a request to S3.  The limits are those of the whole operation:
+no layer below retries on its own, so attempts never multiply.
+
+Attempts count only *without progress*: a download that moved on by a byte
+starts anew.  A server that names a wait is not an attempt either; everybody
+waits.  While no host at all answers, the network is down and nobody's attempts
+are counted (see `plumbing.reach`).
+"""
+
+from __future__ import annotations
+
+import email.utils
+import math
+from dataclasses import dataclass, replace
+from datetime import UTC
+
+from wxrec_async.errors import (
+    ConnectionLost,
+    Nonsense,
+    Rejected,
+    SourceChanged,
+    TimedOut,
+    Trouble,
+    Unfit,
+    Unreachable,
+    Untrusted,
+)
+
+MAX_ATTEMPTS = 8
+MAX_WAITS = 120
+MAX_RENEWALS = 5
+MAX_FRESH_TRIES = 3
+MAX_WAIT_S = 300.0
+MAX_OUTAGE_S = 900.0
+BACKOFF_BASE_S = 1.0
+BACKOFF_CAP_S = 60.0
+OUTAGE_CAP_S = 15.0
+
+RETRYABLE_STATUS = frozenset({408, 425, 500, 502, 503, 504, 509})
+S3_RETRYABLE_CODES = frozenset(
+    {
+        "InternalError",
+        "OperationAborted",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "KMS.ThrottlingException",
+        "BadDigest",
+        "XAmzContentSHA256Mismatch",
+        "IncompleteBody",
+        "BadGateway",
+    }
+)
+S3_SLOW_CODES = frozenset({"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException"})
+EXPIRED_WORDS = ("request has expired", "token has expired", "expired")
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Do the same once more after ``after_s`` seconds."""
+
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WaitForAll:
+    """The server is to be left alone for ``after_s`` seconds, by everybody; then the same once more."""
+
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RenewUrl:
+    """Ask captures for a fresh pre-signed URL and go on at the same byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Begin this recording again from byte 0, with a fresh URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """This item has failed; ``reason`` is a stable word for the ledger."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The recording was deleted at its source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The whole run cannot go on; ``auth`` when it is the token or a permission."""
+
+    reason: str
+    auth: bool = False
+
+
+Decision = Again | WaitForAll | RenewUrl | Restart | GiveUp | Gone | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """What one operation went through so far, the failure to be judged included.
+
+    ``attempts`` counts failures since the last progress, ``waits`` the pauses a
+    server asked for, ``renewals`` fresh URLs in a row without a byte,
+    ``outage_s`` how long (seconds) nothing anywhere has answered, 0 while the
+    network works.
+    """
+
+    attempts: int = 0
+    waits: int = 0
+    renewals: int = 0
+    outage_s: float = 0.0
+
+    def counted(self, decision: Decision) -> Tries:
+        """Return the history after ``decision`` was taken."""
+        match decision:
+            case WaitForAll():
+                return replace(self, waits=self.waits + 1)
+            case RenewUrl():
+                return replace(self, renewals=self.renewals + 1)
+            case Again() if self.outage_s:
+                return self
+            case _:
+                return replace(self, attempts=self.attempts + 1)
+
+
+def backoff_s(attempt: int, chance: float, cap_s: float = BACKOFF_CAP_S) -> float:
+    """Full jitter: a random share (``chance`` in 0..1) of 1, 2, 4 … seconds, at most ``cap_s``."""
+    return min(cap_s, BACKOFF_BASE_S * 2.0 ** min(attempt, 16)) * chance
+
+
+def retry_after_s(value: str | None, *, server_date: str | None, now_s: float) -> float | None:
+    """Read ``Retry-After``: seconds, or an HTTP date measured against the server's own ``Date``.
+
+    Returns seconds >= 0, or None when the header is missing or not understood
+    (RFC 9110 section 10.2.3 allows both forms; RFC 850 and asctime dates are
+    accepted too).
+    """
+    text = (value or "").strip()
+    if not text:
+        return None
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        seconds = float(text)
+        return seconds if math.isfinite(seconds) else None
+    until = _http_date(text)
+    if until is None:
+        return None
+    return max(0.0, until - (_http_date(server_date or "") or now_s))
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+def for_api(trouble: Trouble, tries: Tries, chance: float) -> Decision:
+    """Judge a failed call to Webex's API.  A 401 that reaches this far was refused after a forced refresh."""
+    match trouble:
+        case Rejected(status=429):
+            return _wait(trouble, tries, chance)
+        case Rejected(status=401):
+            return Stop(f"Webex refuses the token: {trouble}", auth=True)
+        case Rejected(status=403):
+            return Stop(f"Webex refuses permission: {trouble}", auth=True)
+        case Rejected(status=status) if status in RETRYABLE_STATUS:
+            return _named_wait(trouble, tries, chance) or _again(tries, chance)
+        case Rejected(status=status):
+            return GiveUp(f"http_{status}")
+        case _:
+            return _transport(trouble, tries, chance)
+
+
+def for_download(trouble: Trouble, tries: Tries, chance: float) -> Decision:
+    """Judge a failed download from a pre-signed URL."""
+    match trouble:
+        case Rejected(status=404 | 410):
+            return Gone()
+        case Rejected(status=403) | Rejected(status=400, code="ExpiredToken"):
+            return _refused_url(trouble, tries)
+        case Rejected(status=412) | SourceChanged():
+            return Restart()
+        case Rejected(status=429) | Rejected(code="SlowDown"):
+            return _wait(trouble, tries, chance)
+        case Rejected(status=status) if status in RETRYABLE_STATUS or trouble.code in S3_RETRYABLE_CODES:
+            return _named_wait(trouble, tries, chance) or _again(tries, chance)
+        case Rejected(status=status):
+            return GiveUp(f"http_{status}")
+        case Unfit():
+            return Restart()
+        case Unreachable() if tries.outage_s:
+            return RenewUrl()  # asking captures shows whether it is this host or the network
+        case _:
+            return _transport(trouble, tries, chance)
+
+
+def for_s3(trouble: Trouble, tries: Tries, chance: float) -> Decision:
+    """Judge a failed request to S3."""
+    match trouble:
+        case Rejected(code="RequestTimeTooSkewed"):
+            return Stop(f"this machine's clock is wrong: {trouble}")
+        case Rejected(code="NoSuchBucket" | "PermanentRedirect" | "InvalidAccessKeyId" | "SignatureDoesNotMatch"):
+            return Stop(f"S3 {trouble}", auth=trouble.status == 403)
+        case Rejected(code="BadDigest" | "XAmzContentSHA256Mismatch") if tries.attempts >= 1:
+            return GiveUp("corrupting_path")
+        case Rejected(status=429) | Rejected(code="SlowDown"):
+            return _slow(trouble, tries, chance)
+        case Rejected(status=status) if status in RETRYABLE_STATUS or trouble.code in S3_RETRYABLE_CODES:
+            return _again(tries, chance)
+        case Rejected(code=code, status=status):
+            return GiveUp(f"s3_{code or status}")
+        case _:
+            return _transport(trouble, tries, chance)
+
+
+def _transport(trouble: Trouble, tries: Tries, chance: float) -> Decision:
+    match trouble:
+        case Untrusted():
+            return GiveUp("tls_untrusted")
+        case Unreachable() if 0 < tries.outage_s < MAX_OUTAGE_S:
+            return Again(backoff_s(min(tries.attempts, 4), chance, OUTAGE_CAP_S) or 1.0)
+        case Unreachable() | ConnectionLost() | TimedOut() | Nonsense():
+            return _again(tries, chance)
+        case _:
+            return GiveUp("error")
+
+
+def _again(tries: Tries, chance: float) -> Decision:
+    if tries.attempts + 1 >= MAX_ATTEMPTS:
+        return GiveUp("retries_exhausted")
+    return Again(backoff_s(tries.attempts, chance))
+
+
+def _wait(trouble: Rejected, tries: Tries, chance: float) -> Decision:
+    """Leave the server alone for as long as it says, plus up to a tenth; without a word from it, back off."""
+    if tries.waits >= MAX_WAITS:
+        return GiveUp("rate_limited")
+    asked = trouble.retry_after_s
+    if asked is not None and asked > MAX_WAIT_S:
+        return Stop(f"{trouble.host or 'the server'} asks to wait {_long(asked)}; run again then")
+    if not asked:
+        return WaitForAll(max(0.5, backoff_s(tries.waits + 1, chance)))
+    return WaitForAll(asked * (1 + chance / 10))
+
+
+def _named_wait(trouble: Rejected, tries: Tries, chance: float) -> Decision | None:
+    """Honour a wait that came with a 503, but count the attempt: the server is in trouble, not we."""
+    if not trouble.retry_after_s:
+        return None
+    if tries.attempts + 1 >= MAX_ATTEMPTS:
+        return GiveUp("retries_exhausted")
+    return _wait(trouble, tries, chance)
+
+
+def _slow(trouble: Rejected, tries: Tries, chance: float) -> Decision:
+    if tries.waits >= MAX_WAITS:
+        return GiveUp("slow_down")
+    return WaitForAll(trouble.retry_after_s or max(0.2, backoff_s(min(tries.waits, 4), chance)))
+
+
+def _refused_url(trouble: Rejected, tries: Tries) -> Decision:
+    """Tell an expired lease from a wrong clock, a broken signature and a plain refusal."""
+    words = trouble.words.lower()
+    expired = trouble.code == "ExpiredToken" or any(hint in words for hint in EXPIRED_WORDS)
+    if expired:
+        return RenewUrl() if tries.renewals < MAX_RENEWALS else GiveUp("url_keeps_expiring")
+    if trouble.code in ("SignatureDoesNotMatch", "RequestTimeTooSkewed"):
+        return RenewUrl() if tries.renewals < MAX_FRESH_TRIES else Stop(f"pre-signed URLs are refused: {trouble}")
+    return RenewUrl() if tries.renewals < 1 else GiveUp("access_denied")
+
+
+def _long(seconds: float) -> str:
+    if seconds >= 5400:
+        return f"{seconds / 3600:.0f} h"
+    return f"{seconds / 60:.0f} min"

@@ -1,0 +1,160 @@
+"""Is this token fresh enough, whose is it, and what did the token endpoint grant?
+
+Facts about tokens are those of Webex: `expires_in` is in seconds and has been seen
+as 14 days, 12 hours and one hour, so it is read and never assumed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from wxrec_async.errors import Nonsense
+from wxrec_async.model import Secret
+from wxrec_async.rules.redact import MASK, redact_text
+
+REFRESH_MARGIN_S = 300.0
+UNKNOWN_LIFETIME_S = 900.0
+LONGEST_LIFETIME_S = 10 * 366 * 86_400.0
+WORDS_LIMIT = 300
+
+_TOKEN_TEXT = re.compile(r"[\x21-\x7e]+\Z")
+_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_UUID_TAIL = re.compile(rf"_({_UUID})\Z")
+# Long, with a digit, and not a bare UUID: those are ids that support asks for.
+_LOOKS_SECRET = re.compile(rf"(?<![\w.~+/=-])(?!{_UUID}(?![\w.~+/=-]))(?=[\w.~+/=-]*\d)[\w.~+/=-]{{20,}}")
+_BAD = r"(?:invalid|expired|revoked|inactive|malformed|not\W+valid|not\W+active|no\W+longer\W+valid)"
+_BETWEEN = r"[\W_]+(?:\w+\W+){0,3}"
+_REFUSES_TOKEN = re.compile(
+    rf"{_BAD}{_BETWEEN}(?:token|credentials?)\b|\b(?:token|credentials?|session|authentication){_BETWEEN}{_BAD}",
+    re.IGNORECASE,
+)
+
+
+class HasAccessToken(Protocol):
+    """Anything that carries an access token."""
+
+    @property
+    def access_token(self) -> Secret:
+        """The token itself."""
+
+
+def is_fresh(expires_at: float, now: float, margin: float = REFRESH_MARGIN_S) -> bool:
+    """Say whether a token that ends at `expires_at` is good for more than `margin` seconds; all epoch seconds."""
+    return expires_at - now > margin
+
+
+def refresh_margin(lifetime_s: float | None) -> float:
+    """Return how many seconds before its end a token is renewed.
+
+    Five minutes, but never more than half of a token's whole life: a token that
+    lives for less than that would otherwise be renewed at every single request.
+    """
+    if lifetime_s is None:
+        return REFRESH_MARGIN_S
+    return min(REFRESH_MARGIN_S, lifetime_s / 2)
+
+
+def token_org(tokens: HasAccessToken) -> str | None:
+    """Return the organisation a Contact Center access token names at its end (``…_<orgId>``).
+
+    None for JWT-shaped tokens and for every other shape: a wrong guess would
+    report a wrong tenant.
+    """
+    text = tokens.access_token.reveal()
+    if "." in text:
+        return None
+    tail = _UUID_TAIL.search(text)
+    return tail.group(1).lower() if tail else None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token endpoint granted; lifetimes in seconds from the moment of the reply.
+
+    `warning` says what was odd about the reply, in one line.
+    """
+
+    access_token: Secret
+    refresh_token: Secret | None
+    lifetime_s: float
+    refresh_lifetime_s: float | None = None
+    token_type: str = "Bearer"  # noqa: S105 - a kind, no secret
+    scope: str = ""
+    warning: str | None = None
+
+
+def read_grant(reply: object) -> Grant:
+    """Read the token endpoint's decoded JSON reply; raises `Nonsense` when it grants no usable access token.
+
+    A reply without a usable `expires_in` is kept all the same, for fifteen minutes:
+    refusing it would throw away the rotated refresh token that came with it.
+    """
+    if not isinstance(reply, Mapping):
+        raise Nonsense("the token endpoint's reply is not a JSON object")
+    access = read_secret(reply.get("access_token"))
+    if access is None:
+        raise Nonsense("the token endpoint's reply has no usable access_token")
+    lifetime = read_lifetime(reply.get("expires_in"))
+    return Grant(
+        access_token=access,
+        refresh_token=read_secret(reply.get("refresh_token")),
+        lifetime_s=UNKNOWN_LIFETIME_S if lifetime is None else lifetime,
+        refresh_lifetime_s=read_lifetime(reply.get("refresh_token_expires_in")),
+        token_type=read_text(reply.get("token_type")) or "Bearer",
+        scope=read_text(reply.get("scope")),
+        warning=None if lifetime is not None else _unknown_lifetime(reply),
+    )
+
+
+def _unknown_lifetime(reply: Mapping[object, object]) -> str:
+    what = "no expires_in" if reply.get("expires_in") is None else "an unusable expires_in"
+    return f"the token endpoint gave {what}; the token is taken to live for {UNKNOWN_LIFETIME_S / 60:.0f} minutes"
+
+
+def read_secret(value: object) -> Secret | None:
+    """Return a token's text as a `Secret`, or None when it could not stand in a header (blank, control, non-ASCII)."""
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    return Secret(text) if _TOKEN_TEXT.match(text) else None
+
+
+def read_text(value: object) -> str:
+    """Return a text as it is, a missing or wrongly typed one as empty."""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def read_number(value: object) -> float | None:
+    """Return a finite number, also from its text form; None for anything else, booleans included."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def read_lifetime(value: object) -> float | None:
+    """Return a lifetime in seconds; None when it is missing, not above zero, or too long to be meant."""
+    number = read_number(value)
+    return number if number is not None and 0 < number <= LONGEST_LIFETIME_S else None
+
+
+def refuses_token(body: str) -> bool:
+    """Say whether an error body speaks of a bad token, as 400 and 403 answers do when they mean 401."""
+    return _REFUSES_TOKEN.search(body) is not None
+
+
+def server_words(text: str, secrets: Iterable[Secret] = ()) -> str:
+    """Return the server's own words as one line of at most 300 characters without anything that could be a secret."""
+    line = " ".join(text.split())
+    for secret in secrets:
+        if secret:
+            line = line.replace(secret.reveal(), MASK)
+    line = _LOOKS_SECRET.sub(MASK, redact_text(line))
+    return "".join(char for char in line if char.isprintable())[:WORDS_LIMIT]

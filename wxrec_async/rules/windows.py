@@ -1,0 +1,112 @@
+"""Cut a period into windows the API accepts, and say what is left of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from wxrec_async.errors import ConfigError
+from wxrec_async.model import DAY_MS, Period, Window, iso
+
+# `now` moves on while a run lists its windows; without the margin the oldest could fall off the edge meanwhile.
+LOOKBACK_MARGIN_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A period that can be asked for, and what was changed to make it so, a sentence each."""
+
+    period: Period
+    clamped: tuple[str, ...] = ()
+
+
+def read_moment(text: str, name: str) -> int:
+    """Read an ISO 8601 date or date-time as milliseconds since the epoch; UTC unless an offset is given.
+
+    Raises `ConfigError` that names ``name``, for bare numbers too: seconds in
+    the place of milliseconds give a silent, empty answer from Webex.
+    """
+    text = text.strip()
+    if text.lstrip("-").isdigit() and len(text) > 8:
+        raise ConfigError(f"{name}: {text} is a number; write a date such as 2026-01-31 or 2026-01-31T08:00:00+01:00")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{name}: {text!r} is not a date; write 2026-01-31 or 2026-01-31T08:00:00+01:00") from None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1000)
+
+
+def ask(from_: str, to: str, days_back: float, *, lookback_days: int, now_ms: int) -> Asked:
+    """Decide which period is asked for; empty texts mean "not given".
+
+    Raises `ConfigError` when it would be empty.
+    """
+    to_ms = read_moment(to, "--to") if to else now_ms
+    from_ms = read_moment(from_, "--from") if from_ else round(min(to_ms, now_ms) - days_back * DAY_MS)
+    if from_ms >= to_ms:
+        raise ConfigError(f"--from {iso(from_ms)} is not before --to {iso(to_ms)}")
+    return clamp(Period(from_ms, to_ms), lookback_days=lookback_days, now_ms=now_ms)
+
+
+def clamp(period: Window, *, lookback_days: int, now_ms: int) -> Asked:
+    """Keep to what the API lists: not the future, and not longer ago than it looks back."""
+    words = []
+    from_ms, to_ms = period.from_ms, period.to_ms
+    oldest = now_ms - lookback_days * DAY_MS + LOOKBACK_MARGIN_MS
+    if from_ms >= now_ms:
+        raise ConfigError(f"--from {iso(from_ms)} lies in the future")
+    if to_ms > now_ms:
+        words.append(f"--to {iso(to_ms)} lies in the future; taking now, {iso(now_ms)}, instead")
+        to_ms = now_ms
+    if to_ms <= oldest:
+        raise ConfigError(
+            f"--to {iso(to_ms)}: Webex lists no calls older than {lookback_days} days ([webex] lookback_days); "
+            "use --task-ids-from for those"
+        )
+    if from_ms < oldest:
+        words.append(
+            f"--from {iso(from_ms)}: Webex lists no calls older than {lookback_days} days ([webex] lookback_days); "
+            f"beginning at {iso(oldest)} instead, use --task-ids-from for what is older"
+        )
+        from_ms = oldest
+    return Asked(Period(from_ms, to_ms), tuple(words))
+
+
+def subtract(window: Window, covered: Iterable[Window]) -> list[Window]:
+    """Return what of ``window`` lies in none of ``covered``, in order of time."""
+    left = []
+    start = window.from_ms
+    for done in sorted(covered):
+        if done.to_ms <= start or done.from_ms >= window.to_ms:
+            continue
+        if done.from_ms > start:
+            left.append(Window(start, done.from_ms))
+        start = max(start, done.to_ms)
+    if start < window.to_ms:
+        left.append(Window(start, window.to_ms))
+    return left
+
+
+def cut(window: Window, length_ms: int = DAY_MS) -> Iterator[Window]:
+    """Cut at every multiple of ``length_ms`` since the epoch (UTC midnights), oldest first."""
+    start = window.from_ms
+    while start < window.to_ms:
+        end = min(window.to_ms, (start // length_ms + 1) * length_ms)
+        yield Window(start, end)
+        start = end
+
+
+def halves(window: Window) -> list[Window]:
+    """Split in two; a window of one millisecond stays whole."""
+    if window.length_ms < 2:
+        return [window]
+    middle = window.from_ms + window.length_ms // 2
+    return [Window(window.from_ms, middle), Window(middle, window.to_ms)]
+
+
+def closable(window: Window, *, settle_ms: int, now_ms: int) -> Window | None:
+    """Return the part of a listed window that never needs to be listed again: calls can still appear in the rest."""
+    end = min(window.to_ms, now_ms - settle_ms)
+    return Window(window.from_ms, end) if end > window.from_ms else None

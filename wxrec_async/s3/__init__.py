@@ -1,0 +1,1 @@
+"""The bucket: the one room that knows aioboto3.  Its errors leave here as ours."""

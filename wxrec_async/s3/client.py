@@ -1,0 +1,104 @@
+"""Opens the one S3 client of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aioboto3
+from aiobotocore.config import AioConfig
+from botocore import exceptions as aws
+
+from wxrec_async.config import S3Settings, is_loopback
+from wxrec_async.errors import ConfigError
+from wxrec_async.s3.errors import HOW_TO_GIVE_CREDENTIALS, NO_CREDENTIALS
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 310.0
+"""Longer than any deadline of `uploads`, which are what ends a request."""
+
+
+@asynccontextmanager
+async def open_client(
+    settings: S3Settings, *, connections: int, ca_bundle: Path | None = None, proxy: str = ""
+) -> AsyncIterator[S3Client]:
+    """Open an S3 client that sends each request once, and close it at the end.
+
+    ``connections`` is how many requests may be under way at once; the others
+    wait.  ``proxy`` is the URL of an HTTP proxy; those of the environment are
+    not used.  Raises `ConfigError` when AWS credentials or the profile are
+    missing, when the CA bundle is not there, or when plain http would leave
+    this machine.
+    """
+    verify = _trusted_certificates(ca_bundle)
+    session = await _session(settings)
+    options = _options(settings, connections, proxy)
+    async with AsyncExitStack() as stack:
+        opening = session.client("s3", endpoint_url=settings.endpoint_url or None, verify=verify, config=options)
+        try:
+            client = await stack.enter_async_context(opening)
+        except (aws.BotoCoreError, ValueError) as error:
+            raise ConfigError(f"[s3] the client cannot be made: {type(error).__name__}") from None
+        _refuse_plain_http(client.meta.endpoint_url)
+        client.meta.events.register_last("before-call.s3", _send_once, unique_id="wxrec-send-once")
+        yield client
+
+
+async def _session(settings: S3Settings) -> aioboto3.Session:
+    try:
+        session = aioboto3.Session(profile_name=settings.profile or None, region_name=settings.region or None)
+        found = await session.get_credentials()  # type: ignore[misc]  # the stubs miss that it is a coroutine
+    except aws.ProfileNotFound:
+        raise ConfigError(f"[s3] profile: there is no AWS profile {settings.profile!r}") from None
+    except NO_CREDENTIALS as error:
+        raise ConfigError(f"AWS credentials ({type(error).__name__}): {HOW_TO_GIVE_CREDENTIALS}") from None
+    if found is None:
+        raise ConfigError(f"no AWS credentials found: {HOW_TO_GIVE_CREDENTIALS}")
+    return session
+
+
+def _options(settings: S3Settings, connections: int, proxy: str) -> AioConfig:
+    style = settings.addressing_style or ("path" if settings.endpoint_url else "auto")
+    return AioConfig(
+        retries={"mode": "standard", "total_max_attempts": 1},
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        max_pool_connections=connections,
+        proxies={"http": proxy, "https": proxy} if proxy else {},
+        # We send a checksum of our own with every byte, in a header: the same request on http and https.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": style, "payload_signing_enabled": False},
+        user_agent_extra="wxrec-async",
+    )
+
+
+def _send_once(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+    """Make the call one request: no ``Expect``, which lets aiohttp repeat it unseen, and no second region.
+
+    Must return None: anything else would be taken for the response.
+    """
+    params["headers"].pop("Expect", None)
+    context.get("s3_redirect", {})["redirected"] = True  # a 301 is an answer; check_bucket names the region
+
+
+def _trusted_certificates(ca_bundle: Path | None) -> str | None:
+    """Return the CA bundle to trust: ours, AWS's own variable (None, botocore reads it), or OpenSSL's."""
+    if ca_bundle is not None:
+        if not ca_bundle.is_file():
+            raise ConfigError(f"ca_bundle: there is no file {ca_bundle}")
+        return str(ca_bundle)
+    return None if os.environ.get("AWS_CA_BUNDLE") else os.environ.get("SSL_CERT_FILE") or None
+
+
+def _refuse_plain_http(endpoint_url: str) -> None:
+    pieces = urlsplit(endpoint_url)
+    if pieces.scheme == "http" and not is_loopback(pieces.hostname or ""):
+        raise ConfigError(f"AWS_ENDPOINT_URL: plain http is accepted only for loopback, not for {pieces.hostname}")

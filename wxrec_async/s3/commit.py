@@ -1,0 +1,157 @@
+"""The one request after which an object is there, and what to make of an answer that leaves it open.
+
+An answer can be lost, an error can come inside a 200, and a second try then
+hears 412 or NoSuchUpload *because of us*.  So whenever the answer does not say
+it, the bucket is asked: an object of this size and checksum is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+
+import anyio
+
+from wxrec_async.errors import ConnectionLost, Nonsense, ObjectExists, Rejected, TimedOut, Trouble
+from wxrec_async.model import StoredObject, Target
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules.retry import S3_SLOW_CODES, GiveUp
+from wxrec_async.s3.replies import Reply, stored_object
+from wxrec_async.s3.wire import Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the object must be when it is there."""
+
+    target: Target
+    size: int
+    crc32: int
+    overwrite: bool
+
+
+class Commit:
+    """A put or a complete, tried until the object is known to be there, or known not to be ours.
+
+    ``attempt`` is called again after every `Trouble` it raises that is worth it;
+    ``look_once_more`` when it was given up.
+    """
+
+    def __init__(self, wire: Wire, proof: Proof, send: Callable[[], Awaitable[Reply]]) -> None:
+        self._wire, self._proof, self._send = wire, proof, send
+        self._sent = 0
+        self._open = False  # a request went out and nobody knows what it did
+
+    async def attempt(self) -> StoredObject:
+        """Return the object.  Raises `ObjectExists`, a `Trouble`, or `GivenUp` when no further try can help."""
+        if self._open and (found := await self._ours()):
+            return found
+        self._sent += 1
+        try:
+            reply = await self._send()
+        except Trouble as trouble:
+            self._open = self._open or leaves_open(trouble)
+            return await self._despite(trouble)
+        self._open = True  # what fails from here on is only the looking
+        return await self._verified(reply)
+
+    async def look_once_more(self) -> StoredObject | None:
+        """Return the object if it turns out to be there after all."""
+        if not self._open:
+            return None
+        try:
+            return await self._ours()
+        except Trouble:
+            return None
+
+    async def _despite(self, trouble: Trouble) -> StoredObject:
+        """Return the object when a refusal means that it is there already; else raise ``trouble``."""
+        match trouble:
+            case Rejected(status=412) if self._sent == 1:
+                raise ObjectExists from None
+            case Rejected(status=412):
+                found = await self._ours()
+                if found is None:
+                    raise self._unverified("S3 says that the key is taken, but not what lies there") from None
+                return found
+            case Rejected(code="NoSuchUpload") if found := await self._ours():
+                return found
+            case _:
+                raise trouble
+
+    async def _ours(self) -> StoredObject | None:
+        """Look for the object: None when it is not there (or cannot be seen), `ObjectExists` when it is another."""
+        proof = self._proof
+        try:
+            found = await self._wire.look(proof.target.key)
+        except Rejected as refusal:
+            if refusal.status == 403:
+                return None
+            raise
+        if found is None:
+            return None
+        if await self._wire.holds(found, proof.size, proof.crc32):
+            return replace(found, crc32=proof.crc32)
+        if proof.overwrite:
+            return None
+        raise ObjectExists
+
+    async def _verified(self, reply: Reply) -> StoredObject:
+        """Compare what S3 says it has with what we sent."""
+        proof = self._proof
+        stored = stored_object(proof.target.key, reply, size=proof.size)
+        if stored.crc32 is None:
+            return await self._shown()
+        if stored.crc32 != proof.crc32:
+            raise self._corrupted()
+        return replace(stored, content_type=proof.target.content_type, metadata=proof.target.metadata)
+
+    async def _shown(self) -> StoredObject:
+        """Look at the object, because the answer proves nothing; some stores show it only after a while."""
+        proof = self._proof
+        for pause_s in pauses(self._wire.deadlines.recheck_s):
+            if found := await self._seen():
+                if await self._wire.holds(found, proof.size, proof.crc32):
+                    return replace(found, crc32=proof.crc32)
+                raise self._corrupted()
+            await anyio.sleep(pause_s)
+        raise self._unverified("S3 acknowledged the object but does not show it")
+
+    async def _seen(self) -> StoredObject | None:
+        try:
+            return await self._wire.look(self._proof.target.key)
+        except Rejected as refusal:
+            if refusal.status != 403:
+                raise
+        raise self._unverified("S3 names no checksum, and s3:GetObject to look at it is not allowed")
+
+    def _corrupted(self) -> GivenUp:
+        words = "S3 has other bytes than were sent"
+        return self._judged("corrupting_path", Rejected(200, code="BadDigest", words=words, host=self._wire.host))
+
+    def _unverified(self, words: str) -> GivenUp:
+        return self._judged("unverified", Nonsense(words, host=self._wire.host))
+
+    def _judged(self, reason: str, trouble: Trouble) -> GivenUp:
+        self._open = False  # we know what there is to know; looking again would not change it
+        return GivenUp(GiveUp(reason), trouble)
+
+
+def leaves_open(trouble: Trouble) -> bool:
+    """Say whether the request may have been carried out all the same."""
+    match trouble:
+        case ConnectionLost() | TimedOut() | Nonsense():
+            return True
+        case Rejected(status=status, code=code):
+            return status >= 500 and code not in S3_SLOW_CODES
+        case _:
+            return False
+
+
+def pauses(total_s: float) -> Iterator[float]:
+    """Yield growing waits of ``total_s`` in all, and a last one of 0."""
+    pause_s = 0.25
+    while total_s > 0:
+        yield min(pause_s, total_s)
+        total_s, pause_s = total_s - pause_s, pause_s * 2
+    yield 0.0

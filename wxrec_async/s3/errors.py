@@ -1,0 +1,112 @@
+"""What botocore and aiohttp raise, in our words.
+
+Nothing of a request but its host gets into a message: the originals carry URLs
+and signed headers, so they are dropped (``raise … from None``).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import aiohttp
+from botocore import exceptions as aws
+from botocore.parsers import ResponseParserError
+
+from wxrec_async.errors import (
+    AuthError,
+    ConnectionLost,
+    Nonsense,
+    Rejected,
+    TimedOut,
+    Trouble,
+    Unreachable,
+    Untrusted,
+)
+from wxrec_async.rules.redact import redact_text
+from wxrec_async.rules.retry import retry_after_s
+
+MAX_WORDS = 300
+NO_CREDENTIALS = (
+    aws.NoCredentialsError,
+    aws.PartialCredentialsError,
+    aws.CredentialRetrievalError,
+    aws.TokenRetrievalError,
+    aws.SSOError,
+    aws.NoAuthTokenError,
+)
+HOW_TO_GIVE_CREDENTIALS = (
+    "give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, as a profile ([s3] profile or AWS_PROFILE, "
+    "`aws sso login` if it is one of SSO), or as the role of this machine"
+)
+FAILURES = (aws.BotoCoreError, aws.ClientError, ResponseParserError, aiohttp.ClientError, TimeoutError, OSError)
+"""Every class an S3 call may raise that `translated` understands."""
+
+
+class S3Rejected(Rejected):
+    """S3 answered with an error.
+
+    ``bucket_region`` is where S3 says the bucket lies, "" when it does not say.
+    """
+
+    bucket_region: str = ""
+
+
+def translated(error: Exception, host: str) -> Trouble | AuthError:
+    """Return the failure of ours that ``error``, one of `FAILURES`, stands for."""
+    match error:
+        case aws.ClientError():
+            return rejected(error.response, host)
+        case _ if isinstance(error, NO_CREDENTIALS):
+            return AuthError(f"the AWS credentials cannot be used any more ({type(error).__name__})")
+        case aws.ConnectTimeoutError() | aws.ProxyConnectionError():
+            return Unreachable(f"cannot connect to {host}", host=host)
+        case aws.ReadTimeoutError() | TimeoutError():
+            return TimedOut(f"{host} did not answer in time", host=host)
+        case ResponseParserError():
+            return Nonsense(f"{host} sent an answer that is not S3's", host=host)
+        case _:
+            return _of_connection(_cause(error), host)
+
+
+def _cause(error: Exception) -> Exception:
+    """Return what aiohttp raised: aiobotocore calls every client error, a reset in mid body too, "cannot connect"."""
+    cause = getattr(error, "kwargs", {}).get("error")
+    return cause if isinstance(cause, Exception) else error
+
+
+def _of_connection(cause: Exception, host: str) -> Trouble:
+    match cause:
+        case aiohttp.ClientConnectorCertificateError():
+            return Untrusted(f"the TLS certificate of {host} is not trusted; set ca_bundle", host=host)
+        case aiohttp.ClientConnectorError():
+            return Unreachable(f"cannot connect to {host}: {cause.os_error.strerror or 'no answer'}", host=host)
+        case aws.ConnectionClosedError() | aws.HTTPClientError() | aiohttp.ClientError() | OSError():
+            return ConnectionLost(f"the connection to {host} broke", host=host)
+        case aws.IncompleteReadError():
+            return ConnectionLost(f"{host} sent less than it announced", host=host)
+        case _:
+            return Trouble(f"the request to {host} cannot be made ({type(cause).__name__})", host=host)
+
+
+def rejected(response: Any, host: str) -> S3Rejected:
+    """Return S3's refusal with its status, code and message.
+
+    An answer to HEAD has no body; botocore then gives the status for a code,
+    which is left empty here.
+    """
+    about: dict[str, Any] = response.get("ResponseMetadata", {})
+    error: dict[str, Any] = response.get("Error", {})
+    headers: dict[str, str] = about.get("HTTPHeaders", {})
+    code = str(error.get("Code", ""))
+    bare = code.isdigit()
+    refusal = S3Rejected(
+        int(about.get("HTTPStatusCode", 0)),
+        code="" if bare else code,
+        words="" if bare else redact_text(str(error.get("Message") or ""))[:MAX_WORDS],
+        retry_after_s=retry_after_s(headers.get("retry-after"), server_date=headers.get("date"), now_s=time.time()),
+        tracking_id=about.get("RequestId") or headers.get("x-amz-request-id"),
+        host=host,
+    )
+    refusal.bucket_region = headers.get("x-amz-bucket-region") or str(error.get("Region", ""))
+    return refusal

@@ -1,0 +1,105 @@
+"""The parameters of each S3 call, from the settings and what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from wxrec_async.config import S3Settings
+from wxrec_async.model import Part, PartReceipt, Target
+from wxrec_async.s3.body import PartBody
+from wxrec_async.s3.replies import crc32_text
+
+Params = dict[str, Any]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Requests:
+    """Writes what is asked of S3, the same way every time; ``now`` is what object lock counts its days from."""
+
+    def __init__(self, settings: S3Settings, now: Callable[[], datetime] = utc_now) -> None:
+        self._settings, self._now = settings, now
+        self._everywhere: Params = {"Bucket": settings.bucket}
+        if settings.expected_bucket_owner:
+            self._everywhere["ExpectedBucketOwner"] = settings.expected_bucket_owner
+        self._of_new_objects = _given(
+            ServerSideEncryption=settings.sse,
+            SSEKMSKeyId=settings.kms_key_id,
+            StorageClass=settings.storage_class,
+            Tagging=urlencode(settings.tags),
+            ObjectLockMode=settings.object_lock_mode,
+        )
+
+    def bucket(self, **more: object) -> Params:
+        """Ask about the bucket."""
+        return {**self._everywhere, **more}
+
+    def key(self, key: str, **more: object) -> Params:
+        """Ask about one object."""
+        return {**self._everywhere, "Key": key, **more}
+
+    def put(self, target: Target, part: Part, *, overwrite: bool) -> Params:
+        """Store a whole object, with its checksum, only where there is none."""
+        return {
+            **self._new_object(target),
+            **_condition(overwrite),
+            "Body": PartBody(part),
+            "ChecksumCRC32": crc32_text(part.crc32),
+        }
+
+    def create(self, target: Target) -> Params:
+        """Begin a multipart upload whose checksum S3 computes over the whole object."""
+        return {**self._new_object(target), "ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
+
+    def part(self, key: str, upload_id: str, part: Part) -> Params:
+        """Upload one part with its checksum."""
+        return self.key(
+            key,
+            UploadId=upload_id,
+            PartNumber=part.number,
+            Body=PartBody(part),
+            ChecksumCRC32=crc32_text(part.crc32),
+        )
+
+    def complete(
+        self,
+        key: str,
+        upload_id: str,
+        parts: Sequence[PartReceipt],
+        *,
+        size: int,
+        crc32: int,
+        overwrite: bool,
+    ) -> Params:
+        """Make the object of its parts, if size and checksum agree, only where there is none."""
+        listed = [
+            {"PartNumber": part.number, "ETag": part.etag, "ChecksumCRC32": crc32_text(part.crc32)}
+            for part in sorted(parts, key=lambda part: part.number)
+        ]
+        return {
+            **self.key(key, UploadId=upload_id, MultipartUpload={"Parts": listed}),
+            **_condition(overwrite),
+            "ChecksumCRC32": crc32_text(crc32),
+            "ChecksumType": "FULL_OBJECT",
+            "MpuObjectSize": size,
+        }
+
+    def _new_object(self, target: Target) -> Params:
+        params = self.key(target.key, ContentType=target.content_type, Metadata=target.metadata)
+        params.update(self._of_new_objects)
+        if self._settings.object_lock_mode:
+            params["ObjectLockRetainUntilDate"] = self._now() + timedelta(days=self._settings.object_lock_days)
+        return params
+
+
+def _given(**params: str) -> Params:
+    return {name: value for name, value in params.items() if value}
+
+
+def _condition(overwrite: bool) -> Params:
+    return {} if overwrite else {"IfNoneMatch": "*"}

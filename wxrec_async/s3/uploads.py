@@ -1,0 +1,275 @@
+"""The object store as the flow uses it: put, multipart upload, and what is there already."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+import anyio
+
+from wxrec_async.config import S3Settings
+from wxrec_async.errors import Nonsense, Rejected, Trouble
+from wxrec_async.model import OpenUpload, Part, PartReceipt, StoredObject, Target
+from wxrec_async.plumbing.pacer import Gate
+from wxrec_async.plumbing.retrying import GivenUp, Retrier
+from wxrec_async.rules.retry import GiveUp
+from wxrec_async.s3.bucket import check_bucket
+from wxrec_async.s3.commit import Commit, Proof, leaves_open
+from wxrec_async.s3.replies import Reply, check_encryption, crc32_of
+from wxrec_async.s3.requests import Requests, utc_now
+from wxrec_async.s3.wire import Deadlines, Wire
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+ABORT_ROUNDS = 4
+ABORT_PAUSE_S = 0.2
+
+
+class ObjectStore(Protocol):
+    """Where recordings go.
+
+    Every method but ``check_bucket`` may raise `GivenUp` when its tries are
+    used up or no further one can help, and `AuthError` or `RunStopped` when
+    nobody should go on.
+    """
+
+    async def check_bucket(self) -> None:
+        """Return when uploads may begin; raises `ConfigError` or `AuthError` saying what to do."""
+
+    async def put(self, target: Target, part: Part, *, overwrite: bool = False) -> StoredObject:
+        """Store a whole object; return it verified.  Raises `ObjectExists` when the key is taken."""
+
+    async def create(self, target: Target) -> str:
+        """Begin a multipart upload; return its id."""
+
+    async def upload_part(self, key: str, upload_id: str, part: Part) -> PartReceipt:
+        """Upload one part.  `GivenUp` with `Rejected` code ``NoSuchUpload``: begin a new upload."""
+
+    async def complete(
+        self,
+        target: Target,
+        upload_id: str,
+        parts: Sequence[PartReceipt],
+        *,
+        size: int,
+        crc32: int,
+        overwrite: bool = False,
+    ) -> StoredObject:
+        """Make the object; return it verified.
+
+        Raises `ObjectExists` when the key is taken by something else, `GivenUp` with `Rejected`
+        code ``NoSuchUpload`` or ``ConditionalRequestConflict`` when a new upload must be begun.
+        """
+
+    async def abort(self, key: str, upload_id: str) -> bool:
+        """Give a multipart upload up, as often as wanted; true when it is shown that nothing of it is left."""
+
+    async def head(self, key: str) -> StoredObject | None:
+        """Return what is there, None when nothing is; raises `Rejected` (403) when that may not be known."""
+
+    async def read_crc32(self, key: str) -> tuple[int, int]:
+        """Read an object back; return its size and CRC-32."""
+
+    async def open_uploads(self, prefix: str) -> list[OpenUpload]:
+        """List the multipart uploads under way for keys that begin with ``prefix``."""
+
+
+class S3Store:
+    """An `ObjectStore` in S3, or in what speaks its language.
+
+    ``gate`` is the one that ``retrier`` closes; every request goes through it.
+    ``now`` is where object lock begins to count.  ``uncertain_keys`` are those
+    for which an upload may have been begun whose id never arrived: what is
+    open there and not known is left over from it.
+    """
+
+    def __init__(
+        self,
+        client: S3Client,
+        settings: S3Settings,
+        retrier: Retrier,
+        gate: Gate,
+        *,
+        deadlines: Deadlines | None = None,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._client, self._settings, self._retrier = client, settings, retrier
+        self._requests = Requests(settings, now)
+        self._wire = Wire(client, self._requests, gate, deadlines or Deadlines())
+        self.uncertain_keys: set[str] = set()
+
+    async def check_bucket(self) -> None:
+        await check_bucket(self._wire, self._settings)
+
+    async def put(self, target: Target, part: Part, *, overwrite: bool = False) -> StoredObject:
+        within_s = self._wire.deadlines.body(part.size)
+
+        async def send() -> Reply:
+            params = self._requests.put(target, part, overwrite=overwrite)
+            try:
+                reply: Reply = await self._wire.send(lambda: self._client.put_object(**params), within_s)
+            except Rejected as refusal:
+                raise _worth_repeating(refusal) from None
+            self._check_encryption(reply)
+            return reply
+
+        return await self._commit("put_object", Proof(target, part.size, part.crc32, overwrite), send)
+
+    async def create(self, target: Target) -> str:
+        async def attempt() -> str:
+            params = self._requests.create(target)
+            try:
+                reply = await self._wire.send(lambda: self._client.create_multipart_upload(**params))
+            except Trouble as trouble:
+                if leaves_open(trouble):
+                    self.uncertain_keys.add(target.key)
+                raise
+            self._check_encryption(reply)
+            return _named(reply, "UploadId")
+
+        return await self._retrier.run("create_upload", attempt)
+
+    async def upload_part(self, key: str, upload_id: str, part: Part) -> PartReceipt:
+        within_s = self._wire.deadlines.body(part.size)
+
+        async def attempt() -> PartReceipt:
+            params = self._requests.part(key, upload_id, part)
+            reply = await self._wire.send(lambda: self._client.upload_part(**params), within_s)
+            if crc32_of(reply.get("ChecksumCRC32")) not in (None, part.crc32):
+                raise Rejected(200, code="BadDigest", words="S3 has other bytes than were sent", host=self._wire.host)
+            return PartReceipt(part.number, _named(reply, "ETag"), part.crc32, part.size)
+
+        return await self._retrier.run("upload_part", attempt)
+
+    async def complete(
+        self,
+        target: Target,
+        upload_id: str,
+        parts: Sequence[PartReceipt],
+        *,
+        size: int,
+        crc32: int,
+        overwrite: bool = False,
+    ) -> StoredObject:
+        params = self._requests.complete(target.key, upload_id, parts, size=size, crc32=crc32, overwrite=overwrite)
+
+        async def send() -> Reply:
+            try:
+                reply: Reply = await self._wire.send(
+                    lambda: self._client.complete_multipart_upload(**params), self._wire.deadlines.complete_s
+                )
+            except Rejected as refusal:
+                raise _final(refusal) from None
+            _named(reply, "ETag")
+            self._check_encryption(reply, may_be_silent=True)
+            return reply
+
+        return await self._commit("complete_upload", Proof(target, size, crc32, overwrite), send)
+
+    async def abort(self, key: str, upload_id: str) -> bool:
+        try:
+            for attempt in range(ABORT_ROUNDS):
+                if await self._aborted(key, upload_id):
+                    return True
+                await anyio.sleep(ABORT_PAUSE_S * attempt)  # a part on its way may have landed after the abort
+        except GivenUp:
+            pass
+        return False
+
+    async def head(self, key: str) -> StoredObject | None:
+        try:
+            return await self._retrier.run("head_object", lambda: self._wire.look(key))
+        except GivenUp as given_up:
+            if isinstance(given_up.trouble, Rejected) and given_up.trouble.status == 403:
+                raise given_up.trouble from None
+            raise
+
+    async def read_crc32(self, key: str) -> tuple[int, int]:
+        async def attempt() -> tuple[int, int]:
+            found = await self._wire.look(key)
+            return await self._wire.read_crc32(key, found.size if found else 0)
+
+        return await self._retrier.run("read_object", attempt)
+
+    async def open_uploads(self, prefix: str) -> list[OpenUpload]:
+        found: list[OpenUpload] = []
+        page: Reply = {"IsTruncated": True}
+        while page.get("IsTruncated"):
+            page = await self._uploads_page(prefix, page)
+            found += [_open_upload(upload) for upload in page.get("Uploads", ())]
+        return found
+
+    async def _uploads_page(self, prefix: str, after: Reply) -> Reply:
+        given = _markers(after)
+        params = self._requests.bucket(Prefix=prefix, **given)
+
+        async def attempt() -> Reply:
+            page: Reply = await self._wire.send(lambda: self._client.list_multipart_uploads(**params))
+            if page.get("IsTruncated") and _markers(page) in ({}, given):
+                raise Nonsense("the list of open uploads does not go on", host=self._wire.host)
+            return page
+
+        return await self._retrier.run("list_uploads", attempt)
+
+    async def _commit(self, name: str, proof: Proof, send: Callable[[], Awaitable[Reply]]) -> StoredObject:
+        commit = Commit(self._wire, proof, send)
+        try:
+            return await self._retrier.run(name, commit.attempt)
+        except GivenUp:
+            if found := await commit.look_once_more():
+                return found
+            raise
+
+    async def _aborted(self, key: str, upload_id: str) -> bool:
+        """Abort once; true when S3 does not know the upload, before or afterwards."""
+        params = self._requests.key(key, UploadId=upload_id)
+
+        async def attempt() -> bool:
+            try:
+                await self._wire.send(lambda: self._client.abort_multipart_upload(**params))
+                await self._wire.send(lambda: self._client.list_parts(**params, MaxParts=1))
+            except Rejected as refusal:
+                if refusal.code == "NoSuchUpload" or refusal.status == 404:
+                    return True
+                if refusal.status != 403:
+                    raise
+            return False
+
+        return await self._retrier.run("abort_upload", attempt)
+
+    def _check_encryption(self, reply: Reply, *, may_be_silent: bool = False) -> None:
+        sse, key = self._settings.sse, self._settings.kms_key_id
+        check_encryption(reply, sse=sse, kms_key_id=key, may_be_silent=may_be_silent)
+
+
+def _worth_repeating(refusal: Rejected) -> Rejected:
+    """Call a put that raced with another one what S3 calls every other conflict of that kind: to be tried again."""
+    if refusal.code != "ConditionalRequestConflict":
+        return refusal
+    return Rejected(refusal.status, code="OperationAborted", words=refusal.words, host=refusal.host)
+
+
+def _final(refusal: Rejected) -> Rejected | GivenUp:
+    """End a complete that raced with another writer: S3 wants a new upload then, a second complete cannot help."""
+    if refusal.code != "ConditionalRequestConflict":
+        return refusal
+    return GivenUp(GiveUp("s3_ConditionalRequestConflict"), refusal)
+
+
+def _named(reply: Reply, name: str) -> str:
+    if not reply.get(name):
+        raise Nonsense(f"S3 answered without {name}")
+    return str(reply[name])
+
+
+def _markers(page: Reply) -> dict[str, str]:
+    """Return the parameters that ask for the page after ``page``."""
+    return {name: page[f"Next{name}"] for name in ("KeyMarker", "UploadIdMarker") if page.get(f"Next{name}")}
+
+
+def _open_upload(upload: Reply) -> OpenUpload:
+    initiated = upload.get("Initiated")
+    started_ms = round(initiated.timestamp() * 1000) if isinstance(initiated, datetime) else None
+    return OpenUpload(upload["Key"], upload["UploadId"], started_ms=started_ms)

@@ -1,0 +1,102 @@
+"""One request: through the gate, within a deadline of our own, its failure in our words.  Never repeated here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+import anyio
+from isal import isal_zlib
+
+from wxrec_async.errors import AuthError, ConnectionLost, Rejected, TimedOut, Trouble
+from wxrec_async.model import StoredObject
+from wxrec_async.plumbing.pacer import Gate
+from wxrec_async.s3.errors import FAILURES, translated
+from wxrec_async.s3.replies import stored_object
+from wxrec_async.s3.requests import Requests
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+T = TypeVar("T")
+READ_BYTES = 256 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds a request may take.  The SDK's own do not see a server that stops reading.
+
+    A body has ``request_s``, or its size at ``bytes_per_s`` if that is longer;
+    a complete has ``complete_s``, because S3 may assemble for minutes.
+    ``recheck_s`` is for how long an object that S3 has acknowledged is looked
+    for when it does not show.
+    """
+
+    request_s: float = 60.0
+    complete_s: float = 300.0
+    bytes_per_s: float = 64 << 10
+    recheck_s: float = 30.0
+
+    def body(self, size: int) -> float:
+        """Return the deadline of a request that moves ``size`` bytes."""
+        return max(self.request_s, size / self.bytes_per_s)
+
+
+class Wire:
+    """Sends single requests, and looks at single objects."""
+
+    def __init__(self, client: S3Client, requests: Requests, gate: Gate, deadlines: Deadlines) -> None:
+        self.client, self.requests, self.deadlines = client, requests, deadlines
+        self.host = urlsplit(client.meta.endpoint_url).hostname or "S3"
+        self._gate = gate
+
+    async def send(self, call: Callable[[], Awaitable[T]], within_s: float | None = None) -> T:
+        """Make one call; raises a `Trouble`, or `AuthError` when there are no credentials any more."""
+        async with self._gate.passage():  # any answer at all has opened it again, so failures leave it as values
+            answer = await self._answer(call, self.deadlines.request_s if within_s is None else within_s)
+        if isinstance(answer, Trouble | AuthError):
+            raise answer from None
+        return answer
+
+    async def _answer(self, call: Callable[[], Awaitable[T]], within_s: float) -> T | Trouble | AuthError:
+        try:
+            with anyio.move_on_after(within_s):
+                return await call()
+        except FAILURES as error:
+            return translated(error, self.host)
+        return TimedOut(f"{self.host} did not take the request within {within_s:.0f} s", host=self.host)
+
+    async def look(self, key: str) -> StoredObject | None:
+        """Ask what is there, None when nothing is; 403 is `Rejected`, it says neither (no ListBucket)."""
+        try:
+            params = self.requests.key(key, ChecksumMode="ENABLED")
+            return stored_object(key, await self.send(lambda: self.client.head_object(**params)))
+        except Rejected as refusal:
+            if refusal.status == 404:
+                return None
+            raise
+
+    async def read_crc32(self, key: str, size: int) -> tuple[int, int]:
+        """Read the object back, expected to have ``size`` bytes; return its size and CRC-32."""
+        return await self.send(lambda: self._read(key), self.deadlines.body(size))
+
+    async def _read(self, key: str) -> tuple[int, int]:
+        reply = await self.client.get_object(**self.requests.key(key))
+        size = crc32 = 0
+        body = reply["Body"]
+        async with body:
+            while chunk := await body.read(READ_BYTES):
+                size, crc32 = size + len(chunk), isal_zlib.crc32(chunk, crc32)
+        if size != reply["ContentLength"]:
+            raise ConnectionLost(f"{self.host} sent less than it announced", host=self.host)
+        return size, crc32
+
+    async def holds(self, found: StoredObject, size: int, crc32: int) -> bool:
+        """Say whether ``found`` is these bytes: by what the store says, or by reading it back when it does not."""
+        if found.size != size:
+            return False
+        if found.crc32 is None:
+            return await self.read_crc32(found.key, size) == (size, crc32)
+        return found.crc32 == crc32

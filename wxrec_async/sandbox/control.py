@@ -1,0 +1,128 @@
+"""The control port: what a test or a curious user may ask the sandbox itself."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aiohttp import web
+
+from wxrec_async.sandbox import checksums
+from wxrec_async.sandbox.faults import Faults, Rule
+from wxrec_async.sandbox.log import RequestLog
+from wxrec_async.sandbox.organisation import Organisation
+from wxrec_async.sandbox.recordings import TruthRecording
+from wxrec_async.sandbox.s3.state import Bucket, StoredBody, Upload
+
+PROFILES = ("none", "mild", "storm")
+
+
+@dataclass(slots=True)
+class Control:
+    """GET /_sandbox/{log,truth,objects,uploads,faults,addresses}; POST /_sandbox/faults sets profile and rules.
+
+    Lists come as JSON lines.  ``log?since=N`` leaves out what was seen,
+    ``objects?sha256=1`` reads every object.
+    """
+
+    organisation: Organisation
+    log: RequestLog
+    faults: Faults
+    bucket: Bucket
+    addresses: Callable[[], dict[str, Any]]
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        match request.method, request.path:
+            case "GET", "/_sandbox/log":
+                since = request.query.get("since", "0")
+                return _lines(self.log.lines(int(since) if since.isdigit() else 0))
+            case "GET", "/_sandbox/truth":
+                return _rows(await asyncio.to_thread(lambda: [truth_row(item) for item in self.organisation.truth()]))
+            case "GET", "/_sandbox/objects":
+                deep = "sha256" in request.query
+                return _rows([await object_row(body, deep=deep) for body in list(self.bucket.objects.values())])
+            case "GET", "/_sandbox/uploads":
+                return _rows(upload_row(upload) for upload in self.bucket.uploads.values())
+            case "GET", "/_sandbox/addresses":
+                return web.json_response(self.addresses())
+            case "GET", "/_sandbox/faults":
+                return web.json_response(self._faults())
+            case "POST", "/_sandbox/faults":
+                return self._set_faults(await request.read())
+        return web.Response(status=404, text="not found")
+
+    def _faults(self) -> dict[str, Any]:
+        hits = {f"{operation} {kind}": count for (operation, kind), count in sorted(self.faults.hits.items())}
+        rules = [{n: v for n, v in asdict(rule).items() if n not in ("before", "after")} for rule in self.faults.rules]
+        return {"seed": self.faults.seed, "profile": self.faults.profile, "hits": hits, "rules": rules}
+
+    def _set_faults(self, body: bytes) -> web.Response:
+        try:
+            wanted = json.loads(body)
+            rules = [_rule(row) for row in wanted.get("rules", [])]
+            profile = wanted.get("profile", "none")
+        except (ValueError, TypeError, AttributeError):
+            return web.Response(status=400, text="expected {profile, rules: [{operation, kind, …}]}")
+        if profile not in PROFILES:
+            return web.Response(status=400, text=f"profile is one of {', '.join(PROFILES)}")
+        self.faults.clear()
+        self.faults.profile = profile
+        self.faults.extend(rules)
+        return web.json_response(self._faults())
+
+
+def _rule(row: dict[str, Any]) -> Rule:
+    """Read a rule; what is no field of a rule is a parameter of its fault.  Functions cannot come this way."""
+    fields = set(Rule.__dataclass_fields__) - {"before", "after", "hits", "parameters"}
+    known = {name: value for name, value in row.items() if name in fields}
+    if known.get("attempts") is not None:
+        known["attempts"] = tuple(known["attempts"])
+    rest = {name: value for name, value in row.items() if name not in Rule.__dataclass_fields__}
+    return Rule(**known, parameters=dict(row.get("parameters", {})) | rest)
+
+
+def _lines(lines: Iterable[str]) -> web.Response:
+    return web.Response(text="".join(lines), content_type="application/x-ndjson")
+
+
+def _rows(rows: Iterable[dict[str, Any]]) -> web.Response:
+    return _lines(json.dumps(row) + "\n" for row in rows)
+
+
+def truth_row(item: TruthRecording) -> dict[str, Any]:
+    """Write one recording of the truth."""
+    names = ("task_id", "recording_id", "file_name", "key", "content_type", "size", "crc32", "sha256")
+    return {name: getattr(item, name) for name in names}
+
+
+async def object_row(body: StoredBody, *, deep: bool = False) -> dict[str, Any]:
+    """Write one object; ``crc32`` and, when ``deep``, ``sha256`` are computed over the bytes that are kept."""
+    crc, sha = 0, hashlib.sha256()
+    async for block in body.blob.read(0, body.size):
+        crc = checksums.crc32(block, crc)
+        if deep:
+            sha.update(block)
+    return {
+        "key": body.key,
+        "size": body.size,
+        "crc32": crc,
+        "sha256": sha.hexdigest() if deep else None,
+        "content_type": body.headers.get("content-type"),
+        "metadata": body.metadata,
+        "tags": body.tags,
+        "headers": body.headers,
+        "checksums": body.checksums,
+        "checksum_type": body.checksum_type,
+        "parts": body.parts,
+        "etag": body.etag,
+    }
+
+
+def upload_row(upload: Upload) -> dict[str, Any]:
+    """Write one open multipart upload."""
+    sizes = {str(number): part.size for number, part in sorted(upload.parts.items())}
+    return {"key": upload.key, "upload_id": upload.id, "algorithm": upload.algorithm, "parts": sizes}

@@ -1,0 +1,123 @@
+"""The bucket the pre-signed URLs point to: GET with Range and If-Match, and every way a download can go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from aiohttp import web
+
+from wxrec_async.sandbox.audio import Audio
+from wxrec_async.sandbox.front import Call, Problem
+from wxrec_async.sandbox.media_faults import BODY_FAULTS, write_faulty
+from wxrec_async.sandbox.organisation import Organisation
+from wxrec_async.sandbox.presign import Presigner
+from wxrec_async.sandbox.ranges import parse_range
+from wxrec_async.sandbox.s3.xml import error_response
+
+DENIED = "AccessDenied"
+
+
+@dataclass(slots=True)
+class MediaService:
+    """The service on the media port.  ``rate`` limits every body, bytes per second (0: no limit)."""
+
+    organisation: Organisation
+    presigner: Presigner
+    rate: float = 0.0
+    name: str = "media"
+
+    async def classify(self, call: Call) -> tuple[str, str]:
+        path = call.request.path
+        recording_id = path.rpartition("/")[2].removesuffix(".wav")
+        return f"media.{call.request.method.lower()}", recording_id
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        audio = self._admit(call)
+        etag = '"changed-on-purpose"' if call.wrong("changed_etag") else audio.etag
+        wanted = call.request.headers.get("If-Match")
+        if wanted not in (None, "*", etag):
+            raise Problem(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+        asked = None if call.wrong("range_ignored") else call.request.headers.get("Range")
+        span = parse_range(asked, audio.size)
+        if span is None and asked is not None:
+            message = "The requested range is not satisfiable"
+            raise Problem(416, "InvalidRange", message, {"Content-Range": f"bytes */{audio.size}"})
+        start, end = span or (0, audio.size)
+        headers = self._headers(etag)
+        if asked is not None:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{audio.size}"
+        status = 206 if asked is not None else 200
+        if call.fault is not None and call.fault.kind in BODY_FAULTS:
+            return await write_faulty(call, status, headers, audio, start, end)
+        return await self._write(call, status, headers, audio, start, end)
+
+    def _admit(self, call: Call) -> Audio:
+        """Check method, credentials, signature and expiry as S3 does, and find the recording."""
+        request = call.request
+        if "Authorization" in request.headers:
+            raise Problem(400, "InvalidArgument", "Only one auth mechanism allowed")
+        if request.method != "GET":
+            raise Problem(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
+        match self.presigner.judge(request.raw_path):
+            case "missing":
+                raise Problem(403, DENIED, "Access Denied")
+            case "mismatch":
+                raise Problem(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
+            case "expired":
+                raise Problem(403, DENIED, "Request has expired")
+        _refuse_on_purpose(call)
+        _, _, task_id, _ = request.path.split("/")
+        recording = self.organisation.recording(task_id, call.key)
+        if recording is None or self.organisation.is_purged(task_id):
+            raise Problem(404, "NoSuchKey", "The specified key does not exist.")
+        return recording.audio
+
+    def _headers(self, etag: str) -> dict[str, str]:
+        return {
+            "Accept-Ranges": "bytes",
+            "Content-Type": "audio/wav",
+            "ETag": etag,
+            "Last-Modified": formatdate(self.presigner.clock() // 3600 * 3600, usegmt=True),
+            "x-amz-request-id": uuid.uuid4().hex[:16].upper(),
+        }
+
+    async def _write(
+        self, call: Call, status: int, headers: dict[str, str], audio: Audio, start: int, end: int
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(status=status, headers=headers)
+        response.content_length = end - start
+        await response.prepare(call.request)
+        for block in self._blocks(audio, start, end):
+            await response.write(block)
+            call.entry.sent += len(block)
+            if self.rate:
+                await asyncio.sleep(len(block) / self.rate)
+        await response.write_eof()
+        return response
+
+    def _blocks(self, audio: Audio, start: int, end: int) -> Iterator[bytes]:
+        """Yield blocks small enough for the rate to look like a flow."""
+        step = max(1024, int(self.rate / 10)) if self.rate else 0
+        for block in audio.read(start, end):
+            if not step:
+                yield block
+                continue
+            yield from (block[at : at + step] for at in range(0, len(block), step))
+
+    def refusal(self, problem: Problem, call: Call) -> web.Response:
+        return error_response(problem.status, problem.code, problem.message, call.request.path)
+
+
+def _refuse_on_purpose(call: Call) -> None:
+    fault = call.fault
+    match fault.kind if fault is not None else "":
+        case "expired":
+            raise Problem(403, DENIED, "Request has expired")
+        case "missing":
+            raise Problem(404, "NoSuchKey", "The specified key does not exist.")
+        case "slow_down":
+            raise Problem(503, "SlowDown", "Please reduce your request rate.")

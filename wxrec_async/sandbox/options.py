@@ -1,0 +1,65 @@
+"""Everything that can be set about a sandbox."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wxrec_async.sandbox.faults import Profile, Rule
+from wxrec_async.sandbox.organisation import Organisation
+from wxrec_async.sandbox.tokens import Rotation
+
+HOST = "127.0.0.1"
+
+
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """The knobs of a `Sandbox`; every default is a friendly organisation.
+
+    ``organisation`` overrides ``tasks`` and ``days``; ``folder`` keeps objects
+    as files, without it they are in memory (or nowhere, with ``discard``).
+    ``port`` is the first of five consecutive ports, 0 takes free ones.
+    ``requests_per_minute`` 0 means no limit.  Rates are bytes per second and
+    connection, ``latency`` seconds per request.  ``clock`` gives epoch seconds
+    and can be moved to age tokens and URLs; ``budget_clock`` is the monotonic
+    one of the request budget.  ``name`` is how URLs call this machine.
+    ``denied`` are IAM actions that S3 refuses.
+    """
+
+    tasks: int = 100
+    seed: int = 1
+    days: float = 7
+    organisation: Organisation | None = None
+    folder: Path | None = None
+    discard: bool = False
+    host: str = HOST
+    name: str = HOST
+    port: int = 0
+    ssl_context: ssl.SSLContext | None = None
+    faults: Profile = "none"
+    script: list[Rule] = field(default_factory=list)
+    requests_per_minute: int = 300
+    rotation: Rotation = "old_stays_valid"
+    token_expires_in: int = 1_209_599
+    refresh_expires_in: int = 7_775_999
+    bucket: str = "sandbox-recordings"
+    region: str = "us-east-1"
+    bucket_owner: str = "123456789012"
+    denied: frozenset[str] = frozenset()
+    second_complete: str = "same"
+    lifecycle_days: int = 7
+    md5_etags: bool = False
+    media_rate: float = 0.0
+    s3_rate: float = 0.0
+    latency: float = 0.0
+    clock: Callable[[], float] = time.time
+    budget_clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        if self.host != HOST:
+            raise ValueError(f"the sandbox answers on {HOST} only")
+        if self.name not in (HOST, "localhost"):
+            raise ValueError(f"the sandbox is called {HOST} or localhost")

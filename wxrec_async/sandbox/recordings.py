@@ -1,0 +1,80 @@
+"""What a recording is to Webex, and what must become of it in the bucket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from wxrec_async.sandbox.audio import Audio
+from wxrec_async.sandbox.draw import Draw
+
+CONTENT_TYPES = {
+    ".wav": "audio/wav",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".ogg": "audio/ogg",
+    ".flac": "audio/flac",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxRecording:
+    """One recording of a contact.  ``main`` is the one that takes the task's own key."""
+
+    id: str
+    task_id: str
+    file_name: str
+    call_type: str
+    start_ms: int
+    main: bool
+    audio: Audio
+
+    @property
+    def stop_ms(self) -> int:
+        return self.start_ms + round(self.audio.seconds * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class TruthRecording:
+    """What must lie in the bucket in the end; ``size`` in bytes, the checksums are computed when asked for."""
+
+    task_id: str
+    recording_id: str
+    file_name: str
+    key: str
+    content_type: str
+    audio: Audio = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        return self.audio.size
+
+    @property
+    def crc32(self) -> int:
+        return self.audio.crc32
+
+    @property
+    def sha256(self) -> str:
+        return self.audio.sha256
+
+
+def truth_of(recording: SandboxRecording) -> TruthRecording:
+    """Say under which key and type a recording must lie; the main one takes the task's own key."""
+    suffix = PurePosixPath(recording.file_name).suffix.lower()
+    ext = suffix if suffix in CONTENT_TYPES else ".wav"
+    leaf = "recording" if recording.main else f"recording-{recording.id}"
+    key = f"call-detail/{recording.task_id}/{leaf}{ext}"
+    return TruthRecording(
+        recording.task_id, recording.id, recording.file_name, key, CONTENT_TYPES[ext], recording.audio
+    )
+
+
+def participants(recording: SandboxRecording) -> list[str]:
+    """Return the people of a recording: an e-mail address and a telephone number, both canaries."""
+    draw = Draw("participants", recording.id)
+    return [f"canary.agent{draw.pick(0, 40)}@example.com", phone(draw.pick(1, 10_000))]
+
+
+def phone(number: int) -> str:
+    """Return a number nobody has, recognisable wherever it turns up."""
+    return f"+1555010{number:04d}"

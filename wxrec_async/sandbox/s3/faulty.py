@@ -1,0 +1,50 @@
+"""S3's own ways to go wrong, and the pace at which it reads."""
+
+from __future__ import annotations
+
+import asyncio
+
+from wxrec_async.sandbox.front import Call, Problem
+from wxrec_async.sandbox.wire import hold
+
+REFUSALS = {
+    "slow_down": (503, "SlowDown"),
+    "internal_error": (500, "InternalError"),
+    "no_such_upload": (404, "NoSuchUpload"),
+    "precondition_failed": (412, "PreconditionFailed"),
+    "conflict": (409, "ConditionalRequestConflict"),
+    "request_timeout": (400, "RequestTimeout"),
+    "access_denied": (403, "AccessDenied"),
+    "expired_token": (400, "ExpiredToken"),
+}
+
+
+async def before_body(call: Call) -> None:
+    """Do what comes before the first byte of a body: say 100 Continue, or stall."""
+    if stalled := call.wrong("stall_reading", "no_continue"):
+        if stalled.kind == "stall_reading":
+            _say_continue(call)
+        await hold(call.request, stalled.get("seconds", 3600.0))
+        if stalled.kind == "stall_reading":
+            return
+    _say_continue(call)
+
+
+def _say_continue(call: Call) -> None:
+    request = call.request
+    expects = request.headers.get("Expect", "").lower() == "100-continue"
+    if expects and "continued" not in call.detail and request.transport is not None:
+        call.detail["continued"] = "yes"
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def refuse_on_purpose(call: Call) -> None:
+    """Raise the refusal the fault plan asks for, if any."""
+    found = REFUSALS.get(call.fault.kind if call.fault is not None else "")
+    if found is not None:
+        raise Problem(*found, "")
+
+
+async def pace(count: int, rate: float) -> None:
+    """Wait as long as ``count`` bytes take at ``rate`` bytes per second."""
+    await asyncio.sleep(count / rate)

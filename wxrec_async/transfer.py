@@ -1,0 +1,484 @@
+"""One recording: source -> pipe -> parts -> S3 object -> checked.
+
+The source is read by one task into a bounded pipe; this side takes chunks out
+of it, fills parts whose room comes from a pool shared by all workers, and sends
+them.  What fits into one part is a single PutObject, everything else a multipart
+upload.  Nothing becomes an object before its length, its checksum and its first
+bytes have been judged: see `Transfer._judge`.
+
+A recording that cannot be stored is an outcome, not an exception.  What leaves
+here as an exception ends the run: `AuthError`, `RunStopped`, cancellation and
+errors of the program itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import anyio
+
+from wxrec_async.errors import ObjectExists, Rejected, Trouble, Unfit
+from wxrec_async.events import Emit, UploadLeftOpen, ignore
+from wxrec_async.model import (
+    Failed,
+    Gone,
+    OpenUpload,
+    Order,
+    Outcome,
+    Part,
+    PartReceipt,
+    Recording,
+    Stored,
+    StoredObject,
+    Target,
+)
+from wxrec_async.plumbing.groups import first_failure
+from wxrec_async.plumbing.pipe import Pipe
+from wxrec_async.plumbing.pool import BufferPool, Room
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules import keys, retry
+from wxrec_async.rules.parts import PartAssembler, check_whole, same_object
+from wxrec_async.rules.wav import Sniffer
+
+ABORT_DEADLINE_S = 30.0
+HURRIED_ABORT_DEADLINE_S = 4.0  # somebody waits for us to be gone
+
+
+class MediaStream(Protocol):
+    """The body of a recording, from its first byte to its last; resumes behind the reader's back."""
+
+    @property
+    def length(self) -> int | None:
+        """Whole size in bytes, when the server promised one."""
+
+    @property
+    def etag(self) -> str | None: ...
+
+    @property
+    def content_type(self) -> str: ...
+
+    @property
+    def proven(self) -> bool:
+        """After the end: its length was proven by Content-Length or a final chunk."""
+
+    @property
+    def offset(self) -> int:
+        """Bytes handed out so far."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
+class MediaSource(Protocol):
+    def open(self, recording: Recording) -> AbstractAsyncContextManager[MediaStream]:
+        """Open the body.  Here and while reading, `GivenUp` says that it cannot be had."""
+
+
+class ObjectStore(Protocol):
+    """The bucket.  `GivenUp` from any of these says that the request will not succeed."""
+
+    async def put(self, target: Target, part: Part, *, overwrite: bool = False) -> StoredObject: ...
+
+    async def create(self, target: Target) -> str: ...
+
+    async def upload_part(self, key: str, upload_id: str, part: Part) -> PartReceipt: ...
+
+    async def complete(
+        self,
+        target: Target,
+        upload_id: str,
+        parts: Sequence[PartReceipt],
+        *,
+        size: int,
+        crc32: int,
+        overwrite: bool = False,
+    ) -> StoredObject: ...
+
+    async def abort(self, key: str, upload_id: str) -> bool: ...
+
+    async def head(self, key: str) -> StoredObject | None: ...
+
+    async def read_crc32(self, key: str) -> tuple[int, int]: ...
+
+    async def open_uploads(self, prefix: str) -> list[OpenUpload]: ...
+
+
+class UploadLog(Protocol):
+    """Where intent is written down before it is acted on, so that a crash leaves nothing unknown behind."""
+
+    async def started(self, task_id: str, recording_id: str, key: str) -> None: ...
+
+    async def upload_created(self, key: str, upload_id: str, task_id: str, recording_id: str) -> None: ...
+
+    async def completing(self, upload_id: str, size: int, crc32: int) -> None: ...
+
+    async def upload_gone(self, upload_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes; ``parts_in_flight`` is per recording."""
+
+    part_size: int = 8 << 20
+    parts_in_flight: int = 4
+    pipe: int = 512 << 10
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Fingerprint:
+    """What two complete fetches must agree on before a lying RIFF header is believed to be all that is wrong."""
+
+    size: int
+    crc32: int
+    etag: str | None
+
+
+class _RiffDisagreesError(Exception):
+    """The body is whole by its length, but not by its RIFF header."""
+
+    def __init__(self, fingerprint: _Fingerprint) -> None:
+        super().__init__("the RIFF header states another size")
+        self.fingerprint = fingerprint
+
+
+class Transfer:
+    """Carries recordings, any number at once; holds no state of any one of them."""
+
+    def __init__(
+        self,
+        source: MediaSource,
+        store: ObjectStore,
+        log: UploadLog,
+        pool: BufferPool,
+        limits: Limits = Limits(),
+        emit: Emit = ignore,
+    ) -> None:
+        self._source, self._store, self._log = source, store, log
+        self._pool, self._limits, self._emit = pool, limits, emit
+
+    async def carry(self, order: Order) -> Outcome:
+        """Store one recording and say what became of it.
+
+        A body that is unfit, or changed while it was read, is fetched anew from a
+        fresh URL, three times in all.
+        """
+        witness: _Fingerprint | None = None
+        failed = Failed("error")
+        for _ in range(retry.MAX_FRESH_TRIES):
+            try:
+                return await self._fetch(order, witness)
+            except GivenUp as given_up:
+                if not isinstance(given_up.decision, retry.Restart) and not _upload_vanished(given_up):
+                    return _outcome(given_up)
+                failed = _failed_anew(given_up.trouble)
+            except Unfit as unfit:
+                failed = _failed_anew(unfit)
+            except _RiffDisagreesError as disagreement:
+                witness = disagreement.fingerprint
+                failed = Failed("media_mismatch", str(disagreement))
+            except _PlaceTakenError as taken:
+                order = Order(order.recording, taken.fallback)
+                continue
+            order = replace(order, recording=replace(order.recording, lease_s=0.0))
+        return failed
+
+    async def occupant(self, key: str) -> str | None:
+        """Return the encoded id of the recording that an object says lies under ``key``; None when none does."""
+        found = await self._look(key)
+        return found.metadata.get("wx-recording-id") if found else None
+
+    async def _look(self, key: str) -> StoredObject | None:
+        try:
+            return await self._store.head(key)
+        except (Rejected, GivenUp):
+            return None  # not allowed to know: the conditional write will tell
+
+    async def _fetch(self, order: Order, witness: _Fingerprint | None) -> Stored:
+        async with self._source.open(order.recording) as stream:
+            return await _through_pipe(
+                stream, self._limits.pipe, lambda pipe: self._store_stream(order, stream, pipe, witness)
+            )
+
+    async def _store_stream(
+        self, order: Order, stream: MediaStream, pipe: Pipe, witness: _Fingerprint | None
+    ) -> Stored:
+        reader = _PartReader(pipe, stream, self._pool, self._limits.part_size)
+        part, room = await reader.part()
+        try:
+            reader.sniffer.check_beginning(stream.content_type)
+            if await reader.more():
+                return await self._multipart(order, reader, (part, room), witness)
+            return await self._single(order, reader, part, witness)
+        finally:
+            room.release()
+
+    async def _single(self, order: Order, reader: _PartReader, part: Part, witness: _Fingerprint | None) -> Stored:
+        flags = self._judge(reader, witness)
+        try:
+            stored = await self._store.put(order.target, part, overwrite=self._limits.overwrite)
+        except ObjectExists:
+            return await self._compare(order, reader, flags)
+        return Stored(stored, main_place=order.fallback is not None, flags=flags)
+
+    async def _multipart(
+        self, order: Order, reader: _PartReader, first: tuple[Part, Room], witness: _Fingerprint | None
+    ) -> Stored:
+        """Upload part by part; before the first one, look whether there is anything to upload at all."""
+        if not self._limits.overwrite and await self._look(order.target.key) is not None:
+            first[1].release()
+            await reader.drain()
+            return await self._compare(order, reader, self._judge(reader, witness))
+        key, recording = order.target.key, order.recording
+        await self._log.started(recording.task_id, recording.id, key)
+        upload_id = await self._create(order)
+        try:
+            receipts = await self._upload_parts(key, upload_id, reader, first)
+            flags = self._judge(reader, witness)
+            stored = await self._complete(order.target, upload_id, receipts, reader)
+        except ObjectExists:
+            await self._abort(key, upload_id)
+            return await self._compare(order, reader, flags)
+        except Exception:
+            await self._abort(key, upload_id)
+            raise
+        except BaseException:
+            await self._abort(key, upload_id, HURRIED_ABORT_DEADLINE_S)
+            raise
+        return Stored(stored, main_place=order.fallback is not None, upload_id=upload_id, flags=flags)
+
+    async def _create(self, order: Order) -> str:
+        """Begin an upload and write its id down; if either is broken off, look for what was begun all the same."""
+        key, recording = order.target.key, order.recording
+        try:
+            upload_id = await self._store.create(order.target)
+            await self._log.upload_created(key, upload_id, recording.task_id, recording.id)
+        except BaseException:
+            with anyio.move_on_after(HURRIED_ABORT_DEADLINE_S, shield=True):
+                await self.sweep(key)
+            raise
+        return upload_id
+
+    async def sweep(self, key: str) -> int:
+        """Abort every open upload of exactly this key; return how many could not be aborted.
+
+        For keys that this program wrote to and lost sight of.  Without the
+        permission to list uploads nothing is done: a lifecycle rule must.
+        """
+        try:
+            uploads = await self._store.open_uploads(key)
+        except (Trouble, GivenUp):
+            return 0
+        left = 0
+        for upload in uploads:
+            if upload.key == key and not await self._store.abort(key, upload.upload_id):
+                self._emit(UploadLeftOpen(key, upload.upload_id))
+                left += 1
+        return left
+
+    async def _upload_parts(
+        self, key: str, upload_id: str, reader: _PartReader, first: tuple[Part, Room]
+    ) -> list[PartReceipt]:
+        receipts: list[PartReceipt] = []
+        slots = anyio.Semaphore(self._limits.parts_in_flight - 1)  # the first one is under way at once
+
+        async def upload(part: Part, room: Room) -> None:
+            try:
+                receipts.append(await self._store.upload_part(key, upload_id, part))
+            finally:
+                room.release()
+                slots.release()
+
+        try:
+            async with anyio.create_task_group() as uploads:
+                part, room = first
+                while True:
+                    uploads.start_soon(upload, part, room)
+                    del part, room  # or the uploaded part would live on until the next one is full
+                    if not await reader.more():
+                        break
+                    await slots.acquire()
+                    part, room = await reader.part()
+        except BaseExceptionGroup as group:
+            raise first_failure(group) from None
+        return sorted(receipts, key=lambda receipt: receipt.number)
+
+    async def _complete(
+        self, target: Target, upload_id: str, receipts: Sequence[PartReceipt], reader: _PartReader
+    ) -> StoredObject:
+        size, crc = reader.size, reader.crc32
+        await self._log.completing(upload_id, size, crc)
+        return await self._store.complete(
+            target, upload_id, receipts, size=size, crc32=crc, overwrite=self._limits.overwrite
+        )
+
+    async def _abort(self, key: str, upload_id: str, within_s: float = ABORT_DEADLINE_S) -> None:
+        with anyio.CancelScope(shield=True):
+            gone = False
+            with anyio.move_on_after(within_s):
+                gone = await self._store.abort(key, upload_id)
+            if gone:
+                await self._log.upload_gone(upload_id)
+            else:
+                self._emit(UploadLeftOpen(key, upload_id))
+
+    def _judge(self, reader: _PartReader, witness: _Fingerprint | None) -> tuple[str, ...]:
+        """Decide whether what arrived is a whole recording; return what is odd about it.
+
+        Raises `Unfit` when it is not one.
+        """
+        stream = reader.stream
+        agrees = check_whole(reader.sniffer, proven=stream.proven, length=stream.length, sent=stream.offset)
+        flags = [] if reader.sniffer.known_media else ["unknown_media"]
+        if not agrees:
+            fingerprint = _Fingerprint(reader.size, reader.crc32, stream.etag)
+            if fingerprint != witness:
+                raise _RiffDisagreesError(fingerprint)
+            flags.append("riff_size")
+        return tuple(flags)
+
+    async def _compare(self, order: Order, reader: _PartReader, flags: tuple[str, ...]) -> Stored:
+        """The key is taken: by the same bytes, by another recording of the task, or by something else."""
+        key, size, crc = order.target.key, reader.size, reader.crc32
+        try:
+            found = await self._store.head(key)
+        except Rejected as rejected:
+            raise GivenUp(retry.GiveUp("exists_unreadable"), rejected) from None
+        if found is None:
+            raise GivenUp(retry.Restart(), Unfit("conflict", "the key was taken and is free again"))
+        if order.fallback is not None and keys.names_other(found.metadata, order.recording):
+            raise _PlaceTakenError(order.fallback)
+        same = same_object(found, size=size, crc=crc)
+        if same is None:
+            same = await self._store.read_crc32(key) == (size, crc)
+        if not same:
+            detail = f"{key} holds {found.size} other bytes; the recording has {size}"
+            raise GivenUp(retry.GiveUp("conflict"), Unfit("conflict", detail))
+        known = replace(found, crc32=crc)
+        return Stored(known, already=True, main_place=order.fallback is not None, flags=flags)
+
+
+class _PlaceTakenError(Exception):
+    """Another recording of the task holds the main place; ours goes to ``fallback``."""
+
+    def __init__(self, fallback: Target) -> None:
+        super().__init__(fallback.key)
+        self.fallback = fallback
+
+
+class _PartReader:
+    """Takes chunks out of the pipe and gives parts, each with its room in the pool."""
+
+    def __init__(self, pipe: Pipe, stream: MediaStream, pool: BufferPool, part_size: int) -> None:
+        self.stream = stream
+        self.sniffer = Sniffer()
+        self._chunks = aiter(pipe)
+        self._pool = pool
+        self._assembler = PartAssembler(stream.length, part_size)
+        self._next: bytes | memoryview | None = None
+        self._ended = False
+
+    @property
+    def size(self) -> int:
+        return self._assembler.size
+
+    @property
+    def crc32(self) -> int:
+        return self._assembler.crc32
+
+    async def more(self) -> bool:
+        """Say whether bytes follow those of the parts given so far."""
+        if self._next is None and not self._ended:
+            await self._pull()
+        return self._next is not None
+
+    async def part(self) -> tuple[Part, Room]:
+        """Wait for room, then fill the next part; the last one may be short, that of an empty body empty."""
+        room = await self._pool.take(self._room_needed())
+        try:
+            while True:
+                if part := self._take():
+                    return part, room
+                if self._ended:
+                    return self._assembler.finish(), room
+                await self._pull()
+        except BaseException:
+            room.release()
+            raise
+
+    async def drain(self) -> None:
+        """Read to the end, keeping nothing but size and checksum."""
+        while await self.more():
+            self._take()
+            self._assembler.forget()
+
+    def _room_needed(self) -> int:
+        goal, length = self._assembler.goal, self.stream.length
+        return goal if length is None else min(goal, length - self.size)
+
+    def _take(self) -> Part | None:
+        """Feed what of the pulled chunk belongs to this part; the rest waits until there is room for it."""
+        if self._next is None:
+            return None
+        chunk, wanted = self._next, self._assembler.goal - self._assembler.held
+        self._next = memoryview(chunk)[wanted:] if len(chunk) > wanted else None
+        fitting = chunk if self._next is None else memoryview(chunk)[:wanted]
+        return next(iter(self._assembler.feed(fitting)), None)
+
+    async def _pull(self) -> None:
+        self._next = await anext(self._chunks, None)
+        if self._next is None:
+            self._ended = True
+        else:
+            self.sniffer.feed(self._next)
+
+
+async def _through_pipe(stream: MediaStream, limit: int, consume: Callable[[Pipe], Awaitable[Stored]]) -> Stored:
+    """Read ``stream`` in a task of its own while ``consume`` takes its bytes from the pipe."""
+    pipe = Pipe(limit)
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_pump, stream, pipe)
+            try:
+                stored = await consume(pipe)
+            finally:
+                pipe.abandon()
+                group.cancel_scope.cancel()
+    except BaseExceptionGroup as failures:
+        raise first_failure(failures) from None
+    return stored
+
+
+async def _pump(stream: MediaStream, pipe: Pipe) -> None:
+    """Move the stream into the pipe.  Its failure reaches the reader through the pipe, in its place in the bytes."""
+    try:
+        async for chunk in stream:
+            await pipe.send(chunk)
+    except anyio.BrokenResourceError:
+        return  # the reader has left, and knows why
+    except Exception as failure:  # noqa: BLE001 - handed on whole
+        pipe.fail(failure)
+    else:
+        pipe.finish()
+
+
+def _upload_vanished(given_up: GivenUp) -> bool:
+    """The upload was removed under us, or lost a race: begin a new one."""
+    trouble = given_up.trouble
+    return isinstance(trouble, Rejected) and trouble.code in ("NoSuchUpload", "ConditionalRequestConflict")
+
+
+def _failed_anew(trouble: Trouble) -> Failed:
+    return Failed(trouble.reason if isinstance(trouble, Unfit) else "source_changed", str(trouble))
+
+
+def _outcome(given_up: GivenUp) -> Failed | Gone:
+    match given_up.decision:
+        case retry.Gone():
+            return Gone()
+        case retry.GiveUp(reason=reason):
+            return Failed(reason, str(given_up.trouble))
+        case _:
+            return Failed("error", str(given_up.trouble))

@@ -1,0 +1,105 @@
+"""One poisonous id must not take the nine others of its batch with it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from wxrec_async.errors import Nonsense, Rejected, TimedOut, Trouble
+from wxrec_async.model import Capture
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules.retry import GiveUp
+
+Enough = Callable[[Trouble], bool]
+Ask = Callable[[Sequence[str], Enough], Awaitable[dict[str, Capture]]]
+
+BATCH_PATIENCE = 3
+SINGLE_PATIENCE = 3
+HOPELESS = 12
+TOO_MANY = 429
+
+
+class Bisection:
+    """Asks for a batch and halves it while it fails, until the id at fault stands alone.
+
+    What that costs is limited.  A refusal (4xx) is given up at once and halved
+    cheaply.  A server error may be the whole server's doing, so the batch gets
+    the retrier's full patience, unless other batches are ``answered`` meanwhile:
+    then `BATCH_PATIENCE` failures are enough.  A half is halved at its first
+    failure, a single id fails after `SINGLE_PATIENCE`, and when `HOPELESS` calls
+    in a row have failed the rest fails without being asked.
+    """
+
+    def __init__(self, ask: Ask, answered: Callable[[], int]) -> None:
+        self._ask, self._answered = ask, answered
+        self._failures_in_row = 0
+        self.found: dict[str, Capture] = {}
+        self.failed: dict[str, str] = {}
+
+    async def ask(self, ids: Sequence[str]) -> None:
+        """Fill ``found`` and ``failed`` so that each of ``ids`` is in one of them."""
+        before = self._answered()
+        enough = _after(BATCH_PATIENCE, lambda: self._answered() > before) if len(ids) > 1 else _never
+        await self._ask_part(ids, enough)
+
+    async def _ask_part(self, ids: Sequence[str], enough: Enough) -> None:
+        try:
+            found = await self._ask(ids, enough)
+        except GivenUp as exc:
+            given_up = exc
+        else:
+            self._failures_in_row = 0
+            self.found.update(found)
+            return
+        await self._failed(ids, given_up)
+
+    async def _failed(self, ids: Sequence[str], given_up: GivenUp) -> None:
+        self._failures_in_row += 1
+        decision, trouble = given_up.decision, given_up.trouble
+        if len(ids) == 1 or not _blames_ids(trouble):
+            reason = decision.reason if isinstance(decision, GiveUp) else "error"
+            self.failed.update(dict.fromkeys(ids, reason))
+            return
+        middle = len(ids) // 2
+        for half in (ids[:middle], ids[middle:]):
+            if self._failures_in_row >= HOPELESS:
+                self.failed.update(dict.fromkeys(half, reason_of(trouble)))
+            else:
+                await self._ask_part(half, _after(SINGLE_PATIENCE if len(half) == 1 else 1))
+
+
+def reason_of(trouble: Trouble) -> str:
+    """Name a failure in one stable word."""
+    match trouble:
+        case Rejected(status=status):
+            return f"http_{status}"
+        case Nonsense():
+            return "nonsense"
+        case TimedOut():
+            return "timed_out"
+        case _:
+            return "connection"
+
+
+def _blames_ids(trouble: Trouble) -> bool:
+    """Tell whether other ids might fare better: the server got the request and did not like it."""
+    if isinstance(trouble, Rejected):
+        return trouble.status != TOO_MANY
+    return isinstance(trouble, Nonsense | TimedOut)
+
+
+def _after(patience: int, condition: Callable[[], bool] = lambda: True) -> Enough:
+    failures = 0
+
+    def enough(trouble: Trouble) -> bool:
+        nonlocal failures
+        # 401 and 403 are not the ids' fault either: the retrier ends the run with them.
+        if not _blames_ids(trouble) or (isinstance(trouble, Rejected) and trouble.status in (401, 403)):
+            return False
+        failures += 1
+        return failures >= patience and condition()
+
+    return enough
+
+
+def _never(_: Trouble) -> bool:
+    return False

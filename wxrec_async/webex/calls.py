@@ -1,0 +1,184 @@
+"""One call to the API: sent, judged by its status, and its body read under a deadline and a cap."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+
+from wxrec_async.errors import Nonsense, Rejected, RunStopped, TimedOut
+from wxrec_async.events import Emit, Warned, ignore
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules.retry import GiveUp
+from wxrec_async.webex.pacing import named_wait_s
+from wxrec_async.webex.troubles import FOREIGN, trouble_from
+from wxrec_async.webex.wire import read_error
+
+ERROR_BODY_CAP = 64 << 10
+SKEW_WARNED_S = 60.0
+SKEW_REFUSED_S = 900.0
+OK = 200
+READ_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A body that came with status 200, decoded, and what support asks for."""
+
+    body: bytes
+    tracking_id: str | None
+
+
+class ApiCalls:
+    """Sends requests to the API and returns bodies; every failure is a `Trouble`.
+
+    ``deadline_s`` runs from the moment the request's turn came (waiting for the
+    budget or a closed gate does not count) to the last byte of the body.
+    ``body_cap`` is in bytes after decoding; a larger answer is given up at once
+    with the reason ``answer_too_large``, because it will be as large next time.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        *,
+        emit: Emit = ignore,
+        deadline_s: float = 30.0,
+        body_cap: int = 64 << 20,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._http, self._emit, self._clock = http, emit, clock
+        self._deadline_s, self._body_cap = deadline_s, body_cap
+        self._skew_told = False
+
+    async def get(self, url: str, params: dict[str, str | int] | None = None) -> Answer:
+        """GET; ``params`` are put behind the URL, which is sent as it is without them."""
+        return await self._ask(self._http.build_request("GET", url, params=params, headers=_HEADERS))
+
+    async def post(self, url: str, body: bytes) -> Answer:
+        """POST a JSON body."""
+        headers = {**_HEADERS, "Content-Type": "application/json"}
+        return await self._ask(self._http.build_request("POST", url, content=body, headers=headers))
+
+    async def _ask(self, request: httpx.Request) -> Answer:
+        host = request.url.host
+        try:
+            response = await self._http.send(request, stream=True, follow_redirects=False)
+            try:
+                return await self._read(response, host)
+            finally:
+                await response.aclose()
+        except FOREIGN as exc:
+            foreign: Exception = exc
+        raise trouble_from(foreign, host)
+
+    async def _read(self, response: httpx.Response, host: str) -> Answer:
+        sent_at = response.extensions.get("sent_at", anyio.current_time())
+        rejected = response.status_code != OK
+        body: bytes | None = None
+        with anyio.CancelScope(deadline=sent_at + self._deadline_s):
+            body = await _body_of(response, ERROR_BODY_CAP if rejected else self._body_cap, cut=rejected)
+        if rejected:
+            raise self._rejection(response, body or b"", host)
+        if body is None:
+            raise TimedOut(f"{host} did not finish its answer in {self._deadline_s:g} s", host=host)
+        self._measure_skew(response, host)
+        return Answer(body, response.headers.get("trackingid"))
+
+    def _rejection(self, response: httpx.Response, body: bytes, host: str) -> Rejected:
+        error = read_error(body, response.headers.get("trackingid"))
+        words = error.words
+        if response.has_redirect_location:
+            words = f"redirects to {_host_of(response.headers['Location'])}; redirects are not followed"
+        return Rejected(
+            response.status_code,
+            code=error.code,
+            words=words,
+            retry_after_s=named_wait_s(response, self._clock()),
+            tracking_id=error.tracking_id,
+            host=host,
+        )
+
+    def _measure_skew(self, response: httpx.Response, host: str) -> None:
+        """Compare our clock with the server's; an answer from a cache (``Age``) tells nothing."""
+        theirs = _date_s(response.headers.get("Date")) if "Age" not in response.headers else None
+        if theirs is None:
+            return
+        skew = self._clock() - theirs
+        where = f"this machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} {host}'s"
+        if abs(skew) > SKEW_REFUSED_S:
+            raise RunStopped(f"{where}; set the clock and run again")
+        if abs(skew) > SKEW_WARNED_S and not self._skew_told:
+            self._skew_told = True
+            self._emit(Warned("clock_skew", where))
+
+
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+
+
+async def _body_of(response: httpx.Response, cap: int, *, cut: bool) -> bytes:
+    """Read at most ``cap`` decoded bytes; what is beyond is left out (``cut``) or refused."""
+    pieces: list[bytes] = []
+    size = 0
+    async with aclosing(_decoded(response)) as decoded:
+        async for piece in decoded:
+            size += len(piece)
+            pieces.append(piece)
+            if size > cap:
+                if cut:
+                    break
+                raise GivenUp(GiveUp("answer_too_large"), Nonsense(f"the answer is larger than {cap} bytes"))
+    return b"".join(pieces)[:cap]
+
+
+async def _decoded(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """Yield the body, inflated in small steps if it was compressed though identity was asked for."""
+    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if response.is_stream_consumed:  # somebody (the auth flow) has read and decoded it already
+        yield response.content
+    elif coding in ("", "identity"):
+        async for piece in response.aiter_raw():
+            yield piece
+    elif coding in ("gzip", "x-gzip", "deflate"):
+        async for piece in _inflated(response.aiter_raw()):
+            yield piece
+    else:
+        raise Nonsense("the answer is encoded in a way that was not asked for")
+
+
+async def _inflated(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    async for piece in pieces:
+        rest = piece
+        while rest and not inflate.eof:
+            try:
+                clear = inflate.decompress(rest, READ_PIECE)
+            except zlib.error:
+                break
+            yield clear
+            rest = inflate.unconsumed_tail
+        if rest and not inflate.eof:
+            raise Nonsense("the answer's compression is damaged")
+    if not inflate.eof:
+        raise Nonsense("the answer's compression breaks off")
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or "the same host"
+    except ValueError:
+        return "an unreadable place"
+
+
+def _date_s(value: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(value).timestamp() if value else None
+    except (TypeError, ValueError, OverflowError):
+        return None

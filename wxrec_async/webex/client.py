@@ -1,0 +1,188 @@
+"""Task pages and captures from the Webex Contact Center API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+
+from wxrec_async.config import WebexSettings
+from wxrec_async.errors import Nonsense, Trouble
+from wxrec_async.events import Emit, Warned, ignore
+from wxrec_async.model import Capture, Recording, TaskPage, Window
+from wxrec_async.plumbing.retrying import GivenUp, Retrier
+from wxrec_async.rules.media_urls import is_loopback_url, media_url_problem
+from wxrec_async.rules.retry import GiveUp
+from wxrec_async.webex.bisection import Bisection, Enough, reason_of
+from wxrec_async.webex.calls import ApiCalls
+from wxrec_async.webex.wire import Lease, read_captures, read_tasks
+
+MAX_BATCH = 10
+URL_MINUTES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class CapturesAnswer:
+    """What became of the ids asked for: each is in exactly one of the two.
+
+    ``captures`` has every id that was answered (no recordings is an answer);
+    ``failed`` maps the others to a stable reason word.
+    """
+
+    captures: dict[str, Capture] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class WebexClient:
+    """Asks for task pages and captures; safe to be used by any number of workers.
+
+    ``http`` brings its own authorisation (a 401 that comes out of it is final)
+    and its own pacing, ``retrier`` judges with `rules.retry.for_api`.  Every
+    method may raise `AuthError` and `RunStopped`.
+    """
+
+    def __init__(  # noqa: PLR0913 - two of them are limits with defaults
+        self,
+        http: httpx.AsyncClient,
+        settings: WebexSettings,
+        *,
+        org_id: str,
+        retrier: Retrier,
+        emit: Emit = ignore,
+        deadline_s: float = 30.0,
+        body_cap: int = 64 << 20,
+    ) -> None:
+        self._calls = ApiCalls(http, emit=emit, deadline_s=deadline_s, body_cap=body_cap)
+        self._settings, self._org_id = settings, org_id
+        self._retrier, self._emit = retrier, emit
+        self._loopback = is_loopback_url(settings.api_url)
+        self._batches_answered = 0
+
+    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
+        """Ask for one page of the tasks created in ``from_ms <= createdTime < window.to_ms``.
+
+        ``next_link`` is the one of the page before, and goes first.  Raises
+        `GivenUp`: its ``decision`` is ``GiveUp("http_400")`` or another status
+        (400, 413, 422 and ``answer_too_large`` speak of the window, which may be
+        halved), or ``GiveUp("retries_exhausted")``.
+        """
+
+        async def attempt() -> TaskPage:
+            if next_link:
+                answer = await self._calls.get(next_link)
+            else:
+                answer = await self._calls.get(f"{self._settings.api_url}/tasks", self._task_params(window, from_ms))
+            page, odd = read_tasks(answer.body, tracking_id=answer.tracking_id)
+            self._warn(odd)
+            return self._with_safe_link(page)
+
+        return await self._retrier.run("tasks", attempt)
+
+    def _task_params(self, window: Window, from_ms: int) -> dict[str, str | int]:
+        channels = ",".join(self._settings.channel_types)
+        params: dict[str, str | int] = {
+            "from": from_ms,
+            "to": window.to_ms,
+            "channelTypes": channels,
+            "channelType": channels,  # what older guides name it; today it is ignored
+            "pageSize": self._settings.page_size,
+        }
+        if self._org_id:
+            params["orgId"] = self._org_id
+        return params
+
+    def _with_safe_link(self, page: TaskPage) -> TaskPage:
+        """Drop a next link that would carry our token to another place."""
+        if page.next_link is None or _origin(page.next_link) == _origin(self._settings.api_url) is not None:
+            return page
+        self._emit(Warned("next_link_ignored", "Webex named a next page at another host; it was not followed"))
+        return replace(page, next_link=None)
+
+    async def captures(self, task_ids: Sequence[str]) -> CapturesAnswer:
+        """Ask for the recordings of 1 to 10 different tasks, with fresh URLs.
+
+        A batch that fails as a whole is halved until the id at fault stands
+        alone, so one poisonous id does not take nine others with it.  Raises
+        ValueError for any other number of ids, or repeated ones; never `GivenUp`.
+        """
+        if not 1 <= len(task_ids) <= MAX_BATCH or len(set(task_ids)) != len(task_ids):
+            raise ValueError("captures takes 1 to 10 different ids")
+        bisection = Bisection(self._ask_batch, lambda: self._batches_answered)
+        await bisection.ask(task_ids)
+        return CapturesAnswer(bisection.found, bisection.failed)
+
+    async def renew(self, recording: Recording) -> Recording:
+        """Return the same recording with a fresh URL.
+
+        Raises `GivenUp` with a ``GiveUp``: ``missing`` when Webex answers and does
+        not name it (an empty answer proves no deletion, the next run asks again),
+        ``no_url`` or ``bad_url``, or the reason why it could not be asked.
+        """
+        answer = await self.captures([recording.task_id])
+        capture = answer.captures.get(recording.task_id)
+        if capture is None:
+            raise GivenUp(GiveUp(answer.failed[recording.task_id]), Nonsense("no fresh URL could be had"))
+        for fresh in capture.recordings:
+            if fresh.id == recording.id:
+                if fresh.url is None:
+                    raise GivenUp(GiveUp(fresh.problem or "no_url"), Nonsense("Webex names no usable URL"))
+                return fresh
+        raise GivenUp(GiveUp("missing"), Nonsense("Webex no longer names this recording"))
+
+    async def _ask_batch(self, ids: Sequence[str], enough: Enough) -> dict[str, Capture]:
+        """Ask for a batch, again and again as the retrier sees fit, until ``enough`` says of a failure that it is."""
+
+        async def attempt() -> dict[str, Capture]:
+            try:
+                return await self._ask_once(ids)
+            except Trouble as exc:
+                trouble = exc
+            if enough(trouble):
+                raise GivenUp(GiveUp(reason_of(trouble)), trouble)
+            raise trouble
+
+        found = await self._retrier.run("captures", attempt)
+        self._batches_answered += 1
+        return found
+
+    async def _ask_once(self, ids: Sequence[str]) -> dict[str, Capture]:
+        leased_at = anyio.current_time()
+        answer = await self._calls.post(f"{self._settings.api_url}/captures/query", self._captures_body(ids))
+        lease = Lease(leased_at, URL_MINUTES * 60.0)
+        found, odd = read_captures(answer.body, ids, lease, self._url_problem)
+        self._warn(odd)
+        return found
+
+    def _captures_body(self, ids: Sequence[str]) -> bytes:
+        query: dict[str, object] = {
+            "taskIds": list(ids),
+            "urlExpiration": URL_MINUTES,
+            "includeSegments": self._settings.include_segments,
+            "includeVARecordings": self._settings.include_va,
+        }
+        if self._org_id:
+            query["orgId"] = self._org_id
+        return json.dumps({"query": query}, separators=(",", ":")).encode()
+
+    def _url_problem(self, url: str) -> str | None:
+        return media_url_problem(url, self._settings.media_hosts, loopback=self._loopback)
+
+    def _warn(self, odd: Iterable[Warned]) -> None:
+        for warning in odd:
+            self._emit(warning)
+
+
+def _origin(url: str) -> tuple[str, str, int | None] | None:
+    """Return scheme, host and port of an absolute URL, None when it has none or names a user."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("https", "http") or not parts.hostname or "@" in parts.netloc:
+        return None
+    return parts.scheme, parts.hostname, port or {"https": 443, "http": 80}[parts.scheme]

@@ -1,0 +1,262 @@
+"""One recording as a stream of bytes that resumes by itself at the same byte."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import anyio
+import httpx
+from isal import isal_zlib
+
+from wxrec_async.errors import ConnectionLost, Nonsense, Rejected, SourceChanged, TimedOut, Trouble, Unfit
+from wxrec_async.model import Recording
+from wxrec_async.plumbing.retrying import GivenUp, Retrier
+from wxrec_async.rules.retry import GiveUp, RenewUrl, Tries
+from wxrec_async.webex.media_head import Head, RangeRefused, stream_of
+from wxrec_async.webex.troubles import FOREIGN, trouble_from
+
+Renew = Callable[[Recording], Awaitable[Recording]]
+Fetch = Callable[[Recording, int, str | None], Awaitable[tuple[httpx.Response, Head]]]
+
+REDIRECTS = range(300, 400)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLimits:
+    """How long and how large a download may be.
+
+    ``max_bytes`` for one recording; at least ``min_progress`` bytes in every
+    ``progress_s`` seconds spent reading (time in which nobody reads does not
+    count); a URL within ``lease_margin_s`` of its end is renewed before it is sent.
+    """
+
+    max_bytes: int = 8 << 30
+    min_progress: int = 64 << 10
+    progress_s: float = 60.0
+    lease_margin_s: float = 60.0
+
+
+DEFAULT_LIMITS = MediaLimits()
+
+
+class MediaStream:
+    """The bytes of one recording; iterate once.
+
+    ``length`` is the whole recording's length in bytes when the server told it,
+    ``offset`` how many were handed out, ``crc32`` the CRC-32 (as zlib computes
+    it) over exactly these.  ``proven`` is true after the end when the length was
+    proved: every byte of ``length`` came, or the final chunk did.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        fetch: Fetch,
+        *,
+        renew: Renew,
+        retrier: Retrier,
+        limits: MediaLimits = DEFAULT_LIMITS,
+    ) -> None:
+        self.length: int | None = None
+        self.etag: str | None = None
+        self.content_type = ""
+        self.proven = False
+        self.offset = 0
+        self.crc32 = 0
+        self._recording, self._fetch, self._renew = recording, fetch, renew
+        self._retrier, self._limits = retrier, limits
+        self._response: httpx.Response | None = None
+        self._head: Head | None = None
+        self._first: Head | None = None
+        self._finished = False
+        self._tries = Tries()
+        self._mark = 0  # where the last failure was
+        self._reading_s = 0.0  # time spent reading since then
+        self._pace = (0, 0.0)  # bytes and seconds of the current stretch of `progress_s`
+
+    async def begin(self) -> None:
+        """Connect for the first time; to be called once, before the iteration."""
+        await self._reconnect(None)
+
+    async def aclose(self) -> None:
+        """Drop the connection, unless its answer was read to the end."""
+        response, self._response = self._response, None
+        if response is not None:
+            await response.aclose()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield non-empty chunks, as they come, until the end."""
+        clock, crc32 = anyio.current_time, isal_zlib.crc32
+        while not self._finished:
+            try:
+                pieces = await self._rest_of_body()
+                before = clock()
+                async for chunk in pieces:
+                    self._count(len(chunk), clock() - before)
+                    self.crc32 = crc32(chunk, self.crc32)
+                    yield chunk
+                    before = clock()
+                self._ended()
+                continue
+            except FOREIGN as exc:
+                trouble = trouble_from(exc, "")
+            except Trouble as exc:
+                trouble = exc
+            await self._reconnect(trouble)
+
+    def _count(self, size: int, seconds: float) -> None:
+        """Account for a chunk before it is handed out, or refuse it."""
+        self._check_pace(size, seconds)
+        offset = self.offset + size
+        if self.length is not None and offset > self.length:
+            raise Unfit("length_mismatch", f"the body is longer than the {self.length} bytes it was said to have")
+        if offset > self._limits.max_bytes:
+            raise _too_large(self._limits)
+        self.offset = offset
+
+    def _check_pace(self, size: int, seconds: float) -> None:
+        limits = self._limits
+        self._reading_s += seconds
+        got, spent = self._pace[0] + size, self._pace[1] + seconds
+        if spent >= limits.progress_s:
+            if got < limits.min_progress:
+                raise TimedOut(f"only {got} bytes came in {spent:.0f} s")
+            got, spent = 0, 0.0
+        self._pace = (got, spent)
+
+    def _ended(self) -> None:
+        """Take the end of a body for the end of the recording only if nothing speaks against it."""
+        if self.length is not None and self.offset < self.length:
+            raise ConnectionLost(f"the body ended after {self.offset} of {self.length} bytes")
+        framed = self._head is not None and self._head.framing != "none"
+        self._finish(proven=framed or self.length is not None)
+
+    def _finish(self, *, proven: bool) -> None:
+        self._finished, self.proven = True, proven
+
+    async def _reconnect(self, trouble: Trouble | None) -> None:
+        """Get a response that goes on at ``offset``, whatever it takes; raises when `rules.retry` gives up."""
+        if self._moved_on():
+            self._tries = Tries()
+        self._mark, self._reading_s, self._pace = self.offset, 0.0, (0, 0.0)
+        while True:
+            await self.aclose()
+            if self.offset and self.offset == self.length:  # broken only after the last byte
+                self._finish(proven=True)
+                return
+            if trouble is not None:
+                await self._judge(trouble)
+            try:
+                await self._connect()
+            except Trouble as exc:
+                trouble = exc
+            else:
+                return
+
+    def _moved_on(self) -> bool:
+        """Tell whether the last connection brought bytes, and not just a drip of them."""
+        moved = self.offset - self._mark
+        return moved > 0 and moved * self._limits.progress_s >= self._limits.min_progress * self._reading_s
+
+    async def _judge(self, trouble: Trouble) -> None:
+        if (reason := _hopeless(trouble)) is not None:
+            raise GivenUp(GiveUp(reason), trouble)
+        try:
+            self._tries = await self._retrier.after("download", trouble, self._tries)
+        except GivenUp as exc:
+            if not isinstance(exc.decision, RenewUrl):
+                raise
+        else:
+            return
+        self._tries = self._tries.counted(RenewUrl())
+        await self._renew_url()
+
+    async def _renew_url(self) -> None:
+        self._recording = await self._renew(self._recording)
+        if self._recording.url is None:
+            raise GivenUp(GiveUp(self._recording.problem or "no_url"), Nonsense("Webex names no usable URL"))
+
+    async def _connect(self) -> None:
+        if self._lease_is_over():
+            await self._renew_url()
+        try:
+            response, head = await self._fetch(self._recording, self.offset, self.etag)
+        except RangeRefused as exc:
+            refused = exc
+        else:
+            self._response, self._head = response, head
+            self._compare(head)
+            return
+        if refused.total != self.offset:
+            raise SourceChanged("the recording is shorter than what was read of it")
+        self.length = refused.total
+        self._finish(proven=True)
+
+    def _lease_is_over(self) -> bool:
+        lease_s = self._recording.lease_s
+        margin = min(self._limits.lease_margin_s, lease_s / 4)  # a short lease must be usable at all
+        return anyio.current_time() > self._recording.leased_at + lease_s - margin
+
+    def _compare(self, head: Head) -> None:
+        """Take the first head for what the recording is, and hold every later one against it."""
+        if head.total is not None and head.total > self._limits.max_bytes:
+            raise _too_large(self._limits)
+        if self._first is None:
+            self._first, self.length, self.etag, self.content_type = head, head.total, head.etag, head.content_type
+            return
+        if _differ(self._first.etag, head.etag) or _differ(self.length, head.total):
+            raise SourceChanged("the recording at the source is another one now")
+        if not (self._first.etag and head.etag) and _differ(self._first.last_modified, head.last_modified):
+            raise SourceChanged("the recording at the source is a newer one now")
+        self.length = head.total if self.length is None else self.length
+
+    async def _rest_of_body(self) -> AsyncIterator[bytes]:
+        """Return the body's chunks from ``offset`` on, skipping what a server sends again."""
+        if self._response is None or self._head is None:
+            raise ConnectionLost
+        pieces = stream_of(self._response)
+        left = self.offset - self._head.start
+        return pieces if left <= 0 else await self._skipped(pieces, left)
+
+    async def _skipped(self, pieces: AsyncIterator[bytes], left: int) -> AsyncIterator[bytes]:
+        """Read over ``left`` bytes that were handed out before, and make sure that they are the same."""
+        crc, rest, before = 0, b"", anyio.current_time()
+        async for chunk in pieces:
+            now = anyio.current_time()
+            self._check_pace(len(chunk), now - before)
+            known, rest = chunk[:left], chunk[left:]
+            crc, left, before = isal_zlib.crc32(known, crc), left - len(known), now
+            if not left:
+                break
+        if left:
+            raise ConnectionLost("the body ended before the byte to go on at")
+        if crc != self.crc32:
+            raise SourceChanged("the server begins again, with other bytes")
+        return _chained(rest, pieces)
+
+
+async def _chained(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if first:
+        yield first
+    async for piece in pieces:
+        yield piece
+
+
+def _differ(ours: str | int | None, theirs: str | int | None) -> bool:
+    return ours is not None and theirs is not None and ours != theirs
+
+
+def _too_large(limits: MediaLimits) -> Unfit:
+    return Unfit("too_large", f"the recording is larger than {limits.max_bytes} bytes")
+
+
+def _hopeless(trouble: Trouble) -> str | None:
+    """Name the reason when trying again, or a fresh URL, would change nothing."""
+    match trouble:
+        case Unfit(reason="bad_url" | "too_large" as reason):
+            return reason
+        case Rejected(status=status) if status in REDIRECTS:
+            return "redirected"
+        case _:
+            return None

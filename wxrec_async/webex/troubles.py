@@ -1,0 +1,56 @@
+"""httpx's failures, and those of our transport, as ours."""
+
+from __future__ import annotations
+
+import httpx
+
+from wxrec_async.errors import ConnectionLost, Nonsense, RunStopped, TimedOut, Trouble, Unfit, Unreachable, Untrusted
+
+# What a call through httpx can raise that says something about the other side.
+FOREIGN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
+
+
+class CertificateRefused(httpx.ConnectError):
+    """The TLS handshake failed for a reason that trying again does not mend."""
+
+
+class AddressRefused(httpx.ConnectError):
+    """The host resolves to an address that must not be connected to."""
+
+
+class ProxyRefused(httpx.ProxyError):
+    """The proxy did not open the tunnel; ``status`` is its answer."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the proxy answered {status}")
+        self.status = status
+
+
+def trouble_from(exc: Exception, host: str) -> Trouble:
+    """Translate one of `FOREIGN`; the text is ours, because theirs may carry a signed URL.
+
+    Raise the result outside the ``except`` block, so that the original does not
+    travel along as its context.  Raises `RunStopped` when the proxy wants
+    credentials: nothing will ever pass it.
+    """
+    match exc:
+        case ProxyRefused(status=407):
+            return _stop_at_proxy()
+        case AddressRefused():
+            return Unfit("bad_url", f"{host} resolves to an address that is not allowed", host=host)
+        case CertificateRefused():
+            return Untrusted(f"the TLS certificate of {host} was refused", host=host)
+        case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
+            return Unreachable(f"no connection to {host}", host=host)
+        case httpx.TimeoutException():
+            return TimedOut(f"{host} did not answer in time", host=host)
+        case httpx.DecodingError():
+            return Nonsense("the answer cannot be decoded", host=host)
+        case httpx.UnsupportedProtocol() | httpx.LocalProtocolError() | httpx.InvalidURL():
+            return Unfit("bad_url", "the URL cannot be sent as it is", host=host)
+        case _:
+            return ConnectionLost(f"the connection to {host} broke", host=host)
+
+
+def _stop_at_proxy() -> Trouble:
+    raise RunStopped("the proxy asks for credentials (407)") from None

@@ -1,0 +1,295 @@
+"""Answers of the API, bytes to values: the only place that knows its field names.
+
+Strict where something could be lost in silence (an answer that is no answer, a
+row without an id), lenient in everything else.  No function here keeps or
+quotes a body in an error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from wxrec_async.errors import Nonsense
+from wxrec_async.events import Warned
+from wxrec_async.model import Capture, Recording, Secret, Task, TaskPage
+from wxrec_async.rules.redact import redact_text
+from wxrec_async.webex.coerce import as_count, as_dict, as_flag, as_id, as_ms, as_text, as_texts
+
+MAX_WORDS_CHARS = 300
+S3_ERROR_HEAD = 4096
+
+_S3_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
+_S3_MESSAGE = re.compile(rb"<Message>([^<]{0,300})")
+
+UrlCheck = Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """When the URLs of an answer were handed out (monotonic seconds), and for how many seconds."""
+
+    leased_at: float
+    lease_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ApiError:
+    """What an error body says: short code, words (redacted, cut), tracking id."""
+
+    code: str = ""
+    words: str = ""
+    tracking_id: str | None = None
+
+
+def read_tasks(body: bytes, *, tracking_id: str | None = None) -> tuple[TaskPage, list[Warned]]:
+    """Read an answer of ``GET /v1/tasks``.
+
+    A row without a usable id is counted in ``rows``, left out and warned of; of
+    rows with the same id the one updated last stands.  Raises `Nonsense` when
+    the body is not such an answer, or has rows and not one of them usable.
+    """
+    answer = _answer(body)
+    rows = _data(answer)
+    found: dict[str, Task] = {}
+    odd: Counter[str] = Counter()
+    for row in rows:
+        _add_task(found, row, odd)
+    if rows and not found:
+        raise Nonsense("the answer has rows, but none with an id")
+    page = TaskPage(tuple(found.values()), len(rows), _next_link(answer), tracking_id)
+    return page, _warnings(odd)
+
+
+def _add_task(found: dict[str, Task], row: object, odd: Counter[str]) -> None:
+    task = _task(row) if isinstance(row, dict) else None
+    if task is None:
+        odd["row_without_id"] += 1
+        return
+    if (known := found.get(task.id)) is not None:
+        odd["row_repeated"] += 1
+        if (known.updated_ms or 0) > (task.updated_ms or 0):
+            return
+    found[task.id] = task
+
+
+def _task(row: dict[str, object]) -> Task | None:
+    task_id = as_id(row.get("id"))
+    if task_id is None:
+        return None
+    said = as_dict(row.get("attributes"))
+    queue, owner = as_dict(said.get("queue") or said.get("lastQueue")), as_dict(said.get("owner"))
+    return Task(
+        id=task_id,
+        channel_type=as_text(said.get("channelType")),
+        status=as_text(said.get("status")),
+        direction=as_text(said.get("direction")),
+        origin=as_text(said.get("origin")),
+        destination=as_text(said.get("destination")),
+        created_ms=as_ms(said.get("createdTime")),
+        ended_ms=as_ms(said.get("endedTime")),
+        updated_ms=as_ms(said.get("lastUpdatedTime")),
+        queue_id=as_text(queue.get("id")),
+        queue_name=as_text(queue.get("name")),
+        agent_id=as_text(owner.get("id")),
+        agent_name=as_text(owner.get("name")),
+        duration_ms=as_count(said.get("totalDuration")),
+        capture_requested=as_flag(said.get("captureRequested")),
+    )
+
+
+def _next_link(answer: dict[str, object]) -> str | None:
+    for place in (as_dict(answer.get("meta")), answer):
+        link = as_dict(place.get("links")).get("next")
+        if isinstance(link, dict):
+            link = link.get("href")
+        if isinstance(link, str) and link:
+            return link
+    return None
+
+
+def read_captures(
+    body: bytes, asked: Sequence[str], lease: Lease, url_problem: UrlCheck
+) -> tuple[dict[str, Capture], list[Warned]]:
+    """Read an answer of ``POST /v1/captures/query``: one `Capture` for every id of ``asked``, in that order.
+
+    A missing entry, null and an empty list mean the same.  Entries for tasks not
+    asked for are counted and left out, several for one task are put together.
+    ``url_problem`` says why a URL must not be used; such a recording has no
+    ``url`` but a ``problem``.  Raises `Nonsense` when the body is not such an answer.
+    """
+    rows: dict[str, list[object]] = {task_id: [] for task_id in asked}
+    odd: Counter[str] = Counter()
+    for entry in _data(_answer(body)):
+        task_id = as_id(as_dict(entry).get("taskId"))
+        if task_id is None or task_id not in rows:
+            odd["capture_not_asked_for"] += 1
+        else:
+            rows[task_id] += _recording_rows(as_dict(entry))
+    found = {
+        task_id: Capture(task_id, _recordings(task_id, its, lease, url_problem, odd)) for task_id, its in rows.items()
+    }
+    return found, _warnings(odd)
+
+
+def _recording_rows(entry: dict[str, object]) -> list[object]:
+    """Return the rows of an entry; what is neither a list nor nothing must not pass for "no recording"."""
+    rows = entry.get("recording")
+    if rows is None:
+        return []
+    if isinstance(rows, dict):
+        return [rows]
+    if not isinstance(rows, list):
+        raise Nonsense("the recordings of a task are not a list")
+    return [row for row in rows if row is not None]
+
+
+def _recordings(
+    task_id: str, rows: Sequence[object], lease: Lease, url_problem: UrlCheck, odd: Counter[str]
+) -> tuple[Recording, ...]:
+    found: dict[str, Recording] = {}
+    for number, row in enumerate(rows, 1):
+        recording = _recording(task_id, as_dict(row), lease, url_problem, odd)
+        if not recording.id:
+            recording = _named(recording, number, len(rows), odd)
+        if (known := found.get(recording.id)) is not None:
+            odd["recording_repeated"] += 1
+            if known.url is not None or recording.url is None:
+                continue
+        found[recording.id] = recording
+    return tuple(found.values())
+
+
+def _named(recording: Recording, number: int, of: int, odd: Counter[str]) -> Recording:
+    """Give a recording without id one: the task's when it is alone, else a name under which it can only be reported.
+
+    With several of them nothing says which is which the next time, so storing
+    one under a made-up id could store it twice or under another's name.
+    """
+    odd["recording_without_id"] += 1
+    if of == 1:
+        return replace(recording, id=recording.task_id)
+    return replace(recording, id=f"unnamed-{recording.start_ms or number}", url=None, problem="no_id")
+
+
+def _recording(
+    task_id: str, row: dict[str, object], lease: Lease, url_problem: UrlCheck, odd: Counter[str]
+) -> Recording:
+    said = as_dict(row.get("attributes"))
+    url, problem = _usable(said.get("filePath"), url_problem, odd)
+    return Recording(
+        task_id=task_id,
+        id=as_id(row.get("id")) or "",
+        file_name=as_text(said.get("fileName")) or "",
+        url=url,
+        start_ms=as_ms(said.get("startTime")),
+        stop_ms=as_ms(said.get("stopTime")),
+        call_type=as_text(said.get("callType")),
+        segment=as_flag(row.get("segment")) or False,
+        sensitive=as_flag(said.get("sensitive")),
+        channel1=as_text(said.get("channel1")),
+        channel2=as_text(said.get("channel2")),
+        participants=as_texts(said.get("participants")),
+        leased_at=lease.leased_at,
+        lease_s=lease.lease_s,
+        problem=problem,
+    )
+
+
+def _usable(path: object, url_problem: UrlCheck, odd: Counter[str]) -> tuple[Secret | None, str | None]:
+    if not isinstance(path, str) or not path:
+        return None, "no_url"
+    if (why := url_problem(path)) is not None:
+        odd[f"bad_url: {why}"] += 1
+        return None, "bad_url"
+    return Secret(path), None
+
+
+def read_error(body: bytes, header_tracking_id: str | None = None) -> ApiError:
+    """Read an error body of the API in any of its shapes; one that is none of them yields no words."""
+    try:
+        answer = as_dict(_parsed(body))
+    except Nonsense:
+        answer = {}
+    error = answer.get("error")
+    inner = as_dict(error)
+    code = as_text(inner.get("key") or inner.get("code")) or as_text(error) or as_text(answer.get("code")) or ""
+    words = _words(inner) or _words(answer)
+    tracking_id = header_tracking_id or as_text(answer.get("trackingId")) or as_text(inner.get("trackingId"))
+    return ApiError(_cut(code, 64), _cut(words, MAX_WORDS_CHARS), _cut(tracking_id or "", 128) or None)
+
+
+def _words(said: dict[str, object]) -> str:
+    for name in ("message", "error_description", "errors", "description", "reason"):
+        value = said.get(name)
+        items = value if isinstance(value, list) else [value]
+        if words := "; ".join(filter(None, map(_sentence, items))):
+            return words
+    return ""
+
+
+def _sentence(item: object) -> str | None:
+    said = as_dict(item)
+    return as_text(said.get("description") or said.get("message")) or as_text(item)
+
+
+def read_s3_error(head: bytes) -> tuple[str, str]:
+    """Find code and message in the first bytes of an S3 error, without an XML parser and its entities."""
+    head = head[:S3_ERROR_HEAD]
+    code, message = _S3_CODE.search(head), _S3_MESSAGE.search(head)
+    words = message.group(1).decode("utf-8", "replace") if message else ""
+    return (code.group(1).decode() if code else "", _cut(words, MAX_WORDS_CHARS))
+
+
+def _cut(text: str, length: int) -> str:
+    """Redact before cutting, so that no half of a secret gets past the patterns; one line, printable."""
+    line = " ".join(redact_text(text).split())
+    return "".join(sign for sign in line if sign.isprintable())[:length]
+
+
+def _answer(body: bytes) -> dict[str, object]:
+    answer = _parsed(body)
+    if not isinstance(answer, dict):
+        raise Nonsense("the answer is not a JSON object")
+    return answer
+
+
+def _data(answer: dict[str, object]) -> list[object]:
+    """Return the rows of an answer; an answer without ``data`` counts as empty only when it looks like one."""
+    data = answer.get("data")
+    if isinstance(data, list):
+        return data
+    if data is None and isinstance(answer.get("meta"), dict) and not {"error", "errors", "message"} & answer.keys():
+        return []
+    raise Nonsense("the answer has no data")
+
+
+def _parsed(body: bytes) -> object:
+    """Parse JSON in UTF-8, -16 or -32, with or without a byte order mark; not-a-number becomes null."""
+    try:
+        return json.loads(body, parse_constant=_null)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    except ValueError:  # a number of more digits than Python converts: nobody's time or flag
+        return json.loads(body, parse_constant=_null, parse_int=float)
+    raise Nonsense("the answer is not JSON")  # not inside the except block: the original carries the body
+
+
+def _null(_: str) -> None:
+    return None
+
+
+def _warnings(odd: Counter[str]) -> list[Warned]:
+    return [Warned(what.partition(":")[0], f"{_SENTENCES.get(what, what)} ({count})") for what, count in odd.items()]
+
+
+_SENTENCES = {
+    "row_without_id": "Webex listed a task without a usable id",
+    "row_repeated": "Webex listed a task twice on one page; the newest stands",
+    "capture_not_asked_for": "Webex answered for a task that was not asked for",
+    "recording_repeated": "Webex named a recording twice; the first stands",
+    "recording_without_id": "Webex named a recording without an id",
+}

@@ -1,0 +1,274 @@
+"""The real outsides, opened and wired: Webex with its token, the bucket with its ledger.
+
+The one module that knows every world.  What can be refused is refused here, in
+one line that says what to do, before anything is written or sent.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import httpx
+from anyio import to_thread
+
+from wxrec_async.auth.refresher import Refresher, RefreshingAuth
+from wxrec_async.auth.stores import AwsOptions, TokenStore, load_credentials, open_token_store
+from wxrec_async.auth.tokens import Credentials, Tokens
+from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings, is_loopback
+from wxrec_async.errors import AuthError, ConfigError, Trouble
+from wxrec_async.events import Emit, Paused, Retrying
+from wxrec_async.ledger.protocol import Counts, Identity, Ledger, Scope
+from wxrec_async.ledger.store import open_ledger, open_reader
+from wxrec_async.model import Window
+from wxrec_async.plumbing.pacer import Gate, Pacer, burst_for
+from wxrec_async.plumbing.reach import Reach
+from wxrec_async.plumbing.retrying import Judge, Retrier
+from wxrec_async.rules.media_urls import address_allowed
+from wxrec_async.rules.redact import mask_number, redact_text
+from wxrec_async.rules.retry import for_api, for_download, for_s3
+from wxrec_async.rules.tokens import token_org
+from wxrec_async.s3.client import open_client
+from wxrec_async.s3.uploads import S3Store
+from wxrec_async.transfer import Transfer
+from wxrec_async.webex.client import WebexClient
+from wxrec_async.webex.media import MediaLimits, MediaSource
+from wxrec_async.webex.pacing import PacedTransport
+from wxrec_async.webex.transport import AiohttpTransport, tls_context
+
+API_CONNECTIONS = 32
+SPARE_CONNECTIONS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What an embedding service hands in instead of what the settings name."""
+
+    token_store: TokenStore | None = None
+    credentials: Credentials | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Who we are to Webex."""
+
+    credentials: Credentials
+    store: TokenStore
+    org_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebexWorld:
+    """Webex, ready to be asked."""
+
+    client: WebexClient
+    media: MediaSource
+    refresher: Refresher
+    org_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The bucket and the ledger, both checked."""
+
+    store: S3Store
+    ledger: Ledger
+    concurrency: int
+
+    async def sweep_uncertain(self, transfer: Transfer) -> int:
+        """Abort what may have been begun without our learning of it; return how many are left open."""
+        left = 0
+        for key in tuple(self.store.uncertain_keys):
+            left += await transfer.sweep(key)
+        return left
+
+
+class LedgerLog:
+    """The ledger as `transfer` writes to it: its notes get their time here."""
+
+    def __init__(self, ledger: Ledger, now_ms: Callable[[], int]) -> None:
+        self._ledger, self._now_ms = ledger, now_ms
+
+    async def started(self, task_id: str, recording_id: str, key: str) -> None:
+        await self._ledger.started(task_id, recording_id, key, self._now_ms())
+
+    async def upload_created(self, key: str, upload_id: str, task_id: str, recording_id: str) -> None:
+        await self._ledger.upload_created(key, upload_id, task_id, recording_id, self._now_ms())
+
+    async def completing(self, upload_id: str, size: int, crc32: int) -> None:
+        await self._ledger.completing(upload_id, size, crc32)
+
+    async def upload_gone(self, upload_id: str) -> None:
+        await self._ledger.upload_gone(upload_id)
+
+
+async def load_secrets(settings: Settings, given: Given) -> Secrets:
+    """Read credentials and tokens and hold their organisation against the configured one."""
+    if not settings.s3.bucket:
+        raise ConfigError("[s3] bucket is not set")
+    aws = _aws_options(settings)
+    credentials = given.credentials or await load_credentials(settings.auth.credentials, aws)
+    store = given.token_store or open_token_store(settings.auth.tokens, aws)
+    org_id = organisation(settings.webex.org_id, credentials.org_id, await store.load())
+    return Secrets(credentials, store, org_id)
+
+
+def organisation(configured: str, in_credentials: str, tokens: Tokens) -> str:
+    """Return the organisation all agree on.
+
+    A browser that is signed in elsewhere silently mints a token for the wrong
+    one, and Webex then answers every question with nothing at all.
+    """
+    of_token = token_org(tokens) or ""
+    wanted = configured or in_credentials
+    if configured and in_credentials and configured.lower() != in_credentials.lower():
+        raise ConfigError(
+            f"[webex] org_id {configured} and the org_id in [auth] credentials, {in_credentials}, are not the same"
+        )
+    if wanted and of_token and wanted.lower() != of_token.lower():
+        raise AuthError(
+            f"the token belongs to organisation {of_token}, not to {wanted}; run `wxrec-async login` in a browser "
+            "that is signed in to the right one, or correct [webex] org_id"
+        )
+    if not (wanted or of_token):
+        raise ConfigError("[webex] org_id is not set, and the token does not tell it")
+    return wanted or of_token
+
+
+def trusted(settings: Settings) -> ssl.SSLContext:
+    """Return the one TLS context; raises `ConfigError` when the CA bundle cannot be used."""
+    try:
+        return tls_context(settings.ca_bundle)
+    except OSError as error:
+        raise ConfigError(f"--ca-bundle {settings.ca_bundle}: {error.strerror or type(error).__name__}") from None
+
+
+@asynccontextmanager
+async def open_webex(
+    settings: Settings,
+    secrets: Secrets,
+    tls: ssl.SSLContext,
+    emit: Emit,
+    reach: Reach,
+    clock: Callable[[], float],
+) -> AsyncIterator[WebexWorld]:
+    """Open three separate sets of connections: for the token, the API, and the media, which gets no credential."""
+    webex = settings.webex
+    pacer = Pacer(
+        webex.requests_per_minute,
+        burst=burst_for(webex.requests_per_minute, WEBEX_REQUESTS_PER_MINUTE),
+        gate=_gate("Webex", emit),
+    )
+    token_http = _http(AiohttpTransport(tls=tls, limit=2, proxy=webex.proxy))
+    refresher = Refresher(
+        secrets.store, secrets.credentials, token_http, f"{webex.auth_url}/access_token", emit, now=clock
+    )
+    api = PacedTransport(AiohttpTransport(tls=tls, limit=API_CONNECTIONS, proxy=webex.proxy), pacer)
+    api_http = _http(api, RefreshingAuth(refresher, webex.api_url))
+    media_transport = AiohttpTransport(
+        tls=tls,
+        limit=settings.backfill.concurrency,
+        read_buffer=settings.memory.read_buffer,
+        proxy=webex.proxy,
+        address_check=partial(address_allowed, loopback=_on_loopback(settings)),
+    )
+    client = WebexClient(
+        api_http, webex, org_id=secrets.org_id, retrier=_retrier(for_api, pacer.gate, reach, emit), emit=emit
+    )
+    media_gate = _gate("the media host", emit)
+    media = MediaSource(
+        media_transport,
+        renew=client.renew,
+        retrier=_retrier(for_download, media_gate, reach, emit),
+        hosts=webex.media_hosts,
+        loopback=_on_loopback(settings),
+        gate=media_gate,
+        limits=MediaLimits(max_bytes=round(settings.backfill.max_recording_gib * (1 << 30))),
+    )
+    async with token_http, api_http, media_transport:
+        yield WebexWorld(client, media, refresher, secrets.org_id)
+
+
+@asynccontextmanager
+async def open_storage(settings: Settings, org_id: str, emit: Emit, reach: Reach) -> AsyncIterator[Storage]:
+    """Open the bucket and see that it is there, then the ledger."""
+    connections = s3_connections(settings)
+    gate = _gate("S3", emit)
+    identity = Identity(org_id, settings.s3.bucket, settings.s3.key)
+    async with open_client(settings.s3, connections=connections, ca_bundle=settings.ca_bundle) as client:
+        store = S3Store(client, settings.s3, _retrier(for_s3, gate, reach, emit), gate)
+        await store.check_bucket()
+        async with open_ledger(settings.ledger.path, identity, mask=_mask(settings), emit=emit) as ledger:
+            yield Storage(store, ledger, settings.backfill.concurrency)
+
+
+def s3_connections(settings: Settings) -> int:
+    """As many as parts can be under way: the pool bounds them, and so does each recording."""
+    wanted = settings.backfill.concurrency * settings.s3.part_concurrency
+    room = settings.memory.pool // (settings.s3.part_size_mib << 20)
+    return max(settings.backfill.concurrency, min(wanted, room)) + SPARE_CONNECTIONS
+
+
+@asynccontextmanager
+async def looking_at_ledger(path: Path, storage: Storage | None) -> AsyncIterator[LedgerCounts]:
+    """Read the ledger that is open, else the file as it lies there, else nothing."""
+    if storage is not None:
+        yield storage.ledger
+    elif await to_thread.run_sync(path.exists):
+        async with open_reader(path) as reader:
+            yield reader
+    else:
+        yield _NoLedger()
+
+
+class LedgerCounts(Protocol):
+    """What a plan wants to know of a ledger."""
+
+    async def counts(self, scope: Scope, run_id: str | None) -> Counts: ...
+
+    async def closed_windows(self, period: Window) -> list[Window]: ...
+
+
+class _NoLedger:
+    """A ledger that was never begun."""
+
+    async def counts(self, scope: Scope, run_id: str | None) -> Counts:  # noqa: ARG002 - it has nothing to count
+        return Counts()
+
+    async def closed_windows(self, period: Window) -> list[Window]:  # noqa: ARG002
+        return []
+
+
+def _http(transport: httpx.AsyncBaseTransport, auth: httpx.Auth | None = None) -> httpx.AsyncClient:
+    """Our own transport does what is asked of it and no more; deadlines are those of the callers."""
+    return httpx.AsyncClient(transport=transport, auth=auth, trust_env=False, follow_redirects=False, timeout=None)  # noqa: S113
+
+
+def _retrier(judge: Judge, gate: Gate, reach: Reach, emit: Emit) -> Retrier:
+    def on_retry(operation: str, attempt: int, after_s: float, trouble: Trouble) -> None:
+        emit(Retrying(operation, attempt, after_s, redact_text(str(trouble))))
+
+    return Retrier(judge, gate=gate, reach=reach, on_retry=on_retry)
+
+
+def _gate(server: str, emit: Emit) -> Gate:
+    return Gate(on_close=lambda seconds: emit(Paused(seconds, f"{server} asks to wait")))
+
+
+def _aws_options(settings: Settings) -> AwsOptions:
+    ca_bundle = str(settings.ca_bundle) if settings.ca_bundle else ""
+    return AwsOptions(region=settings.s3.region, profile=settings.s3.profile, ca_bundle=ca_bundle)
+
+
+def _mask(settings: Settings) -> Callable[[str], str]:
+    return mask_number if settings.ledger.phone_numbers == "masked" else str
+
+
+def _on_loopback(settings: Settings) -> bool:
+    return is_loopback(urlsplit(settings.webex.api_url).hostname or "")
