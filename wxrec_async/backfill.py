@@ -77,6 +77,7 @@ class Backfill:
             on_up=lambda seconds: on_event(events.Warned("network_up", f"the network is back after {seconds:.0f} s")),
         )
         self._running: Orchestrator | None = None
+        self._stop_reason: str | None = None
         self._draining = anyio.Event()
 
     async def __aenter__(self) -> Backfill:
@@ -156,6 +157,7 @@ class Backfill:
 
     def stop(self, reason: str) -> None:
         """Take no new work; what is in flight has the grace period to finish.  May be called at any time."""
+        self._stop_reason = self._stop_reason or reason
         if self._running is not None:
             self._emit(events.Draining(reason, self.settings.backfill.grace_seconds))
             self._running.drain(reason)
@@ -232,10 +234,12 @@ class Backfill:
         self._tell_start(job, period, notes)
         await storage.ledger.begin_run(job.run_id, self._now_ms(), period)
         self._running, self._draining = orchestrator, anyio.Event()
+        if self._stop_reason:
+            orchestrator.drain(self._stop_reason)
         try:
             error = await self._carry_out(orchestrator, carrier, job.run_id, max_duration_s)
         finally:
-            self._running = None
+            self._running = self._stop_reason = None
         left = await storage.sweep_uncertain(carrier)
         ending = Ending(
             incomplete=tuple(orchestrator.incomplete),

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 from anyio import to_thread
 
+from wxrec_async import __version__
 from wxrec_async.auth.refresher import Refresher, RefreshingAuth
 from wxrec_async.auth.stores import AwsOptions, TokenStore, load_credentials, open_token_store
 from wxrec_async.auth.tokens import Credentials, Tokens
@@ -43,6 +44,7 @@ from wxrec_async.webex.pacing import PacedTransport
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
 
 API_CONNECTIONS = 32
+USER_AGENT = f"wxrec-async/{__version__}"
 SPARE_CONNECTIONS = 4
 
 
@@ -189,6 +191,7 @@ async def open_webex(
         hosts=webex.media_hosts,
         loopback=_on_loopback(settings),
         gate=media_gate,
+        user_agent=USER_AGENT,
         limits=MediaLimits(max_bytes=round(settings.backfill.max_recording_gib * (1 << 30))),
     )
     async with token_http, api_http, media_transport:
@@ -247,7 +250,14 @@ class _NoLedger:
 
 def _http(transport: httpx.AsyncBaseTransport, auth: httpx.Auth | None = None) -> httpx.AsyncClient:
     """Our own transport does what is asked of it and no more; deadlines are those of the callers."""
-    return httpx.AsyncClient(transport=transport, auth=auth, trust_env=False, follow_redirects=False, timeout=None)  # noqa: S113
+    return httpx.AsyncClient(
+        transport=transport,
+        auth=auth,
+        headers={"User-Agent": USER_AGENT},
+        trust_env=False,
+        follow_redirects=False,
+        timeout=None,  # noqa: S113 - the transport has deadlines, and so has each call
+    )
 
 
 def _retrier(judge: Judge, gate: Gate, reach: Reach, emit: Emit) -> Retrier:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -54,7 +55,17 @@ def write_private(path: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-def number(tokens: Tokens) -> int:
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def text_of(path: Path) -> str:
+    return path.read_text()
+
+
+def number(tokens: Tokens | None) -> int:
+    """Say the how-manieth token of the server this is."""
+    assert tokens is not None
     return int(tokens.access_token.reveal().split("-")[2][:4])
 
 

@@ -32,4 +32,6 @@ async def main(path: str, url: str, client_secret: str) -> None:
             sys.stdout.flush()
 
 
-anyio.run(main, *sys.argv[1:])
+if __name__ == "__main__":
+    path_, url_, secret_ = sys.argv[1:]
+    anyio.run(main, path_, url_, secret_)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 import pytest
 from auth_kit import DAY, T0, Bench, TokenRules, bench, cancelled_after, number, pair
@@ -24,7 +26,6 @@ async def test_a_refresh_cancelled_at_any_turn_loses_no_token_and_frees_the_lock
     for turns in range(60):
         async with bench(pair(1, DEAD)) as b:
             await cancelled_after(turns, b.refresher.current, natively=natively)
-            assert b.store.tokens is not None
             assert number(b.store.tokens) == b.rules.newest
             finished_without_asking += b.rules.posts == 0
             with anyio.fail_after(2):
@@ -55,8 +56,6 @@ async def test_workers_waiting_behind_a_cancelled_one_get_their_token() -> None:
 @pytest.mark.fault("T08")
 async def test_work_that_is_to_be_finished_is_finished_whoever_cancels_and_however_often() -> None:
     """A cancellation waits; asyncio's own, too, which a shield alone lets through."""
-    import asyncio
-
     steps: list[int] = []
 
     async def work() -> None:
@@ -64,7 +63,7 @@ async def test_work_that_is_to_be_finished_is_finished_whoever_cancels_and_howev
             await anyio.sleep(0.005)
             steps.append(step)
 
-    task = asyncio.create_task(finish(work))  # type: ignore[arg-type, var-annotated]
+    task = asyncio.create_task(finish(work))
     await anyio.sleep(0.001)
     for _ in range(3):
         task.cancel()

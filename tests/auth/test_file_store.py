@@ -12,9 +12,23 @@ from pathlib import Path
 
 import anyio
 import pytest
-from auth_kit import CLIENT_SECRET, ORG, T0, access, as_json, cancelled_after, pair, renewal, shown, write_private
+from auth_kit import (
+    CLIENT_SECRET,
+    ORG,
+    T0,
+    access,
+    as_json,
+    cancelled_after,
+    mode_of,
+    pair,
+    renewal,
+    shown,
+    text_of,
+    write_private,
+)
 
 from wxrec_async.auth.stores import FileTokenStore, load_credentials
+from wxrec_async.auth.tokens import Tokens
 from wxrec_async.errors import AuthError, ConfigError, TimedOut
 from wxrec_async.model import Secret
 
@@ -29,9 +43,7 @@ def path(tmp_path: Path) -> Path:
 async def test_a_file_is_read_with_its_fractional_expiry(path: Path) -> None:
     """``expires_at`` may be whole or fractional seconds."""
     tokens = await FileTokenStore(path).load()
-    assert tokens == pair(1, T0 + 0.5, lifetime_s=None).__class__(
-        Secret(access(1)), Secret(renewal(1)), T0 + 0.5, scope="cjp:config"
-    )
+    assert tokens == Tokens(Secret(access(1)), Secret(renewal(1)), T0 + 0.5, scope="cjp:config")
 
 
 @pytest.mark.parametrize("expires_at", [None, "soon", 0, -1, 1_800_000_000_000, True])
@@ -48,7 +60,7 @@ async def test_saving_keeps_the_keys_of_others(path: Path) -> None:
     store = FileTokenStore(path)
     await store.load()
     await store.save(pair(2, T0 + 9))
-    data = json.loads(path.read_text())
+    data = json.loads(text_of(path))
     assert data["note"] == "mine"
     assert (data["access_token"], data["refresh_token"], data["expires_at"]) == (access(2), renewal(2), T0 + 9)
 
@@ -63,7 +75,7 @@ async def test_a_new_file_is_private_whatever_the_umask(tmp_path: Path, umask: i
         await store.save(pair(1, T0))
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "tokens.json").stat().st_mode) == 0o600
+    assert mode_of(tmp_path / "tokens.json") == 0o600
     assert (await store.load()).access_token == Secret(access(1))
 
 
@@ -75,7 +87,7 @@ async def test_the_lock_file_is_private_too(path: Path) -> None:
             pass
     finally:
         os.umask(before)
-    assert stat.S_IMODE(path.with_name("tokens.json.lock").stat().st_mode) == 0o600
+    assert mode_of(path.with_name("tokens.json.lock")) == 0o600
 
 
 @pytest.mark.fault("T10")
@@ -88,7 +100,7 @@ async def test_a_file_that_cannot_be_parsed_is_refused_and_left_alone(tmp_path: 
         await store.load()
     with pytest.raises(ConfigError, match=r"tokens\.json") as written:
         await store.save(pair(2, T0))
-    assert path.read_text() == text
+    assert text_of(path) == text
     assert "CANARY" not in shown(read.value, written.value)
 
 
@@ -96,12 +108,12 @@ async def test_a_file_that_cannot_be_parsed_is_refused_and_left_alone(tmp_path: 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o602])
 async def test_a_file_open_to_others_is_refused_with_the_command_that_mends_it(path: Path, mode: int) -> None:
     """Its secrets may be known already, so it is not silently repaired."""
-    path.chmod(mode)
+    os.chmod(path, mode)  # noqa: PTH101
     with pytest.raises(ConfigError, match=f"chmod 600 {path}"):
         await FileTokenStore(path).load()
     with pytest.raises(ConfigError, match="chmod"):
         await FileTokenStore(path).save(pair(2, T0))
-    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert mode_of(path) == mode
 
 
 @pytest.mark.fault("T10")
@@ -158,11 +170,11 @@ def no_room() -> Iterator[None]:
 @pytest.mark.fault("T05")
 async def test_a_save_without_room_leaves_the_old_file_whole_and_nothing_beside_it(path: Path) -> None:
     """A real failing write, not a pretended one."""
-    before, store = path.read_text(), FileTokenStore(path)
-    with no_room():
-        with pytest.raises(AuthError, match=r"could not be saved to .*tokens\.json: File too large") as failed:
-            await store.save(pair(2, T0))
-    assert path.read_text() == before
+    before, store = text_of(path), FileTokenStore(path)
+    said = r"could not be saved to .*tokens\.json: File too large"
+    with no_room(), pytest.raises(AuthError, match=said) as failed:
+        await store.save(pair(2, T0))
+    assert text_of(path) == before
     assert [found.name for found in path.parent.iterdir()] == ["tokens.json"]
     assert "CANARY" not in shown(failed.value)
 
@@ -204,12 +216,11 @@ async def test_a_second_holder_waits_for_the_lock_and_a_cancelled_one_leaves_it_
         async with store.lock():
             order.append(name)
 
-    async with anyio.create_task_group() as group:
-        async with first.lock():
-            await cancelled_after(20, lambda: hold(second, "cancelled"))
-            group.start_soon(hold, third, "third")
-            await anyio.sleep(0.05)
-            order.append("first")
+    async with anyio.create_task_group() as group, first.lock():
+        await cancelled_after(20, lambda: hold(second, "cancelled"))
+        group.start_soon(hold, third, "third")
+        await anyio.sleep(0.05)
+        order.append("first")
     assert order == ["first", "third"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import anyio
 import httpx
 import pytest
@@ -218,7 +220,7 @@ async def test_the_endpoints_wait_is_honoured_and_a_very_long_one_ends_the_run(m
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(refresher_module.anyio, "sleep", sleep)
+    monkeypatch.setattr(anyio, "sleep", sleep)
     waits = [httpx.Response(429, headers={"Retry-After": seconds}) for seconds in ("7", "10800")]
     async with bench(pair(1, DEAD), TokenRules(script=list(waits))) as b:
         with pytest.raises(AuthError, match="asks to wait 10800 s"):
@@ -488,7 +490,7 @@ async def test_the_token_goes_to_the_api_and_nowhere_else() -> None:
                 "https://api.test:8443/v1",
                 "https://api.test.x/",
             ):
-                with pytest.raises(AuthError, match="belongs to api.test") as refused:
+                with pytest.raises(AuthError, match=r"belongs to api\.test") as refused:
                     await client.get(url, params={"sig": "CANARY-SIG"})
                 assert "CANARY" not in shown(refused.value)
             assert api.requests == []
@@ -501,7 +503,7 @@ async def test_only_the_beginning_of_an_endless_refusal_is_read() -> None:
     sent = 0
 
     class Endless(httpx.AsyncByteStream):
-        async def __aiter__(self):  # type: ignore[no-untyped-def]
+        async def __aiter__(self) -> AsyncIterator[bytes]:
             nonlocal sent
             while True:
                 sent += 1024

@@ -6,10 +6,12 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import aioboto3
 import pytest
+from aiobotocore.config import AioConfig
 from aiohttp import web
 from auth_kit import CLIENT_SECRET, T0, access, as_json, pair, renewal, shown
 from moto.server import ThreadedMotoServer
@@ -38,7 +40,8 @@ def _identity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # not to be used unless asked for
+    for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def options(endpoint: str) -> AwsOptions:
@@ -47,8 +50,6 @@ def options(endpoint: str) -> AwsOptions:
 
 @asynccontextmanager
 async def sdk(endpoint: str) -> AsyncIterator[Any]:
-    from aiobotocore.config import AioConfig
-
     config = AioConfig(proxies={})
     session = aioboto3.Session(region_name="eu-central-1")
     async with session.client("secretsmanager", endpoint_url=endpoint, config=config) as client:
@@ -138,6 +139,17 @@ async def test_credentials_come_from_a_secret_too(endpoint: str, secret: str) ->
     for source in (secret, arn):
         credentials = await load_credentials(f"aws-secretsmanager:{source}", options(endpoint))
         assert credentials.client_secret == Secret(CLIENT_SECRET)
+
+
+@pytest.mark.fault("X15")
+async def test_a_proxy_of_the_environment_is_used_only_when_asked_for(
+    endpoint: str, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK would take it by itself."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert (await SecretsManagerTokenStore(secret, options(endpoint)).load()).same(pair(1, T0))
+    with pytest.raises((Unreachable, TimedOut)):
+        await SecretsManagerTokenStore(secret, replace(options(endpoint), env_proxies=True)).load()
 
 
 async def test_the_source_chooses_the_store(endpoint: str, secret: str) -> None:

@@ -186,7 +186,9 @@ async def test_an_object_can_be_read_back(bench: Bench) -> None:
     assert await bench.store.read_crc32(target().key) == (len(data), zlib.crc32(data))
 
 
-@pytest.mark.parametrize("key", ["a/with space+plus.wav", "a/ünïcode-名.wav", "a/per%cent&amp=eq.wav", "a/(b)'c~d!.wav"])
+@pytest.mark.parametrize(
+    "key", ["a/with space+plus.wav", "a/ünïcode-名.wav", "a/per%cent&amp=eq.wav", "a/(b)'c~d!.wav"]
+)
 async def test_odd_keys_are_kept_as_they_are(bench: Bench, key: str) -> None:
     """Characters that URLs and XML treat specially neither break a request nor change the key."""
     await bench.store.put(target(key), part(b"odd"))

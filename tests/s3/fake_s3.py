@@ -35,7 +35,7 @@ Answer = bytes | None  # None: the connection is closed instead
 Behaviour = Callable[[Seen, Callable[[], bytes]], Answer]
 
 
-def reply(status: int = 200, body: bytes = b"", **headers: str) -> bytes:
+def reply(status: int = 200, body: bytes = b"", /, **headers: str) -> bytes:
     lines = [f"HTTP/1.1 {status} X", f"content-length: {len(body)}", "x-amz-request-id: REQ1"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -103,7 +103,9 @@ def _write_configuration(home: Path, ports: dict[str, int]) -> None:
 
 def _head(home: Path, port: int) -> str:
     user = getpass.getuser()
-    return f"[DEFAULT]\nbind_ip = 127.0.0.1\nbind_port = {port}\nuser = {user}\nswift_dir = {home}\nlog_level = WARNING\n"
+    return (
+        f"[DEFAULT]\nbind_ip = 127.0.0.1\nbind_port = {port}\nuser = {user}\nswift_dir = {home}\nlog_level = WARNING\n"
+    )
 
 
 def _build_rings(bin_dir: Path, home: Path, ports: dict[str, int]) -> None:

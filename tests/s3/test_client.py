@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,9 @@ async def test_https_has_the_wire_format_of_http(authority: trustme.CA, tmp_path
 
 @pytest.mark.fault("S26")
 @pytest.mark.parametrize("name", ["localhost", "somebody-else.example"])
-async def test_a_certificate_that_is_not_trusted_ends_it_at_once(authority: trustme.CA, name: str, tmp_path: Path) -> None:
+async def test_a_certificate_that_is_not_trusted_ends_it_at_once(
+    authority: trustme.CA, name: str, tmp_path: Path
+) -> None:
     """An unknown authority, or another name, is one attempt and no byte of the body."""
     s3 = FakeS3()
     known = trustme.CA() if name == "localhost" else authority
@@ -160,6 +163,29 @@ async def test_a_redirect_of_a_put_stops_the_run(fake: tuple[FakeS3, S3Store]) -
     with pytest.raises(RunStopped):
         await store.put(TARGET, PART)
     assert s3.operations == ["put"]
+
+
+@pytest.mark.fault("R08")
+@pytest.mark.parametrize("operation", ["put", "create", "head", "get", "abort", "list_uploads"])
+async def test_a_location_is_not_followed(fake: tuple[FakeS3, S3Store], operation: str) -> None:
+    """A redirect that names a place is not gone to, by any method: signed headers are for one host."""
+    s3, store = fake
+    elsewhere = FakeS3()
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "put": lambda: store.put(TARGET, PART),
+        "create": lambda: store.create(TARGET),
+        "head": lambda: store.head("k"),
+        "get": lambda: store.read_crc32("k"),
+        "abort": lambda: store.abort("k", "u1"),
+        "list_uploads": lambda: store.open_uploads("k"),
+    }
+    s3.objects["k"] = DATA
+    async with elsewhere.serving() as other:
+        s3.script[operation] = [says(reply(307, location=f"{other}/b-1/k"))] * 9
+        with contextlib.suppress(GivenUp):
+            assert await calls[operation]() is False  # abort's way to say it
+    assert s3.count(operation) == 1
+    assert elsewhere.seen == []
 
 
 @pytest.mark.fault("S13")

@@ -252,7 +252,7 @@ async def test_a_server_that_stops_reading_ends_by_our_deadline(scene: Scene, op
     """A body nobody takes is ended by our own deadline, which the SDK's timeout does not do."""
     big = bytes(32 << 20)  # more than the socket buffers of both sides hold
     part = Part(1, [memoryview(big)], len(big), zlib.crc32(big))
-    wire = scene.store._wire  # noqa: SLF001 - one attempt, not the eight of the store
+    wire = scene.store._wire
     params = wire.requests.put(TARGET, part, overwrite=False)
     call = wire.client.put_object
     if operation == "part":
@@ -485,7 +485,6 @@ async def test_without_permission_to_look_a_lost_answer_is_sent_again(scene: Sce
 # -- memory -------------------------------------------------------------------
 
 
-@pytest.mark.fault("R05")
 async def test_a_part_is_never_joined(scene: Scene) -> None:
     """While a part of many chunks is sent, the process never holds a second copy of it."""
     chunks = [bytes([number]) * (256 << 10) for number in range(64)]

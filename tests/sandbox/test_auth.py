@@ -6,8 +6,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.sandbox.conftest import Webex
 from wxrec_async.sandbox.tokens import Rotation, s256
+
+from .kit import Webex
 
 pytestmark = pytest.mark.anyio
 VERIFIER = "v" * 50

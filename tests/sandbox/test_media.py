@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.sandbox.conftest import Webex
 from wxrec_async.sandbox import Options, Sandbox, TruthRecording
+
+from .kit import Webex
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +38,11 @@ async def test_a_url_gives_the_whole_recording(webex: Webex, item: TruthRecordin
 async def test_ranges_and_validators(webex: Webex, item: TruthRecording) -> None:
     """A range is exactly that slice; If-Match decides; beyond the end is a 416."""
     url = await webex.url(item.task_id)
-    for header, start, end in (("bytes=100-", 100, item.size), ("bytes=5-9", 5, 10), ("bytes=-7", item.size - 7, item.size)):
+    for header, start, end in (
+        ("bytes=100-", 100, item.size),
+        ("bytes=5-9", 5, 10),
+        ("bytes=-7", item.size - 7, item.size),
+    ):
         answer = await webex.http.get(url, headers={"Range": header, "If-Match": item.audio.etag})
         assert answer.status_code == 206
         assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/{item.size}"

@@ -15,18 +15,25 @@ import httpx
 import pytest
 import trustme
 
-from tests.sandbox.conftest import Webex, s3_client
 from wxrec_async.sandbox import Options, Sandbox
 from wxrec_async.sandbox import checksums as sums
+
+from .kit import Webex, s3_client
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", ""])  # noqa: S104 - what is refused
 def test_it_answers_on_loopback_only(host: str) -> None:
     """Any other address is refused before a socket exists."""
-    with pytest.raises(ValueError, match="127.0.0.1 only"):
+    with pytest.raises(ValueError, match=r"127\.0\.0\.1 only"):
         Options(host=host)
+
+
+def private_text(path: Path) -> str:
+    """Return the content of a file that only its owner may read."""
+    assert path.stat().st_mode & 0o777 == 0o600
+    return path.read_text()
 
 
 async def test_the_configuration_is_complete_and_private(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -35,10 +42,7 @@ async def test_the_configuration_is_complete_and_private(sandbox: Sandbox, tmp_p
     assert config["webex"]["base_url"] == sandbox.api_url
     assert config["s3"] == {"bucket": sandbox.bucket, "region": sandbox.region, "endpoint_url": sandbox.s3_url}
     assert config["backfill"] == {"days_back": 7, "concurrency": 4}
-    for name in ("credentials", "tokens"):
-        path = Path(config["auth"][name])
-        assert path.stat().st_mode & 0o777 == 0o600
-    tokens = json.loads(Path(config["auth"]["tokens"]).read_text())
+    tokens = [json.loads(private_text(Path(config["auth"][name]))) for name in ("credentials", "tokens")][1]
     assert set(tokens) >= {"access_token", "refresh_token", "expires_in", "expires_at", "token_type", "scope"}
     assert "CANARY" not in (tmp_path / "config.toml").read_text()
 

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.sandbox.conftest import DAY_MS, Webex
 from wxrec_async.sandbox import Options, Organisation, Sandbox
+
+from .kit import DAY_MS, Webex
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +73,9 @@ async def test_captures_match_the_truth_and_say_nothing_in_three_ways(webex: Web
     found, shapes, orders = set(), set(), []
     for at in range(0, 60, 10):
         data = (await webex.captures(*ids[at : at + 10])).json()["data"]
-        orders.append([row["taskId"] for row in data] == [i for i in ids[at : at + 10] if i in {r["taskId"] for r in data}])
+        orders.append(
+            [row["taskId"] for row in data] == [i for i in ids[at : at + 10] if i in {r["taskId"] for r in data}]
+        )
         for row in data:
             shapes.add(str(row.get("recording", "gone"))[:4])
             found |= {(row["taskId"], item["id"]) for item in row.get("recording") or []}

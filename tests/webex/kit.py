@@ -104,7 +104,9 @@ async def read_request(reader: asyncio.StreamReader) -> Request:
 
 
 @asynccontextmanager
-async def serving(*scripts: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> AsyncIterator[Server]:
+async def serving(
+    *scripts: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[Server]:
     """Run a server on loopback for the length of the block, and leave no task of it behind."""
     server = Server(scripts, host=host, scheme="https" if tls else "http")
     tasks: set[asyncio.Task[None]] = set()

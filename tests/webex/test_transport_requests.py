@@ -113,9 +113,7 @@ class Flipping(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         address = self.addresses.pop(0) if len(self.addresses) > 1 else self.addresses[0]
-        return [
-            ResolveResult(hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0)
-        ]
+        return [ResolveResult(hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0)]
 
     async def close(self) -> None:
         pass
@@ -142,13 +140,13 @@ async def test_forbidden_address_is_not_connected_to(host: str) -> None:
 @pytest.mark.fault("D29")
 async def test_name_that_flips_after_the_check_gets_nowhere() -> None:
     """DNS rebinding does not help: each connection's own address is judged, however the name resolves."""
-    async with serving(whole(b"once"), host="127.0.0.1") as server:
+    async with serving(whole(b"once", "Connection: close")) as server:
         resolver = Flipping("127.0.0.1", "127.0.0.2")
         async with transport(address_check=lambda ip: ip == "127.0.0.1", resolver=resolver) as made:
-            assert (await fetch(made, f"http://media.test:{server.port}/", Connection="close"))[1] == b"once"
+            assert (await fetch(made, f"http://media.test:{server.port}/"))[1] == b"once"
             made._session._connector.clear_dns_cache()  # type: ignore[union-attr]
             with pytest.raises(AddressRefused):
-                await fetch(made, f"http://media.test:{server.port}/", Connection="close")
+                await fetch(made, f"http://media.test:{server.port}/")
         assert server.connections == 1
 
 

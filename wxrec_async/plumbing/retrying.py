@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import anyio
 
-from wxrec_async.errors import AuthError, RunStopped, Trouble, Unreachable
+from wxrec_async.errors import AuthError, Nonsense, Rejected, RunStopped, Trouble, Unreachable
 from wxrec_async.plumbing.pacer import Gate
 from wxrec_async.plumbing.reach import Reach
 from wxrec_async.rules.retry import Again, Decision, Stop, Tries, WaitForAll
@@ -85,5 +85,6 @@ class Retrier:
     def _with_outage(self, trouble: Trouble, tries: Tries) -> Tries:
         if isinstance(trouble, Unreachable):
             return replace(tries, outage_s=self._reach.failed())
-        self._reach.succeeded()
+        if isinstance(trouble, Rejected | Nonsense):
+            self._reach.succeeded()  # an answer, if not the one we want
         return replace(tries, outage_s=0.0)

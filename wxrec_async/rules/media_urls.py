@@ -88,10 +88,15 @@ def is_loopback_host(host: str) -> bool:
 
 def is_loopback_url(url: str) -> bool:
     """Tell whether a URL points at this machine; a URL that cannot be read does not."""
+    return is_loopback_host(host_of(url))
+
+
+def host_of(url: str) -> str:
+    """Return a URL's host name, the part of it that may be told; empty when it cannot be read."""
     try:
-        return is_loopback_host(urlsplit(url).hostname or "")
+        return urlsplit(url).hostname or ""
     except ValueError:
-        return False
+        return ""
 
 
 def address_allowed(ip: str, *, loopback: bool = False) -> bool:

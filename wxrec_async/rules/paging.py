@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from wxrec_async.model import Task, TaskPage, Window, iso
 
 MAX_EMPTY_LINKED_PAGES = 20
+ROUNDING_MS = 1_000  # a server may round `from` down; one that ignores it shows rows older than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Pager:
         new = self._unseen(page)
         times = [task.created_ms for task in page.tasks if task.created_ms is not None]
         self._largest = max(self._largest, page.rows)
-        self.disordered |= times != sorted(times) or any(time < self.from_ms for time in times)
+        self.disordered |= times != sorted(times) or any(time < self.from_ms - ROUNDING_MS for time in times)
         trouble = self._confirm_suspect(new)
         if page.next_link:
             return self._follow(page.next_link, new, trouble)

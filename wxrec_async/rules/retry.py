@@ -213,6 +213,8 @@ def for_s3(trouble: Trouble, tries: Tries, chance: float) -> Decision:
     match trouble:
         case Rejected(code="RequestTimeTooSkewed"):
             return Stop(f"this machine's clock is wrong: {trouble}")
+        case Rejected(code="ExpiredToken" | "InvalidToken" | "TokenRefreshRequired"):
+            return Stop(f"the AWS credentials have expired: {trouble}", auth=True)
         case Rejected(code="NoSuchBucket" | "PermanentRedirect" | "InvalidAccessKeyId" | "SignatureDoesNotMatch"):
             return Stop(f"S3 {trouble}", auth=trouble.status == 403)
         case Rejected(code="BadDigest" | "XAmzContentSHA256Mismatch") if tries.attempts >= 1:

@@ -16,6 +16,7 @@ from botocore import exceptions as aws
 from wxrec_async.config import S3Settings, is_loopback
 from wxrec_async.errors import ConfigError
 from wxrec_async.s3.errors import HOW_TO_GIVE_CREDENTIALS, NO_CREDENTIALS
+from wxrec_async.s3.session import CarefulSession
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -67,6 +68,7 @@ async def _session(settings: S3Settings) -> aioboto3.Session:
 def _options(settings: S3Settings, connections: int, proxy: str) -> AioConfig:
     style = settings.addressing_style or ("path" if settings.endpoint_url else "auto")
     return AioConfig(
+        http_session_cls=CarefulSession,
         retries={"mode": "standard", "total_max_attempts": 1},
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,

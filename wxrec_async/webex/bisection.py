@@ -25,21 +25,24 @@ class Bisection:
     cheaply.  A server error may be the whole server's doing, so the batch gets
     the retrier's full patience, unless other batches are ``answered`` meanwhile:
     then `BATCH_PATIENCE` failures are enough.  A half is halved at its first
-    failure, a single id fails after `SINGLE_PATIENCE`, and when `HOPELESS` calls
-    in a row have failed the rest fails without being asked.
+    failure; a single id fails after `SINGLE_PATIENCE`, or at once when nothing
+    has succeeded at all; and when `HOPELESS` calls in a row have failed the rest
+    fails without being asked.
     """
 
     def __init__(self, ask: Ask, answered: Callable[[], int]) -> None:
         self._ask, self._answered = ask, answered
+        self._answered_before = answered()
         self._failures_in_row = 0
         self.found: dict[str, Capture] = {}
         self.failed: dict[str, str] = {}
 
     async def ask(self, ids: Sequence[str]) -> None:
         """Fill ``found`` and ``failed`` so that each of ``ids`` is in one of them."""
-        before = self._answered()
-        enough = _after(BATCH_PATIENCE, lambda: self._answered() > before) if len(ids) > 1 else _never
-        await self._ask_part(ids, enough)
+        await self._ask_part(ids, _after(BATCH_PATIENCE, self._server_works) if len(ids) > 1 else _never)
+
+    def _server_works(self) -> bool:
+        return self._answered() > self._answered_before
 
     async def _ask_part(self, ids: Sequence[str], enough: Enough) -> None:
         try:
@@ -64,7 +67,8 @@ class Bisection:
             if self._failures_in_row >= HOPELESS:
                 self.failed.update(dict.fromkeys(half, reason_of(trouble)))
             else:
-                await self._ask_part(half, _after(SINGLE_PATIENCE if len(half) == 1 else 1))
+                patience = SINGLE_PATIENCE if len(half) == 1 and self._server_works() else 1
+                await self._ask_part(half, _after(patience))
 
 
 def reason_of(trouble: Trouble) -> str:

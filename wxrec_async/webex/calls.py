@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 import anyio
 import httpx
@@ -16,6 +15,7 @@ import httpx
 from wxrec_async.errors import Nonsense, Rejected, RunStopped, TimedOut
 from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules.media_urls import host_of
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.webex.pacing import named_wait_s
 from wxrec_async.webex.troubles import FOREIGN, trouble_from
@@ -96,7 +96,9 @@ class ApiCalls:
         error = read_error(body, response.headers.get("trackingid"))
         words = error.words
         if response.has_redirect_location:
-            words = f"redirects to {_host_of(response.headers['Location'])}; redirects are not followed"
+            words = (
+                f"redirects to {host_of(response.headers['Location']) or 'the same host'}; redirects are not followed"
+            )
         return Rejected(
             response.status_code,
             code=error.code,
@@ -168,13 +170,6 @@ async def _inflated(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             raise Nonsense("the answer's compression is damaged")
     if not inflate.eof:
         raise Nonsense("the answer's compression breaks off")
-
-
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or "the same host"
-    except ValueError:
-        return "an unreadable place"
 
 
 def _date_s(value: str | None) -> float | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -18,7 +17,7 @@ from wxrec_async.model import Recording
 from wxrec_async.plumbing.pacer import Gate
 from wxrec_async.plumbing.reach import Reach
 from wxrec_async.plumbing.retrying import Retrier
-from wxrec_async.rules.media_urls import media_url_problem
+from wxrec_async.rules.media_urls import host_of, media_url_problem
 from wxrec_async.rules.retry import MAX_WAIT_S
 from wxrec_async.webex.media_head import Head, asked_wait_s, read_head
 from wxrec_async.webex.media_stream import DEFAULT_LIMITS, MediaLimits, MediaStream, Renew
@@ -75,7 +74,7 @@ class MediaSource:
     async def _fetch(self, recording: Recording, offset: int, etag: str | None) -> tuple[httpx.Response, Head]:
         """Ask for the bytes from ``offset`` on; raises `Trouble`, and leaves no response open then."""
         url = recording.url.reveal() if recording.url else ""
-        host = _host_of(url)
+        host = host_of(url)
         if (problem := media_url_problem(url, self._hosts, loopback=self._loopback)) is not None:
             raise Unfit("bad_url", f"the URL is refused: {problem}", host=host)
         try:
@@ -117,10 +116,3 @@ def _request(url: str, headers: dict[str, str]) -> httpx.Request:
     if request.url.raw_path.decode() != path + target[1] + target[2]:
         raise httpx.UnsupportedProtocol("the URL cannot be sent as it is")
     return request
-
-
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

@@ -12,6 +12,7 @@ from isal import isal_zlib
 from wxrec_async.errors import ConnectionLost, Nonsense, Rejected, SourceChanged, TimedOut, Trouble, Unfit
 from wxrec_async.model import Recording
 from wxrec_async.plumbing.retrying import GivenUp, Retrier
+from wxrec_async.rules.media_urls import host_of
 from wxrec_async.rules.retry import GiveUp, RenewUrl, Tries
 from wxrec_async.webex.media_head import Head, RangeRefused, stream_of
 from wxrec_async.webex.troubles import FOREIGN, trouble_from
@@ -66,6 +67,7 @@ class MediaStream:
         self.crc32 = 0
         self._recording, self._fetch, self._renew = recording, fetch, renew
         self._retrier, self._limits = retrier, limits
+        self._host = ""
         self._response: httpx.Response | None = None
         self._head: Head | None = None
         self._first: Head | None = None
@@ -100,7 +102,7 @@ class MediaStream:
                 self._ended()
                 continue
             except FOREIGN as exc:
-                trouble = trouble_from(exc, "")
+                trouble = trouble_from(exc, self._host)
             except Trouble as exc:
                 trouble = exc
             await self._reconnect(trouble)
@@ -186,6 +188,7 @@ class MediaStream:
             refused = exc
         else:
             self._response, self._head = response, head
+            self._host = host_of(self._recording.url.reveal()) if self._recording.url else ""
             self._compare(head)
             return
         if refused.total != self.offset:

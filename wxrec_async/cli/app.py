@@ -1,0 +1,151 @@
+"""The commands.  Nothing heavy is imported here: `running` is, once a command is to be carried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import typer
+
+from wxrec_async import __version__
+from wxrec_async.cli.flags import (
+    CommonFlags,
+    OutputFlags,
+    PlanFlags,
+    RunFlags,
+    SandboxFlags,
+    ServeFlags,
+    ShowFlags,
+    WorkFlags,
+    joined,
+    takes,
+)
+from wxrec_async.cli.helping import Command, Group
+
+EXIT_CODES = """
+Exit codes: 0 complete; 1 a fault of the program; 2 usage or configuration; 3 some recordings failed, each is named;
+4 authentication or permission; 5 recordings are still owed by Webex; 6 stopped by --limit or --max-duration;
+7 the ledger is in use, full or damaged; 130, 143 stopped by a signal.
+"""
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+app = typer.Typer(
+    cls=Group,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=SETTINGS,
+    epilog=EXIT_CODES,
+)
+config_app = typer.Typer(cls=Group, rich_markup_mode=None, help="Look at the configuration.", no_args_is_help=True)
+sandbox_app = typer.Typer(cls=Group, rich_markup_mode=None, context_settings=SETTINGS)
+app.add_typer(config_app, name="config")
+app.add_typer(sandbox_app, name="sandbox")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wxrec-async {__version__}")
+        raise typer.Exit
+
+
+@dataclass(kw_only=True)
+class ProgramFlags(RunFlags):
+    """Those that may stand before a command."""
+
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version, help="and exit")] = False
+
+
+@app.callback(invoke_without_command=True)
+@takes(ProgramFlags)
+def backfill(ctx: typer.Context, flags: ProgramFlags) -> None:
+    """Move call recordings out of Webex Contact Center into your own S3 bucket.
+
+    Without a command this is `run`: the backfill, as config.toml of this folder has it. It can be stopped and run
+    again at any time. To try it without an organisation of your own: wxrec-async sandbox
+    """
+    ctx.obj = flags
+    if ctx.invoked_subcommand is None:
+        _run(flags)
+
+
+@app.command(cls=Command)
+@takes(RunFlags)
+def run(ctx: typer.Context, flags: RunFlags) -> None:
+    """Back up every recording of the period (also without naming a command)."""
+    _run(joined(ctx.obj, flags, "run"))
+
+
+@app.command(cls=Command)
+@takes(PlanFlags)
+def plan(ctx: typer.Context, flags: PlanFlags) -> None:
+    """Say what a run would do: windows, tasks, calls to Webex; nothing is moved."""
+    from wxrec_async.cli import running  # noqa: PLC0415 - heavy
+
+    raise typer.Exit(running.plan(joined(_allowing_dry_run(ctx.obj), flags, "plan")))
+
+
+@app.command(cls=Command)
+@takes(WorkFlags)
+def retry(ctx: typer.Context, flags: WorkFlags) -> None:
+    """Take up only what failed or is owed."""
+    from wxrec_async.cli import running  # noqa: PLC0415 - heavy
+
+    raise typer.Exit(running.retry(joined(ctx.obj, flags, "retry")))
+
+
+@app.command(cls=Command)
+@takes(CommonFlags)
+def status(ctx: typer.Context, flags: CommonFlags) -> None:
+    """Show what the ledger holds, while a run goes on too."""
+    from wxrec_async.cli import running  # noqa: PLC0415 - heavy
+
+    raise typer.Exit(running.status(joined(ctx.obj, flags, "status")))
+
+
+@config_app.command("show", cls=Command)
+@takes(ShowFlags)
+def config_show(ctx: typer.Context, flags: ShowFlags) -> None:
+    """Show the effective settings and where each value came from."""
+    from wxrec_async.cli import running  # noqa: PLC0415 - heavy
+
+    raise typer.Exit(running.show_config(joined(ctx.obj, flags, "config show")))
+
+
+@sandbox_app.callback(invoke_without_command=True)
+@takes(SandboxFlags)
+def sandbox(ctx: typer.Context, flags: SandboxFlags) -> None:
+    """Do the whole job against a simulated organisation on this machine; no account is needed.
+
+    Real audio over real sockets, into a folder. Run it again: nothing is downloaded twice.
+    `sandbox serve` leaves the organisation running, to be used like a real one.
+    """
+    ctx.obj = joined(ctx.obj, flags, "sandbox")
+    if ctx.invoked_subcommand is None:
+        from wxrec_async.cli import running  # noqa: PLC0415 - heavy
+
+        raise typer.Exit(running.sandbox(ctx.obj))
+
+
+@sandbox_app.command(cls=Command)
+@takes(ServeFlags)
+def serve(ctx: typer.Context, flags: ServeFlags) -> None:
+    """Leave the simulated organisation running, and print how to use it."""
+    from wxrec_async.cli import running  # noqa: PLC0415 - heavy
+
+    raise typer.Exit(running.serve(joined(ctx.obj, flags, "sandbox serve")))
+
+
+def _run(flags: RunFlags) -> None:
+    from wxrec_async.cli import running  # noqa: PLC0415 - heavy
+
+    raise typer.Exit(running.run(flags))
+
+
+def _allowing_dry_run(flags: OutputFlags | None) -> OutputFlags | None:
+    return replace(flags, dry_run=False) if isinstance(flags, RunFlags) else flags
+
+
+def main() -> None:
+    """Be the program: parse the command line, carry the command out, exit."""
+    app(prog_name="wxrec-async")

@@ -1,0 +1,259 @@
+"""The flags, declared once: each command takes one of these classes, and what was given becomes settings.
+
+Every field is None, False or 0 when its flag was not given, so that a file or
+the environment can speak.  No flag takes a secret: the command line is visible
+to everybody on the machine.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import typer
+
+from wxrec_async.errors import ConfigError
+
+PERIOD, SANDBOX, WORK, OUTPUT = "What", "The simulated organisation", "How much", "Output"
+SETTINGS = "Settings, above environment and file"
+PANELS = (PERIOD, SANDBOX, WORK, OUTPUT, SETTINGS)
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def read_duration(text: str) -> float:
+    """Read ``90``, ``90s``, ``30m``, ``8h`` or ``1d`` as seconds; raises `typer.BadParameter`."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip().lower())
+    if not found or not float(found[1]):
+        raise typer.BadParameter(f"{text!r} is not a duration; write seconds, or 90s, 30m, 8h")
+    return float(found[1]) * SECONDS[found[2]]
+
+
+def _option(*names: str, panel: str, help: str, **more: Any) -> Any:  # noqa: A002 - typer's word
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **more)
+
+
+@dataclass(kw_only=True)
+class OutputFlags:
+    """What every command takes: how it talks."""
+
+    json: Annotated[bool, _option("--json", panel=OUTPUT, help="JSON lines on stdout")] = False
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None,
+        _option(
+            "--log-level",
+            panel=OUTPUT,
+            help="default: warning beside a progress bar, info otherwise (at most one line a recording)",
+        ),
+    ] = None
+    log_format: Annotated[
+        Literal["console", "json"] | None, _option("--log-format", panel=OUTPUT, help="of stderr (default: console)")
+    ] = None
+    no_progress: Annotated[bool, _option("--no-progress", panel=OUTPUT, help="no progress bar, no progress lines")] = (
+        False
+    )
+    quiet: Annotated[bool, _option("-q", "--quiet", panel=OUTPUT, help="no progress; warnings and errors only")] = False
+    verbose: Annotated[bool, _option("-v", "--verbose", panel=OUTPUT, help="same as --log-level debug")] = False
+
+
+@dataclass(kw_only=True)
+class CommonFlags(OutputFlags):
+    """Where settings and ledger are."""
+
+    config: Annotated[
+        Path | None,
+        _option("--config", metavar="FILE", panel=SETTINGS, help="the settings (default: config.toml, if it is here)"),
+    ] = None
+    ledger: Annotated[Path | None, _option("--ledger", metavar="PATH", panel=SETTINGS, help="the ledger's file")] = None
+
+
+@dataclass(kw_only=True)
+class Extent:
+    """How much is done at once, and before it ends."""
+
+    limit: Annotated[
+        int | None, _option("--limit", metavar="N", min=1, panel=WORK, help="stop after N recordings")
+    ] = None
+    max_duration: Annotated[
+        float | None,
+        _option(
+            "--max-duration",
+            metavar="TIME",
+            parser=read_duration,
+            panel=WORK,
+            help="begin nothing new after so many seconds, or 90s, 30m, 8h",
+        ),
+    ] = None
+    concurrency: Annotated[
+        int | None, _option("--concurrency", metavar="N", min=1, panel=WORK, help="recordings at once (default: 32)")
+    ] = None
+    grace: Annotated[
+        float | None,
+        _option("--grace", metavar="S", min=0, panel=WORK, help="seconds to finish in after a Ctrl-C (default: 30)"),
+    ] = None
+
+
+@dataclass(kw_only=True)
+class SettingsFlags(CommonFlags):
+    """Those that stand for a setting."""
+
+    overwrite: Annotated[
+        bool, _option("--overwrite", panel=SETTINGS, help="replace objects that are already there (default: never)")
+    ] = False
+    rate: Annotated[
+        float | None, _option("--rate", metavar="N", panel=SETTINGS, help="requests to Webex a minute (default: 250)")
+    ] = None
+    profile: Annotated[str | None, _option("--profile", metavar="NAME", panel=SETTINGS, help="AWS profile")] = None
+    region: Annotated[
+        str | None, _option("--region", metavar="NAME", panel=SETTINGS, help="AWS region of the bucket, not of Webex")
+    ] = None
+    endpoint_url: Annotated[
+        str | None, _option("--endpoint-url", metavar="URL", panel=SETTINGS, help="S3 other than AWS's")
+    ] = None
+    ca_bundle: Annotated[
+        Path | None, _option("--ca-bundle", metavar="FILE", panel=SETTINGS, help="certificates to trust (PEM)")
+    ] = None
+
+
+@dataclass(kw_only=True)
+class PeriodFlags:
+    """Whose recordings."""
+
+    from_: Annotated[
+        str | None,
+        _option("--from", metavar="WHEN", panel=PERIOD, help="calls since this date or ISO 8601 time, UTC unless it says"),
+    ] = None
+    to: Annotated[
+        str | None, _option("--to", metavar="WHEN", panel=PERIOD, help="and before this one (default: now)")
+    ] = None
+    days_back: Annotated[
+        float | None, _option("--days-back", metavar="N", panel=PERIOD, help="instead of --from (default: 7)")
+    ] = None
+
+
+@dataclass(kw_only=True)
+class WorkFlags(SettingsFlags, Extent):
+    """Those of commands that move recordings."""
+
+
+@dataclass(kw_only=True)
+class PlanFlags(SettingsFlags, PeriodFlags):
+    """Those of ``plan``."""
+
+
+@dataclass(kw_only=True)
+class ShowFlags(WorkFlags, PeriodFlags):
+    """Those of ``config show``."""
+
+
+@dataclass(kw_only=True)
+class RunFlags(WorkFlags, PeriodFlags):
+    """Those of a backfill."""
+
+    task_ids_from: Annotated[
+        str | None,
+        _option(
+            "--task-ids-from", metavar="FILE|-", panel=PERIOD, help="these tasks instead of a period, one id a line"
+        ),
+    ] = None
+    dry_run: Annotated[bool, _option("-n", "--dry-run", panel=WORK, help="only say what would be done")] = False
+
+
+@dataclass(kw_only=True)
+class SiteFlags(OutputFlags):
+    """Which simulated organisation."""
+
+    tasks: Annotated[
+        int | None, _option("--tasks", metavar="N", min=1, panel=SANDBOX, help="its contacts (default: 500)")
+    ] = None
+    seed: Annotated[
+        int | None, _option("--seed", metavar="S", panel=SANDBOX, help="another seed, another organisation (default: 1)")
+    ] = None
+    faults: Annotated[
+        Literal["none", "mild", "storm"] | None,
+        _option("--faults", panel=SANDBOX, help="what goes wrong on the way (default: none)"),
+    ] = None
+    dir: Annotated[
+        Path | None,
+        _option("--dir", metavar="DIR", panel=SANDBOX, help="bucket, ledger and settings (default: ./wxrec-sandbox)"),
+    ] = None
+
+
+@dataclass(kw_only=True)
+class SandboxFlags(SiteFlags, Extent):
+    """Those of ``sandbox``."""
+
+
+@dataclass(kw_only=True)
+class ServeFlags(SiteFlags):
+    """Those of ``sandbox serve``."""
+
+    port: Annotated[
+        int | None,
+        _option("--port", metavar="N", min=1, max=65531, panel=SANDBOX, help="the first of five (default: free ones)"),
+    ] = None
+
+
+Flags = TypeVar("Flags", bound=OutputFlags)
+SETTING_OF = {
+    "ledger": "ledger.path",
+    "concurrency": "backfill.concurrency",
+    "overwrite": "s3.overwrite",
+    "rate": "webex.requests_per_minute",
+    "profile": "s3.profile",
+    "region": "s3.region",
+    "endpoint_url": "s3.endpoint_url",
+    "ca_bundle": "ca_bundle",
+    "grace": "backfill.grace_seconds",
+    "from_": "backfill.from",
+    "to": "backfill.to",
+    "days_back": "backfill.days_back",
+}
+
+
+def overrides(flags: OutputFlags) -> dict[str, object]:
+    """Return the settings that were given as flags, by dotted key; raises `ConfigError` when two contradict."""
+    given = {key: getattr(flags, name) for name, key in SETTING_OF.items() if name in _given(flags)}
+    if "backfill.from" in given and "backfill.days_back" in given:
+        raise ConfigError("--from and --days-back both say where to begin; give one of them")
+    if "backfill.days_back" in given:
+        given["backfill.from"] = ""  # the flag stands above a `from` of the file
+    return {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
+
+
+def _given(flags: object) -> dict[str, Any]:
+    values = {field.name: getattr(flags, field.name) for field in fields(flags)}  # type: ignore[arg-type]
+    return {name: value for name, value in values.items() if value is not None and value is not False}
+
+
+def joined(before: OutputFlags | None, own: Flags, command: str) -> Flags:
+    """Add what was given before the command's name; raises `typer.BadParameter` for what the command does not take."""
+    earlier = _given(before) if before is not None else {}
+    if stray := earlier.keys() - {field.name for field in fields(own)}:
+        raise typer.BadParameter(f"--{min(stray).strip('_').replace('_', '-')} does not go with `{command}`")
+    return replace(own, **{name: value for name, value in earlier.items() if name not in _given(own)})
+
+
+def takes(kind: type[Any]) -> Callable[[Callable[[typer.Context, Any], None]], Callable[..., None]]:
+    """Make a function of (context, flags) a command that takes the flags of ``kind``."""
+
+    def decorate(body: Callable[[typer.Context, Any], None]) -> Callable[..., None]:
+        def command(ctx: typer.Context, **values: Any) -> None:
+            body(ctx, kind(**values))
+
+        hints = typing.get_type_hints(kind, include_extras=True)
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        parameters = [
+            inspect.Parameter(field.name, keyword, default=field.default, annotation=hints[field.name])
+            for field in fields(kind)
+        ]
+        context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        command.__signature__ = inspect.Signature([context, *parameters])  # type: ignore[attr-defined]
+        command.__doc__, command.__name__ = body.__doc__, body.__name__
+        return command
+
+    return decorate
