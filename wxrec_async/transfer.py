@@ -206,36 +206,36 @@ class Transfer:
         self, order: Order, stream: MediaStream, pipe: Pipe, witness: _Fingerprint | None
     ) -> Stored:
         reader = _PartReader(pipe, stream, self._pool, self._limits.part_size)
-        part, room = await reader.part()
         try:
+            await reader.fill()
             reader.sniffer.check_beginning(stream.content_type)
             if await reader.more():
-                return await self._multipart(order, reader, (part, room), witness)
-            return await self._single(order, reader, part, witness)
+                return await self._multipart(order, reader, witness)
+            return await self._single(order, reader, witness)
         finally:
-            room.release()
+            reader.close()
 
-    async def _single(self, order: Order, reader: _PartReader, part: Part, witness: _Fingerprint | None) -> Stored:
+    async def _single(self, order: Order, reader: _PartReader, witness: _Fingerprint | None) -> Stored:
         flags = self._judge(reader, witness)
+        part, room = reader.take()
         try:
             stored = await self._store.put(order.target, part, overwrite=self._limits.overwrite)
         except ObjectExists:
             return await self._compare(order, reader, flags)
+        finally:
+            room.release()
         return Stored(stored, main_place=order.fallback is not None, flags=flags)
 
-    async def _multipart(
-        self, order: Order, reader: _PartReader, first: tuple[Part, Room], witness: _Fingerprint | None
-    ) -> Stored:
+    async def _multipart(self, order: Order, reader: _PartReader, witness: _Fingerprint | None) -> Stored:
         """Upload part by part; before the first one, look whether there is anything to upload at all."""
         if not self._limits.overwrite and await self._look(order.target.key) is not None:
-            first[1].release()
             await reader.drain()
             return await self._compare(order, reader, self._judge(reader, witness))
         key, recording = order.target.key, order.recording
         await self._log.started(recording.task_id, recording.id, key)
         upload_id = await self._create(order)
         try:
-            receipts = await self._upload_parts(key, upload_id, reader, first)
+            receipts = await self._upload_parts(key, upload_id, reader)
             flags = self._judge(reader, witness)
             stored = await self._complete(order.target, upload_id, receipts, reader)
         except ObjectExists:
@@ -278,9 +278,7 @@ class Transfer:
                 left += 1
         return left
 
-    async def _upload_parts(
-        self, key: str, upload_id: str, reader: _PartReader, first: tuple[Part, Room]
-    ) -> list[PartReceipt]:
+    async def _upload_parts(self, key: str, upload_id: str, reader: _PartReader) -> list[PartReceipt]:
         receipts: list[PartReceipt] = []
         slots = anyio.Semaphore(self._limits.parts_in_flight - 1)  # the first one is under way at once
 
@@ -293,14 +291,13 @@ class Transfer:
 
         try:
             async with anyio.create_task_group() as uploads:
-                part, room = first
                 while True:
-                    uploads.start_soon(upload, part, room)
-                    del part, room  # or the uploaded part would live on until the next one is full
+                    # No name here may hold a part: it would live on after its upload, and its room be given twice.
+                    uploads.start_soon(upload, *reader.take())
                     if not await reader.more():
                         break
                     await slots.acquire()
-                    part, room = await reader.part()
+                    await reader.fill()
         except BaseExceptionGroup as group:
             raise first_failure(group) from None
         return sorted(receipts, key=lambda receipt: receipt.number)
@@ -369,7 +366,7 @@ class _PlaceTakenError(Exception):
 
 
 class _PartReader:
-    """Takes chunks out of the pipe and gives parts, each with its room in the pool."""
+    """Takes chunks out of the pipe and fills parts, one at a time, each with its room in the pool."""
 
     def __init__(self, pipe: Pipe, stream: MediaStream, pool: BufferPool, part_size: int) -> None:
         self.stream = stream
@@ -378,6 +375,7 @@ class _PartReader:
         self._pool = pool
         self._assembler = PartAssembler(stream.length, part_size)
         self._next: bytes | memoryview | None = None
+        self._filled: tuple[Part, Room] | None = None
         self._ended = False
 
     @property
@@ -394,31 +392,44 @@ class _PartReader:
             await self._pull()
         return self._next is not None
 
-    async def part(self) -> tuple[Part, Room]:
+    async def fill(self) -> None:
         """Wait for room, then fill the next part; the last one may be short, that of an empty body empty."""
         room = await self._pool.take(self._room_needed())
         try:
-            while True:
-                if part := self._take():
-                    return part, room
-                if self._ended:
-                    return self._assembler.finish(), room
+            part = self._feed()
+            while part is None and not self._ended:
                 await self._pull()
+                part = self._feed()
         except BaseException:
             room.release()
             raise
+        self._filled = (part or self._assembler.finish(), room)
+
+    def take(self) -> tuple[Part, Room]:
+        """Return the part that was filled, with the room it takes up; both are the caller's now."""
+        if self._filled is None:
+            raise RuntimeError("fill a part before you take it")
+        filled, self._filled = self._filled, None
+        return filled
+
+    def close(self) -> None:
+        """Drop the part that nobody took.  May be called twice."""
+        if self._filled is not None:
+            self._filled[1].release()
+            self._filled = None
 
     async def drain(self) -> None:
         """Read to the end, keeping nothing but size and checksum."""
+        self.close()
         while await self.more():
-            self._take()
+            self._feed()
             self._assembler.forget()
 
     def _room_needed(self) -> int:
         goal, length = self._assembler.goal, self.stream.length
         return goal if length is None else min(goal, length - self.size)
 
-    def _take(self) -> Part | None:
+    def _feed(self) -> Part | None:
         """Feed what of the pulled chunk belongs to this part; the rest waits until there is room for it."""
         if self._next is None:
             return None

@@ -23,6 +23,7 @@ from auth_kit import (
     pair,
     renewal,
     shown,
+    tree,
 )
 
 from wxrec_async.auth import refresher as refresher_module
@@ -75,17 +76,20 @@ async def test_a_hundred_workers_at_expiry_make_one_refresh(expires_at: float) -
 
 
 async def test_the_new_token_is_stored_before_anybody_gets_it() -> None:
-    """Whoever holds the new token finds it in the store."""
+    """While it is being written nobody can have it, also not who comes just then."""
     async with bench(pair(1, DEAD)) as b:
+        seen: list[int] = []
+        save = b.store.save
 
-        async def work() -> None:
-            tokens = await b.refresher.current()
-            assert b.store.tokens is not None
-            assert b.store.tokens.same(tokens)
+        async def slow(tokens: Tokens) -> None:
+            with anyio.move_on_after(0.02):
+                seen.append(number(await b.refresher.current()))
+            seen.append(b.refresher.generation)
+            await save(tokens)
 
-        async with anyio.create_task_group() as group:
-            for _ in range(10):
-                group.start_soon(work)
+        b.store.save = slow  # type: ignore[method-assign]
+        assert number(await b.refresher.current()) == 2
+        assert seen == [1]
 
 
 async def test_a_short_lived_token_is_not_renewed_at_every_call() -> None:
@@ -195,9 +199,10 @@ async def test_without_a_valid_token_a_failed_refresh_is_tried_again(trouble: ht
 
 
 @pytest.mark.fault("T03")
-async def test_after_five_tries_the_run_stops_and_everybody_hears_it() -> None:
-    """One worker tries for all; the others do not begin anew."""
-    async with bench(pair(1, DEAD), TokenRules(script=list(TROUBLES[:1]) * 50)) as b:
+@pytest.mark.parametrize("trouble", TROUBLES[:6], ids=lambda trouble: repr(trouble)[:40])
+async def test_after_five_tries_the_run_stops_and_everybody_hears_it(trouble: httpx.Response | Exception) -> None:
+    """One worker tries for all; the others do not begin anew; no exception of the HTTP client gets out."""
+    async with bench(pair(1, DEAD), TokenRules(script=[trouble] * 50)) as b:
         failures: list[BaseException] = []
 
         async def work() -> None:
@@ -209,6 +214,7 @@ async def test_after_five_tries_the_run_stops_and_everybody_hears_it() -> None:
             for _ in range(30):
                 group.start_soon(work)
         assert (len(failures), b.rules.posts) == (30, 5)
+        assert not [e for failure in failures for e in tree(failure) if isinstance(e, httpx.HTTPError)]
         assert "CANARY" not in shown(*failures)
 
 
@@ -298,6 +304,17 @@ async def test_an_unsaved_token_gives_way_to_a_newer_one_in_the_store() -> None:
         b.store.tokens = pair(9, T0 + 20 * DAY)
         assert await b.refresher.save_pending()
         assert number(await b.refresher.current()) == 9
+
+
+@pytest.mark.fault("T05")
+async def test_an_unsaved_token_is_not_given_up_for_an_older_one_in_the_store() -> None:
+    """Somebody put a backup back: its refresh token has been used long ago."""
+    async with bench(pair(1, DEAD)) as b:
+        b.store.failures = [AuthError("full")]
+        await b.refresher.current()
+        b.store.tokens = pair(0, T0 + 400)
+        assert await b.refresher.save_pending()
+        assert (number(b.store.tokens), b.rules.posts) == (2, 1)
 
 
 @pytest.mark.fault("T09")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -170,13 +171,14 @@ class LedgerContract:
         new = Task("t1", status="ended", queue_name="new", updated_ms=20, created_ms=5, capture_requested=True)
         old = Task("t1", status="connected", queue_name="old", agent_name="Ann", updated_ms=10, created_ms=5)
         bare = Task("t1")
-        for order in ([new, old, bare], [old, bare, new], [bare, new, old]):
+        newest = Task("t1", updated_ms=30)
+        for number, order in enumerate(([new, old, bare], [old, bare, new], [bare, new, old])):
+            rows = [replace(row, id=f"t{number}") for row in [*order, newest]]
             async with opener() as ledger:
-                await ledger.add_tasks(order, listed_in=DAY, now_ms=1)
-                (entry,) = await ledger.backlog(Everything(), now_ms=1)
-                task = entry.task
+                await ledger.add_tasks(rows, listed_in=DAY, now_ms=1)
+                task = (await ledger.backlog(Everything(), now_ms=1))[-1].task
             assert (task.status, task.queue_name, task.agent_name) == ("ended", "new", "Ann")
-            assert (task.updated_ms, task.capture_requested, task.created_ms) == (20, True, 5)
+            assert (task.updated_ms, task.capture_requested, task.created_ms) == (30, True, 5)
 
     async def test_every_field_of_a_task_is_kept(self, opener: Opener) -> None:
         """What was listed comes back as it was, but for the masked ends of the call."""
@@ -322,7 +324,8 @@ class LedgerContract:
             await add(ledger, "t1")
             await capture(ledger, "t1", "a")
             await store(ledger, "t1", "a")
-            await store(ledger, "t1", "a", already=True)
+            await ledger.begin_run("run-2", 2, DAY)
+            await store(ledger, "t1", "a", run_id="run-2", already=True)
             counts = await ledger.counts(Everything(), "run-1")
             assert (counts.stored, counts.already_stored) == (1, 0)
 

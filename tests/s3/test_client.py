@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from botocore.endpoint_provider import RuleSet
 
 from s3.benches import open_store
 from s3.fake_s3 import FakeS3, error, reply, says
@@ -125,6 +126,25 @@ async def test_a_certificate_that_is_not_trusted_ends_it_at_once(
                 await store.check_bucket()
     assert isinstance(given_up.value.trouble, Untrusted)
     assert s3.seen == []
+
+
+async def test_endpoint_rules_are_not_searched_for_every_key(
+    fake: tuple[FakeS3, S3Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New keys find the endpoint in botocore's cache, and still arrive as they are."""
+    s3, store = fake
+    searched, evaluate = [], RuleSet.evaluate
+
+    def counting(rules: RuleSet, parameters: dict[str, object]) -> object:
+        searched.append(parameters)
+        return evaluate(rules, parameters)
+
+    monkeypatch.setattr(RuleSet, "evaluate", counting)
+    keys = [f"call-detail/{number}/recording.wav" for number in range(5)]
+    for key in keys:
+        await store.put(Target(key, "audio/wav"), PART)
+    assert sorted(s3.objects) == keys
+    assert len(searched) == 1
 
 
 async def test_proxies_of_the_environment_are_not_used(aws: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 
 from wxrec_async.sandbox import Options, Sandbox
 
-from .kit import Webex, s3_client
+from .kit import Webex, http_client, s3_client
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ async def sandbox(options: Options) -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def webex(sandbox: Sandbox) -> AsyncIterator[Webex]:
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
+    async with http_client() as http:
         yield Webex(sandbox, http)
 
 

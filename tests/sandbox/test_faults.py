@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from wxrec_async.sandbox.faults import Faults, Profile, Rule, from_profile
+import pytest
+
+from wxrec_async.sandbox.faults import ON_RANGES, Faults, Profile, Rule, from_profile
 
 OPERATIONS = ("tasks", "captures", "token", "media.get", "s3.PutObject", "s3.UploadPart", "s3.HeadObject")
 
@@ -19,7 +21,7 @@ def test_a_seed_repeats_and_another_differs() -> None:
 
 def test_profiles_have_their_rates() -> None:
     """Mild is a few per cent, storm a fifth, none nothing."""
-    shares = {p: sum(f is not None for f in plan(1, p)) / 2800 for p in ("none", "mild", "storm")}  # type: ignore[arg-type]
+    shares = {p: sum(f is not None for f in plan(1, p)) / 2800 for p in ("none", "mild", "storm")}
     assert shares["none"] == 0
     assert 0.03 < shares["mild"] < 0.05
     assert 0.17 < shares["storm"] < 0.23
@@ -51,6 +53,22 @@ def test_rules_that_never_applied_are_named() -> None:
     faults = Faults(1, rules=[Rule("tasks", "html"), Rule("taks", "html")])
     faults.decide("tasks", "", faults.count("tasks", ""))
     assert [rule.operation for rule in faults.unhit()] == ["taks"]
+
+
+def test_a_kind_that_does_not_exist_is_refused() -> None:
+    """A misspelt fault fails at once instead of doing nothing."""
+    with pytest.raises(ValueError, match="'reset'"):
+        Rule("tasks", "reset")
+
+
+def test_faults_of_ranges_wait_for_a_range() -> None:
+    """A first request is never spoilt by a fault that only a resumed one can have, so every hit counts."""
+    kinds = set()
+    for number in range(3000):
+        fault = from_profile(1, "storm", "media.get", str(number), 1, ranged=False)
+        kinds.add(fault.kind if fault else "")
+    assert not kinds & ON_RANGES
+    assert "short_body" in kinds
 
 
 def test_a_share_is_drawn_the_same_way_every_time() -> None:

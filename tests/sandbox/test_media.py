@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from wxrec_async.sandbox import Options, Sandbox, TruthRecording
 
-from .kit import Webex
+from .kit import Webex, http_client
 
 pytestmark = pytest.mark.anyio
 
@@ -83,7 +82,7 @@ async def test_expiry_is_checked_when_a_request_starts() -> None:
     offset = 0.0
     async with (
         Sandbox(Options(tasks=20, clock=lambda: time.time() + offset)) as sandbox,
-        httpx.AsyncClient(trust_env=False) as http,
+        http_client() as http,
     ):
         webex, item = Webex(sandbox, http), sandbox.truth()[0]
         url = await webex.url(item.task_id, urlExpiration=1)
@@ -145,6 +144,8 @@ async def test_bodies_that_end_early(
     assert body == expected
     assert head.replace(b"{size}", str(item.size).encode()) in got_head
     assert webex.sandbox.faults.unhit() == []
+    entry = webex.sandbox.log.of("media.get")[0]
+    assert (entry.status, entry.sent, entry.fault) == (200, len(expected), kind)
 
 
 async def test_a_reset_is_a_reset(webex: Webex, item: TruthRecording) -> None:

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from wxrec_async.sandbox import Options, Organisation, Sandbox, TruthRecording
 from wxrec_async.sandbox.faults import Profile
 
-from .kit import Webex, s3_client
+from .kit import Webex, http_client, s3_client
 
 pytestmark = pytest.mark.anyio
 PATIENCE = 8
@@ -57,7 +57,7 @@ async def test_every_recording_arrives_in_the_end(profile: Profile) -> None:
     async with (
         Sandbox(options) as sandbox,
         s3_client(sandbox) as s3,
-        httpx.AsyncClient(trust_env=False, timeout=5) as http,
+        http_client() as http,
     ):
         webex = Webex(sandbox, http)
         for item in sandbox.truth():

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from wxrec_async.sandbox import Options, Sandbox
 
-from .kit import s3_client
+from .kit import http_client, s3_client
 
 pytestmark = pytest.mark.anyio
 BODY = b"recording " * 30_000
@@ -110,7 +110,7 @@ def signed(sandbox: Sandbox, method: str, path: str, body: bytes, **headers: str
 async def put(sandbox: Sandbox, body: bytes, sent: bytes = b"", /, **headers: str) -> httpx.Response:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     head = signed(sandbox, "PUT", "k", body, **names)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         return await http.put(f"{sandbox.s3_url}/{sandbox.bucket}/k", content=sent or body, headers=head)
 
 
@@ -193,7 +193,7 @@ async def test_trailers_are_decoded_and_checked(sandbox: Sandbox, size: int) -> 
 async def test_a_header_that_is_not_signed_is_refused(sandbox: Sandbox) -> None:
     """Nobody can add an x-amz- header under way."""
     head = signed(sandbox, "PUT", "k", b"x") | {"x-amz-storage-class": "GLACIER"}
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         url = f"{sandbox.s3_url}/{sandbox.bucket}/k"
         assert "not signed" in (await http.put(url, content=b"x", headers=head)).text
         assert "<Code>AccessDenied</Code>" in (await http.get(url)).text
@@ -302,9 +302,10 @@ async def test_a_lost_reply_leaves_the_object(sandbox: Sandbox) -> None:
     assert sandbox.store.objects["k"].size == len(BODY)
 
 
-async def test_a_stalled_reader_holds_a_large_body(sandbox: Sandbox, s3: Any) -> None:
-    """Nobody reads: the client has only its own deadline."""
-    sandbox.faults.add("s3.PutObject", "stall_reading")
+@pytest.mark.parametrize("kind", ["stall_reading", "no_continue"])
+async def test_a_stalled_reader_holds_a_large_body(sandbox: Sandbox, s3: Any, kind: str) -> None:
+    """Nobody reads, or nobody says 100 Continue: the client has only its own deadline."""
+    sandbox.faults.add("s3.PutObject", kind)
     with pytest.raises((TimeoutError, BotoCoreError)):
         async with asyncio.timeout(0.3):
             await s3.put_object(Bucket=sandbox.bucket, Key="a", Body=bytes(16 << 20))

@@ -10,7 +10,7 @@ import pytest
 
 from wxrec_async.sandbox import Options, Organisation, Sandbox
 
-from .kit import DAY_MS, Webex
+from .kit import DAY_MS, Webex, http_client
 
 pytestmark = pytest.mark.anyio
 
@@ -122,7 +122,7 @@ async def test_the_budget_refuses_and_coming_back_early_earns_another_429() -> N
     organisation = Organisation(3, 1)
     async with (
         Sandbox(Options(organisation=organisation, requests_per_minute=5, budget_clock=lambda: now)) as sandbox,
-        httpx.AsyncClient(trust_env=False) as http,
+        http_client() as http,
     ):
         webex = Webex(sandbox, http)
         statuses = []

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import anyio
 import httpx
 
 from wxrec_async.errors import Trouble
@@ -22,6 +23,7 @@ from wxrec_async.rules.retry import for_api, for_download
 from wxrec_async.webex.media import MediaLimits, MediaSource, Renew
 from wxrec_async.webex.transport import AiohttpTransport, Timeouts, tls_context
 
+PLAIN = tls_context()  # loading the system's certificates once is enough
 QUICK = Timeouts(connect_s=2.0, head_s=2.0, read_s=0.3)
 
 
@@ -195,7 +197,7 @@ def s3_error(status: str, code: str, message: str = "no") -> Script:
 @asynccontextmanager
 async def transport(**knobs: object) -> AsyncIterator[AiohttpTransport]:
     """Make a transport with short deadlines, closed at the end of the block."""
-    settings: dict[str, object] = {"tls": tls_context(), "timeouts": QUICK, **knobs}
+    settings: dict[str, object] = {"tls": PLAIN, "timeouts": QUICK, **knobs}
     made = AiohttpTransport(**settings)  # type: ignore[arg-type]
     try:
         yield made
@@ -239,6 +241,8 @@ def api_retrier(told: Told | None = None) -> Retrier:
 
 
 def recording(url: str, **facts: object) -> Recording:
+    """Make a recording whose lease begins now; the monotonic clock's zero may be hours or seconds ago."""
+    facts = {"leased_at": anyio.current_time(), **facts}
     return Recording("task-1", "task-1", "combinedRecordings.wav", Secret(url), **facts)  # type: ignore[arg-type]
 
 

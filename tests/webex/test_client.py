@@ -22,7 +22,9 @@ from wxrec_async.events import Event, Warned
 from wxrec_async.model import Window
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp
+from wxrec_async.webex.calls import READ_PIECE, _inflated
 from wxrec_async.webex.client import WebexClient
+from wxrec_async.webex.transport import Timeouts
 
 from .kit import Connection, Request, Told, api_retrier, chain_text, cut, head, recording, serving, transport, whole
 
@@ -222,7 +224,8 @@ async def test_captures_are_asked_for_with_every_field() -> None:
         answer = await w.client.captures(IDS)
     assert json.loads(route.calls.last.request.content) == {
         "query": {
-            "taskIds": IDS, "urlExpiration": 60, "includeSegments": False, "includeVARecordings": True, "orgId": "org-1",
+            "taskIds": IDS, "urlExpiration": 60, "includeSegments": False, "includeVARecordings": True,
+            "orgId": "org-1",
         }
     }  # fmt: skip
     assert list(answer.captures) == IDS
@@ -366,7 +369,7 @@ async def test_unusual_media_hosts_are_refused_and_told() -> None:
 
 @asynccontextmanager
 async def over_sockets(url: str, **limits: Any) -> AsyncIterator[World]:
-    async with transport() as made:
+    async with transport(timeouts=Timeouts(2.0, 0.6, 0.3)) as made:
         w = World(made, base_url=url, **limits)
         async with w.http:
             yield w
@@ -393,11 +396,14 @@ async def test_answer_that_drips_meets_its_deadline() -> None:
 async def test_answer_that_stops_is_tried_again() -> None:
     """Headers that never come, a body that stops and a reset are all tried again."""
 
+    async def silent(connection: Connection, request: Request) -> None:
+        await connection.until_gone()
+
     body = b'{"data":[]}'
-    async with serving(cut(body, 3, end="stall"), cut(body, 3, end="rst"), cut(body, 3), whole(body)) as server:
-        async with over_sockets(server.url("/v1")) as w:
-            assert (await w.client.tasks_page(WINDOW, from_ms=MS)).rows == 0
-            assert len(w.told.retries) == 3
+    scripts = [silent, cut(body, 3, end="stall"), cut(body, 3, end="rst"), cut(body, 3), whole(body)]
+    async with serving(*scripts) as server, over_sockets(server.url("/v1")) as w:
+        assert (await w.client.tasks_page(WINDOW, from_ms=MS)).rows == 0
+        assert len(w.told.retries) == 4
 
 
 @pytest.mark.fault("W29")
@@ -411,6 +417,18 @@ async def test_answers_beyond_the_cap_are_given_up() -> None:
                 await w.client.tasks_page(WINDOW, from_ms=MS)
             assert caught.value.decision == GiveUp("answer_too_large")
             assert len(server.requests) == 1
+
+
+@pytest.mark.fault("W29")
+async def test_compressed_answers_are_inflated_in_small_steps() -> None:
+    """One received piece that inflates a thousandfold is never held inflated as a whole."""
+
+    async def once() -> AsyncIterator[bytes]:
+        yield gzip.compress(bytes(20_000_000))
+
+    sizes = [len(piece) async for piece in _inflated(once())]
+    assert sum(sizes) == 20_000_000
+    assert max(sizes) <= READ_PIECE
 
 
 @pytest.mark.fault("W29")

@@ -133,7 +133,7 @@ async def test_expired_url_is_renewed_and_the_download_goes_on(at: int) -> None:
     first = [ranged(DATA, ETAG, upto=at, end="fin")] if at else []
     async with serving(*first, expired, ranged(DATA, ETAG)) as server, transport() as made:
         renew = Renewals(server)
-        got, _ = await read(media(made, renew), recording(server.url(), leased_at=anyio.current_time()))
+        got, _ = await read(media(made, renew), recording(server.url()))
     assert got == DATA
     assert renew.count == 1
     assert server.requests[-1].target.endswith("CANARY-SIG-2")
@@ -156,7 +156,7 @@ async def test_url_that_keeps_expiring_is_given_up() -> None:
     async with serving(expired) as server, transport() as made:
         renew = Renewals(server)
         with pytest.raises(GivenUp) as caught:
-            await read(media(made, renew), recording(server.url(), leased_at=anyio.current_time()))
+            await read(media(made, renew), recording(server.url()))
     assert caught.value.decision == GiveUp("url_keeps_expiring")
     assert renew.count == 5
 
@@ -169,7 +169,7 @@ async def test_renewal_without_a_url_fails_the_recording() -> None:
 
     async with serving(s3_error("403 Forbidden", "AccessDenied")) as server, transport() as made:
         with pytest.raises(GivenUp) as caught:
-            await read(media(made, renew), recording(server.url(), leased_at=anyio.current_time()))
+            await read(media(made, renew), recording(server.url()))
     assert caught.value.decision == GiveUp("no_url")
 
 
@@ -179,7 +179,7 @@ async def test_access_denied_costs_one_fresh_url() -> None:
     async with serving(s3_error("403 Forbidden", "AccessDenied")) as server, transport() as made:
         renew = Renewals(server)
         with pytest.raises(GivenUp) as caught:
-            await read(media(made, renew), recording(server.url(), leased_at=anyio.current_time()))
+            await read(media(made, renew), recording(server.url()))
     assert caught.value.decision == GiveUp("access_denied")
     assert isinstance(caught.value.trouble, Rejected)
     assert caught.value.trouble.code == "AccessDenied"
@@ -201,9 +201,9 @@ async def test_missing_object_is_gone(status: str) -> None:
 @pytest.mark.parametrize("headers", [(ETAG,), ()], ids=["etag", "none"])
 async def test_ignored_range_is_skipped_over_when_the_bytes_are_the_same(headers: tuple[str, ...]) -> None:
     """A 200 for a range is usable: the known bytes are compared by checksum and not handed out twice."""
-    async with serving(ranged(DATA, *headers, upto=HALF, end="fin"), whole(DATA, *headers)) as server:
-        async with transport() as made:
-            got, stream = await read(media(made), recording(server.url()))
+    first = ranged(DATA, *headers, upto=HALF, end="fin")
+    async with serving(first, whole(DATA, *headers)) as server, transport() as made:
+        got, stream = await read(media(made), recording(server.url()))
     assert got == DATA
     assert stream.proven
 
@@ -426,7 +426,7 @@ async def test_s3_error_under_status_200_is_read_as_the_error_it_is() -> None:
     xml = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
     async with serving(whole(xml, "Content-Type: application/xml"), whole(DATA)) as server, transport() as made:
         renew = Renewals(server)
-        got, _ = await read(media(made, renew), recording(server.url(), leased_at=anyio.current_time()))
+        got, _ = await read(media(made, renew), recording(server.url()))
     assert got == DATA
     assert renew.count == 1
 
@@ -441,7 +441,7 @@ async def test_bad_url_is_never_sent(url: str) -> None:
     """A URL outside the rules, or one that would not arrive byte for byte, fails before anything is connected."""
     async with transport() as made:
         with pytest.raises(GivenUp) as caught:
-            await read(media(made), recording(url, leased_at=anyio.current_time()))
+            await read(media(made), recording(url))
     assert caught.value.decision == GiveUp("bad_url")
     assert "CANARY" not in chain_text(caught.value)
 
@@ -477,3 +477,38 @@ async def test_cancelling_in_the_middle_closes_the_connection() -> None:
             await read(media(made), recording(server.url()))
         assert scope.cancelled_caught
         assert not made._session.connector._acquired  # type: ignore[union-attr]
+
+
+@pytest.mark.fault("D13")
+async def test_shorter_range_than_asked_for_is_not_the_end() -> None:
+    """A server may send less than the rest; its range's end is not the recording's."""
+    less = partial(f"Content-Range: bytes {HALF}-{HALF + 999}/{len(DATA)}", DATA[HALF : HALF + 1000])
+    async with serving(ranged(DATA, upto=HALF, end="fin"), less, ranged(DATA)) as server, transport() as made:
+        got, stream = await read(media(made), recording(server.url()))
+    assert got == DATA
+    assert stream.proven
+    assert len(server.requests) == 3
+
+
+@pytest.mark.fault("D19")
+async def test_break_after_the_last_byte_of_a_known_length_asks_for_nothing_more() -> None:
+    """When every byte of the known total is there, a missing final chunk costs no further request."""
+    rest = DATA[HALF:]
+    span = f"Content-Range: bytes {HALF}-{len(DATA) - 1}/{len(DATA)}"
+    chunk = f"{len(rest):x}\r\n".encode() + rest + b"\r\n"
+    second = raw(head("206 Partial Content", span, "Transfer-Encoding: chunked") + chunk, "fin")
+    async with serving(ranged(DATA, upto=HALF, end="fin"), second) as server, transport() as made:
+        got, stream = await read(media(made), recording(server.url()))
+    assert got == DATA
+    assert stream.proven
+    assert len(server.requests) == 2
+
+
+@pytest.mark.fault("D27")
+async def test_promise_beyond_the_cap_is_refused_before_a_byte() -> None:
+    """A Content-Length above the cap fails the opening; nothing is read first."""
+    async with serving(whole(DATA)) as server, transport() as made:
+        with pytest.raises(GivenUp) as caught:
+            async with media(made, max_bytes=100_000).open(recording(server.url())):
+                pytest.fail("the stream must not open")
+    assert caught.value.decision == GiveUp("too_large")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import time
 
+import anyio
 import httpx
 import pytest
+
+from wxrec_async.webex.transport import Timeouts
 
 from .kit import Connection, Request, Script, chain_text, cut, drained, fetch, head, raw, serving, transport, whole
 
@@ -77,8 +82,6 @@ async def test_stall_in_the_body_is_a_read_timeout() -> None:
 
 async def test_time_in_which_nobody_reads_is_no_read_timeout() -> None:
     """Back-pressure is ours, not the server's: a reader that pauses longer than the deadline loses nothing."""
-    import anyio
-
     async with serving(whole(BODY)) as server, transport(read_buffer=16 << 10) as made:
         response = await made.handle_async_request(httpx.Request("GET", server.url()))
         got = b""
@@ -93,14 +96,11 @@ async def test_time_in_which_nobody_reads_is_no_read_timeout() -> None:
 @pytest.mark.fault("D18")
 async def test_dripping_head_meets_its_deadline() -> None:
     """A head that comes byte by byte does not restart the clock."""
-    import asyncio
 
     async def drip(connection: Connection, request: Request) -> None:
         for byte in head("200 OK", "X-Slow: " + "y" * 200, length=0):
             await connection.send(bytes([byte]))
             await asyncio.sleep(0.05)
-
-    from wxrec_async.webex.transport import Timeouts
 
     async with serving(drip) as server, transport(timeouts=Timeouts(2.0, 0.4, 0.3)) as made:
         started = time.monotonic()
@@ -156,7 +156,6 @@ async def test_contradicting_or_broken_head_is_an_error(data: bytes) -> None:
 
 async def test_excess_bytes_in_a_later_segment_do_not_reach_the_next_request() -> None:
     """Bytes beyond the length are dropped together with their connection."""
-    import asyncio
 
     async def excess(connection: Connection, request: Request) -> None:
         await connection.send(head(length=5) + b"hello")
@@ -172,7 +171,6 @@ async def test_excess_bytes_in_a_later_segment_do_not_reach_the_next_request() -
 
 async def test_stray_answer_on_an_idle_connection_is_not_handed_to_the_next_request() -> None:
     """A response nobody asked for makes the pool drop the connection it came on (A3)."""
-    import asyncio
 
     async def stray(connection: Connection, request: Request) -> None:
         await connection.send(head(length=5) + b"hello")
@@ -199,8 +197,6 @@ async def test_connection_that_ends_before_the_status_line_is_one_request(end: s
 @pytest.mark.fault("D10")
 async def test_compressed_body_is_handed_out_as_it_came() -> None:
     """Nothing below the media stream decodes: a truncated gzip cannot turn into a short recording."""
-    import gzip
-
     packed = gzip.compress(BODY)
     async with serving(whole(packed, "Content-Encoding: gzip")) as server, transport() as made:
         assert (await fetch(made, server.url()))[1] == packed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import gc
 import random
 import socket
@@ -150,7 +150,7 @@ async def test_name_that_flips_after_the_check_gets_nowhere() -> None:
         assert server.connections == 1
 
 
-def _server_context(ca: trustme.CA, *names: str, not_after: datetime.datetime | None = None) -> ssl.SSLContext:
+def _server_context(ca: trustme.CA, *names: str, not_after: dt.datetime | None = None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert(*names, not_after=not_after).configure_cert(context)
     return context
@@ -162,7 +162,7 @@ def _trusting(ca: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-LONG_AGO = datetime.datetime(2021, 1, 1, tzinfo=datetime.UTC)
+LONG_AGO = dt.datetime(2021, 1, 1, tzinfo=dt.UTC)
 CERTIFICATES: dict[str, Callable[[trustme.CA], ssl.SSLContext]] = {
     "unknown-ca": lambda _: _server_context(trustme.CA(), "localhost"),
     "wrong-name": lambda ca: _server_context(ca, "other.test"),
@@ -187,9 +187,9 @@ async def test_untrusted_certificates_are_refused(kind: str) -> None:
 async def test_trusted_certificate_is_accepted_and_old_tls_is_not() -> None:
     """The configured authority is trusted; a server that speaks TLS 1.1 at most is not spoken to."""
     ca = trustme.CA()
-    async with serving(whole(b"fine"), tls=_server_context(ca, "localhost"), host="localhost") as server:
-        async with transport(tls=_trusting(ca)) as made:
-            assert (await fetch(made, server.url()))[1] == b"fine"
+    tls = _server_context(ca, "localhost")
+    async with serving(whole(b"fine"), tls=tls, host="localhost") as server, transport(tls=_trusting(ca)) as made:
+        assert (await fetch(made, server.url()))[1] == b"fine"
     assert tls_context().minimum_version is ssl.TLSVersion.TLSv1_2
     assert tls_context().verify_mode is ssl.CERT_REQUIRED
 
@@ -200,10 +200,10 @@ async def test_tls_connection_cut_in_the_body_is_an_error(end: str) -> None:
     """A body cut under TLS, with or without close_notify, does not look whole."""
     ca = trustme.CA()
     tls = _server_context(ca, "localhost")
-    async with serving(cut(b"x" * 4096, 1000, end=end), tls=tls, host="localhost") as server:
-        async with transport(tls=_trusting(ca)) as made:
-            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-                await fetch(made, server.url())
+    script = cut(b"x" * 4096, 1000, end=end)
+    async with serving(script, tls=tls, host="localhost") as server, transport(tls=_trusting(ca)) as made:
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            await fetch(made, server.url())
 
 
 @pytest.mark.fault("D31")

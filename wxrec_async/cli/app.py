@@ -20,22 +20,16 @@ from wxrec_async.cli.flags import (
     joined,
     takes,
 )
-from wxrec_async.cli.helping import Command, Group
+from wxrec_async.cli.helping import HELP, Command, Group, Program
 
-EXIT_CODES = """
-Exit codes: 0 complete; 1 a fault of the program; 2 usage or configuration; 3 some recordings failed, each is named;
-4 authentication or permission; 5 recordings are still owed by Webex; 6 stopped by --limit or --max-duration;
-7 the ledger is in use, full or damaged; 130, 143 stopped by a signal.
-"""
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+SETTINGS = {"help_option_names": [*HELP], "max_content_width": 110}
 
 app = typer.Typer(
-    cls=Group,
+    cls=Program,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings=SETTINGS,
-    epilog=EXIT_CODES,
 )
 config_app = typer.Typer(cls=Group, rich_markup_mode=None, help="Look at the configuration.", no_args_is_help=True)
 sandbox_app = typer.Typer(cls=Group, rich_markup_mode=None, context_settings=SETTINGS)
@@ -53,7 +47,9 @@ def _show_version(wanted: bool) -> None:
 class ProgramFlags(RunFlags):
     """Those that may stand before a command."""
 
-    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version, help="and exit")] = False
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False
 
 
 @app.callback(invoke_without_command=True)
@@ -72,14 +68,14 @@ def backfill(ctx: typer.Context, flags: ProgramFlags) -> None:
 @app.command(cls=Command)
 @takes(RunFlags)
 def run(ctx: typer.Context, flags: RunFlags) -> None:
-    """Back up every recording of the period (also without naming a command)."""
+    """Back up every recording of the period."""
     _run(joined(ctx.obj, flags, "run"))
 
 
 @app.command(cls=Command)
 @takes(PlanFlags)
 def plan(ctx: typer.Context, flags: PlanFlags) -> None:
-    """Say what a run would do: windows, tasks, calls to Webex; nothing is moved."""
+    """Say what a run would do; nothing is moved."""
     from wxrec_async.cli import running  # noqa: PLC0415 - heavy
 
     raise typer.Exit(running.plan(joined(_allowing_dry_run(ctx.obj), flags, "plan")))
@@ -115,9 +111,10 @@ def config_show(ctx: typer.Context, flags: ShowFlags) -> None:
 @sandbox_app.callback(invoke_without_command=True)
 @takes(SandboxFlags)
 def sandbox(ctx: typer.Context, flags: SandboxFlags) -> None:
-    """Do the whole job against a simulated organisation on this machine; no account is needed.
+    """Do the whole job with a simulated organisation.
 
-    Real audio over real sockets, into a folder. Run it again: nothing is downloaded twice.
+    It runs on this machine and needs no account. Real audio over real sockets, into a folder. Run it again:
+    nothing is downloaded twice.
     `sandbox serve` leaves the organisation running, to be used like a real one.
     """
     ctx.obj = joined(ctx.obj, flags, "sandbox")

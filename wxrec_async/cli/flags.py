@@ -46,12 +46,15 @@ class OutputFlags:
         Literal["debug", "info", "warning", "error"] | None,
         _option(
             "--log-level",
+            metavar="LEVEL",
             panel=OUTPUT,
-            help="default: warning beside a progress bar, info otherwise (at most one line a recording)",
+            help="debug, info, warning, error; default: warning beside a progress bar, else info (at most one line a "
+            "recording)",
         ),
     ] = None
     log_format: Annotated[
-        Literal["console", "json"] | None, _option("--log-format", panel=OUTPUT, help="of stderr (default: console)")
+        Literal["console", "json"] | None,
+        _option("--log-format", metavar="FORM", panel=OUTPUT, help="console or json, on stderr"),
     ] = None
     no_progress: Annotated[bool, _option("--no-progress", panel=OUTPUT, help="no progress bar, no progress lines")] = (
         False
@@ -75,9 +78,9 @@ class CommonFlags(OutputFlags):
 class Extent:
     """How much is done at once, and before it ends."""
 
-    limit: Annotated[
-        int | None, _option("--limit", metavar="N", min=1, panel=WORK, help="stop after N recordings")
-    ] = None
+    limit: Annotated[int | None, _option("--limit", metavar="N", min=1, panel=WORK, help="stop after N recordings")] = (
+        None
+    )
     max_duration: Annotated[
         float | None,
         _option(
@@ -125,7 +128,9 @@ class PeriodFlags:
 
     from_: Annotated[
         str | None,
-        _option("--from", metavar="WHEN", panel=PERIOD, help="calls since this date or ISO 8601 time, UTC unless it says"),
+        _option(
+            "--from", metavar="WHEN", panel=PERIOD, help="calls since this date or ISO 8601 time, UTC unless it says"
+        ),
     ] = None
     to: Annotated[
         str | None, _option("--to", metavar="WHEN", panel=PERIOD, help="and before this one (default: now)")
@@ -171,11 +176,12 @@ class SiteFlags(OutputFlags):
         int | None, _option("--tasks", metavar="N", min=1, panel=SANDBOX, help="its contacts (default: 500)")
     ] = None
     seed: Annotated[
-        int | None, _option("--seed", metavar="S", panel=SANDBOX, help="another seed, another organisation (default: 1)")
+        int | None,
+        _option("--seed", metavar="S", panel=SANDBOX, help="another seed, another organisation (default: 1)"),
     ] = None
     faults: Annotated[
         Literal["none", "mild", "storm"] | None,
-        _option("--faults", panel=SANDBOX, help="what goes wrong on the way (default: none)"),
+        _option("--faults", metavar="KIND", panel=SANDBOX, help="what goes wrong: none, mild or storm (default: none)"),
     ] = None
     dir: Annotated[
         Path | None,

@@ -3,6 +3,7 @@
 `open_ledger` opens it for the one process that writes, `open_reader` for those who look on.
 """
 
+from wxrec_async.ledger.inventory import FoundRecording, StoredRow
 from wxrec_async.ledger.protocol import (
     ALL_WORK,
     AskedBefore,
@@ -21,6 +22,7 @@ from wxrec_async.ledger.protocol import (
     StartedKey,
     Work,
 )
+from wxrec_async.ledger.replacing import Replacement, open_replacement
 from wxrec_async.ledger.store import SqliteLedger, SqliteReader, open_ledger, open_reader
 
 __all__ = [
@@ -30,18 +32,22 @@ __all__ = [
     "Counts",
     "Everything",
     "Failure",
+    "FoundRecording",
     "Identity",
     "InPeriod",
     "KnownTask",
     "Ledger",
     "LedgerReader",
     "NamedFor",
+    "Replacement",
     "RunRecord",
     "Scope",
     "SqliteLedger",
     "SqliteReader",
     "StartedKey",
+    "StoredRow",
     "Work",
     "open_ledger",
     "open_reader",
+    "open_replacement",
 ]

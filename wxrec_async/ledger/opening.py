@@ -130,10 +130,22 @@ def _has_hot_journal(path: Path) -> bool:
 
 def _look_first(path: Path, identity: Identity) -> None:
     """Check through a connection that cannot write: the one that can would change a damaged file by closing it."""
+    with _looked_at(path) as connection:
+        _refuse_foreign(path, books.identity(connection), identity)
+
+
+@contextlib.contextmanager
+def _looked_at(path: Path) -> Iterator[sqlite3.Connection]:
     checks.check_header(path)
     with contextlib.closing(_connect(path, "ro")) as connection:
         checks.check(connection, path)
-        _refuse_foreign(path, books.identity(connection), identity)
+        yield connection
+
+
+def look(path: Path) -> None:
+    """Check the ledger at ``path`` as opening it does, without touching it; LedgerDamaged, or another LedgerError."""
+    with _in_our_words(path), _looked_at(path):
+        pass
 
 
 def _refuse_foreign(path: Path, kept: Identity, given: Identity) -> None:

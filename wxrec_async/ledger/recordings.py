@@ -50,9 +50,14 @@ def captured(connection: sqlite3.Connection, task_id: str, recordings: Sequence[
         "UPDATE tasks SET state = 'captured', reason = '', next_ask_ms = NULL, changed_ms = ? WHERE n = ?", (now_ms, n)
     )
     for recording in recordings:
-        times = (number(recording.start_ms), number(recording.stop_ms))
-        connection.execute(_UPSERT, (n, key(recording.id), text(recording.call_type), *times, now_ms, now_ms))
+        add(connection, n, recording, now_ms)
     return _known(connection, n, task_id, {key(recording.id): recording.id for recording in recordings})
+
+
+def add(connection: sqlite3.Connection, n: int, recording: Recording, now_ms: int) -> None:
+    """Add a recording of the task in row ``n`` as LISTED; one that is known keeps its state."""
+    times = (number(recording.start_ms), number(recording.stop_ms))
+    connection.execute(_UPSERT, (n, key(recording.id), text(recording.call_type), *times, now_ms, now_ms))
 
 
 def _known(connection: sqlite3.Connection, n: int, task_id: str, names: dict[str, str]) -> KnownTask:

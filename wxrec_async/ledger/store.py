@@ -12,11 +12,12 @@ from anyio import CancelScope, to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from wxrec_async.events import Emit
-from wxrec_async.ledger import books, counting, opening
+from wxrec_async.ledger import books, counting, inventory, opening
 from wxrec_async.ledger import recordings as recording_rows
 from wxrec_async.ledger import tasks as task_rows
 from wxrec_async.ledger.faults import explain
 from wxrec_async.ledger.group import GroupCommit
+from wxrec_async.ledger.inventory import FoundRecording, StoredRow
 from wxrec_async.ledger.protocol import (
     ALL_WORK,
     AskedBefore,
@@ -100,6 +101,16 @@ class SqliteReader:
     async def identity(self) -> Identity:
         """Return what the ledger belongs to."""
         return await self._read(books.identity)
+
+    async def stored_rows(
+        self, period: Window | None = None, *, after: StoredRow | None = None, limit: int = 1000
+    ) -> list[StoredRow]:
+        """Return up to ``limit`` stored recordings behind ``after``, in a fixed order; an empty list is the end.
+
+        ``period`` is that of their tasks, as `InPeriod` has it.  Every page is a
+        look of its own: what others write meanwhile may be in the next one.
+        """
+        return await self._read(lambda db: inventory.stored_rows(db, period, after, limit))
 
     async def close(self) -> None:
         """See `Ledger`."""
@@ -244,3 +255,23 @@ class SqliteLedger(SqliteReader):
 
     async def started_keys(self) -> list[StartedKey]:
         return await self._read(recording_rows.started_keys)
+
+    async def lost(self, row: StoredRow, reason: str, detail: str, now_ms: int) -> bool:
+        """Note that the bucket no longer holds a STORED recording as it was: it becomes FAILED, which is work.
+
+        Nothing changes, and False is returned, when it is not STORED under the
+        same key any more.  A task's main place stays the recording's.
+        """
+        return await self._group.run(lambda db: inventory.lost(db, row, reason, detail, now_ms))
+
+    async def adopt(self, found: FoundRecording, *, run_id: str, now_ms: int) -> bool:
+        """Add a recording that lies in the bucket as STORED, with its task; False when it is known already.
+
+        The task stays LISTED, because the bucket does not tell whether all of
+        its recordings are there: whoever works on the ledger next asks Webex.
+        """
+
+        def work(db: sqlite3.Connection) -> bool:
+            return inventory.adopt(db, found, books.run_row(db, run_id), now_ms, self._mask)
+
+        return await self._group.run(work)

@@ -51,6 +51,7 @@ UPDATE tasks SET
 WHERE id = :id
 """
 _HAS_OPEN = "SELECT EXISTS (SELECT 1 FROM recordings WHERE task = ? AND state IN ('listed', 'started', 'failed'))"
+_HAS_ANY = "SELECT EXISTS (SELECT 1 FROM recordings WHERE task = ?)"
 
 # Both halves walk a partial index that holds only what is not at rest, in row
 # order, so a page costs the same however much is done already.
@@ -209,6 +210,9 @@ def settle(  # noqa: PLR0913 - the facts of an answer
                last_empty_ms = :now WHERE n = :n""",
             {"now": now_ms, "n": n},
         )
+    if (empty_answer or state == TaskState.NO_RECORDING) and connection.execute(_HAS_ANY, (n,)).fetchone()[0]:
+        # Known from the bucket, asked for the first time: whatever Webex has now, it had a recording.
+        state, reason, next_ask_ms = TaskState.CAPTURED, "", None
     connection.execute(
         """UPDATE tasks SET state = ?, reason = ?, next_ask_ms = ?, changed_ms = ?
            WHERE n = ? AND state <> 'captured'""",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 
@@ -107,20 +107,15 @@ class Pacer:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Hold one request of the budget; send it inside, and leave when its answer's head is there."""
-        async with self.gate.passage():
-            await self._wait_for_slot()
+        async with AsyncExitStack() as passage:
+            # The gate comes last: those in line when it shuts find it half open, too, and go through one by one.
+            async with self._line:
+                while (wait := self._due - self._tolerance - self._clock()) > 0:
+                    await anyio.sleep(wait)
+                await passage.enter_async_context(self.gate.passage())
+                self._due = max(self._due, self._clock()) + self._interval
+                self.passed += 1
             yield
-
-    async def _wait_for_slot(self) -> None:
-        async with self._line:
-            while (wait := self._wait_s()) > 0:
-                await anyio.sleep(wait)
-            self._due = max(self._due, self._clock()) + self._interval
-            self.passed += 1
-
-    def _wait_s(self) -> float:
-        """Seconds until the next request may go: its slot, and the gate, which may have closed meanwhile."""
-        return max(self._due - self._tolerance - self._clock(), self.gate.closed_for_s)
 
 
 def burst_for(per_minute: float, allowed: float) -> int:

@@ -47,35 +47,47 @@ class Pipe:
     async def send(self, chunk: Chunk) -> None:
         """Hand over ``chunk``, waiting while the pipe is full.
 
-        Raises `RuntimeError` after `finish` or `fail`, `anyio.BrokenResourceError`
-        when the reader has gone.
+        Raises `RuntimeError` after `finish` or `fail`, also when they came while
+        it waited, and `anyio.BrokenResourceError` when the reader has gone.
         """
-        if self._finished or self._failure is not None:
-            raise RuntimeError("the pipe has ended")
-        while self._held and self._held + len(chunk) > self._limit and not self._abandoned:
+        while self._is_full(len(chunk)):
             self._room = anyio.Event()
             await self._room.wait()
         if self._abandoned:
             raise anyio.BrokenResourceError
+        if self._ended:
+            raise RuntimeError("the pipe has ended")
         if chunk:
             self._chunks.append(chunk)
             self._held += len(chunk)
             self.sent += len(chunk)
             self._news.set()
 
+    @property
+    def _ended(self) -> bool:
+        return self._finished or self._failure is not None
+
+    def _is_full(self, size: int) -> bool:
+        waits = self._held > 0 and self._held + size > self._limit
+        return waits and not self._ended and not self._abandoned
+
     def finish(self) -> None:
         """Say that every byte was sent.  Idempotent; `RuntimeError` after `fail`."""
         if self._failure is not None:
             raise RuntimeError("the pipe has failed")
         self._finished = True
-        self._news.set()
+        self._wake()
 
     def fail(self, failure: BaseException) -> None:
         """Say that the bytes end here because of ``failure``.  The first failure stays; ignored after `finish`."""
-        if self._finished or self._failure is not None:
+        if self._ended:
             return
         self._failure = failure
+        self._wake()
+
+    def _wake(self) -> None:
         self._news.set()
+        self._room.set()
 
     def abandon(self) -> None:
         """The reader leaves: the writer's next `send` raises.  Idempotent."""
@@ -84,25 +96,32 @@ class Pipe:
         self._held = 0
         self._room.set()
 
-    async def __aiter__(self) -> AsyncIterator[Chunk]:
-        """Yield chunks until the writer finished; raise its failure when it failed, after what it sent."""
-        while True:
-            while self._chunks:
-                chunk = self._chunks.popleft()
-                self._held -= len(chunk)
-                self.taken += len(chunk)
-                self._room.set()
-                yield chunk
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        """Return the one reader's end.
+
+        It is no generator: one that has raised, or was cancelled in a wait, says
+        "the end" when it is asked again.
+        """
+        return self
+
+    async def __anext__(self) -> Chunk:
+        """Return the next chunk; the end only after `finish`, the failure as often as it is asked for."""
+        while not self._chunks:
             if self._failure is not None:
                 raise self._failure
             if self._finished:
-                return
+                raise StopAsyncIteration
             self._news = anyio.Event()
             await self._news.wait()
+        chunk = self._chunks.popleft()
+        self._held -= len(chunk)
+        self.taken += len(chunk)
+        self._room.set()
+        return chunk
 
     def __enter__(self) -> Pipe:
         return self
 
     def __exit__(self, kind: object, failure: BaseException | None, trace: object) -> None:
-        if not self._finished:
-            self.fail(failure or PipeBroken())
+        # A cancellation is the writer's own: raised in the reader it would pass for the reader's.
+        self.fail(failure if isinstance(failure, Exception) else PipeBroken())

@@ -11,13 +11,14 @@ from collections.abc import Callable
 import anyio
 
 QUORUM = 3
+MIN_OUTAGE_S = 5.0  # many workers fail at one dead host within milliseconds; others must have had time to answer
 
 
 class Reach:
     """What every world tells of its connections, in one place.
 
-    ``on_down`` is called once when several connections in a row failed and none
-    succeeded between them, ``on_up`` once when one succeeds again, with the
+    ``on_down`` is called once when several connections in a row failed and for
+    `MIN_OUTAGE_S` none succeeded, ``on_up`` once when one succeeds again, with the
     seconds between.  Times are the event loop's monotonic clock.
     """
 
@@ -31,13 +32,14 @@ class Reach:
         self._last_success: float | None = None
         self._failing_since: float | None = None
         self._failures = 0
+        self._down = False
 
     def succeeded(self) -> None:
         """Somebody answered, whatever it said."""
         self._last_success = self._clock()
-        if self._failures >= QUORUM and self._failing_since is not None:
+        if self._down and self._failing_since is not None:
             self._on_up(self._last_success - self._failing_since)
-        self._failures, self._failing_since = 0, None
+        self._failures, self._failing_since, self._down = 0, None, False
 
     def failed(self) -> float:
         """A connection could not be made; return for how many seconds nothing has answered (0: something did)."""
@@ -45,8 +47,10 @@ class Reach:
         if self._failing_since is None:
             self._failing_since = now
         self._failures += 1
-        if self._failures == QUORUM and self._last_success is not None:
+        seconds = now - self._failing_since
+        if self._last_success is None or self._failures < QUORUM or seconds < MIN_OUTAGE_S:
+            return 0.0  # where nothing ever worked it is a wrong address, not an outage
+        if not self._down:
+            self._down = True
             self._on_down()
-        if self._last_success is None or self._failures < QUORUM:
-            return 0.0  # nothing ever worked: that is a wrong address, not an outage
-        return max(now - self._failing_since, 0.001)
+        return seconds

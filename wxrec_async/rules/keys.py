@@ -8,9 +8,12 @@ a key that begins a segment with ``_`` (``_evidence`` is ours) or with a dot.
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import unquote_to_bytes
 
 from wxrec_async.model import Order, Recording, Target, Task, iso
 
@@ -112,7 +115,7 @@ def target(task: Task, recording: Recording, *, template: str, base: Mapping[str
         key = template.format_map(fields | {"ext": f"-{fields['recording_id']}{ext}"})
     else:
         key = f"{template.format_map(fields)}-{fields['recording_id']}"
-    return Target(key, CONTENT_TYPES[ext], _metadata(recording, base))
+    return Target(key, CONTENT_TYPES[ext], _metadata(task, recording, base))
 
 
 def main_keys(task: Task, recordings: Sequence[Recording], *, template: str) -> list[str]:
@@ -121,12 +124,13 @@ def main_keys(task: Task, recordings: Sequence[Recording], *, template: str) -> 
     return list(dict.fromkeys(found))
 
 
-def _metadata(recording: Recording, base: Mapping[str, str]) -> dict[str, str]:
+def _metadata(task: Task, recording: Recording, base: Mapping[str, str]) -> dict[str, str]:
     """What lies under the key, in signs that survive an HTTP header; no names, numbers or addresses."""
     described = {
         "wx-task-id": encode_id(recording.task_id),
         "wx-recording-id": encode_id(recording.id),
         "wx-call-type": encode_id(recording.call_type) if recording.call_type else "",
+        "wx-created": iso(task.created_ms) or "",
         "wx-start": iso(recording.start_ms) or "",
         "wx-stop": iso(recording.stop_ms) or "",
         "wx-segment": "true" if recording.segment else "",
@@ -144,4 +148,99 @@ def is_main_key(key: str, recording_id: str) -> bool:
     """Say whether ``key`` is a task's own place: the others end in their recording's id (see `target`)."""
     name = key.rpartition("/")[2]
     stem = name.removesuffix(next((ext for ext in CONTENT_TYPES if name.endswith(ext)), ""))
-    return not stem.endswith(f"-{encode_id(recording_id)}")
+    return not any(form.endswith(f"-{encode_id(recording_id)}") for form in (stem, name))
+
+
+# The way back: from what lies in the bucket to what it is.
+
+
+def is_hashed(encoded: str) -> bool:
+    """Say whether `encode_id` had to cut the id: it cannot be read back then."""
+    return "~" in encoded
+
+
+def decode_id(encoded: str) -> str:
+    """Return the id that `encode_id` wrote so; raises ValueError for a hashed one, and for what no id is written as."""
+    if is_hashed(encoded):
+        raise ValueError("the id was too long to be kept whole")
+    identifier = unquote_to_bytes(encoded).decode("utf-8", "surrogatepass")
+    if not identifier or encode_id(identifier) != encoded:
+        raise ValueError("no id is written like this")
+    return identifier
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What an object's metadata says lies there; ``org_id`` is encoded, empty when it is not named."""
+
+    task: Task
+    recording: Recording
+    org_id: str = ""
+
+
+def is_labelled(metadata: Mapping[str, str]) -> bool:
+    """Say whether the metadata names a task and a recording, as that of every object of ours does."""
+    return bool(metadata.get("wx-task-id") and metadata.get("wx-recording-id"))
+
+
+def read_label(metadata: Mapping[str, str]) -> Label:
+    """Read the metadata `target` wrote; raises ValueError when its ids cannot be read back."""
+    task_id, recording_id = decode_id(metadata.get("wx-task-id", "")), decode_id(metadata.get("wx-recording-id", ""))
+    recording = Recording(
+        task_id,
+        recording_id,
+        start_ms=_moment_ms(metadata.get("wx-start")),
+        stop_ms=_moment_ms(metadata.get("wx-stop")),
+        call_type=_decoded_or_none(metadata.get("wx-call-type")),
+        segment=metadata.get("wx-segment") == "true",
+    )
+    task = Task(task_id, created_ms=_moment_ms(metadata.get("wx-created")))
+    return Label(task, recording, metadata.get("wx-org-id", ""))
+
+
+def _moment_ms(text: str | None) -> int | None:
+    """Read what `model.iso` wrote; None for anything else."""
+    try:
+        return round(datetime.fromisoformat(text or "").timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _decoded_or_none(encoded: str | None) -> str | None:
+    try:
+        return decode_id(encoded or "")
+    except ValueError:
+        return None
+
+
+def constant_prefix(template: str) -> str:
+    """Return what every key of the template begins with, ``call-detail/`` for the usual one."""
+    literal, name, _, _ = next(iter(string.Formatter().parse(template)), ("", None, None, None))
+    return literal if name is not None else template
+
+
+def in_main_place(key: str, recording: Recording, *, template: str) -> bool | None:
+    """Say whether ``key`` is the task's own place (True), that of a further recording (False), or neither (None).
+
+    Any extension and any date will do: the metadata of older objects does not name the task's day.
+    """
+    ext = f"(?:{'|'.join(map(re.escape, CONTENT_TYPES))})"
+    suffix = re.escape(f"-{encode_id(recording.id)}")
+    if re.fullmatch(_pattern(template, recording, ext), key):
+        return True
+    further = f"{suffix}{ext}" if "{ext}" in template else ext
+    ending = "" if "{ext}" in template else suffix
+    return False if re.fullmatch(_pattern(template, recording, further) + ending, key) else None
+
+
+def _pattern(template: str, recording: Recording, ext: str) -> str:
+    fields = {
+        "task_id": re.escape(encode_id(recording.task_id)),
+        "recording_id": re.escape(encode_id(recording.id)),
+        "year": r"\d{4}",
+        "month": r"\d\d",
+        "day": r"\d\d",
+        "ext": ext,
+    }
+    pieces = string.Formatter().parse(template)
+    return "".join(re.escape(literal) + (fields[name] if name else "") for literal, name, _, _ in pieces)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from wxrec_async.model import Task, TaskPage, Window, iso
 
 MAX_EMPTY_LINKED_PAGES = 20
+SMALLEST_CAP = 100  # the documented default; no server is expected to cut pages below it
 ROUNDING_MS = 1_000  # a server may round `from` down; one that ignores it shows rows older than that
 
 
@@ -45,6 +46,8 @@ class Pager:
         self._page_size = page_size
         self._seen: set[str] = set()
         self._largest = 0
+        self._cut_at = min(page_size, SMALLEST_CAP)
+        self._last_rows = 0
         self._suspect_ms: int | None = None
         self._links: set[str] = set()
         self._idle_links = 0
@@ -54,12 +57,19 @@ class Pager:
         new = self._unseen(page)
         times = [task.created_ms for task in page.tasks if task.created_ms is not None]
         self._largest = max(self._largest, page.rows)
+        self._learn_cap(page.rows, proof=new)
         self.disordered |= times != sorted(times) or any(time < self.from_ms - ROUNDING_MS for time in times)
         trouble = self._confirm_suspect(new)
         if page.next_link:
             return self._follow(page.next_link, new, trouble)
         step = self._advance(new, times, page.rows)
         return step if trouble is None else Step(step.new, step.next_from_ms, None, trouble)
+
+    def _learn_cap(self, rows: int, *, proof: object) -> None:
+        """More came after the last and largest page: so it had been cut, and the server gives no more than that."""
+        if proof and 0 < self._last_rows == self._largest:
+            self._cut_at = min(self._page_size, SMALLEST_CAP, self._largest)
+        self._last_rows = rows
 
     def _unseen(self, page: TaskPage) -> tuple[Task, ...]:
         new = []
@@ -74,17 +84,17 @@ class Pager:
 
     def _advance(self, new: tuple[Task, ...], times: list[int], rows: int) -> Step:
         if not times:
-            stuck = rows >= self._page_size
+            stuck = rows >= self._cut_at
             return Step(new, trouble="a full page without creation times" if stuck else None)
         newest = max(times)
         if new:
             return self._go_on(new, max(newest - 1, self.from_ms))
-        if not self._full(rows):
+        if not self._full(rows) or newest >= self.window.to_ms:
             return Step(new)
         if newest > self.from_ms and min(times) < newest:
             return self._go_on(new, newest)
         self._suspect_ms = newest
-        trouble = self._confirm_suspect(rows >= self._page_size)
+        trouble = self._confirm_suspect(rows >= self._cut_at)
         step = self._go_on(new, newest + 1)
         return Step(step.new, step.next_from_ms, None, trouble)
 

@@ -57,6 +57,7 @@ S3_RETRYABLE_CODES = frozenset(
         "BadGateway",
     }
 )
+S3_RATE_CODES = frozenset({"SlowDown", "Throttling", "ThrottlingException", "KMS.ThrottlingException"})
 S3_SLOW_CODES = frozenset({"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException"})
 EXPIRED_WORDS = ("request has expired", "token has expired", "expired")
 
@@ -70,9 +71,13 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class WaitForAll:
-    """The server is to be left alone for ``after_s`` seconds, by everybody; then the same once more."""
+    """The server is to be left alone for ``after_s`` seconds, by everybody; then the same once more.
+
+    ``attempt`` when it counts as a failure all the same.
+    """
 
     after_s: float
+    attempt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +131,11 @@ class Tries:
     def counted(self, decision: Decision) -> Tries:
         """Return the history after ``decision`` was taken."""
         match decision:
-            case WaitForAll():
-                return replace(self, waits=self.waits + 1)
+            case WaitForAll(attempt=attempt):
+                return replace(self, waits=self.waits + 1, attempts=self.attempts + attempt)
             case RenewUrl():
                 return replace(self, renewals=self.renewals + 1)
-            case Again() if self.outage_s:
+            case Again() if 0 < self.outage_s < MAX_OUTAGE_S:
                 return self
             case _:
                 return replace(self, attempts=self.attempts + 1)
@@ -203,7 +208,8 @@ def for_download(trouble: Trouble, tries: Tries, chance: float) -> Decision:
         case Unfit():
             return Restart()
         case Unreachable() if tries.outage_s:
-            return RenewUrl()  # asking captures shows whether it is this host or the network
+            # Asking captures shows whether it is this host or the network; fresh URLs again and again: this host.
+            return RenewUrl() if tries.renewals < MAX_RENEWALS else GiveUp("unreachable")
         case _:
             return _transport(trouble, tries, chance)
 
@@ -219,7 +225,7 @@ def for_s3(trouble: Trouble, tries: Tries, chance: float) -> Decision:
             return Stop(f"S3 {trouble}", auth=trouble.status == 403)
         case Rejected(code="BadDigest" | "XAmzContentSHA256Mismatch") if tries.attempts >= 1:
             return GiveUp("corrupting_path")
-        case Rejected(status=429) | Rejected(code="SlowDown"):
+        case Rejected(status=status, code=code) if status == 429 or code in S3_RATE_CODES:
             return _slow(trouble, tries, chance)
         case Rejected(status=status) if status in RETRYABLE_STATUS or trouble.code in S3_RETRYABLE_CODES:
             return _again(tries, chance)
@@ -254,24 +260,27 @@ def _wait(trouble: Rejected, tries: Tries, chance: float) -> Decision:
     asked = trouble.retry_after_s
     if asked is not None and asked > MAX_WAIT_S:
         return Stop(f"{trouble.host or 'the server'} asks to wait {_long(asked)}; run again then")
-    if not asked:
+    if not asked or asked < 0:
         return WaitForAll(max(0.5, backoff_s(tries.waits + 1, chance)))
     return WaitForAll(asked * (1 + chance / 10))
 
 
 def _named_wait(trouble: Rejected, tries: Tries, chance: float) -> Decision | None:
     """Honour a wait that came with a 503, but count the attempt: the server is in trouble, not we."""
-    if not trouble.retry_after_s:
+    if not trouble.retry_after_s or trouble.retry_after_s < 0:
         return None
     if tries.attempts + 1 >= MAX_ATTEMPTS:
         return GiveUp("retries_exhausted")
-    return _wait(trouble, tries, chance)
+    wait = _wait(trouble, tries, chance)
+    return replace(wait, attempt=True) if isinstance(wait, WaitForAll) else wait
 
 
 def _slow(trouble: Rejected, tries: Tries, chance: float) -> Decision:
     if tries.waits >= MAX_WAITS:
         return GiveUp("slow_down")
-    return WaitForAll(trouble.retry_after_s or max(0.2, backoff_s(min(tries.waits, 4), chance)))
+    if trouble.retry_after_s and trouble.retry_after_s > 0:
+        return _wait(trouble, tries, chance)
+    return WaitForAll(max(0.2, backoff_s(min(tries.waits, 4), chance)))
 
 
 def _refused_url(trouble: Rejected, tries: Tries) -> Decision:

@@ -7,6 +7,8 @@ recording without audio.  For WAV the RIFF header is a second witness of length.
 
 from __future__ import annotations
 
+import codecs
+import re
 import struct
 
 from wxrec_async.errors import Unfit
@@ -14,6 +16,9 @@ from wxrec_async.errors import Unfit
 HEAD_SIZE = 4096
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)
 TEXT_TYPES = ("text/", "application/json", "application/xml", "application/xhtml")
+TEXT_SAMPLE = 512
+_CONTROLS = frozenset({*range(9), *range(14, 32), 127})
+_MARKUP = re.compile(rb"<[!?/A-Za-z]")
 _MAGIC = (
     (0, b"RIFF"), (0, b"RIFX"), (0, b"RF64"), (0, b"ID3"), (0, b"OggS"), (0, b"fLaC"), (4, b"ftyp"), (0, b"caff"),
     (0, b"FORM"), (0, b".snd"), (0, b"#!AMR"), (0, b"\x1aE\xdf\xa3"),
@@ -82,8 +87,16 @@ def _is_mpeg(head: bytes) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
-    """The first sign of markup or JSON decides; so does a head that is printable throughout."""
+    """Say whether it is markup, or readable as UTF-8; a control sign near the beginning means that it is neither."""
     stripped = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if stripped[:1] in (b"<", b"{", b"["):
-        return True
-    return bool(stripped) and all(9 <= byte <= 13 or 32 <= byte < 127 for byte in stripped)
+    if not head or any(byte in _CONTROLS for byte in stripped[:TEXT_SAMPLE]):
+        return False
+    return _MARKUP.match(stripped) is not None or _is_utf8(stripped)
+
+
+def _is_utf8(head: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -35,7 +35,10 @@ def read_moment(text: str, name: str) -> int:
     except ValueError:
         raise ConfigError(f"{name}: {text!r} is not a date; write 2026-01-31 or 2026-01-31T08:00:00+01:00") from None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1000)
+    try:
+        return round(aware.astimezone(UTC).timestamp() * 1000)
+    except OverflowError:
+        raise ConfigError(f"{name}: {text} lies outside the calendar") from None
 
 
 def ask(from_: str, to: str, days_back: float, *, lookback_days: int, now_ms: int) -> Asked:
@@ -44,10 +47,16 @@ def ask(from_: str, to: str, days_back: float, *, lookback_days: int, now_ms: in
     Raises `ConfigError` when it would be empty.
     """
     to_ms = read_moment(to, "--to") if to else now_ms
-    from_ms = read_moment(from_, "--from") if from_ else round(min(to_ms, now_ms) - days_back * DAY_MS)
+    from_ms = read_moment(from_, "--from") if from_ else _back(min(to_ms, now_ms), days_back)
     if from_ms >= to_ms:
         raise ConfigError(f"--from {iso(from_ms)} is not before --to {iso(to_ms)}")
     return clamp(Period(from_ms, to_ms), lookback_days=lookback_days, now_ms=now_ms)
+
+
+def _back(to_ms: int, days: float) -> int:
+    """Go back ``days``, any number of them, but not beyond the epoch: there were no calls before it."""
+    span = round(min(days * DAY_MS, max(to_ms, DAY_MS)))
+    return to_ms - span
 
 
 def clamp(period: Window, *, lookback_days: int, now_ms: int) -> Asked:

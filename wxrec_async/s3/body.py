@@ -23,6 +23,10 @@ class PartBody:
         self._chunks, self._size = part.chunks, part.size
         self._index = self._offset = self._position = 0
 
+    def release(self) -> None:
+        """Let go of the bytes once they are sent: botocore keeps requests in cycles that wait for the collector."""
+        self._chunks = ()
+
     def __len__(self) -> int:
         return self._size
 

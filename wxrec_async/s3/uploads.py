@@ -112,6 +112,8 @@ class S3Store:
                 reply: Reply = await self._wire.send(lambda: self._client.put_object(**params), within_s)
             except Rejected as refusal:
                 raise _worth_repeating(refusal) from None
+            finally:
+                params["Body"].release()
             self._check_encryption(reply)
             return reply
 
@@ -136,7 +138,10 @@ class S3Store:
 
         async def attempt() -> PartReceipt:
             params = self._requests.part(key, upload_id, part)
-            reply = await self._wire.send(lambda: self._client.upload_part(**params), within_s)
+            try:
+                reply = await self._wire.send(lambda: self._client.upload_part(**params), within_s)
+            finally:
+                params["Body"].release()
             if crc32_of(reply.get("ChecksumCRC32")) not in (None, part.crc32):
                 raise Rejected(200, code="BadDigest", words="S3 has other bytes than were sent", host=self._wire.host)
             return PartReceipt(part.number, _named(reply, "ETag"), part.crc32, part.size)

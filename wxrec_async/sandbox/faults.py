@@ -12,7 +12,7 @@ everywhere
     ``error`` status [500], code, message, retry_after (text; ``date`` becomes an HTTP-date);
     ``html``, ``empty_body``; ``reset_before`` and ``close_before`` (nothing is done),
     ``reset_after`` (done, the reply is lost), ``pause`` seconds [0.2], ``stall`` seconds [3600];
-    ``call`` before / after: functions of the rule, to act at the right moment
+    ``call`` nothing but the rule's own functions ``before`` and ``after`` (every kind honours them)
 Webex API
     ``token_401``, ``token_403``, ``token_400`` (the token is refused in three shapes),
     ``throttle`` retry_after ["1"; None leaves it out], ``truncated_json``, ``json`` text ["null"], ``not_ready``
@@ -22,9 +22,9 @@ media (``at`` is ``first``, ``middle``, ``last``, ``end`` or an offset within th
     ``changed_etag``, ``zero_bytes``, ``header_only``, ``html``, ``gzip`` at [end], ``flip_bit`` at,
     ``stall_body`` at, seconds; ``drip`` at, count [20], interval [0.05]
 S3
-    ``slow_down``, ``internal_error``, ``error_in_200`` (Complete and copies of its kind), ``flip_bit`` (of what was
-    received), ``no_such_upload``, ``precondition_failed``, ``conflict``, ``request_timeout``,
-    ``stall_reading`` seconds, ``no_continue`` seconds
+    ``slow_down``, ``internal_error``, ``error_in_200`` (Complete), ``flip_bit`` (of what was
+    received), ``no_such_upload``, ``precondition_failed``, ``conflict``, ``request_timeout``, ``access_denied``,
+    ``expired_token``, ``stall_reading`` seconds, ``no_continue`` seconds
 """
 
 from __future__ import annotations
@@ -37,6 +37,15 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 Profile = Literal["none", "mild", "storm"]
+ON_RANGES = frozenset({"range_ignored", "wrong_range", "changed_etag"})
+KINDS = frozenset({
+    "error", "html", "empty_body", "reset_before", "close_before", "reset_after", "pause", "stall", "call",
+    "token_401", "token_403", "token_400", "throttle", "truncated_json", "json", "not_ready",
+    "expired", "missing", "slow_down", "short_body", "excess", "unframed", "chunked", "bad_chunk", "range_ignored",
+    "wrong_range", "changed_etag", "zero_bytes", "header_only", "gzip", "flip_bit", "stall_body", "drip",
+    "internal_error", "error_in_200", "no_such_upload", "precondition_failed", "conflict", "request_timeout",
+    "access_denied", "expired_token", "stall_reading", "no_continue",
+})  # fmt: skip
 RATES: dict[str, float] = {"none": 0.0, "mild": 0.04, "storm": 0.20}
 ATTEMPTS: dict[str, int] = {"none": 0, "mild": 2, "storm": 3}
 
@@ -72,6 +81,10 @@ class Rule:
     after: Callable[[], None] | None = None
     hits: int = 0
 
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"no fault is called {self.kind!r}")
+
     def matches(self, operation: str, key: str, attempt: int) -> bool:
         if self.limit is not None and self.hits >= self.limit:
             return False
@@ -104,6 +117,9 @@ MENU: dict[str, tuple[tuple[Fault, ...], tuple[Fault, ...]]] = {
             _fault("short_body", at="last", end="rst"),
             _fault("stall_body", at="middle", seconds=0.3),
             _fault("drip", at="middle"),
+            _fault("range_ignored"),
+            _fault("wrong_range"),
+            _fault("changed_etag"),
         ),
         (
             _fault("expired"),
@@ -112,9 +128,6 @@ MENU: dict[str, tuple[tuple[Fault, ...], tuple[Fault, ...]]] = {
             _fault("header_only"),
             _fault("chunked", at="middle"),
             _fault("bad_chunk", at="middle"),
-            _fault("range_ignored"),
-            _fault("wrong_range"),
-            _fault("changed_etag"),
             _fault("gzip", at="middle"),
         ),
     ),
@@ -135,8 +148,12 @@ MENU: dict[str, tuple[tuple[Fault, ...], tuple[Fault, ...]]] = {
 MENU["captures"] = MENU["organization"] = MENU["tasks"]
 
 
-def from_profile(seed: int, profile: Profile, operation: str, key: str, attempt: int) -> Fault | None:
+def from_profile(
+    seed: int, profile: Profile, operation: str, key: str, attempt: int, *, ranged: bool = True
+) -> Fault | None:
     """Decide one request of a profile; the same arguments always give the same answer.
+
+    ``ranged`` says whether a range was asked for; some faults need one.
 
     After a few attempts on one thing nothing goes wrong with it any more, so
     every recording can be had in the end.
@@ -147,7 +164,7 @@ def from_profile(seed: int, profile: Profile, operation: str, key: str, attempt:
     digest = hashlib.blake2b(f"{seed}|{operation}|{key}|{attempt}".encode(), digest_size=16).digest()
     if int.from_bytes(digest[:8], "big") / 2**64 >= RATES[profile]:
         return None
-    choices = menu[0] + menu[1] if attempt == 1 else menu[0]
+    choices = [f for f in menu[0] + menu[1] * (attempt == 1) if ranged or f.kind not in ON_RANGES]
     return choices[int.from_bytes(digest[8:], "big") % len(choices)]
 
 
@@ -186,11 +203,11 @@ class Faults:
         self._attempts[operation, key] += 1
         return self._attempts[operation, key]
 
-    def decide(self, operation: str, key: str, attempt: int) -> Fault | None:
+    def decide(self, operation: str, key: str, attempt: int, *, ranged: bool = True) -> Fault | None:
         """Return what goes wrong with this request, if anything."""
         fault = self._scripted(operation, key, attempt)
         if fault is None:
-            fault = from_profile(self.seed, self.profile, operation, key, attempt)
+            fault = from_profile(self.seed, self.profile, operation, key, attempt, ranged=ranged)
         if fault is not None:
             self.hits[operation, fault.kind] += 1
         return fault

@@ -90,7 +90,8 @@ class Front:
         entry = call.entry
         call.operation, call.key = entry.operation, entry.key = await self.service.classify(call)
         entry.attempt = self.faults.count(call.operation, call.key)
-        call.fault = self.faults.decide(call.operation, call.key, entry.attempt)
+        ranged = "Range" in call.request.headers
+        call.fault = self.faults.decide(call.operation, call.key, entry.attempt, ranged=ranged)
         if call.fault is None:
             return await self.service.answer(call)
         entry.fault = call.fault.kind
@@ -134,7 +135,7 @@ class Front:
     def _close(self, call: Call, response: web.StreamResponse) -> None:
         entry = call.entry
         entry.seconds = time.monotonic() - entry.started
-        entry.status = -1 if is_gone(call.request) else response.status
+        entry.status = entry.status or (-1 if is_gone(call.request) else response.status)
         if isinstance(response, web.Response) and isinstance(response.body, bytes):
             entry.sent = entry.sent or len(response.body)
 

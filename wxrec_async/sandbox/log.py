@@ -28,7 +28,7 @@ class Entry:
     ``started`` is monotonic, ``wall`` seconds since the epoch; ``attempt``
     counts per (operation, key); ``received`` and ``sent`` are body bytes;
     ``status`` is 0 while it is being answered and -1 when the connection was
-    cut instead; ``headers`` holds the values of harmless headers only.
+    cut before a status was sent; ``headers`` holds the values of harmless headers only.
     """
 
     number: int

@@ -178,4 +178,4 @@ async def write_faulty(call: Call, status: int, headers: Headers, audio: Audio, 
         await BODY_FAULTS[fault.kind](answer)
         return await answer.done()
     finally:
-        call.entry.sent = answer.reply.sent
+        call.entry.status, call.entry.sent = answer.status, answer.reply.sent

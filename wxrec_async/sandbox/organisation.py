@@ -8,7 +8,6 @@ than their ids.
 from __future__ import annotations
 
 import bisect
-import functools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -229,7 +228,15 @@ class Organisation:
             truth_of(recording) for task in self._tasks if task.channel in wanted for recording in self.recordings(task)
         ]
 
-    @functools.cached_property
+    def summary(self) -> dict[str, int]:
+        """Return what a run over the whole period must count: calls, calls without a recording, recordings, bytes."""
+        truth = self.truth()
+        calls = sum(task.channel == "telephony" for task in self._tasks)
+        sizes = sum(item.size for item in truth)
+        without = len(self.without_recording)
+        return {"tasks": calls, "no_recording": without, "recordings": len(truth), "bytes": sizes}
+
+    @property
     def without_recording(self) -> list[str]:
         """The ids of telephone calls that never had a recording."""
         return [task.id for task in self._tasks if task.channel == "telephony" and not task.recordings]

@@ -149,8 +149,8 @@ class Receiver:
         if size != self._length or (self._decoder and not self._decoder.done):
             raise Problem(400, "IncompleteBody", "")
         headers = self._call.request.headers
-        if self._sha is not None and self._sha.hexdigest() != self._mode:
-            raise Problem(400, "XAmzContentSHA256Mismatch", "")
+        if self._sha is not None:
+            check_signed_hash(self._call, self._sha.hexdigest())
         if "Content-MD5" in headers and base64.b64encode(self._md5.digest()).decode() != headers["Content-MD5"]:
             raise Problem(400, "BadDigest", "The Content-MD5 you specified did not match what we received.")
         if self._declared:
@@ -165,6 +165,13 @@ class Receiver:
             return str(self._md5.hexdigest())
         label = f"{self._call.entry.server}{self._call.entry.number}{self._call.entry.wall}"
         return hashlib.blake2b(label.encode(), digest_size=16).hexdigest()
+
+
+def check_signed_hash(call: Call, computed: str) -> None:
+    """Compare the SHA-256 that was signed, if one was, with that of the body; raises Problem."""
+    signed = call.request.headers.get("x-amz-content-sha256", "")
+    if len(signed) == SHA256_LENGTH and signed != computed:
+        raise Problem(400, "XAmzContentSHA256Mismatch", "")
 
 
 def check_value(algorithm: str, given: str, computed: bytes) -> None:

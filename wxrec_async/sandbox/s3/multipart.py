@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from aiohttp import web
 
 from wxrec_async.sandbox import checksums
 from wxrec_async.sandbox.front import Call, Problem
-from wxrec_async.sandbox.s3.body import PREFIX, Receiver, check_value, drain
+from wxrec_async.sandbox.s3.body import PREFIX, Receiver, check_signed_hash, check_value, drain
 from wxrec_async.sandbox.s3.context import Context
 from wxrec_async.sandbox.s3.objects import (
     DEFAULT_CHECKSUM,
@@ -84,27 +86,28 @@ async def upload_part(context: Context, call: Call) -> web.Response:
 async def complete_upload(context: Context, call: Call) -> web.Response:
     """Join the parts, when list, sizes, checksums and conditions are right."""
     bucket, upload_id = context.bucket, call.request.query["uploadId"]
-    text = (await call.request.read()).decode("utf-8", "replace")
-    call.entry.received = len(text)
+    body = await call.request.read()
+    call.entry.received = len(body)
+    check_signed_hash(call, hashlib.sha256(body).hexdigest())
     if call.wrong("error_in_200"):
         return _error_in_200(call)
     if (done := bucket.completed.get(upload_id)) is not None and done.key == call.key:
         return _again(context, done)
     upload = bucket.upload(upload_id, call.key)
     only_new, seen = write_conditions(call), call.key in bucket.objects
-    listed = read_parts(text)
+    listed = read_parts(body.decode("utf-8", "replace"))
     if listed is None:
         raise Problem(400, "MalformedXML", "")
     parts = _chosen(context, upload, listed)
-    body = _joined(call, upload, parts)
+    whole = _joined(call, upload, parts)
     check_if_match(call, bucket.objects.get(call.key))
-    await bucket.commit(body, [part.blob for part in parts], only_new=only_new, seen=seen)
-    bucket.completed[upload_id] = body
+    await bucket.commit(whole, [part.blob for part in parts], only_new=only_new, seen=seen)
+    bucket.completed[upload_id] = whole
     bucket.uploads.pop(upload_id, None)
     chosen = {part.number for part in parts}
     for left in (part for number, part in upload.parts.items() if number not in chosen):
         await left.blob.drop()
-    return _completed(context, body)
+    return _completed(context, whole)
 
 
 def _chosen(context: Context, upload: Upload, listed: list[dict[str, str]]) -> list[UploadedPart]:

@@ -34,6 +34,9 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     size = sum(len(name.removeprefix(META)) + len(value) for name, value in kept.items() if name.startswith(META))
     if size > META_LIMIT:
         raise Problem(400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size")
+    coding = ",".join(c.strip() for c in headers.get("Content-Encoding", "").split(",") if c.strip() != "aws-chunked")
+    if coding:
+        kept["content-encoding"] = coding
     kept.setdefault("content-type", "binary/octet-stream")
     kept.setdefault(SSE, "AES256")
     if kept.get("x-amz-storage-class") == "STANDARD":

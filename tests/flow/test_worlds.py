@@ -1,0 +1,98 @@
+"""Whose recordings they are, and how many connections they take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wxrec_async.auth.tokens import Tokens
+from wxrec_async.config import Settings
+from wxrec_async.errors import AuthError, ConfigError
+from wxrec_async.ledger import Counts, Everything, Identity, open_ledger
+from wxrec_async.model import Secret, Window
+from wxrec_async.worlds import SPARE_CONNECTIONS, looking_at_ledger, organisation, s3_connections, trusted
+
+A = "aaaaaaaa-1111-2222-3333-444444444444"
+B = "bbbbbbbb-1111-2222-3333-444444444444"
+
+
+def tokens(org: str = "") -> Tokens:
+    return Tokens(Secret(f"opaque_{org}" if org else "ey.jwt.shaped"), None, 0.0)
+
+
+@pytest.mark.fault("W31")
+@pytest.mark.parametrize(
+    ("configured", "in_credentials", "of_token", "expected"),
+    [
+        (A, A, A, A),
+        (A, "", A, A),
+        ("", A, A, A),
+        ("", "", A, A),
+        (A, "", "", A),
+        ("", A, "", A),
+        (A, A, "", A),
+        (A.upper(), A, A, A.upper()),
+        (A, "", B, AuthError),
+        ("", A, B, AuthError),
+        (A, A, B, AuthError),
+        (A, B, A, ConfigError),
+        (A, B, B, ConfigError),
+        (A, B, "", ConfigError),
+        ("", "", "", ConfigError),
+    ],
+)
+def test_organisation_is_the_one_all_agree_on(
+    configured: str, in_credentials: str, of_token: str, expected: str | type[Exception]
+) -> None:
+    """Configuration, credentials and token are held against each other before anything is asked of Webex."""
+    if isinstance(expected, str):
+        assert organisation(configured, in_credentials, tokens(of_token)) == expected
+        return
+    with pytest.raises(expected) as refusal:
+        organisation(configured, in_credentials, tokens(of_token))
+    assert "opaque" not in str(refusal.value)
+    assert "org_id" in str(refusal.value)
+
+
+@pytest.mark.xfail(strict=True, reason="the id is taken as it is written, and the ledger compares it letter by letter")
+def test_organisation_is_the_same_in_any_case_of_letters() -> None:
+    """The token's id is lower case; written in capitals in the configuration it is no other organisation."""
+    assert organisation(A.upper(), "", tokens(A)) == organisation("", "", tokens(A))
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "parts", "memory", "expected"),
+    [(32, 4, 256, 32), (1, 4, 256, 4), (4, 4, 256, 16), (1, 64, 128, 15), (8, 1, 1024, 8)],
+)
+def test_connections_to_the_bucket_follow_workers_and_memory(
+    concurrency: int, parts: int, memory: int, expected: int
+) -> None:
+    """Never fewer than workers, never more than parts can be under way, and a few to spare."""
+    settings = Settings.model_validate(
+        {"backfill": {"concurrency": concurrency, "memory_mib": memory}, "s3": {"part_concurrency": parts}}
+    )
+    assert s3_connections(settings) == expected + SPARE_CONNECTIONS
+
+
+def test_unusable_ca_bundle_is_refused_by_name(tmp_path: Path) -> None:
+    """A CA bundle that is missing or no certificate is a line that names it."""
+    with pytest.raises(ConfigError, match="--ca-bundle"):
+        trusted(Settings(ca_bundle=tmp_path / "none.pem"))
+    (tmp_path / "text.pem").write_text("no certificate")
+    with pytest.raises(ConfigError, match="--ca-bundle"):
+        trusted(Settings(ca_bundle=tmp_path / "text.pem"))
+
+
+@pytest.mark.anyio
+async def test_plan_looks_at_the_ledger_as_it_lies_there(tmp_path: Path) -> None:
+    """No ledger counts as an empty one and is not made; an existing one is read."""
+    path = tmp_path / "ledger.db"
+    async with looking_at_ledger(path, None) as nothing:
+        assert await nothing.counts(Everything(), None) == Counts()
+        assert await nothing.closed_windows(Window(0, 9)) == []
+    assert not path.exists()
+    async with open_ledger(path, Identity("o", "b", "{task_id}"), mask=str, emit=lambda _event: None) as ledger:
+        await ledger.close_window(Window(0, 5), 9)
+    async with looking_at_ledger(path, None) as there:
+        assert await there.closed_windows(Window(0, 9)) == [Window(0, 5)]

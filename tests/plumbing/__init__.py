@@ -1,0 +1,1 @@
+"""Tests of the concurrency pieces, most of them in virtual time."""

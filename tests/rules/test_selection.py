@@ -1,0 +1,148 @@
+"""Take, settle or owe: the states of cli.md as a table."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wxrec_async.model import DAY_MS, Task, TaskState
+from wxrec_async.rules.selection import (
+    HOUR_MS,
+    MINUTE_MS,
+    Ages,
+    Silence,
+    Verdict,
+    after_empty,
+    before_asking,
+    may_ask,
+    of_channel,
+    streak_ends_run,
+)
+
+NOW = 1_767_225_600_000
+AGES = Ages()
+
+
+def task(requested: bool | None, age_ms: int | None) -> Task:
+    return Task("t", created_ms=None if age_ms is None else NOW - age_ms, capture_requested=requested)
+
+
+@pytest.mark.parametrize(
+    ("requested", "age_ms", "state", "reason"),
+    [
+        (True, 0, TaskState.OWED, "settling"),
+        (False, 29 * MINUTE_MS, TaskState.OWED, "settling"),
+        (None, 30 * MINUTE_MS - 1, TaskState.OWED, "settling"),
+        (True, -5 * MINUTE_MS, TaskState.OWED, "settling"),
+        (False, 30 * MINUTE_MS, TaskState.NO_RECORDING, "capture_not_requested"),
+        (False, None, TaskState.NO_RECORDING, "capture_not_requested"),
+    ],
+)
+def test_some_tasks_need_no_captures_call(
+    requested: bool | None, age_ms: int | None, state: TaskState, reason: str
+) -> None:
+    """Young calls are owed, not judged; those that asked for no capture have none."""
+    verdict = before_asking(task(requested, age_ms), AGES, NOW)
+    assert verdict is not None
+    assert (verdict.state, verdict.reason) == (state, reason)
+    if reason == "settling":
+        assert age_ms is not None
+        assert verdict.next_ask_ms == NOW - age_ms + AGES.settle_ms
+
+
+@pytest.mark.parametrize("requested", [True, None])
+@pytest.mark.parametrize("age_ms", [30 * MINUTE_MS, 400 * DAY_MS, None])
+def test_all_others_are_asked_for(requested: bool | None, age_ms: int | None) -> None:
+    """Settled, and perhaps recorded: that is for captures to say."""
+    assert before_asking(task(requested, age_ms), AGES, NOW) is None
+
+
+@pytest.mark.fault("W22", "W23")
+@pytest.mark.parametrize(
+    ("requested", "age_ms", "empty_for_ms", "state", "reason"),
+    [
+        (False, HOUR_MS, None, TaskState.NO_RECORDING, "capture_not_requested"),
+        (None, HOUR_MS, None, TaskState.OWED, "capture_unknown"),
+        (None, 24 * HOUR_MS, None, TaskState.OWED, "capture_unknown"),
+        (None, 24 * HOUR_MS + 1, None, TaskState.NO_RECORDING, "no_capture"),
+        (True, HOUR_MS, None, TaskState.OWED, "capture_awaited"),
+        (True, 24 * HOUR_MS + 1, 23 * HOUR_MS, TaskState.OWED, "capture_awaited"),
+        (True, 7 * DAY_MS, 6 * DAY_MS, TaskState.OWED, "capture_awaited"),
+        (True, 7 * DAY_MS + 1, None, TaskState.OWED, "capture_awaited"),
+        (True, 300 * DAY_MS, DAY_MS - 1, TaskState.OWED, "capture_awaited"),
+        (True, 7 * DAY_MS + 1, DAY_MS, TaskState.FAILED, "missing"),
+        (True, 300 * DAY_MS, DAY_MS, TaskState.FAILED, "missing"),
+    ],
+)
+def test_an_empty_answer_is_judged_by_age_and_history(
+    requested: bool | None, age_ms: int, empty_for_ms: int | None, state: TaskState, reason: str
+) -> None:
+    """Silence is no verdict: only false, or null for a day, is "none"; true is owed, then missing, never "none"."""
+    first_empty = None if empty_for_ms is None else NOW - empty_for_ms
+    verdict = after_empty(task(requested, age_ms), Silence(NOW - min(age_ms, HOUR_MS), first_empty), AGES, NOW)
+    assert (verdict.state, verdict.reason) == (state, reason)
+    assert (verdict.next_ask_ms is not None) == (state is TaskState.OWED)
+
+
+@pytest.mark.fault("W22")
+def test_a_task_of_unknown_age_is_as_old_as_our_first_sight_of_it() -> None:
+    """Named in a file, never listed: it is not judged before it had its day."""
+    unknown = Task("t")
+    assert after_empty(unknown, Silence(NOW), AGES, NOW).state is TaskState.OWED
+    assert after_empty(unknown, Silence(NOW - DAY_MS - 1), AGES, NOW).state is TaskState.NO_RECORDING
+
+
+@pytest.mark.fault("W23")
+@given(st.integers(0, 500 * DAY_MS), st.one_of(st.none(), st.integers(0, 500 * DAY_MS)), st.integers(0, 500 * DAY_MS))
+def test_a_capture_that_was_asked_for_never_ends_as_none(age_ms: int, empty_for: int | None, seen_for: int) -> None:
+    """With captureRequested true there is a recording somewhere: owed or missing, whatever the ages."""
+    first_empty = None if empty_for is None else NOW - empty_for
+    verdict = after_empty(task(True, age_ms), Silence(NOW - seen_for, first_empty), AGES, NOW)
+    assert verdict.state in (TaskState.OWED, TaskState.FAILED)
+    if verdict.next_ask_ms is not None:
+        assert NOW + 30 * MINUTE_MS <= verdict.next_ask_ms <= NOW + DAY_MS
+
+
+def test_all_three_ages_are_settings() -> None:
+    """cli.md promises it."""
+    ages = Ages(settle_ms=0, null_ms=0, missing_ms=0)
+    assert before_asking(task(True, 0), ages, NOW) is None
+    assert after_empty(task(None, 1), Silence(NOW), ages, NOW).state is TaskState.NO_RECORDING
+    assert after_empty(task(True, 1), Silence(NOW, NOW - DAY_MS), ages, NOW) == Verdict(TaskState.FAILED, "missing")
+
+
+@pytest.mark.parametrize(
+    ("channel", "taken"), [("telephony", True), ("TELEPHONY", True), (None, True), ("email", False), ("", False)]
+)
+def test_the_channel_is_checked_here_too(channel: str | None, taken: bool) -> None:
+    """The API ignores parameters that it does not know; a task without a channel is not dropped for it."""
+    assert of_channel(Task("t", channel_type=channel), ("Telephony",)) is taken
+
+
+@given(st.integers(1, 1024), st.integers(1, 10))
+def test_batches_on_their_way_keep_every_worker_busy_and_no_more(workers: int, batch: int) -> None:
+    """Somebody may always ask when nobody does; and asking stops at one batch beyond what all workers can carry."""
+    asking = 0
+    while may_ask(asking, workers, batch):
+        asking += 1
+    assert asking >= 1
+    assert workers <= asking * batch < workers + 2 * batch
+
+
+@pytest.mark.fault("S12")
+@pytest.mark.parametrize(
+    ("reason", "streak", "stored", "ends"),
+    [
+        ("s3_AccessDenied", 2, 0, False),
+        ("s3_AccessDenied", 3, 0, True),
+        ("s3_AccessDenied", 3, 1, False),
+        ("s3_AccessDenied", 100, 1, True),
+        ("empty", 3, 0, False),
+        ("empty", 99, 0, False),
+        ("empty", 100, 5_000, True),
+    ],
+)
+def test_a_run_ends_itself_when_the_fault_is_everybodys(reason: str, streak: int, stored: int, ends: bool) -> None:
+    """Three refusals and not one success, or a hundred failures in a row; never a ratio."""
+    assert streak_ends_run(reason, streak, stored, 100) is ends

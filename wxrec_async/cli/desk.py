@@ -1,0 +1,80 @@
+"""What a command talks through: stdout, stderr, the log, the progress display."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+from wxrec_async.cli import logs
+from wxrec_async.cli.flags import OutputFlags
+from wxrec_async.cli.meter import Meter
+from wxrec_async.cli.output import Output
+from wxrec_async.cli.progress import Display, NoProgress, PlainLines, Progress
+from wxrec_async.cli.screen import Screen
+from wxrec_async.cli.text import harmless
+
+
+class Desk:
+    """Set up from the flags, once a command.  ``moves`` says that the command is one with progress."""
+
+    def __init__(self, flags: OutputFlags, *, moves: bool = False) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")  # an id must not end a run over an ASCII terminal
+        self.json = flags.json
+        self.out, self.screen = Output(), Screen()
+        self._form: logs.Form = flags.log_format or "console"
+        self._quiet = flags.quiet or flags.no_progress
+        # A display on stderr and data on stdout cannot share a terminal.
+        shared = flags.json and sys.stdout.isatty()
+        self._display = moves and not self._quiet and not shared and self._form == "console" and self.screen.is_terminal
+        self.level = _level(flags, displayed=self._display)
+        self.log = logs.set_up(self.level, self._form, self.screen.line, colors=_colors())
+
+    def progress(self, meter: Meter) -> Progress:
+        """Return what shows the figures of ``meter``."""
+        if self._display:
+            return Display(meter, self.screen)
+        return NoProgress() if self._quiet else PlainLines(meter, self._say_figures)
+
+    def say(self, text: str) -> None:
+        """Tell the operator something, whatever the level."""
+        self._tell(logging.WARNING, text)
+
+    def announce(self, text: str) -> None:
+        """Tell a person in front of the display what others find in the log."""
+        if self._display:
+            self.screen.line(text)
+
+    def complain(self, text: str) -> None:
+        """Say in one line what went wrong."""
+        self._tell(logging.ERROR, text)
+
+    def _tell(self, level: int, text: str) -> None:
+        if self._form == "json":
+            self.log.log(max(level, self.level), text)
+        else:
+            self.screen.line(f"error: {text}" if level == logging.ERROR else harmless(text))
+
+    def _say_figures(self, text: str, fields: dict[str, object]) -> None:
+        if self._form == "json":
+            self.log.log(max(logging.INFO, self.level), "progress", **fields)
+        else:
+            self.screen.line(text)
+
+    def trace(self, failure: BaseException) -> None:
+        """Log where a failure came from, at the level of those who look for it."""
+        self.log.debug("trace", exc_info=failure)
+
+
+def _level(flags: OutputFlags, *, displayed: bool) -> int:
+    if flags.log_level is not None:
+        return logging.getLevelNamesMapping()[flags.log_level.upper()]
+    if flags.verbose:
+        return logging.DEBUG
+    return logging.WARNING if displayed or flags.quiet else logging.INFO
+
+
+def _colors() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,91 @@
+"""Events into log records: at INFO at most one line for each recording."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import structlog
+
+from wxrec_async import events
+from wxrec_async.cli.logs import Throttle
+from wxrec_async.events import Event
+from wxrec_async.model import Window
+
+DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
+
+# What is told of each event, and at which level: a field that is not named here is not logged.
+_SHOWN: dict[type[Any], tuple[str, int, tuple[str, ...]]] = {
+    events.RunStarted: (
+        "run_started",
+        INFO,
+        ("run_id", "period", "windows", "concurrency", "memory_ceiling_mib"),
+    ),
+    events.Clamped: ("clamped", WARNING, ("message",)),
+    events.PageListed: ("page_listed", DEBUG, ("window", "rows", "new")),
+    events.WindowListed: ("window_listed", INFO, ("window", "closed")),
+    events.WindowIncomplete: ("window_incomplete", WARNING, ("window", "reason")),
+    events.CapturesAsked: ("captures_asked", DEBUG, ("tasks", "recordings", "seconds")),
+    events.TaskSettled: ("task_settled", DEBUG, ("task_id", "state", "reason")),
+    events.RecordingStarted: ("recording_started", DEBUG, ("task_id", "recording_id")),
+    events.RecordingStored: (
+        "recording_stored",
+        INFO,
+        ("task_id", "recording_id", "key", "size", "seconds", "already", "flags"),
+    ),
+    events.RecordingFailed: ("recording_failed", ERROR, ("task_id", "recording_id", "reason", "detail")),
+    events.RecordingGone: ("recording_gone", WARNING, ("task_id", "recording_id")),
+    events.Retrying: ("retrying", INFO, ("operation", "attempt", "after_s", "reason")),
+    events.Paused: ("paused", INFO, ("after_s", "reason")),
+    events.TokenRefreshed: ("token_refreshed", INFO, ("expires_at",)),
+    events.Warned: ("warned", WARNING, ("code", "message")),
+    events.Draining: ("draining", INFO, ("reason", "grace_s")),
+    events.UploadLeftOpen: ("upload_left_open", WARNING, ("key", "upload_id")),
+}
+
+
+class EventLog:
+    """A listener that logs; what the level leaves out costs a look-up and a comparison."""
+
+    def __init__(self, log: structlog.stdlib.BoundLogger, threshold: int, throttle: Throttle | None = None) -> None:
+        self._log, self._threshold = log, threshold
+        self._throttle = throttle or Throttle()
+
+    def hear(self, event: Event) -> None:
+        """Log one event."""
+        name, level, fields = _SHOWN[type(event)]
+        level = _raised(event, level)
+        if level < self._threshold:
+            return
+        more: dict[str, Any] = {}
+        if self._threshold > DEBUG and (kind := _repeating(event)):
+            held = self._throttle.passes(kind)
+            if held is None:
+                return
+            more = {"and_before": held} if held else {}
+        told = {field: getattr(event, field) for field in fields}
+        shown = {field: _shown(value) for field, value in told.items() if value not in ("", ())}
+        self._log.log(level, name, **shown, **more)
+
+
+def _raised(event: Event, level: int) -> int:
+    return ERROR if isinstance(event, events.TaskSettled) and event.state == "failed" else level
+
+
+def _repeating(event: Event) -> str | None:
+    """Name the kind of an event that may come a thousand times in a row."""
+    match event:
+        case events.Retrying(operation=operation):
+            return f"retrying {operation}"
+        case events.Paused(reason=reason):
+            return f"paused {reason}"
+        case events.Warned(code=code):
+            return f"warned {code}"
+        case _:
+            return None
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Window):
+        return str(value)
+    return round(value, 3) if isinstance(value, float) else value

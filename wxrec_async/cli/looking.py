@@ -1,0 +1,110 @@
+"""What ``status`` and ``config show`` find."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from wxrec_async.cli.summary import exit_line, failure_lines, table_lines
+from wxrec_async.cli.text import harmless, size
+from wxrec_async.config import Loaded, known_keys, secret_free
+from wxrec_async.ledger import Counts, Everything, Failure, Identity, RunRecord, open_reader
+from wxrec_async.model import iso
+
+ALL = 1 << 31
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerStatus:
+    """What a ledger holds, over everything it ever listed."""
+
+    path: Path
+    identity: Identity
+    counts: Counts
+    failures: tuple[Failure, ...]
+    last_run: RunRecord | None
+
+    def as_json(self) -> dict[str, object]:
+        """Return the last line of ``status --json``; ``stored`` is by whatever run."""
+        counts = asdict(self.counts)
+        counts["stored"] += counts.pop("already_stored")
+        counts["bytes"] = counts.pop("bytes_total")
+        record: dict[str, object] = {"event": "status", "schema": 1, "ledger": str(self.path)}
+        record |= asdict(self.identity) | {"recordings": self.counts.recordings} | counts
+        return record | {"last_run": self._last_run()}
+
+    def _last_run(self) -> dict[str, object] | None:
+        run = self.last_run
+        if run is None:
+            return None
+        ended = {"started": iso(run.started_ms), "ended": iso(run.ended_ms), "exit_code": run.exit_code}
+        scope = run.scope
+        period = {"from": iso(scope.from_ms), "to": iso(scope.to_ms)} if scope else {"from": None, "to": None}
+        return {"run_id": run.run_id, **ended, **period}
+
+    def lines(self) -> Iterator[str]:
+        """Write it for people."""
+        yield f"{self.path}   organisation {self.identity.org_id}, bucket {self.identity.bucket}"
+        counts = self.counts
+        yield from table_lines(replace(counts, stored=counts.stored + counts.already_stored, already_stored=0))
+        yield f"  bytes       {size(counts.bytes_total)} stored"
+        yield from failure_lines(self.failures, self.counts.failed + self.counts.failed_tasks)
+        run = self.last_run
+        if run is None:
+            yield "no run yet"
+        elif run.ended_ms is None:
+            yield f"last run {run.run_id}, begun {iso(run.started_ms)}: still going on, or killed"
+        else:
+            yield f"last run {run.run_id}, begun {iso(run.started_ms)}, ended {iso(run.ended_ms)}"
+            yield exit_line(run.exit_code or 0)
+
+
+async def ledger_status(path: Path, failures: int) -> LedgerStatus:
+    """Read a ledger, also while a run writes to it; raises `LedgerError`."""
+    async with open_reader(path) as ledger:
+        return LedgerStatus(
+            path,
+            await ledger.identity(),
+            await ledger.counts(Everything(), None),
+            tuple(await ledger.failures(Everything(), limit=failures)),
+            await ledger.last_run(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One effective setting; ``origin`` is ``default``, ``flag``, the variable's or the file's name."""
+
+    key: str
+    value: object
+    origin: str
+
+
+def settings_shown(loaded: Loaded) -> list[Setting]:
+    """Return every setting, in the order of the classes."""
+    values = secret_free(loaded.settings)
+    return [Setting(key, _masked(_at(values, key)), loaded.origins.get(key, "default")) for key in known_keys()]
+
+
+def setting_line(setting: Setting) -> str:
+    """Write one setting for people, as the file would have it."""
+    section, _, name = setting.key.rpartition(".")
+    shown = f"[{section}] {name}" if section else name
+    return f"{shown + ' = ' + json.dumps(setting.value, ensure_ascii=False):<64}  # {setting.origin}"
+
+
+def _at(values: dict[str, object], key: str) -> object:
+    section, _, name = key.rpartition(".")
+    table = values[section] if section else values
+    return table[name] if isinstance(table, dict) else None
+
+
+def _masked(value: object) -> object:
+    """Mask what may stand in a setting all the same, such as a password in a proxy's URL."""
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _masked(item) for key, item in value.items()}
+    return harmless(value) if isinstance(value, str) else value

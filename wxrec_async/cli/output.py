@@ -1,0 +1,73 @@
+"""stdout, where data goes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from typing import TextIO
+
+import anyio.to_thread
+
+PENDING_LIMIT = 10_000
+
+
+class Output:
+    """Lines on stdout.  A reader who leaves (``| head``) or a full disk does not end the run.
+
+    `later` gathers lines while the event loop runs and `drain` writes them from
+    a thread, so that a slow reader holds nobody up before ``PENDING_LIMIT``
+    lines wait for it.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._pending: list[str] = []
+        self._lock = threading.Lock()
+        self.closed = False
+
+    def line(self, text: str = "") -> None:
+        """Write what waits, and this line."""
+        self._pending.append(text)
+        self.flush()
+
+    def record(self, record: Mapping[str, object]) -> None:
+        """Write what waits, and this record as a line of JSON."""
+        self.line(json.dumps(record))
+
+    def later(self, record: Mapping[str, object]) -> None:
+        """Gather a record."""
+        self._pending.append(json.dumps(record))
+        if len(self._pending) >= PENDING_LIMIT:
+            self.flush()
+
+    async def drain(self) -> None:
+        """Write what waits, without holding up the event loop."""
+        if self._pending:
+            await anyio.to_thread.run_sync(self.flush)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._lock:
+            lines, self._pending = self._pending, []
+            if lines and not self.closed:
+                self._write("".join(f"{line}\n" for line in lines))
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self.closed = True
+            silence(self._stream)
+
+
+def silence(stream: TextIO) -> None:
+    """Point a stream nobody reads at nothing, or the interpreter would stumble over it at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)

@@ -1,0 +1,138 @@
+"""Figures into what is seen: a few lines at the bottom of a terminal, a line every half minute off it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from wxrec_async.cli.meter import Figures, Meter
+from wxrec_async.cli.screen import Screen
+from wxrec_async.cli.text import size, span
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+REFRESH_S = 0.5
+LINE_EVERY_S = 30.0
+BAR = 28
+
+
+class Progress(Protocol):
+    """Shows a run; `tick` is called every ``REFRESH_S`` seconds."""
+
+    def tick(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class NoProgress:
+    """Shows nothing."""
+
+    def tick(self) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Have shown nothing."""
+
+
+class Display:
+    """The lines at the bottom of a terminal."""
+
+    def __init__(self, meter: Meter, screen: Screen) -> None:
+        self._meter, self._screen = meter, screen
+
+    def tick(self) -> None:
+        """Show the figures of this moment."""
+        self._screen.show(_drawn(self._meter.figures()))
+
+    def close(self) -> None:
+        """Take the display away."""
+        self._screen.hide()
+
+
+class PlainLines:
+    """A line every half minute."""
+
+    def __init__(self, meter: Meter, say: Say, every_s: float = LINE_EVERY_S) -> None:
+        self._meter, self._say, self._every_s = meter, say, every_s
+        self._next_s = every_s
+
+    def tick(self) -> None:
+        """Say the figures of this moment when it is time."""
+        figures = self._meter.figures()
+        if figures.elapsed_s >= self._next_s:
+            self._next_s += self._every_s
+            self._say(sentence(figures), fields(figures))
+
+    def close(self) -> None:
+        """Leave the lines where they are."""
+
+
+class Say(Protocol):
+    """Writes a message: a sentence for people, or the same as fields for machines."""
+
+    def __call__(self, text: str, fields: dict[str, object]) -> None: ...
+
+
+def sentence(figures: Figures) -> str:
+    """Write the figures as one line."""
+    totals = figures.totals
+    pieces = [
+        f"{figures.done} of {totals.recordings_found} recordings",
+        f"{size(totals.bytes)} at {size(figures.bytes_per_s)}/s",
+        f"{totals.tasks_listed} tasks" + (f" in {_windows(figures)}" if totals.windows else ""),
+        f"{totals.failed} failed",
+        f"{totals.retries} retries",
+    ]
+    if figures.waiting_s:
+        pieces.append(_waiting(figures))
+    if figures.eta_s is not None and not figures.draining:
+        pieces.append(f"about {span(figures.eta_s)} left")
+    return "progress: " + ", ".join(pieces)
+
+
+def fields(figures: Figures) -> dict[str, object]:
+    """Write the figures as fields."""
+    totals = figures.totals
+    return {
+        "recordings_done": figures.done,
+        "recordings_found": totals.recordings_found,
+        "tasks_listed": totals.tasks_listed,
+        "windows": totals.windows,
+        "windows_listed": totals.windows_listed,
+        "bytes": totals.bytes,
+        "bytes_per_s": round(figures.bytes_per_s),
+        "failed": totals.failed,
+        "retries": totals.retries,
+        "eta_s": None if figures.eta_s is None else round(figures.eta_s),
+    }
+
+
+def _windows(figures: Figures) -> str:
+    return f"{figures.totals.windows_listed}/{figures.totals.windows} windows"
+
+
+def _waiting(figures: Figures) -> str:
+    return f"waiting {figures.waiting_s:.0f} s: {figures.waiting_for}"
+
+
+def _drawn(figures: Figures) -> RenderableType:
+    from rich.text import Text  # noqa: PLC0415 - heavy, and not needed off a terminal
+
+    totals = figures.totals
+    share = figures.done / totals.recordings_found if totals.recordings_found else 0.0
+    full = round(share * BAR)
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append("━" * full, "green").append("·" * (BAR - full), "bright_black")
+    text.append(f"  {figures.done}", "bold").append(f" of {totals.recordings_found} recordings found")
+    if figures.eta_s is not None and not figures.draining:
+        text.append("   about ").append(span(figures.eta_s), "cyan").append(" left")
+    text.append(f"\n{size(totals.bytes)}  ").append(f"{size(figures.bytes_per_s)}/s", "cyan")
+    text.append(f"  {figures.recordings_per_s:.1f} recordings/s   {totals.tasks_listed} tasks")
+    text.append(f"   {_windows(figures)}" if totals.windows else "").append(f"   {totals.in_flight} in flight\n")
+    text.append(f"{totals.failed} failed", "bold red" if totals.failed else "").append(f"   {totals.retries} retries")
+    text.append(f"   {span(figures.elapsed_s)} so far")
+    if figures.waiting_s:
+        text.append(f"   {_waiting(figures)}", "yellow")
+    if figures.draining:
+        text.append(f"   stopping ({figures.draining}): finishing what is in flight", "yellow")
+    return text

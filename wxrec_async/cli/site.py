@@ -1,0 +1,152 @@
+"""The sandbox in a process of its own, and a folder for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wxrec_async.cli.flags import SiteFlags
+from wxrec_async.errors import ConfigError, WxrecError
+
+FOLDER = Path("wxrec-sandbox")
+ENDS_WITHIN_S = 5.0
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A sandbox that answers.  ``addresses`` is what it printed; everything in it is made up."""
+
+    process: subprocess.Popen[str]
+    addresses: dict[str, Any]
+
+    @property
+    def config(self) -> Path:
+        return Path(self.addresses["config"])
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The variables under which an AWS SDK finds the bucket's keys."""
+        return dict(self.addresses["environment"])
+
+    @contextmanager
+    def environment(self) -> Iterator[None]:
+        """Let this process be nobody but the sandbox's user, whatever its environment says of AWS and of us."""
+        before = dict(os.environ)
+        for name in before:
+            if name.startswith(("AWS_", "WXREC_")):
+                del os.environ[name]
+        nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+        os.environ.update(self.keys | nowhere)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    def wait(self) -> None:
+        """Return on SIGINT, SIGTERM or SIGHUP; raises `WxrecError` when the sandbox ends by itself."""
+        old = {number: signal.signal(number, _interrupt) for number in ENDING}
+        try:
+            self.process.wait()
+        except KeyboardInterrupt:
+            return
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+        raise WxrecError(f"the sandbox ended with {self.process.returncode}")
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Which simulated organisation, and the folder that keeps its bucket, ledger and settings."""
+
+    folder: Path
+    tasks: int
+    seed: int
+    faults: str
+
+    @classmethod
+    def of(cls, flags: SiteFlags) -> Site:
+        """Fill in what was not given."""
+        seed = 1 if flags.seed is None else flags.seed
+        return cls(flags.dir or FOLDER, flags.tasks or 500, seed, flags.faults or "none")
+
+    @contextmanager
+    def running(self, *, port: int | None = None) -> Iterator[Ready]:
+        """Start the sandbox, wait until it answers, and end it in the end."""
+        self._claim()
+        log_path = self.folder / "sandbox.log"
+        with log_path.open("w", encoding="utf-8") as log:
+            # A session of its own: Ctrl-C is for us, and what is in flight must still find somebody to talk to.
+            process = subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
+                self._command(port), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
+                start_new_session=True,
+            )  # fmt: skip
+        try:
+            yield Ready(process, _first_line(process, log_path))
+        finally:
+            _end(process)
+
+    def _command(self, port: int | None) -> list[str]:
+        given = ["--tasks", str(self.tasks), "--seed", str(self.seed), "--faults", self.faults]
+        given += ["--dir", str(self.folder)] + (["--port", str(port)] if port else [])
+        return [sys.executable, "-m", "wxrec_async.sandbox", *given]
+
+    def _claim(self) -> None:
+        """See that the folder is new, or is this organisation's already."""
+        mark, mine = self.folder / "sandbox.json", {"tasks": self.tasks, "seed": self.seed}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            there = json.loads(mark.read_text(encoding="utf-8")) if mark.exists() else None
+            if there is None and any(self.folder.iterdir()):
+                raise ConfigError(f"--dir {self.folder} is not empty; name a folder for the sandbox alone")
+            if there is None:
+                mark.write_text(json.dumps(mine), encoding="utf-8")
+        except (OSError, ValueError) as error:
+            words = error.strerror if isinstance(error, OSError) else "sandbox.json cannot be read"
+            raise ConfigError(f"--dir {self.folder}: {words}") from None
+        if there not in (None, mine):
+            raise ConfigError(
+                f"--dir {self.folder} holds the sandbox of --tasks {there['tasks']} --seed {there['seed']}; "
+                "name another folder, or delete this one"
+            )
+
+    def a_recording(self) -> Path | None:
+        """Return a WAV file that a run has stored."""
+        return next(self.folder.glob("bucket/*/call-detail/*/recording.wav"), None)
+
+
+def _first_line(process: subprocess.Popen[str], log_path: Path) -> dict[str, Any]:
+    line = process.stdout.readline() if process.stdout else ""
+    if not line:
+        process.wait()
+        said = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        last = said[-1] if said else f"it ended with {process.returncode}"
+        raise WxrecError(f"the sandbox did not start: {last} (see {shlex.quote(str(log_path))})")
+    ready: dict[str, Any] = json.loads(line)
+    return ready
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(ENDS_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout:
+        process.stdout.close()

@@ -1,0 +1,115 @@
+"""Results into lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from wxrec_async import events
+from wxrec_async.cli.text import harmless, size, span, visible
+from wxrec_async.events import Event
+from wxrec_async.ledger.protocol import Counts, Failure
+from wxrec_async.model import Window
+from wxrec_async.plan import Plan
+from wxrec_async.report import Summary
+
+NAMED = 50
+MEANINGS = {
+    0: "complete: every listed task is stored, has none, or was there already",
+    3: "something failed and is named above; run again, or `wxrec-async retry`",
+    4: "authentication or permission",
+    5: "nothing failed, but Webex still owes recordings; run again later",
+    6: "stopped before everything was done; run again to go on",
+    7: "the ledger is in use, full or damaged",
+    130: "stopped by Ctrl-C; run again to go on",
+    143: "stopped by a signal; run again to go on",
+}
+
+
+class Noted:
+    """A listener that keeps what the end of a run must name, as far as it will be shown."""
+
+    def __init__(self) -> None:
+        self.gone: list[events.RecordingGone] = []
+        self.incomplete: list[events.WindowIncomplete] = []
+
+    def hear(self, event: Event) -> None:
+        """Keep what is to be named."""
+        if isinstance(event, events.RecordingGone) and len(self.gone) < NAMED:
+            self.gone.append(event)
+        elif isinstance(event, events.WindowIncomplete):
+            self.incomplete.append(event)
+
+
+def run_lines(summary: Summary, noted: Noted) -> Iterator[str]:
+    """Write the end of a run."""
+    counts, ending = summary.counts, summary.ending
+    asked = str(summary.period) if summary.period else "the tasks asked for"
+    yield f"{asked}   run {summary.run_id}"
+    yield from table_lines(counts)
+    yield f"  bytes       {size(counts.bytes)} stored by this run, {size(counts.bytes_total)} in all"
+    speed = size(counts.bytes / summary.seconds) if summary.seconds else "0 B"
+    yield f"  took        {span(summary.seconds)}, {speed}/s"
+    yield from (f"note: {harmless(note)}" for note in summary.notes)
+    yield from failure_lines(summary.failures, counts.failed + counts.failed_tasks)
+    yield from (f"gone: task {visible(each.task_id)} recording {visible(each.recording_id)}" for each in noted.gone)
+    yield from _incomplete(ending.incomplete, noted)
+    if ending.uploads_left:
+        yield f"uploads left open: {ending.uploads_left}; the next run aborts them"
+    if ending.token_unsaved:
+        yield "the refreshed token could not be saved"
+    if ending.error:
+        yield f"ended early: {harmless(ending.error)}"
+    yield exit_line(summary.exit_code)
+
+
+def exit_line(code: int) -> str:
+    """Say what an exit code means."""
+    return f"exit {code}: {MEANINGS.get(code, 'see above')}"
+
+
+def failure_lines(failures: Sequence[Failure], count: int) -> Iterator[str]:
+    """Name up to ``NAMED`` of ``count`` failures and where the rest is named."""
+    for failure in failures[:NAMED]:
+        recording = f" recording {visible(failure.recording_id)}" if failure.recording_id else ""
+        detail = f": {harmless(failure.detail)}" if failure.detail else ""
+        yield f"failed: task {visible(failure.task_id)}{recording}: {visible(failure.reason)}{detail}"
+    if (rest := count - min(len(failures), NAMED)) > 0:
+        yield f"failed: and {rest} more; `wxrec-async status --json` names all"
+
+
+def _incomplete(windows: Sequence[Window], noted: Noted) -> Iterator[str]:
+    reasons = {str(event.window): event.reason for event in noted.incomplete}
+    for window in windows:
+        reason = reasons.get(str(window), "")
+        yield f"not listed to its end: {window}" + (f": {harmless(reason)}" if reason else "")
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """Write a plan."""
+    yield f"{plan.period}   {len(plan.windows)} windows to list"
+    for planned in plan.windows:
+        problem = f"   cannot be listed: {harmless(planned.problem)}" if planned.problem else ""
+        yield (
+            f"  {planned.window}   {planned.tasks} tasks, {planned.to_ask} to ask, "
+            f"{planned.no_recording} without, {planned.settling} too young{problem}"
+        )
+    yield f"  stored already      {plan.known.stored + plan.known.already_stored} recordings"
+    yield f"  tasks to ask        {plan.to_ask} of {plan.tasks} listed, and what the ledger knows as unfinished"
+    cost = f"about {span(plan.minutes * 60)} at {plan.requests_per_minute:g} a minute"
+    yield f"  calls to captures   {plan.captures_calls}, {cost}"
+    yield from (f"note: {harmless(note)}" for note in plan.notes)
+    yield "nothing was moved; leave out --dry-run, or say `run`, to begin"
+
+
+def table_lines(counts: Counts) -> Iterator[str]:
+    """Write where recordings and tasks stand."""
+    recordings = {"stored": counts.stored, "already stored": counts.already_stored, "failed": counts.failed}
+    recordings |= {"gone": counts.gone, "unfinished": counts.unfinished_recordings}
+    tasks = {"with recordings": counts.tasks_with_recordings, "no recording": counts.no_recording}
+    tasks |= {"owed": counts.owed, "failed": counts.failed_tasks, "unfinished": counts.unfinished_tasks}
+    yield f"  recordings  {counts.recordings}   {_listed(recordings)}"
+    yield f"  tasks       {counts.tasks_listed}   {_listed(tasks)}"
+
+
+def _listed(numbers: dict[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in numbers.items() if number) or "none"

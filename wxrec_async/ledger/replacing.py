@@ -1,0 +1,102 @@
+"""A new ledger in the place of one that is lost or damaged; the old one is set aside, never overwritten."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from anyio import CancelScope, to_thread
+
+from wxrec_async.errors import LedgerDamaged, LedgerError
+from wxrec_async.events import Emit
+from wxrec_async.ledger import files, opening
+from wxrec_async.ledger.protocol import Identity
+from wxrec_async.ledger.store import SqliteLedger, open_ledger
+
+DRAFT = ".rebuilt"  # one fixed name: what a killed process left is replaced
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """The new ledger, and the name that the damaged one gets in the end; None when there was none."""
+
+    ledger: SqliteLedger
+    set_aside: Path | None
+
+
+@asynccontextmanager
+async def open_replacement(
+    path: Path, identity: Identity, *, replace: bool, stamp: str, emit: Emit
+) -> AsyncIterator[Replacement]:
+    """Lend a new ledger, which takes the name ``path`` only when the block ends well.
+
+    What lies there is refused with LedgerError, unless ``replace`` is given and
+    it is damaged: then it becomes ``<name>.damaged-<stamp>``, with its companions.
+    The lock of ``path`` is held all the while; LedgerInUse when another has it.
+    """
+    draft = files.beside(path, DRAFT)
+    with CancelScope(shield=True):
+        lock, damaged = await to_thread.run_sync(_hold, path, replace)
+    try:
+        await to_thread.run_sync(_discard, draft)
+        aside = files.beside(path, f".damaged-{stamp}") if damaged else None
+        async with open_ledger(draft, identity, mask=str, emit=emit) as ledger:
+            yield Replacement(ledger, aside)
+        with CancelScope(shield=True):
+            await to_thread.run_sync(_exchange, draft, path, aside)
+    finally:
+        with CancelScope(shield=True):
+            await to_thread.run_sync(_discard, draft)
+        os.close(lock)
+
+
+def _hold(path: Path, replace: bool) -> tuple[int, bool]:
+    """Take the lock of ``path``; return it, and whether something damaged is to be set aside."""
+    files.check_place(path)
+    lock = files.take_lock(path)
+    try:
+        return lock, _must_go(path, replace)
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _must_go(path: Path, replace: bool) -> bool:
+    if not _remains(path):
+        return False
+    if not replace:
+        raise LedgerError(
+            f"ledger {path} is there and was left as it is; move it away together with its -wal, or, if it is damaged, "
+            "say --replace to have it set aside"
+        )
+    if not path.exists():
+        return True  # a -wal without its ledger
+    try:
+        opening.look(path)
+    except LedgerDamaged:
+        return True
+    raise LedgerError(f"ledger {path} is sound and was left as it is; to rebuild it all the same, move it away first")
+
+
+def _remains(path: Path) -> list[str]:
+    """Name what lies there of a ledger, by suffix; SQLite makes its -shm anew."""
+    return [suffix for suffix in ("", "-wal", "-journal") if files.beside(path, suffix).exists()]
+
+
+def _exchange(draft: Path, path: Path, aside: Path | None) -> None:
+    if _remains(draft) != [""]:
+        raise LedgerError(f"ledger {path}: the new one could not be finished; run again")
+    if aside is not None:
+        for suffix in ("", *files.COMPANIONS):
+            if (file := files.beside(path, suffix)).exists():
+                file.rename(files.beside(aside, suffix))
+    draft.rename(path)
+    files.sync(path.parent)
+
+
+def _discard(draft: Path) -> None:
+    for suffix in ("", ".lock", ".new", *files.COMPANIONS):
+        files.beside(draft, suffix).unlink(missing_ok=True)

@@ -1,0 +1,216 @@
+"""Log in: a first token for the organisation, by browser or from a token reply, checked and stored.
+
+::
+
+    done = await login(load_config("config.toml"), show_url=tell_the_user, open_browser=webbrowser.open)
+
+Nothing here prints, reads stdin or opens a browser; the caller hands in who does.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+from anyio import to_thread
+
+from wxrec_async import worlds
+from wxrec_async.auth import login as oauth
+from wxrec_async.auth.endpoint import TokenEndpoint
+from wxrec_async.auth.loopback import catchable, listening
+from wxrec_async.auth.stores import TokenStore, load_credentials, open_token_store
+from wxrec_async.auth.tokens import Credentials, Tokens
+from wxrec_async.config import Settings
+from wxrec_async.errors import AuthError, ConfigError, Rejected, RunStopped, Trouble
+from wxrec_async.events import Emit, Warned, ignore
+from wxrec_async.rules.tokens import token_org
+from wxrec_async.webex.calls import ApiCalls
+from wxrec_async.webex.transport import AiohttpTransport
+
+WAIT_S = 300.0
+NEEDED_SCOPE = "cjp:config_read"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """What was stored: times are epoch seconds, ``scopes`` what Webex said or, when it was silent, what was asked for.
+
+    ``notes`` are the limits of this kind of token, one sentence each.
+    """
+
+    org_id: str
+    scopes: tuple[str, ...]
+    expires_at: float
+    refresh_expires_at: float | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What both ways to a token need."""
+
+    settings: Settings
+    credentials: Credentials
+    store: TokenStore
+    http: httpx.AsyncClient
+    emit: Emit
+    clock: Callable[[], float]
+
+
+def can_catch_redirect(settings: Settings) -> bool:
+    """Say whether `login` can catch the redirect itself; if not, ``redirect`` has to be handed in."""
+    return catchable(settings.auth.redirect_uri)
+
+
+async def login(
+    settings: Settings,
+    *,
+    show_url: Callable[[str], None],
+    redirect: Callable[[], Awaitable[str]] | None = None,
+    open_browser: Callable[[str], object] | None = None,
+    emit: Emit = ignore,
+    given: worlds.Given | None = None,
+    wait_s: float = WAIT_S,
+    clock: Callable[[], float] = time.time,
+) -> LoggedIn:
+    """Send the user to Webex, take what comes back, check whose token it is, and only then store it.
+
+    ``show_url`` gets the URL to open, ``open_browser`` too, in a thread.  The redirect is caught
+    by a server on loopback for at most ``wait_s`` seconds, or with ``redirect`` it is what that
+    returns: the address the browser was sent to, or the bare code.  Raises `AuthError` when
+    Webex or the user refuses, or the token belongs to another organisation; `ConfigError` when
+    the settings do not allow a login; `Trouble` when credentials or store cannot be reached.
+    """
+    oauth.check_redirect_uri(settings.auth.redirect_uri)
+    if redirect is None and not can_catch_redirect(settings):
+        raise ConfigError("[auth] redirect_uri is not on this machine: the redirect has to be pasted (--no-browser)")
+    async with _opened(settings, given, emit, clock) as around:
+        request = oauth.begin(settings.webex.auth_url, around.credentials.client_id, settings.auth.redirect_uri)
+        if redirect is None:
+            answer = await _caught(request, show_url, open_browser, emit, wait_s)
+        else:
+            show_url(request.url)
+            answer = await redirect()
+        code = oauth.code_from(request, answer)
+        endpoint = TokenEndpoint(
+            around.credentials, around.http, f"{settings.webex.auth_url}/access_token", emit, around.clock
+        )
+        return await _stored(around, await oauth.exchange(endpoint, request, code), oauth.SCOPES)
+
+
+async def take_tokens(
+    settings: Settings,
+    reply: bytes,
+    *,
+    emit: Emit = ignore,
+    given: worlds.Given | None = None,
+    clock: Callable[[], float] = time.time,
+) -> LoggedIn:
+    """Take in a token reply (JSON) that was had elsewhere, as Webex shows it for a service app.
+
+    It is checked and stored like the one of a login.  Raises as `login`.
+    """
+    async with _opened(settings, given, emit, clock) as around:
+        done = await _stored(around, oauth.read_reply(reply, clock()), ())
+    notes = (
+        "it is renewed with the client id and secret in [auth] credentials: they must be those it was made with",
+        "a service app's captures calls must name the organisation; this program always does",
+    )
+    return LoggedIn(done.org_id, done.scopes, done.expires_at, done.refresh_expires_at, notes)
+
+
+@asynccontextmanager
+async def _opened(
+    settings: Settings, given: worlds.Given | None, emit: Emit, clock: Callable[[], float]
+) -> AsyncIterator[_Surroundings]:
+    """Find everything that can be wrong before anybody is sent to a browser."""
+    given = given or worlds.Given()
+    aws = worlds._aws_options(settings)  # noqa: SLF001 - same floor
+    credentials = given.credentials or await load_credentials(settings.auth.credentials, aws)
+    store = given.token_store or open_token_store(settings.auth.tokens, aws)
+    await oauth.look_at_store(store)
+    async with _client(settings, worlds.trusted(settings)) as http:
+        yield _Surroundings(settings, credentials, store, http, emit, clock)
+
+
+def _client(settings: Settings, tls: ssl.SSLContext) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=AiohttpTransport(tls=tls, limit=2, proxy=settings.webex.proxy),
+        headers={"User-Agent": worlds.USER_AGENT},
+        trust_env=False,
+        follow_redirects=False,
+        timeout=None,  # noqa: S113 - the transport has deadlines, and so has each call
+    )
+
+
+async def _caught(
+    request: oauth.Request,
+    show_url: Callable[[str], None],
+    open_browser: Callable[[str], object] | None,
+    emit: Emit,
+    wait_s: float,
+) -> str:
+    """Listen first, then send the user: a taken port must not be found out at the very end."""
+
+    def is_ours(target: str) -> bool:
+        ours = request.is_answer(target)
+        if not ours:
+            emit(Warned("foreign_redirect", "a redirect that does not belong to this login was turned away"))
+        return ours
+
+    async with listening(request.redirect_uri) as server:
+        show_url(request.url)
+        if open_browser is not None:
+            await to_thread.run_sync(open_browser, request.url, abandon_on_cancel=True)
+        return await server.caught(is_ours, wait_s)
+
+
+async def _stored(around: _Surroundings, tokens: Tokens, asked: tuple[str, ...]) -> LoggedIn:
+    org_id = await _organisation(around, tokens)
+    scopes = tuple(tokens.scope.split()) or asked
+    if scopes and NEEDED_SCOPE not in scopes:
+        around.emit(Warned("scope_missing", f"the token has no {NEEDED_SCOPE}: Webex will refuse captures"))
+    await oauth.keep(around.store, tokens)
+    return LoggedIn(org_id, scopes, tokens.expires_at, tokens.refresh_expires_at)
+
+
+async def _organisation(around: _Surroundings, tokens: Tokens) -> str:
+    """Return whose token it is; raises `AuthError` naming both when it is not who was meant."""
+    org_id = worlds.organisation(around.settings.webex.org_id, around.credentials.org_id, tokens)
+    if token_org(tokens) is None:
+        await _confirm(around, tokens, org_id)  # a token that does not tell: ask
+    return org_id
+
+
+async def _confirm(around: _Surroundings, tokens: Tokens, org_id: str) -> None:
+    api = around.settings.webex.api_url
+    around.http.auth = _Bearer(tokens)
+    try:
+        await ApiCalls(around.http, clock=around.clock).get(f"{api}/organization/{org_id}")
+    except Rejected as refusal:
+        if refusal.status in (401, 403, 404):
+            raise AuthError(
+                f"Webex does not confirm that the token belongs to organisation {org_id} ({refusal}): the browser was "
+                "signed in to another one, or [webex] region is not this one's; nothing was stored"
+            ) from None
+        problem: Trouble | RunStopped = refusal
+    except (Trouble, RunStopped) as trouble:
+        problem = trouble
+    else:
+        return
+    around.emit(Warned("organisation_unconfirmed", f"whose token this is could not be asked: {problem}; run doctor"))
+
+
+class _Bearer(httpx.Auth):
+    """Signs with one token, which is not renewed."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def auth_flow(self, request: httpx.Request):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        request.headers["Authorization"] = f"Bearer {self._tokens.access_token.reveal()}"
+        yield request

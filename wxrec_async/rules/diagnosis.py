@@ -1,0 +1,329 @@
+"""What `doctor` makes of what it found: facts in, one line out.
+
+A finding is good (``ok`` true, nothing to do), good with something to do (a warning),
+bad, or not known.  Only bad ones make an exit code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from wxrec_async.errors import (
+    AuthError,
+    ConfigError,
+    LedgerError,
+    Rejected,
+    RunStopped,
+    TimedOut,
+    Unreachable,
+    Untrusted,
+    WxrecError,
+)
+
+EXIT_USAGE, EXIT_WRONG, EXIT_AUTH, EXIT_LEDGER = 2, 3, 4, 7
+PRECEDENCE = (EXIT_USAGE, EXIT_AUTH, EXIT_LEDGER, EXIT_WRONG)
+
+SKEW_WARNED_S = 60.0
+SKEW_REFUSED_S = 900.0
+REFRESH_TOKEN_WARNED_S = 14 * 86_400.0
+DISK_WARNED = 1 << 30
+DISK_REFUSED = 100 << 20
+
+TASK_SCOPES = "cjp:config or cjp:config_read"
+CAPTURE_SCOPES = "cjp:config_read, and an administrator or supervisor"
+LOGIN = "run `wxrec-async login`"
+REFUSED_KEYS = frozenset(
+    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
+)
+_ELSEWHERE = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"})
+_EXPECTED_REGION = re.compile(r"expecting '([a-z0-9-]{2,30})'")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of an examination.
+
+    ``name`` is stable.  ``ok`` is None when it could not be known, ``words`` say what was
+    found and ``todo`` what to do about it.  ``exit_code`` is 0 unless ``ok`` is false.
+    """
+
+    name: str
+    ok: bool | None
+    words: str
+    todo: str = ""
+    exit_code: int = 0
+
+    @property
+    def state(self) -> str:
+        """``ok``, ``warn``, ``fail`` or ``unknown``."""
+        if self.ok is None:
+            return "unknown"
+        return "fail" if not self.ok else "warn" if self.todo else "ok"
+
+
+def good(name: str, words: str, todo: str = "") -> Finding:
+    """Return a finding that is right, or with ``todo`` one that could be better."""
+    return Finding(name, ok=True, words=words, todo=todo)
+
+
+def bad(name: str, words: str, todo: str, exit_code: int = EXIT_WRONG) -> Finding:
+    """Return a finding that is wrong."""
+    return Finding(name, ok=False, words=words, todo=todo, exit_code=exit_code)
+
+
+def unknown(name: str, words: str, todo: str = "") -> Finding:
+    """Return a finding that could not be made."""
+    return Finding(name, ok=None, words=words, todo=todo)
+
+
+def failed(name: str, error: WxrecError, todo: str = "") -> Finding:
+    """Return the finding that ``error`` is."""
+    return bad(name, str(error), todo or _remedy(error), exit_code_for(error))
+
+
+def exit_code_for(error: WxrecError) -> int:
+    """Return the exit code that goes with a failure."""
+    match error:
+        case ConfigError() | Untrusted():
+            return EXIT_USAGE
+        case AuthError():
+            return EXIT_AUTH
+        case LedgerError():
+            return EXIT_LEDGER
+        case _:
+            return EXIT_WRONG
+
+
+def _remedy(error: WxrecError) -> str:
+    match error:
+        case Untrusted():
+            return "name the authority's certificates with ca_bundle"
+        case Unreachable() | TimedOut():
+            return "check name, network, firewall and proxy"
+        case _:
+            return "as it says"
+
+
+def exit_code_of(findings: Iterable[Finding]) -> int:
+    """Return the exit code of an examination: 2 before 4 before 7 before 3, 0 when nothing is wrong."""
+    codes = {finding.exit_code for finding in findings if finding.ok is False}
+    return next((code for code in PRECEDENCE if code in codes), 0)
+
+
+def span(seconds: float) -> str:
+    """Write a duration in the largest unit that fits."""
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if abs(seconds) >= 2 * length:
+            return f"{abs(seconds) / length:.0f} {unit}"
+    return f"{abs(seconds):.0f} s"
+
+
+def access_token(left_s: float | None) -> Finding:
+    """Judge how long the access token still lives; None when nobody said."""
+    if left_s is None:
+        return good("access_token", "it is not known when it ends; it is renewed before it is used")
+    if left_s <= 0:
+        return good("access_token", f"it ended {span(left_s)} ago and has to be renewed")
+    return good("access_token", f"it lives for another {span(left_s)}")
+
+
+def refresh_token(left_s: float | None) -> Finding:
+    """Judge how long the refresh token still lives; None when nobody said."""
+    if left_s is None:
+        return good("refresh_token", "it is there; Webex did not say when it ends")
+    if left_s <= 0:
+        return bad("refresh_token", f"it died {span(left_s)} ago", LOGIN, EXIT_AUTH)
+    todo = f"{LOGIN} before that" if left_s < REFRESH_TOKEN_WARNED_S else ""
+    return good("refresh_token", f"it lives for another {span(left_s)}", todo)
+
+
+def clock(skews: Mapping[str, float], refused_by: str = "") -> Finding:
+    """Judge how far this machine's clock is ahead of each server's, in seconds.
+
+    ``refused_by`` is a server that refuses requests because of it.
+    """
+    shown = ", ".join(f"{_skew(seconds)} {host}'s" for host, seconds in skews.items())
+    worst = max(map(abs, skews.values()), default=0.0)
+    todo = "set the clock of this machine (NTP)"
+    if worst > SKEW_REFUSED_S or refused_by:
+        said = f"{refused_by} refuses requests because of the time" if refused_by else ""
+        return bad("clock", "; ".join(filter(None, [said, f"it is {shown}" if shown else ""])), todo)
+    if not skews:
+        return unknown("clock", "no server said what time it is")
+    return good("clock", f"it is {shown}", todo if worst > SKEW_WARNED_S else "")
+
+
+def _skew(seconds: float) -> str:
+    if abs(seconds) < 2:
+        return "equal to"
+    return f"{span(seconds)} {'ahead of' if seconds > 0 else 'behind'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What Webex answered to three questions with a token that lives: None is 200, else the failure.
+
+    ``region`` is how the settings name the place, ``host`` the place itself.
+    """
+
+    region: str
+    host: str
+    organisation: WxrecError | None
+    tasks: WxrecError | None
+    captures: WxrecError | None
+
+    @property
+    def all(self) -> tuple[WxrecError | None, ...]:
+        return self.organisation, self.tasks, self.captures
+
+    @property
+    def at_home(self) -> bool:
+        """Whether something was answered, so that the region is the right one."""
+        return None in self.all
+
+
+def region(answers: Answers, org_id: str) -> Finding:
+    """Judge whether this is where the organisation lives: elsewhere a token that lives is not known."""
+    if answers.at_home:
+        return good("region", f"{answers.host} knows the organisation and the token")
+    failure = answers.organisation or ConfigError()
+    if not isinstance(failure, Rejected) or failure.status not in (401, 403, 404):
+        return failed("region", failure)
+    if _speaks_of_scopes(answers):
+        return unknown("region", f"{answers.host} answers nothing before the scopes are right")
+    words = f"{answers.host} ({answers.region}) does not accept organisation {org_id} with a token that lives: {failure}"
+    return bad("region", words, "correct [webex] region (or base_url): it is that of the tenant", EXIT_USAGE)
+
+
+def _speaks_of_scopes(answers: Answers) -> bool:
+    return any(isinstance(each, Rejected) and "scope" in each.words.lower() for each in answers.all)
+
+
+def scope(name: str, failure: WxrecError | None, needed: str, answers: Answers, granted: str = "") -> Finding:
+    """Judge whether the token may ask ``name`` (``tasks`` or ``captures``)."""
+    if failure is None:
+        return good(name, "the token may ask for them")
+    if not isinstance(failure, Rejected):
+        return failed(name, failure)
+    if failure.status == 403 and (answers.at_home or "scope" in failure.words.lower()):
+        words = f"the token may not ask for them: {failure}; needed: {needed}"
+        todo = f"add the scope to the integration and {LOGIN} as an administrator"
+        return bad(name, words + (f"; granted: {granted}" if granted else ""), todo, EXIT_AUTH)
+    if failure.status in (401, 403, 404):
+        return unknown(name, f"not known before the region is right ({failure})")
+    return failed(name, failure)
+
+
+def region_named_by(refusal: Rejected, header: str = "") -> str:
+    """Return the region a bucket is said to lie in, "" when S3 does not tell."""
+    named = _EXPECTED_REGION.search(refusal.words)
+    return header or (named[1] if named else "")
+
+
+def bucket_elsewhere(refusal: Rejected, asked: str, header: str = "") -> Finding | None:
+    """Return the finding when the bucket lies in another region than ``asked``."""
+    there = region_named_by(refusal, header)
+    if not (there and there != asked) and refusal.code not in _ELSEWHERE and refusal.status not in (301, 307):
+        return None
+    words = f"the bucket is not in {asked}" + (f" but in {there}" if there else "")
+    todo = f'set [s3] region = "{there}"' if there else "correct [s3] region or endpoint_url"
+    return bad("bucket_region", words, todo, EXIT_USAGE)
+
+
+def bucket_refused(refusal: WxrecError, bucket: str) -> Finding:
+    """Judge why the bucket could not be looked at; plain 403 may only be missing ``s3:ListBucket``."""
+    match refusal:
+        case Rejected(status=404):
+            return bad("bucket", f"{bucket} is not there", "create it or correct [s3] bucket", EXIT_USAGE)
+        case Rejected(code="RequestTimeTooSkewed"):
+            return unknown("bucket", "not known before the clock is right")
+        case Rejected(code=code) if code in REFUSED_KEYS:
+            return bad("bucket", f"AWS refuses the credentials: {refusal}", "renew or correct them", EXIT_AUTH)
+        case Rejected(status=403):
+            return unknown("bucket", f"{bucket} may not be looked at (s3:ListBucket); writing is tried below")
+        case _:
+            return failed("bucket", refusal)
+
+
+def permission(name: str, action: str, refusal: WxrecError | None, words: str, purpose: str) -> Finding:
+    """Judge a call that needs ``action``: allowed, denied, or something else."""
+    match refusal:
+        case None:
+            return good(name, words)
+        case Rejected(status=403):
+            key = " (or its KMS key: kms:GenerateDataKey, kms:Decrypt)" if "kms" in refusal.words.lower() else ""
+            return bad(name, f"denied: {refusal}", f"allow {action}{key}: {purpose}", EXIT_AUTH)
+        case Rejected(status=status) if status < 500:
+            return bad(name, f"S3 {refusal}", "correct [s3], or the bucket's settings", EXIT_USAGE)
+        case RunStopped() | ConfigError():
+            return bad(name, str(refusal), "correct [s3], or the bucket's settings", EXIT_USAGE)
+        case _:
+            return failed(name, refusal)
+
+
+def checksum(refusal: WxrecError | None) -> Finding:
+    """Judge what came of a part whose checksum was wrong on purpose."""
+    match refusal:
+        case None:
+            words = "S3 took a part whose CRC-32 is wrong: damage on the way would not be noticed"
+            return bad("checksum", words, "use a store that checks x-amz-checksum-crc32")
+        case Rejected(code="BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch"):
+            return good("checksum", "a part with a wrong CRC-32 is refused")
+        case Rejected(status=501):
+            return bad("checksum", f"S3 {refusal}", "use a store that checks x-amz-checksum-crc32")
+        case _:
+            return unknown("checksum", f"not known: {refusal}")
+
+
+def condition(refusal: WxrecError | None) -> Finding:
+    """Judge what came of an empty put with If-None-Match, and a wrong checksum for safety, where an object lies."""
+    name, todo = "conditional_write", "use a store that knows If-None-Match on PutObject and CompleteMultipartUpload"
+    match refusal:
+        case None:
+            return bad(name, "S3 took a put with If-None-Match: * although the key is taken", todo)
+        case Rejected(status=412):
+            return good(name, "an object that is there is not replaced")
+        case Rejected(status=501):
+            return bad(name, f"S3 {refusal}", todo)
+        case Rejected(code="BadDigest" | "InvalidDigest"):
+            return unknown(name, "not known: S3 judges the checksum first, and an object is not put at risk to find out")
+        case _:
+            return unknown(name, f"not known: {refusal}")
+
+
+def lifecycle(rules: Iterable[Mapping[str, object]] | None, refusal: WxrecError | None, prefix: str) -> Finding:
+    """Judge the bucket's lifecycle rules: does one abort incomplete uploads below ``prefix``?"""
+    todo = "add a lifecycle rule AbortIncompleteMultipartUpload of 7 days: it clears up after a killed process"
+    if isinstance(refusal, Rejected) and refusal.code == "NoSuchLifecycleConfiguration":
+        return good("lifecycle", "no rule aborts incomplete uploads", todo)
+    if refusal is not None:
+        return unknown("lifecycle", f"not known: {refusal}")
+    days = [found for rule in rules or () if (found := _aborts_after(rule, prefix)) is not None]
+    if not days:
+        return good("lifecycle", "no rule aborts incomplete uploads", todo)
+    return good("lifecycle", f"incomplete uploads are aborted after {min(days)} days")
+
+
+def _aborts_after(rule: Mapping[str, object], prefix: str) -> int | None:
+    """Return the days after which ``rule`` aborts uploads below ``prefix``; None when it does not."""
+    abort, chosen = rule.get("AbortIncompleteMultipartUpload"), rule.get("Filter")
+    if rule.get("Status") != "Enabled" or not isinstance(abort, Mapping):
+        return None
+    chosen = chosen if isinstance(chosen, Mapping) else {}
+    if {"Tag", "And", "ObjectSizeGreaterThan", "ObjectSizeLessThan"} & chosen.keys():
+        return None
+    below = str(rule.get("Prefix") or chosen.get("Prefix") or "")
+    days = abort.get("DaysAfterInitiation")
+    return days if isinstance(days, int) and prefix.startswith(below) else None
+
+
+def disk(path: str, free: int, network: str | None) -> Finding:
+    """Judge the place of the ledger: ``free`` bytes, ``network`` names a file system that is not local."""
+    where = f"{path}: {free / (1 << 30):.1f} GiB free" + (f", on {network}" if network else "")
+    if free < DISK_REFUSED:
+        return bad("ledger", where, "make room; a year of a large organisation takes some GiB", EXIT_LEDGER)
+    if network:
+        return good("ledger", where, "a local disk is faster, and safe without the network's locks")
+    return good("ledger", where, "make room; a year of a large organisation takes some GiB" if free < DISK_WARNED else "")

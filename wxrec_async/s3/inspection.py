@@ -1,0 +1,39 @@
+"""Looking through the bucket: what lies there, and whether its bytes are still what they were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wxrec_async.errors import Nonsense
+from wxrec_async.s3.replies import Reply
+from wxrec_async.s3.uploads import S3Store
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPage:
+    """Keys in the order S3 lists them; ``then`` asks for the next page, empty after the last one."""
+
+    keys: tuple[str, ...]
+    then: str = ""
+
+
+class S3Inspector(S3Store):
+    """An `S3Store` that also lists objects and reads them back."""
+
+    async def keys(self, prefix: str, then: str = "") -> KeyPage:
+        """Return a page of up to 1,000 keys that begin with ``prefix``; `GivenUp` when they cannot be listed."""
+        given = {"ContinuationToken": then} if then else {}
+        params = self._requests.bucket(Prefix=prefix, **given)
+
+        async def attempt() -> KeyPage:
+            page: Reply = await self._wire.send(lambda: self._client.list_objects_v2(**params))
+            token = str(page.get("NextContinuationToken") or "") if page.get("IsTruncated") else ""
+            if page.get("IsTruncated") and token in ("", then):
+                raise Nonsense("the list of objects does not go on", host=self._wire.host)
+            return KeyPage(tuple(row["Key"] for row in page.get("Contents", ())), token)
+
+        return await self._retrier.run("list_objects", attempt)
+
+    async def read_back(self, key: str, size: int) -> tuple[int, int]:
+        """Read an object of about ``size`` bytes as a stream; return its true size and CRC-32."""
+        return await self._retrier.run("read_object", lambda: self._wire.read_crc32(key, size))

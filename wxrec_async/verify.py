@@ -1,0 +1,283 @@
+"""Does the bucket hold what the ledger says?
+
+Every recording the ledger calls stored is looked for, a bounded number at once,
+page by page, so that a million of them need no more memory than a thousand.
+Nothing is written unless marking is asked for, and the bucket never is.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import anyio
+
+from wxrec_async.bucket import for_each, is_denied, ledger_identity, open_bucket, open_known_ledger
+from wxrec_async.config import Settings
+from wxrec_async.errors import Rejected
+from wxrec_async.events import Emit, ignore
+from wxrec_async.ledger import StoredRow, open_reader
+from wxrec_async.model import StoredObject, Window, iso
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
+from wxrec_async.rules import keys
+
+PAGE = 1000
+KEPT = 1000
+
+
+class Level(enum.StrEnum):
+    """How close to look.
+
+    ``HEAD`` believes the size and checksum that S3 names, which were computed
+    when the object was written; ``FULL`` reads every byte back.
+    """
+
+    HEAD = "head"
+    FULL = "full"
+
+
+class Verdict(enum.StrEnum):
+    """What became of an object; ``UNKNOWN`` when S3 does not let us know."""
+
+    OK = "ok"
+    MISSING = "missing"
+    DIFFERENT = "different"
+    UNKNOWN = "unknown"
+
+
+REASONS = {Verdict.MISSING: "missing_in_bucket", Verdict.DIFFERENT: "differs_in_bucket"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One stored recording, held against the bucket.
+
+    ``what`` names what differs (``size``, ``crc32``, ``bytes``: those read back,
+    ``ids``: the metadata names another recording), ``detail`` says it in a
+    sentence.  ``marked`` when the ledger now takes the recording for work.
+    """
+
+    row: StoredRow
+    verdict: Verdict
+    what: tuple[str, ...] = ()
+    detail: str = ""
+    denied: bool = False
+    marked: bool = False
+    bytes_read: int = 0
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What was found.  ``findings`` are the first thousand that are not ok; ``bytes_read`` counts what was read back.
+
+    ``denied`` are those of ``unknown`` for which S3 refused permission.
+    """
+
+    level: Level
+    period: Window | None = None
+    counts: Counter[Verdict] = field(default_factory=Counter)
+    denied: int = 0
+    marked: int = 0
+    bytes_read: int = 0
+    seconds: float = 0.0
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def checked(self) -> int:
+        return self.counts.total()
+
+    @property
+    def wrong(self) -> int:
+        return self.checked - self.counts[Verdict.OK]
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 when all is well, 4 when a permission is missing, 3 when anything is wrong or not known."""
+        if self.denied:
+            return EXIT_AUTH
+        return EXIT_FAILED if self.wrong else EXIT_OK
+
+    def add(self, finding: Finding) -> None:
+        """Count one."""
+        self.counts[finding.verdict] += 1
+        self.denied += finding.denied
+        self.marked += finding.marked
+        self.bytes_read += finding.bytes_read
+        if finding.verdict is not Verdict.OK and len(self.findings) < KEPT:
+            self.findings.append(finding)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the summary line of ``--json``."""
+        return {
+            "event": "summary",
+            "schema": SUMMARY_SCHEMA,
+            "level": self.level.value,
+            "from": iso(self.period.from_ms) if self.period else None,
+            "to": iso(self.period.to_ms) if self.period else None,
+            "checked": self.checked,
+            **{verdict.value: self.counts[verdict] for verdict in Verdict},
+            "denied": self.denied,
+            "marked": self.marked,
+            "bytes_read": self.bytes_read,
+            "seconds": round(self.seconds, 3),
+            "exit_code": self.exit_code,
+        }
+
+
+class Objects(Protocol):
+    """The bucket, as far as looking goes."""
+
+    async def head(self, key: str) -> StoredObject | None: ...
+
+    async def read_back(self, key: str, size: int) -> tuple[int, int]: ...
+
+
+class Rows(Protocol):
+    """The ledger, as far as reading goes."""
+
+    async def stored_rows(
+        self, period: Window | None = None, *, after: StoredRow | None = None, limit: int = 1000
+    ) -> list[StoredRow]: ...
+
+
+Mark = Callable[[StoredRow, str, str], Awaitable[bool]]
+OnFinding = Callable[[Finding], None]
+
+
+def _unheard(finding: Finding) -> None:
+    """Listen for those who only want the report."""
+
+
+async def verify(
+    settings: Settings,
+    *,
+    level: Level = Level.HEAD,
+    period: Window | None = None,
+    mark: bool = False,
+    on_finding: OnFinding = _unheard,
+    emit: Emit = ignore,
+    clock: Callable[[], float] = time.time,
+) -> VerifyReport:
+    """Look at every recording stored in ``period`` (default: all) and say what the bucket has of it.
+
+    Without ``mark`` the ledger is only read, also beside a run.  With it the
+    ledger is held alone, and a recording that is missing or differs becomes
+    work for the next run; one that differs is named by that run as a conflict,
+    never overwritten.  ``on_finding`` hears of every object.  Raises
+    `ConfigError`, `AuthError` or `LedgerError` when it cannot begin or go on.
+    """
+    identity = await ledger_identity(settings)
+    async with open_bucket(settings, emit) as bucket:
+        if not mark:
+            async with open_reader(settings.ledger.path) as reader:
+                return await _Verification(bucket, reader, level, on_finding).run(period, settings.backfill.concurrency)
+        async with open_known_ledger(settings, identity, emit) as ledger:
+
+            async def marked(row: StoredRow, reason: str, detail: str) -> bool:
+                return await ledger.lost(row, reason, detail, round(clock() * 1000))
+
+            verification = _Verification(bucket, ledger, level, on_finding, marked)
+            return await verification.run(period, settings.backfill.concurrency)
+
+
+class _Verification:
+    def __init__(
+        self, bucket: Objects, rows: Rows, level: Level, on_finding: OnFinding, mark: Mark | None = None
+    ) -> None:
+        self._bucket, self._rows, self._level = bucket, rows, level
+        self._on_finding, self._mark = on_finding, mark
+
+    async def run(self, period: Window | None, most: int) -> VerifyReport:
+        report, begun = VerifyReport(self._level, period), anyio.current_time()
+
+        async def feed(put: Callable[[StoredRow], Awaitable[None]]) -> None:
+            last: StoredRow | None = None
+            while page := await self._rows.stored_rows(period, after=last, limit=PAGE):
+                for row in page:
+                    await put(row)
+                last = page[-1]
+
+        async def work(row: StoredRow) -> None:
+            finding = await self._marked(await self._judge(row))
+            report.add(finding)
+            self._on_finding(finding)
+
+        await for_each(feed, work, most)
+        report.seconds = anyio.current_time() - begun
+        return report
+
+    async def _marked(self, finding: Finding) -> Finding:
+        reason = REASONS.get(finding.verdict)
+        if self._mark is None or reason is None:
+            return finding
+        return replace(finding, marked=await self._mark(finding.row, reason, finding.detail))
+
+    async def _judge(self, row: StoredRow) -> Finding:
+        try:
+            return await self._compare(row)
+        except (Rejected, GivenUp) as failure:
+            trouble = failure.trouble if isinstance(failure, GivenUp) else failure
+            if isinstance(trouble, Rejected) and trouble.status == 404:
+                return Finding(row, Verdict.MISSING, detail="it was deleted while it was looked at")
+            return Finding(row, Verdict.UNKNOWN, detail=f"S3 {trouble}", denied=is_denied(failure))
+
+    async def _compare(self, row: StoredRow) -> Finding:
+        found = await self._bucket.head(row.key)
+        if found is None:
+            return Finding(row, Verdict.MISSING, detail="there is no such object")
+        differences = differing(row, found)
+        read = 0
+        if not (differences.keys() & {"size", "crc32"}) and (self._level is Level.FULL or not proven(row, found)):
+            read, crc32 = await self._bucket.read_back(row.key, found.size)
+            differences |= differing_bytes(row, found, read, crc32)
+        if not differences:
+            return Finding(row, Verdict.OK, bytes_read=read)
+        detail = "; ".join(differences.values())
+        return Finding(row, Verdict.DIFFERENT, tuple(differences), detail, bytes_read=read)
+
+
+def differing(row: StoredRow, found: StoredObject) -> dict[str, str]:
+    """Return what of an object's description contradicts the ledger, with a sentence each.
+
+    An object without our metadata says nothing of ids: one that was there
+    before, with the same bytes, counts as stored.
+    """
+    differences = {}
+    if found.size != row.size:
+        differences["size"] = f"it has {found.size} bytes, not {row.size}"
+    if found.crc32 is not None and row.crc32 is not None and found.crc32 != row.crc32:
+        differences["crc32"] = f"its CRC-32 is {found.crc32:08x}, not {row.crc32:08x}"
+    if keys.is_labelled(found.metadata) and not _names(found.metadata, row):
+        task, recording = found.metadata["wx-task-id"], found.metadata["wx-recording-id"]
+        differences["ids"] = f"its metadata names task {task[:100]} recording {recording[:100]}"
+    return differences
+
+
+def _names(metadata: dict[str, str], row: StoredRow) -> bool:
+    ids = metadata["wx-task-id"], metadata["wx-recording-id"]
+    return ids == (keys.encode_id(row.task_id), keys.encode_id(row.recording_id))
+
+
+def proven(row: StoredRow, found: StoredObject) -> bool:
+    """Say whether the description alone shows the same bytes: by checksum, else by ETag, as far as the ledger has one.
+
+    Some stores name no checksum; S3 changes the ETag whenever an object is written with other bytes.
+    """
+    if row.crc32 is None or found.crc32 is not None:
+        return True
+    return bool(row.etag) and row.etag.strip('"') == found.etag.strip('"')
+
+
+def differing_bytes(row: StoredRow, found: StoredObject, size: int, crc32: int) -> dict[str, str]:
+    """Return what the bytes read back contradict."""
+    wanted = row.crc32 if row.crc32 is not None else found.crc32
+    if size != row.size:
+        return {"bytes": f"{size} bytes were read back, not {row.size}"}
+    if wanted is not None and crc32 != wanted:
+        return {"bytes": f"the CRC-32 of its bytes is {crc32:08x}, not {wanted:08x}"}
+    return {}
