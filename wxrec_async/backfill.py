@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from types import TracebackType
 
 import anyio
@@ -31,13 +32,13 @@ from wxrec_async.lister import Lister
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.orchestrator import Job, Orchestrator
 from wxrec_async.plan import Plan, plan_window
-from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.pool import BufferPool
 from wxrec_async.plumbing.reach import Reach
-from wxrec_async.recovery import recover
+from wxrec_async.recovery import Recovery
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import keys, windows
 from wxrec_async.rules.selection import HOUR_MS, MINUTE_MS, Ages
+from wxrec_async.running import LeftOpen, Run
 from wxrec_async.transfer import Limits, Transfer
 
 
@@ -66,7 +67,8 @@ class Backfill:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
-        self._emit, self._clock = on_event, clock
+        self._emit = self._left_open = LeftOpen(on_event)
+        self._clock = clock
         self._given = worlds.Given(token_store, credentials)
         self._read_only = read_only
         self._stack = AsyncExitStack()
@@ -76,9 +78,9 @@ class Backfill:
             on_down=lambda: on_event(events.Warned("network_down", "nothing answers; waiting for the network")),
             on_up=lambda seconds: on_event(events.Warned("network_up", f"the network is back after {seconds:.0f} s")),
         )
-        self._running: Orchestrator | None = None
+        self._busy = False
+        self._running: Run | None = None
         self._stop_reason: str | None = None
-        self._draining = anyio.Event()
 
     async def __aenter__(self) -> Backfill:
         async with AsyncExitStack() as stack:
@@ -125,9 +127,10 @@ class Backfill:
         told in the summary, whose ``exit_code`` is that of cli.md's table.
         """
         asked = self._clamped(period)
-        closed = await self._in_storage.ledger.closed_windows(asked.period)
-        job = self._job(InPeriod(asked.period), windows=tuple(_left(asked.period, closed)), limit=limit)
-        return await self._do(job, asked.period, max_duration_s, asked.clamped)
+        with self._one_run():
+            closed = await self._in_storage.ledger.closed_windows(asked.period)
+            job = self._job(InPeriod(asked.period), windows=tuple(_left(asked.period, closed)), limit=limit)
+            return await self._do(job, asked.period, max_duration_s, asked.clamped)
 
     async def archive(
         self, task_ids: Iterable[str], *, limit: int | None = None, max_duration_s: float | None = None
@@ -135,12 +138,14 @@ class Backfill:
         """Back up the recordings of these tasks, whether Webex still lists them or not."""
         run_id = _new_run_id()
         job = self._job(NamedFor(run_id), run_id=run_id, task_ids=task_ids, limit=limit)
-        return await self._do(job, None, max_duration_s)
+        with self._one_run():
+            return await self._do(job, None, max_duration_s)
 
     async def retry(self, *, limit: int | None = None, max_duration_s: float | None = None) -> Summary:
         """Take up only what failed or is owed, whenever it was listed."""
         job = self._job(Everything(), only=frozenset({Work.FAILED, Work.OWED}), limit=limit)
-        return await self._do(job, None, max_duration_s)
+        with self._one_run():
+            return await self._do(job, None, max_duration_s)
 
     async def plan(self, period: Window | None = None) -> Plan:
         """Say what `run` would do: tasks are listed, nothing is asked of captures, nothing is written."""
@@ -156,17 +161,26 @@ class Backfill:
         return Plan(asked.period, tuple(planned), known, webex.requests_per_minute, notes=asked.clamped)
 
     def stop(self, reason: str) -> None:
-        """Take no new work; what is in flight has the grace period to finish.  May be called at any time."""
-        self._stop_reason = self._stop_reason or reason
+        """Take no new work; what is in flight has the grace period to finish.  Without a run it does nothing."""
+        if self._busy:
+            self._stop_reason = self._stop_reason or reason
         if self._running is not None:
-            self._emit(events.Draining(reason, self.settings.backfill.grace_seconds))
-            self._running.drain(reason)
-            self._draining.set()
+            self._running.stop(reason)
 
     def abort(self) -> None:
-        """Break off what is in flight; uploads are aborted on the way out."""
+        """Break off what is in flight; uploads are aborted on the way out.  Without a run it does nothing."""
         if self._running is not None:
             self._running.abort()
+
+    @contextmanager
+    def _one_run(self) -> Iterator[None]:
+        if self._busy:
+            raise RuntimeError("one Backfill does one run at a time")
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy, self._running, self._stop_reason = False, None, None
 
     @property
     def _in_webex(self) -> worlds.WebexWorld:
@@ -229,60 +243,42 @@ class Backfill:
     ) -> Summary:
         """Run one job from its first note in the ledger to its last."""
         storage, begun = self._in_storage, anyio.current_time()
-        carrier = self._transfer()
-        orchestrator = Orchestrator(job, self._in_webex.client, storage.ledger, carrier, self._emit, self._now_ms)
+        self._left_open.uploads.clear()
         self._tell_start(job, period, notes)
         await storage.ledger.begin_run(job.run_id, self._now_ms(), period)
-        self._running, self._draining = orchestrator, anyio.Event()
-        if self._stop_reason:
-            orchestrator.drain(self._stop_reason)
         try:
-            error = await self._carry_out(orchestrator, carrier, job.run_id, max_duration_s)
+            ending = await self._carry_out(job, max_duration_s)
         finally:
-            self._running = self._stop_reason = None
-        left = await storage.sweep_uncertain(carrier)
-        ending = Ending(
-            incomplete=tuple(orchestrator.incomplete),
-            stopped=orchestrator.stopped,
-            error=str(error) if error else None,
-            error_exit=_exit_of(error),
-            token_unsaved=not await self._in_webex.refresher.save_pending(),
-            uploads_left=left,
-        )
+            with anyio.CancelScope(shield=True):
+                saved = await self._in_webex.refresher.save_pending()
+        ending = replace(ending, token_unsaved=not saved, uploads_left=len(self._left_open.uploads))
         counts = await storage.ledger.counts(job.scope, job.run_id)
         failures = await storage.ledger.failures(job.scope)
         summary = Summary(job.run_id, period, counts, ending, anyio.current_time() - begun, tuple(failures), notes)
         await storage.ledger.end_run(job.run_id, self._now_ms(), summary.exit_code, summary.as_json())
         return summary
 
-    async def _carry_out(
-        self, orchestrator: Orchestrator, carrier: Transfer, run_id: str, max_duration_s: float | None
-    ) -> AuthError | RunStopped | None:
-        """Tidy up after a crash, then run; return what ended it before its time."""
-        storage = self._in_storage
-        try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._abort_after_grace, orchestrator)
-                if max_duration_s is not None:
-                    group.start_soon(self._stop_after, max_duration_s)
-                await recover(storage.ledger, storage.store, carrier, run_id, self._now_ms, self._emit)
-                await orchestrator.run()
-                group.cancel_scope.cancel()
-        except BaseExceptionGroup as failures:
-            failure = first_failure(failures)
-            if isinstance(failure, AuthError | RunStopped):
-                return failure
-            raise failure from None
-        return None
-
-    async def _abort_after_grace(self, orchestrator: Orchestrator) -> None:
-        await self._draining.wait()
-        await anyio.sleep(self.settings.backfill.grace_seconds)
-        orchestrator.abort()
-
-    async def _stop_after(self, seconds: float) -> None:
-        await anyio.sleep(seconds)
-        self.stop("max_duration")
+    async def _carry_out(self, job: Job, max_duration_s: float | None) -> Ending:
+        """Tidy up after a crash, run, and sweep the keys of which it is not known whether an upload is open."""
+        storage, carrier = self._in_storage, self._transfer()
+        orchestrator = Orchestrator(job, self._in_webex.client, storage.ledger, carrier, self._emit, self._now_ms)
+        recovery = Recovery(storage.ledger, storage.store, carrier, job.key_template, self._emit)
+        self._running = Run(
+            orchestrator,
+            lambda: recovery.run(job.run_id, self._now_ms()),
+            grace_s=self.settings.backfill.grace_seconds,
+            emit=self._emit,
+        )
+        if self._stop_reason:
+            self._running.stop(self._stop_reason)
+        error = await self._running.carry_out(max_duration_s)
+        error = error or await storage.sweep_uncertain(carrier)
+        return Ending(
+            incomplete=tuple(orchestrator.incomplete),
+            stopped=orchestrator.stopped,
+            error=str(error) if error else None,
+            error_exit=_exit_of(error),
+        )
 
     def _transfer(self) -> Transfer:
         storage, settings = self._in_storage, self.settings

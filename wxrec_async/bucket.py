@@ -6,7 +6,7 @@ bucket can be reached.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
@@ -64,9 +64,7 @@ async def ledger_identity(settings: Settings) -> Identity:
     return Identity(settings.webex.org_id or kept.org_id, settings.s3.bucket, settings.s3.key)
 
 
-def open_known_ledger(
-    settings: Settings, identity: Identity, emit: Emit
-) -> AbstractAsyncContextManager[SqliteLedger]:
+def open_known_ledger(settings: Settings, identity: Identity, emit: Emit) -> AbstractAsyncContextManager[SqliteLedger]:
     """Open the ledger `ledger_identity` has seen, for this process alone."""
     return open_ledger(settings.ledger.path, identity, mask=str, emit=emit)
 
@@ -96,6 +94,16 @@ async def for_each(
                     group.start_soon(work_on)
     except BaseExceptionGroup as failures:
         raise first_failure(failures) from None
+
+
+def feeding(items: Iterable[T]) -> Callable[[Callable[[T], Awaitable[None]]], Awaitable[None]]:
+    """Return what puts ``items``, for `for_each`."""
+
+    async def feed(put: Callable[[T], Awaitable[None]]) -> None:
+        for item in items:
+            await put(item)
+
+    return feed
 
 
 def is_denied(failure: Rejected | GivenUp) -> bool:

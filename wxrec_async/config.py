@@ -8,7 +8,7 @@ that names the nearest known one.  `load_config` is the one way in.
 from __future__ import annotations
 
 import difflib
-import fnmatch
+import ipaddress
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ MIB = 1 << 20
 ENV_PREFIX = "WXREC_"
 WEBEX_REGIONS = ("us1", "eu1", "eu2", "anz1", "ca1", "jp1", "sg1", "in1")
 WEBEX_REQUESTS_PER_MINUTE = 300  # documented, per client id over all Contact Center APIs
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+LOOPBACK_NAMES = ("localhost",)
 
 
 def _split_commas(value: object) -> object:
@@ -50,7 +50,9 @@ TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
 class Section(BaseModel):
     """A table of the configuration: frozen, and closed to unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
 
 class WebexSettings(Section):
@@ -171,6 +173,11 @@ class Settings(BaseSettings):
     ledger: LedgerSettings = LedgerSettings()
     ca_bundle: Path | None = None
 
+    @field_validator("ca_bundle", mode="before")
+    @classmethod
+    def _none_when_empty(cls, value: object) -> object:
+        return value or None
+
     @model_validator(mode="after")
     def _part_fits_memory(self) -> Settings:
         if self.s3.part_size_mib > self.backfill.memory_mib:
@@ -205,15 +212,20 @@ def plan_memory(memory_mib: int, workers: int, part_size_mib: int) -> MemoryPlan
     read_buffer = min(256 << 10, max(32 << 10, share // 4))
     pipe = 2 * read_buffer
     pool = max(part_size_mib * MIB, total - workers * (2 * read_buffer + pipe))
-    return MemoryPlan(pool=pool, pipe=pipe, read_buffer=read_buffer, ceiling_mib=round(memory_mib * 1.25 + 120))
+    used_mib = max(memory_mib, -(-(pool + workers * (2 * read_buffer + pipe)) // MIB))
+    return MemoryPlan(pool=pool, pipe=pipe, read_buffer=read_buffer, ceiling_mib=round(used_mib * 1.25 + 120))
 
 
 def _checked_url(url: str) -> str:
     """Return ``url`` without a trailing slash, or raise ValueError: https, or http to loopback only."""
-    pieces = urlsplit(url)
+    try:
+        pieces = urlsplit(url)
+        pieces.port  # noqa: B018 - raises when it is none
+    except ValueError:
+        raise ValueError("is not a URL; write https://host/…") from None
     if pieces.scheme not in ("http", "https") or not pieces.hostname:
         raise ValueError("is not a URL; write https://host/…")
-    if pieces.username or pieces.query or pieces.fragment:
+    if "@" in pieces.netloc or pieces.query or pieces.fragment:
         raise ValueError("may carry neither a user name nor a query")
     if pieces.scheme == "http" and not is_loopback(pieces.hostname):
         raise ValueError(f"plain http is accepted only for loopback, not for {pieces.hostname}; use https://")
@@ -222,7 +234,10 @@ def _checked_url(url: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Say whether ``host`` names this machine (by name or literal address; nothing is resolved)."""
-    return host in LOOPBACK_NAMES or fnmatch.fnmatch(host, "127.*.*.*")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() in LOOPBACK_NAMES
 
 
 def _checked_key_template(template: str) -> str:
@@ -233,11 +248,16 @@ def _checked_key_template(template: str) -> str:
     if unknown := names - set(KEY_PLACEHOLDERS):
         raise ValueError(f"has the unknown placeholder {{{min(unknown)}}}; known are {', '.join(KEY_PLACEHOLDERS)}")
     segments = template.split("/")
-    if template.startswith("/") or any(segment in ("", ".", "..") for segment in segments):
-        raise ValueError("must be a relative path without empty, . or .. segments")
+    if any(segment in ("", ".", "..") or segment.startswith("_") for segment in segments):
+        raise ValueError("must be a relative path without segments that are empty, . or .., or begin with _")
+    ids = template.count("{task_id}") + template.count("{recording_id}") + 1
+    if not template.isprintable() or len(template.encode()) + ids * MAX_ENCODED > MAX_KEY_BYTES:
+        raise ValueError(f"must be printable, and its keys at most {MAX_KEY_BYTES} bytes long")
     return template
 
 
+MAX_KEY_BYTES = 1024
+MAX_ENCODED = 180  # as `rules.keys` has it; a further recording's id is added to the key's own placeholders
 KEY_PLACEHOLDERS = ("task_id", "recording_id", "ext", "year", "month", "day")
 
 
@@ -245,9 +265,12 @@ def _placeholders(template: str) -> set[str]:
     import string  # noqa: PLC0415 - needed once, when a template is checked
 
     try:
-        return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+        pieces = list(string.Formatter().parse(template))
     except ValueError as error:
         raise ValueError(f"is not a template: {error}") from None
+    if "{{" in template or "}}" in template or any(spec or conversion for _, _, spec, conversion in pieces):
+        raise ValueError("may hold placeholders as they are, {task_id}, without anything inside or around their braces")
+    return {name for _, name, _, _ in pieces if name is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +374,7 @@ def _known(key: str, where: str) -> None:
     keys = known_keys()
     if key in keys:
         return
-    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5) or _same_name(key, keys)
+    near = _same_name(key, keys) or difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
     hint = f"; did you mean {_shown(near[0])}?" if near else ""
     raise ConfigError(f"{where}: unknown key {_shown(key)}{hint}")
 
@@ -391,6 +414,9 @@ def _warnings(settings: Settings) -> Iterator[str]:
 
 
 def secret_free(settings: Settings) -> dict[str, Any]:
-    """Every setting as plain JSON values; none of them is a secret, because the configuration holds none."""
+    """Every setting as plain JSON values, without the one secret that can stand in them: a proxy's credentials."""
     dumped: dict[str, Any] = settings.model_dump(mode="json", by_alias=True)
+    scheme, at, host = dumped["webex"]["proxy"].rpartition("@")
+    if at:
+        dumped["webex"]["proxy"] = f"{scheme.partition('://')[0]}://***@{host}"
     return dumped

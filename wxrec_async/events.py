@@ -225,7 +225,7 @@ class RunTotals:
             case RecordingStarted():
                 self.in_flight += 1
             case RecordingStored() | RecordingFailed() | RecordingGone():
-                self.in_flight -= 1
+                self.in_flight = max(0, self.in_flight - 1)  # some come to rest without having been begun
                 self._add_outcome(event)
             case Retrying():
                 self.retries += 1

@@ -59,7 +59,12 @@ class Lister:
             page = await self._webex.tasks_page(window, from_ms=pager.from_ms, next_link=link)
             step = pager.take(page)
             await take_in(window, page, [task for task in step.new if of_channel(task, self._channel_types)])
-            trouble = trouble or step.trouble
+            trouble = trouble or step.trouble or _unreadable(page)
             if step.done:
                 return trouble
             link = step.next_link
+
+
+def _unreadable(page: TaskPage) -> str | None:
+    """A row nobody can read is a task nobody will ever see again: the window is not whole."""
+    return f"{page.unreadable} of its tasks have no usable id" if page.unreadable else None

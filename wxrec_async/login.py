@@ -9,9 +9,10 @@ Nothing here prints, reads stdin or opens a browser; the caller hands in who doe
 
 from __future__ import annotations
 
+import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -25,8 +26,9 @@ from wxrec_async.auth.loopback import catchable, listening
 from wxrec_async.auth.stores import TokenStore, load_credentials, open_token_store
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import Settings
-from wxrec_async.errors import AuthError, ConfigError, Rejected, RunStopped, Trouble
+from wxrec_async.errors import AuthError, ConfigError, Nonsense, Rejected, RunStopped, Trouble
 from wxrec_async.events import Emit, Warned, ignore
+from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.tokens import token_org
 from wxrec_async.webex.calls import ApiCalls
 from wxrec_async.webex.transport import AiohttpTransport
@@ -66,7 +68,7 @@ def can_catch_redirect(settings: Settings) -> bool:
     return catchable(settings.auth.redirect_uri)
 
 
-async def login(
+async def login(  # noqa: PLR0913 - what surrounds a login, all but one with defaults
     settings: Settings,
     *,
     show_url: Callable[[str], None],
@@ -129,7 +131,7 @@ async def _opened(
 ) -> AsyncIterator[_Surroundings]:
     """Find everything that can be wrong before anybody is sent to a browser."""
     given = given or worlds.Given()
-    aws = worlds._aws_options(settings)  # noqa: SLF001 - same floor
+    aws = worlds._aws_options(settings)
     credentials = given.credentials or await load_credentials(settings.auth.credentials, aws)
     store = given.token_store or open_token_store(settings.auth.tokens, aws)
     await oauth.look_at_store(store)
@@ -190,7 +192,8 @@ async def _confirm(around: _Surroundings, tokens: Tokens, org_id: str) -> None:
     api = around.settings.webex.api_url
     around.http.auth = _Bearer(tokens)
     try:
-        await ApiCalls(around.http, clock=around.clock).get(f"{api}/organization/{org_id}")
+        answer = await ApiCalls(around.http, clock=around.clock).get(f"{api}/organization/{org_id}")
+        _check_names(answer.body, org_id)
     except Rejected as refusal:
         if refusal.status in (401, 403, 404):
             raise AuthError(
@@ -200,9 +203,21 @@ async def _confirm(around: _Surroundings, tokens: Tokens, org_id: str) -> None:
         problem: Trouble | RunStopped = refusal
     except (Trouble, RunStopped) as trouble:
         problem = trouble
+    except GivenUp as given_up:
+        problem = given_up.trouble
     else:
         return
     around.emit(Warned("organisation_unconfirmed", f"whose token this is could not be asked: {problem}; run doctor"))
+
+
+def _check_names(body: bytes, org_id: str) -> None:
+    """Raise `Nonsense` unless the answer is an organisation: a sign-in page of some proxy confirms nothing."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict) or str(answer.get("id") or org_id).lower() != org_id.lower():
+        raise Nonsense("the answer is not about this organisation")
 
 
 class _Bearer(httpx.Auth):
@@ -211,6 +226,6 @@ class _Bearer(httpx.Auth):
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
-    def auth_flow(self, request: httpx.Request):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers["Authorization"] = f"Bearer {self._tokens.access_token.reveal()}"
         yield request

@@ -137,14 +137,15 @@ class Task:
 class TaskPage:
     """One answer of ``GET /v1/tasks``.
 
-    ``rows`` counts what the server sent, also what could not be read;
-    ``next_link`` is an absolute URL on the same host when the server names one.
+    ``rows`` counts what the server sent, ``unreadable`` the rows among them that
+    had no usable id and are in no task; ``next_link`` is an absolute URL on the same host when the server names one.
     """
 
     tasks: tuple[Task, ...]
     rows: int
     next_link: str | None = None
     tracking_id: str | None = None
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)

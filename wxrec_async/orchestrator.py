@@ -15,7 +15,7 @@ exception ends the run.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -44,6 +44,7 @@ from wxrec_async.model import (
 )
 from wxrec_async.plumbing.batches import BatchQueue
 from wxrec_async.plumbing.groups import first_failure
+from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.plumbing.signal import Signal
 from wxrec_async.rules import keys, selection, windows
 from wxrec_async.rules.selection import Ages, Silence, Verdict
@@ -125,6 +126,7 @@ class Orchestrator:
         self._begun = 0
         self._stored = 0
         self._streak = 0
+        self._failed_before: set[str] = set()
         self._scope = anyio.CancelScope()
         self._intake: set[anyio.CancelScope] = set()
         self.incomplete: list[Window] = []
@@ -173,9 +175,11 @@ class Orchestrator:
         """Put every task with work left into the queue, then close it."""
         with self._taking_in():
             await self._feed_named()
-            await self._feed_backlog()
+            await self._feed_backlog(self._job.only - {Work.FAILED})
             for window in self._job.windows:
                 await self._feed_window(window)
+            # What failed before comes last: lasting failures must not keep the run from new work.
+            await self._feed_backlog(self._job.only & {Work.FAILED})
         self._tasks.close()
         self._changed.notify()
 
@@ -184,22 +188,25 @@ class Orchestrator:
         while batch := [Task(task_id) for task_id in islice(ids, NAMED_BATCH)]:
             await self._take_up(batch, listed_in=None)
 
-    async def _feed_backlog(self) -> None:
-        """Take up again what an earlier run left: failed, owed, unfinished."""
+    async def _feed_backlog(self, only: frozenset[Work]) -> None:
+        """Take up again what an earlier run left."""
         after = 0
         while rows := await self._ledger.backlog(
-            self._job.scope, now_ms=self._now_ms(), after=after, only=self._job.only, due_only=False
+            self._job.scope, now_ms=self._now_ms(), after=after, only=only, due_only=False
         ):
             after = rows[-1].row
+            if Work.FAILED in only:
+                self._failed_before.update(row.task.id for row in rows)
             await self._consider([row.task for row in rows])
 
     async def _feed_window(self, window: Window) -> None:
+        asked_ms = self._now_ms()  # a page proves what was there when it was read, however long the queue was full
         trouble = await self._lister.read(window, self._take_in)
         if trouble:
             self.incomplete.append(window)
             self._emit(events.WindowIncomplete(window, trouble))
             return
-        closed = windows.closable(window, settle_ms=self._job.ages.settle_ms, now_ms=self._now_ms())
+        closed = windows.closable(window, settle_ms=self._job.ages.settle_ms, now_ms=asked_ms)
         if closed is not None:
             await self._ledger.close_window(closed, self._now_ms())
         self._emit(events.WindowListed(window, closed=closed == window))
@@ -230,7 +237,7 @@ class Orchestrator:
     async def _next_order(self) -> Order | None:
         """Return a recording to carry; None when there is no more work, or none may be begun."""
         with self._taking_in():
-            while not self._is_over():
+            while not (self.stopped or self._is_over()):
                 if self._orders:
                     return self._begin(self._orders.popleft())
                 if self._tasks.ended or not selection.may_ask(self._asking, self._job.concurrency, CAPTURES_BATCH):
@@ -269,7 +276,7 @@ class Orchestrator:
         await self._settle_silent([task for task in batch if task.id not in found and task.id not in answer.failed])
         for task_id, reason in answer.failed.items():
             await self._settle({task_id: Verdict(TaskState.FAILED, reason)}, empty_answer=False)
-            self._count_failure(reason)
+            self._count_failure(task_id, reason)
         if not found:
             return []
         known = await self._ledger.captured_many(found, self._now_ms())
@@ -281,11 +288,26 @@ class Orchestrator:
 
     async def _orders_of(self, task: Task, recordings: Sequence[Recording], known: KnownTask) -> list[Order]:
         """Give each recording of a task that is not at rest its place; who holds the main place keeps it."""
+        await self._name_missing(known, offered={each.id for each in recordings})
+        open_ones = [each for each in recordings if known.recordings.get(each.id) not in AT_REST]
         holder = known.holder
-        if holder is None and len(recordings) > 1:
-            holder = await self._holder_in_bucket(task, recordings)
-        placed = keys.orders(task, recordings, template=self._job.key_template, holder=holder, base=self._job.metadata)
-        return [order for order in placed if known.recordings.get(order.recording.id) not in AT_REST]
+        try:
+            if holder is None and len(recordings) > 1:
+                holder = await self._holder_in_bucket(task, recordings)
+        except GivenUp as given_up:
+            for each in open_ones:
+                await self._note_failed(each.task_id, each.id, Failed("bucket_unreadable", str(given_up)))
+            return []
+        template, base = self._job.key_template, self._job.metadata
+        placed = keys.orders(task, recordings, template=template, holder=holder, base=base)
+        return [order for order in placed if order.recording in open_ones]
+
+    async def _name_missing(self, known: KnownTask, offered: Collection[str]) -> None:
+        """A recording that Webex named once and no longer does comes to rest by name, not in silence."""
+        for recording_id, state in known.recordings.items():
+            if recording_id not in offered and state not in AT_REST:
+                failed = Failed("missing", "captures no longer names it")
+                await self._note_failed(known.task_id, recording_id, failed, counts=False)
 
     async def _holder_in_bucket(self, task: Task, recordings: Sequence[Recording]) -> str | None:
         """Ask the bucket, for the ledger may have been lost and the first recording to come was another one."""
@@ -320,6 +342,8 @@ class Orchestrator:
             )
             if state is not TaskState.CAPTURED:
                 self._emit(events.TaskSettled(task_id, state.value, verdict.reason))
+            elif empty_answer:
+                await self._name_missing(await self._ledger.known(task_id), offered=())
 
         try:
             async with anyio.create_task_group() as group:
@@ -341,10 +365,8 @@ class Orchestrator:
         match outcome:
             case Stored():
                 await self._note_stored(recording, outcome, anyio.current_time() - begun)
-            case Failed(reason=reason, detail=detail):
-                await self._ledger.recording_failed(recording.task_id, recording.id, reason, detail, self._now_ms())
-                self._emit(events.RecordingFailed(recording.task_id, recording.id, reason, detail))
-                self._count_failure(reason, detail)
+            case Failed():
+                await self._note_failed(recording.task_id, recording.id, outcome)
             case Gone():
                 await self._ledger.recording_gone(recording.task_id, recording.id, self._now_ms())
                 self._emit(events.RecordingGone(recording.task_id, recording.id))
@@ -377,8 +399,16 @@ class Orchestrator:
             )
         )
 
-    def _count_failure(self, reason: str, detail: str = "") -> None:
-        """End the run when so much fails in a row that the fault must be everybody's."""
+    async def _note_failed(self, task_id: str, recording_id: str, failed: Failed, *, counts: bool = True) -> None:
+        await self._ledger.recording_failed(task_id, recording_id, failed.reason, failed.detail, self._now_ms())
+        self._emit(events.RecordingFailed(task_id, recording_id, failed.reason, failed.detail))
+        if counts:
+            self._count_failure(task_id, failed.reason, failed.detail)
+
+    def _count_failure(self, task_id: str, reason: str, detail: str = "") -> None:
+        """End the run when so much fails in a row that the fault must be everybody's; what failed before is no news."""
+        if task_id in self._failed_before:
+            return
         self._streak += 1
         if not selection.streak_ends_run(reason, self._streak, self._stored, self._job.max_failures_in_row):
             return

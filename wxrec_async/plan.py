@@ -45,11 +45,10 @@ class Plan:
 
     @property
     def to_ask(self) -> int:
-        """Tasks that need captures: new ones, and those the ledger holds as unfinished, owed or failed."""
+        """Tasks that need captures, at most: new ones, and those with work left in the ledger."""
         known = self.known
-        return (
-            sum(planned.to_ask for planned in self.windows) + known.owed + known.failed_tasks + known.unfinished_tasks
-        )
+        left = known.owed + known.failed_tasks + known.unfinished_tasks + known.failed
+        return sum(planned.to_ask for planned in self.windows) + left
 
     @property
     def captures_calls(self) -> int:

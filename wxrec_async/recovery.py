@@ -7,21 +7,22 @@ Every other open upload is aborted; its recording is fetched again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol, TypeVar
 
 import anyio
 
 from wxrec_async.errors import Rejected
 from wxrec_async.events import Emit, RecordingStored, UploadLeftOpen, ignore
 from wxrec_async.ledger.protocol import Ledger
-from wxrec_async.model import OpenUpload, StoredObject
+from wxrec_async.model import OpenUpload, Recording, StoredObject
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.rules.keys import is_main_key
+from wxrec_async.rules.keys import in_main_place
 from wxrec_async.rules.parts import same_object
 
 AT_ONCE = 16
+T = TypeVar("T")
 
 
 class Store(Protocol):
@@ -34,53 +35,59 @@ class Sweeper(Protocol):
     async def sweep(self, key: str) -> int: ...
 
 
-async def recover(
-    ledger: Ledger, store: Store, sweeper: Sweeper, run_id: str, now_ms: Callable[[], int], emit: Emit = ignore
-) -> None:
-    """Settle every open upload the ledger knows, then look for those it never got to know."""
-    known = await ledger.open_uploads()
-    begun = {row.key for row in await ledger.started_keys()}
-    slots = anyio.CapacityLimiter(AT_ONCE)
+class Recovery:
+    """Settles what the ledger knows to be open, and looks for what it never got to know."""
 
-    async def settle(upload: OpenUpload) -> None:
-        async with slots:
-            await _settle(ledger, store, upload, run_id, now_ms, emit)
+    def __init__(self, ledger: Ledger, store: Store, sweeper: Sweeper, template: str, emit: Emit = ignore) -> None:
+        self._ledger, self._store, self._sweeper = ledger, store, sweeper
+        self._template, self._emit = template, emit
 
-    async def sweep(key: str) -> None:
-        async with slots:
-            await sweeper.sweep(key)
+    async def run(self, run_id: str, now_ms: int) -> None:
+        """Leave no upload of an earlier run open; what turns out to be stored counts as stored before ``run_id``."""
+        known = await self._ledger.open_uploads()
+        begun = {row.key for row in await self._ledger.started_keys()}
+        await _all_of(known, lambda upload: self._settle(upload, run_id, now_ms))
+        await _all_of(begun, self._sweeper.sweep)
 
-    try:
-        async with anyio.create_task_group() as group:
-            for upload in known:
-                group.start_soon(settle, upload)
-        async with anyio.create_task_group() as group:
-            for key in begun:
-                group.start_soon(sweep, key)
-    except BaseExceptionGroup as failures:
-        raise first_failure(failures) from None
+    async def _settle(self, upload: OpenUpload, run_id: str, now_ms: int) -> None:
+        found = await _completed(self._store, upload)
+        if found is not None:
+            await self._note(upload, found, run_id, now_ms)
+        # An equal object may have come of another upload: this one is closed in any case.
+        if await self._store.abort(upload.key, upload.upload_id):
+            await self._ledger.upload_gone(upload.upload_id)
+        else:
+            self._emit(UploadLeftOpen(upload.key, upload.upload_id))
 
-
-async def _settle(
-    ledger: Ledger, store: Store, upload: OpenUpload, run_id: str, now_ms: Callable[[], int], emit: Emit
-) -> None:
-    found = await _completed(store, upload)
-    if found is not None:
-        await ledger.stored(
-            upload.task_id,
-            upload.recording_id,
+    async def _note(self, upload: OpenUpload, found: StoredObject, run_id: str, now_ms: int) -> None:
+        task_id, recording_id = upload.task_id, upload.recording_id
+        main_place = in_main_place(upload.key, Recording(task_id, recording_id), template=self._template)
+        await self._ledger.stored(
+            task_id,
+            recording_id,
             found,
             run_id=run_id,
             already=True,
-            main_place=is_main_key(upload.key, upload.recording_id),
-            now_ms=now_ms(),
-            upload_id=upload.upload_id,
+            main_place=bool(main_place),
+            now_ms=now_ms,
         )
-        emit(RecordingStored(upload.task_id, upload.recording_id, found.key, found.size, upload.crc32 or 0, 0.0, True))
-    elif await store.abort(upload.key, upload.upload_id):
-        await ledger.upload_gone(upload.upload_id)
-    else:
-        emit(UploadLeftOpen(upload.key, upload.upload_id))
+        self._emit(RecordingStored(task_id, recording_id, found.key, found.size, upload.crc32 or 0, 0.0, already=True))
+
+
+async def _all_of(items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> None:
+    """Do the work for every item, `AT_ONCE` at a time; raises the first failure as it is."""
+    slots = anyio.CapacityLimiter(AT_ONCE)
+
+    async def one(item: T) -> None:
+        async with slots:
+            await work(item)
+
+    try:
+        async with anyio.create_task_group() as group:
+            for item in items:
+                group.start_soon(one, item)
+    except BaseExceptionGroup as failures:
+        raise first_failure(failures) from None
 
 
 async def _completed(store: Store, upload: OpenUpload) -> StoredObject | None:

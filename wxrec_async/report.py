@@ -85,10 +85,10 @@ class Summary:
 
 def exit_code(counts: Counts, ending: Ending) -> int:
     """Choose the exit code; when several apply: authentication, ledger, failures, stopped, owed."""
-    if ending.error_exit in (EXIT_AUTH, EXIT_LEDGER):
-        return ending.error_exit
     if ending.token_unsaved:
         return EXIT_AUTH
+    if ending.error_exit in (EXIT_AUTH, EXIT_LEDGER):
+        return ending.error_exit
     if ending.stopped in STOPPED_BY_SIGNAL:
         return STOPPED_BY_SIGNAL[ending.stopped]
     if ending.error_exit or ending.incomplete or counts.failed or counts.failed_tasks:

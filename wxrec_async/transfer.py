@@ -13,15 +13,15 @@ errors of the program itself.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import anyio
 
-from wxrec_async.errors import ObjectExists, Rejected, Trouble, Unfit
-from wxrec_async.events import Emit, UploadLeftOpen, ignore
+from wxrec_async.errors import ObjectExists, Rejected, Trouble, Unfit, WxrecError
+from wxrec_async.events import Emit, UploadLeftOpen, Warned, ignore
 from wxrec_async.model import (
     Failed,
     Gone,
@@ -36,7 +36,7 @@ from wxrec_async.model import (
     Target,
 )
 from wxrec_async.plumbing.groups import first_failure
-from wxrec_async.plumbing.pipe import Pipe
+from wxrec_async.plumbing.pipe import Pipe, PipeBroken
 from wxrec_async.plumbing.pool import BufferPool, Room
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules import keys, retry
@@ -77,7 +77,12 @@ class MediaSource(Protocol):
 
 
 class ObjectStore(Protocol):
-    """The bucket.  `GivenUp` from any of these says that the request will not succeed."""
+    """The bucket.  `GivenUp` from any of these says that the request will not succeed.
+
+    ``uncertain_keys`` are those for which an upload may be open whose id never arrived.
+    """
+
+    uncertain_keys: set[str]
 
     async def put(self, target: Target, part: Part, *, overwrite: bool = False) -> StoredObject: ...
 
@@ -167,9 +172,13 @@ class Transfer:
         """
         witness: _Fingerprint | None = None
         failed = Failed("error")
-        for _ in range(retry.MAX_FRESH_TRIES):
+        tries = 0
+        while tries < retry.MAX_FRESH_TRIES:
             try:
                 return await self._fetch(order, witness)
+            except _PlaceTakenError as taken:
+                order = Order(order.recording, taken.fallback)
+                continue
             except GivenUp as given_up:
                 if not isinstance(given_up.decision, retry.Restart) and not _upload_vanished(given_up):
                     return _outcome(given_up)
@@ -179,21 +188,22 @@ class Transfer:
             except _RiffDisagreesError as disagreement:
                 witness = disagreement.fingerprint
                 failed = Failed("media_mismatch", str(disagreement))
-            except _PlaceTakenError as taken:
-                order = Order(order.recording, taken.fallback)
-                continue
+            tries += 1
             order = replace(order, recording=replace(order.recording, lease_s=0.0))
         return failed
 
     async def occupant(self, key: str) -> str | None:
-        """Return the encoded id of the recording that an object says lies under ``key``; None when none does."""
+        """Return the encoded id of the recording that an object says lies under ``key``; None when none does.
+
+        Raises `GivenUp` when the bucket does not answer.
+        """
         found = await self._look(key)
         return found.metadata.get("wx-recording-id") if found else None
 
     async def _look(self, key: str) -> StoredObject | None:
         try:
             return await self._store.head(key)
-        except (Rejected, GivenUp):
+        except Rejected:
             return None  # not allowed to know: the conditional write will tell
 
     async def _fetch(self, order: Order, witness: _Fingerprint | None) -> Stored:
@@ -217,6 +227,7 @@ class Transfer:
 
     async def _single(self, order: Order, reader: _PartReader, witness: _Fingerprint | None) -> Stored:
         flags = self._judge(reader, witness)
+        await self._give_way(order)
         part, room = reader.take()
         try:
             stored = await self._store.put(order.target, part, overwrite=self._limits.overwrite)
@@ -228,6 +239,7 @@ class Transfer:
 
     async def _multipart(self, order: Order, reader: _PartReader, witness: _Fingerprint | None) -> Stored:
         """Upload part by part; before the first one, look whether there is anything to upload at all."""
+        await self._give_way(order)
         if not self._limits.overwrite and await self._look(order.target.key) is not None:
             await reader.drain()
             return await self._compare(order, reader, self._judge(reader, witness))
@@ -241,13 +253,18 @@ class Transfer:
         except ObjectExists:
             await self._abort(key, upload_id)
             return await self._compare(order, reader, flags)
-        except Exception:
+        except BaseException:
             await self._abort(key, upload_id)
             raise
-        except BaseException:
-            await self._abort(key, upload_id, HURRIED_ABORT_DEADLINE_S)
-            raise
         return Stored(stored, main_place=order.fallback is not None, upload_id=upload_id, flags=flags)
+
+    async def _give_way(self, order: Order) -> None:
+        """Where objects may be replaced, look first: another recording of the task keeps its place all the same."""
+        if not self._limits.overwrite or order.fallback is None:
+            return
+        found = await self._look(order.target.key)
+        if found is not None and keys.names_other(found.metadata, order.recording):
+            raise _PlaceTakenError(order.fallback)
 
     async def _create(self, order: Order) -> str:
         """Begin an upload and write its id down; if either is broken off, look for what was begun all the same."""
@@ -259,24 +276,28 @@ class Transfer:
             with anyio.move_on_after(HURRIED_ABORT_DEADLINE_S, shield=True):
                 await self.sweep(key)
             raise
+        if key in self._store.uncertain_keys:
+            await self.sweep(key, keep=upload_id)
         return upload_id
 
-    async def sweep(self, key: str) -> int:
-        """Abort every open upload of exactly this key; return how many could not be aborted.
+    async def sweep(self, key: str, keep: str | None = None) -> int:
+        """Abort every open upload of exactly this key but ``keep``; return how many could not be aborted.
 
         For keys that this program wrote to and lost sight of.  Without the
-        permission to list uploads nothing is done: a lifecycle rule must.
+        permission to list uploads this is only said: a lifecycle rule must do it.
         """
         try:
             uploads = await self._store.open_uploads(key)
         except (Trouble, GivenUp):
+            self._emit(Warned("uploads_unlistable", f"an upload of {key} may be open, and uploads cannot be listed"))
             return 0
-        left = 0
-        for upload in uploads:
-            if upload.key == key and not await self._store.abort(key, upload.upload_id):
-                self._emit(UploadLeftOpen(key, upload.upload_id))
-                left += 1
-        return left
+        ours = [upload.upload_id for upload in uploads if upload.key == key and upload.upload_id != keep]
+        left = [upload_id for upload_id in ours if not await self._store.abort(key, upload_id)]
+        for upload_id in left:
+            self._emit(UploadLeftOpen(key, upload_id))
+        if not left:
+            self._store.uncertain_keys.discard(key)
+        return len(left)
 
     async def _upload_parts(self, key: str, upload_id: str, reader: _PartReader) -> list[PartReceipt]:
         receipts: list[PartReceipt] = []
@@ -312,14 +333,26 @@ class Transfer:
         )
 
     async def _abort(self, key: str, upload_id: str, within_s: float = ABORT_DEADLINE_S) -> None:
-        with anyio.CancelScope(shield=True):
-            gone = False
+        """Abort an upload, in a hurry from the moment somebody cancels; say so when it could not be done."""
+        gone = False
+        try:
             with anyio.move_on_after(within_s):
                 gone = await self._store.abort(key, upload_id)
-            if gone:
-                await self._log.upload_gone(upload_id)
-            else:
-                self._emit(UploadLeftOpen(key, upload_id))
+        finally:
+            with anyio.CancelScope(shield=True):
+                if not gone:
+                    with anyio.move_on_after(HURRIED_ABORT_DEADLINE_S):
+                        gone = await self._aborted_quietly(key, upload_id)
+                if gone:
+                    await self._log.upload_gone(upload_id)
+                else:
+                    self._emit(UploadLeftOpen(key, upload_id))
+
+    async def _aborted_quietly(self, key: str, upload_id: str) -> bool:
+        try:
+            return await self._store.abort(key, upload_id)
+        except WxrecError:
+            return False  # what is on its way out already says why
 
     def _judge(self, reader: _PartReader, witness: _Fingerprint | None) -> tuple[str, ...]:
         """Decide whether what arrived is a whole recording; return what is odd about it.
@@ -449,6 +482,7 @@ class _PartReader:
 async def _through_pipe(stream: MediaStream, limit: int, consume: Callable[[Pipe], Awaitable[Stored]]) -> Stored:
     """Read ``stream`` in a task of its own while ``consume`` takes its bytes from the pipe."""
     pipe = Pipe(limit)
+    stored: Stored | None = None
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(_pump, stream, pipe)
@@ -459,20 +493,24 @@ async def _through_pipe(stream: MediaStream, limit: int, consume: Callable[[Pipe
                 group.cancel_scope.cancel()
     except BaseExceptionGroup as failures:
         raise first_failure(failures) from None
+    if stored is None:
+        raise PipeBroken  # the source was cancelled, and not by us
     return stored
 
 
 async def _pump(stream: MediaStream, pipe: Pipe) -> None:
     """Move the stream into the pipe.  Its failure reaches the reader through the pipe, in its place in the bytes."""
+    chunks = aiter(stream)
     try:
-        async for chunk in stream:
+        async for chunk in chunks:
             await pipe.send(chunk)
-    except anyio.BrokenResourceError:
-        return  # the reader has left, and knows why
-    except Exception as failure:  # noqa: BLE001 - handed on whole
-        pipe.fail(failure)
-    else:
         pipe.finish()
+    except Exception as failure:  # noqa: BLE001 - handed on whole, unless the reader has left and knows why
+        pipe.fail(failure)
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            with anyio.CancelScope(shield=True):
+                await chunks.aclose()
 
 
 def _upload_vanished(given_up: GivenUp) -> bool:
@@ -482,7 +520,13 @@ def _upload_vanished(given_up: GivenUp) -> bool:
 
 
 def _failed_anew(trouble: Trouble) -> Failed:
-    return Failed(trouble.reason if isinstance(trouble, Unfit) else "source_changed", str(trouble))
+    match trouble:
+        case Unfit(reason=reason):
+            return Failed(reason, str(trouble))
+        case Rejected(code="NoSuchUpload" | "ConditionalRequestConflict" as code):
+            return Failed(f"s3_{code}", str(trouble))
+        case _:
+            return Failed("source_changed", str(trouble))
 
 
 def _outcome(given_up: GivenUp) -> Failed | Gone:

@@ -17,8 +17,8 @@ from typing import Protocol
 import anyio
 
 from wxrec_async.bucket import for_each, is_denied, ledger_identity, open_bucket, open_known_ledger
-from wxrec_async.config import Settings
-from wxrec_async.errors import Rejected
+from wxrec_async.config import BackfillSettings, Settings
+from wxrec_async.errors import AuthError, Rejected, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.ledger import StoredRow, open_reader
 from wxrec_async.model import StoredObject, Window, iso
@@ -153,7 +153,7 @@ def _unheard(finding: Finding) -> None:
     """Listen for those who only want the report."""
 
 
-async def verify(
+async def verify(  # noqa: PLR0913 - the command has these flags
     settings: Settings,
     *,
     level: Level = Level.HEAD,
@@ -169,20 +169,21 @@ async def verify(
     ledger is held alone, and a recording that is missing or differs becomes
     work for the next run; one that differs is named by that run as a conflict,
     never overwritten.  ``on_finding`` hears of every object.  Raises
-    `ConfigError`, `AuthError` or `LedgerError` when it cannot begin or go on.
+    `ConfigError`, `AuthError`, `LedgerError` or `RunStopped` when it cannot begin
+    or go on.
     """
     identity = await ledger_identity(settings)
     async with open_bucket(settings, emit) as bucket:
         if not mark:
             async with open_reader(settings.ledger.path) as reader:
-                return await _Verification(bucket, reader, level, on_finding).run(period, settings.backfill.concurrency)
+                return await _Verification(bucket, reader, level, on_finding).run(period, settings.backfill)
         async with open_known_ledger(settings, identity, emit) as ledger:
 
             async def marked(row: StoredRow, reason: str, detail: str) -> bool:
                 return await ledger.lost(row, reason, detail, round(clock() * 1000))
 
             verification = _Verification(bucket, ledger, level, on_finding, marked)
-            return await verification.run(period, settings.backfill.concurrency)
+            return await verification.run(period, settings.backfill)
 
 
 class _Verification:
@@ -191,8 +192,9 @@ class _Verification:
     ) -> None:
         self._bucket, self._rows, self._level = bucket, rows, level
         self._on_finding, self._mark = on_finding, mark
+        self._streak = 0
 
-    async def run(self, period: Window | None, most: int) -> VerifyReport:
+    async def run(self, period: Window | None, limits: BackfillSettings) -> VerifyReport:
         report, begun = VerifyReport(self._level, period), anyio.current_time()
 
         async def feed(put: Callable[[StoredRow], Awaitable[None]]) -> None:
@@ -206,10 +208,18 @@ class _Verification:
             finding = await self._marked(await self._judge(row))
             report.add(finding)
             self._on_finding(finding)
+            self._check_streak(finding, limits.max_failures_in_row)
 
-        await for_each(feed, work, most)
+        await for_each(feed, work, limits.concurrency)
         report.seconds = anyio.current_time() - begun
         return report
+
+    def _check_streak(self, finding: Finding, most: int) -> None:
+        """Stop when so many in a row cannot be known that the fault must be everybody's."""
+        self._streak = self._streak + 1 if finding.verdict is Verdict.UNKNOWN else 0
+        if self._streak >= most:
+            words = f"{self._streak} objects in a row could not be looked at, the last one because {finding.detail}"
+            raise AuthError(words) if finding.denied else RunStopped(words)
 
     async def _marked(self, finding: Finding) -> Finding:
         reason = REASONS.get(finding.verdict)

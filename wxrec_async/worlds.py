@@ -23,7 +23,7 @@ from wxrec_async.auth.refresher import Refresher, RefreshingAuth
 from wxrec_async.auth.stores import AwsOptions, TokenStore, load_credentials, open_token_store
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings, is_loopback
-from wxrec_async.errors import AuthError, ConfigError, Trouble
+from wxrec_async.errors import AuthError, ConfigError, RunStopped, Trouble
 from wxrec_async.events import Emit, Paused, Retrying
 from wxrec_async.ledger.protocol import Counts, Identity, Ledger, Scope
 from wxrec_async.ledger.store import open_ledger, open_reader
@@ -83,12 +83,14 @@ class Storage:
     ledger: Ledger
     concurrency: int
 
-    async def sweep_uncertain(self, transfer: Transfer) -> int:
-        """Abort what may have been begun without our learning of it; return how many are left open."""
-        left = 0
-        for key in tuple(self.store.uncertain_keys):
-            left += await transfer.sweep(key)
-        return left
+    async def sweep_uncertain(self, transfer: Transfer) -> AuthError | RunStopped | None:
+        """Abort what may have been begun without our learning of it; return what forbids it."""
+        try:
+            for key in tuple(self.store.uncertain_keys):
+                await transfer.sweep(key)
+        except (AuthError, RunStopped) as refusal:
+            return refusal
+        return None
 
 
 class LedgerLog:
@@ -140,7 +142,7 @@ def organisation(configured: str, in_credentials: str, tokens: Tokens) -> str:
         )
     if not (wanted or of_token):
         raise ConfigError("[webex] org_id is not set, and the token does not tell it")
-    return wanted or of_token
+    return of_token or wanted
 
 
 def trusted(settings: Settings) -> ssl.SSLContext:
@@ -191,6 +193,7 @@ async def open_webex(
         hosts=webex.media_hosts,
         loopback=_on_loopback(settings),
         gate=media_gate,
+        reach=reach,
         user_agent=USER_AGENT,
         limits=MediaLimits(max_bytes=round(settings.backfill.max_recording_gib * (1 << 30))),
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.kit import Cli, FakeBackfill
 from wxrec_async.cli import session
+
+from .kit import Cli, FakeBackfill
 
 
 @pytest.fixture(autouse=True)

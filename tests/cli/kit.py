@@ -80,9 +80,7 @@ class FakeBackfill:
         self.asked |= {"command": "retry", "limit": limit, "max_duration_s": max_duration_s}
         return await self._do()
 
-    async def archive(
-        self, task_ids: Any, *, limit: int | None = None, max_duration_s: float | None = None
-    ) -> Summary:
+    async def archive(self, task_ids: Any, *, limit: int | None = None, max_duration_s: float | None = None) -> Summary:
         self.asked |= {"command": "archive", "task_ids": list(task_ids), "limit": limit}
         return await self._do()
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from tests.cli.kit import Cli
 from wxrec_async.cli import app as commands
 from wxrec_async.cli.flags import RunFlags, read_duration
+
+from .kit import Cli
 
 HEAVY = ("aiohttp", "aioboto3", "botocore", "httpx", "pydantic", "structlog", "rich", "sqlite3", "wxrec_async.backfill")
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.kit import Cli
 from wxrec_async.cli.task_ids import TaskIds
 from wxrec_async.errors import ConfigError
+
+from .kit import Cli
 
 
 def test_blank_lines_and_comments_are_skipped(cli: Cli) -> None:

@@ -14,7 +14,7 @@ from wxrec_async.ledger import Counts, Failure, Identity, InPeriod, Ledger, Scop
 from wxrec_async.model import Recording, Secret, Task, Window
 from wxrec_async.orchestrator import Job, Orchestrator
 from wxrec_async.plumbing.pool import BufferPool
-from wxrec_async.recovery import recover
+from wxrec_async.recovery import Recovery
 from wxrec_async.rules import windows
 from wxrec_async.transfer import Limits, Transfer
 from wxrec_async.worlds import LedgerLog
@@ -104,22 +104,26 @@ class Flow:
             if "windows" not in job and "task_ids" not in job:
                 left = windows.subtract(period, closed)
                 job["windows"] = tuple(window for span in left for window in windows.cut(span))
-            job = {"concurrency": 4, "page_size": self.webex.page_size, "key_template": HOME.key_template} | job
+            facts: dict[str, Any] = {
+                "concurrency": 4,
+                "page_size": self.webex.page_size,
+                "key_template": HOME.key_template,
+            } | job
             transfer = self._transfer(ledger)
-            work = Job(run_id, scope or InPeriod(period), **job)
+            work = Job(run_id, scope or InPeriod(period), **facts)
             orchestrator = Orchestrator(work, self.webex, ledger, transfer, self.told.append, self._now)
             self.on_start(orchestrator)
             with anyio.fail_after(within_s):
-                await recover(ledger, self.store, transfer, run_id, self._now, self.told.append)
+                await Recovery(ledger, self.store, transfer, work.key_template, self.told.append).run(
+                    run_id, self._now()
+                )
                 await orchestrator.run()
             return orchestrator
 
     def _transfer(self, ledger: Ledger) -> Transfer:
         limits = Limits(part_size=PART, parts_in_flight=2, pipe=1024, overwrite=self.overwrite)
         self.pool = BufferPool(32 * PART)
-        return Transfer(
-            self.source, self.store, LedgerLog(ledger, self._now), self.pool, limits, self.told.append
-        )
+        return Transfer(self.source, self.store, LedgerLog(ledger, self._now), self.pool, limits, self.told.append)
 
     def _now(self) -> int:
         return self.now_ms

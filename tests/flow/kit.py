@@ -35,7 +35,7 @@ from wxrec_async.rules.retry import GiveUp
 PART = 1024  # bytes; conftest.py lowers the least part size to this
 
 
-class Crash(BaseException):  # noqa: N818 - it stands for kill -9
+class Crash(BaseException):
     """The process is gone: nothing after this has any effect."""
 
 
@@ -141,9 +141,6 @@ class FakeSource:
             self.live -= 1
 
 
-Action = BaseException | Callable[[], Any] | None
-
-
 @dataclass
 class _Upload:
     target: Target
@@ -163,8 +160,8 @@ class FakeStore:
         self.objects: dict[str, tuple[bytes, StoredObject]] = {}
         self.uploads: dict[str, _Upload] = {}
         self.calls: list[tuple[str, str]] = []
-        self.script: dict[str, list[Action]] = {}
-        self.late: dict[str, list[Action]] = {}
+        self.script: dict[str, list[Any]] = {}
+        self.late: dict[str, list[Any]] = {}
         self.parts_now = self.most_parts = 0
         self.hold_parts: anyio.Event | None = None
         self.forbid_head = self.forbid_list = self.no_checksums = False
@@ -192,7 +189,7 @@ class FakeStore:
         await self._act(self.late, op)
         await checkpoint()
 
-    async def _act(self, script: dict[str, list[Action]], op: str) -> None:
+    async def _act(self, script: dict[str, list[Any]], op: str) -> None:
         actions = script.get(op)
         action = actions.pop(0) if actions else None
         if isinstance(action, BaseException):
@@ -259,7 +256,7 @@ class FakeStore:
             pieces = [upload.parts[number] for number in numbers]
             assert all(len(piece) >= PART for piece in pieces[:-1]), "EntityTooSmall"
             data = b"".join(pieces)
-            assert (len(data), _crc(data)) == (size, crc32), "the object is not what Complete says"
+            assert (len(data), crc_of(data)) == (size, crc32), "the object is not what Complete says"
             made = self._make(upload.target, data, overwrite=overwrite)
             del self.uploads[upload_id]
         return made
@@ -281,7 +278,7 @@ class FakeStore:
     async def read_crc32(self, key: str) -> tuple[int, int]:
         async with self._call("read", key):
             data = self.objects[key][0]
-        return len(data), _crc(data)
+        return len(data), crc_of(data)
 
     async def open_uploads(self, prefix: str) -> list[OpenUpload]:
         async with self._call("list", prefix):
@@ -295,14 +292,14 @@ def hang() -> None:
     """Mark a scripted call that never answers."""
 
 
-def _crc(data: bytes) -> int:
+def crc_of(data: bytes) -> int:
     found: int = crc32(data)
     return found
 
 
 def _checked(part: Part) -> bytes:
     data = b"".join(part.chunks)
-    assert (len(data), _crc(data)) == (part.size, part.crc32), "the part is not what it says"
+    assert (len(data), crc_of(data)) == (part.size, part.crc32), "the part is not what it says"
     return data
 
 

@@ -28,9 +28,7 @@ def organisation(path: Path) -> Flow:
     start = YESTERDAY.from_ms
     flow.add("t1", ("r1", TRUTH["c/t1/recording.wav"]), created_ms=start)
     flow.add("t2", ("r2", TRUTH["c/t2/recording.wav"]), created_ms=start + 1)
-    flow.add(
-        "t3", ("t3", TRUTH["c/t3/recording.wav"]), ("leg", TRUTH["c/t3/recording-leg.wav"]), created_ms=start + 2
-    )
+    flow.add("t3", ("t3", TRUTH["c/t3/recording.wav"]), ("leg", TRUTH["c/t3/recording-leg.wav"]), created_ms=start + 2)
     flow.add("t4", created_ms=start + 3, requested=False)
     flow.add("t5", created_ms=start + 4, requested=True)
     return flow
@@ -82,7 +80,7 @@ async def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(tmp_
 async def test_killed_again_and_again_it_ends_all_the_same(tmp_path: Path) -> None:
     """Any number of deaths, also while tidying up after one, changes nothing in the end."""
     chance = random.Random(4)
-    for number in range(12):
+    for number in range(8):
         place = tmp_path / str(number)
         place.mkdir()
         flow = organisation(place)
@@ -96,7 +94,7 @@ async def test_killed_again_and_again_it_ends_all_the_same(tmp_path: Path) -> No
 @pytest.mark.fault("P2")
 async def test_ledger_never_leads_the_bucket(tmp_path: Path) -> None:
     """Whenever the process dies, what the ledger calls stored is in the bucket."""
-    for at in range(5, 200, 7):
+    for at in range(5, 200, 11):
         place = tmp_path / str(at)
         place.mkdir()
         flow = organisation(place)
@@ -129,7 +127,6 @@ async def test_stored_but_not_noted_is_not_uploaded_again(tmp_path: Path) -> Non
 
 
 @pytest.mark.fault("K6", "P10")
-@pytest.mark.xfail(strict=True, reason="which keys may carry an unknown upload is kept in memory only, until the end of the run")
 async def test_upload_whose_id_was_lost_is_found_after_a_crash_later_in_the_run(tmp_path: Path) -> None:
     """Create's answer was lost and Create repeated; the recording is stored; then the process dies: no orphan stays."""
     flow = Flow(tmp_path)
@@ -153,7 +150,7 @@ async def test_upload_whose_id_was_lost_is_found_after_a_crash_later_in_the_run(
 async def test_bucket_that_fails_now_and_then_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Refusals at random calls, with and without effect, over several runs: in the end everything is there once."""
     chance = random.Random(7)
-    for number in range(15):
+    for number in range(8):
         place = tmp_path / str(number)
         place.mkdir()
         flow = organisation(place)

@@ -69,7 +69,6 @@ def test_work_left_by_earlier_runs_is_part_of_the_plan() -> None:
     assert (line["event"], line["schema"], line["notes"]) == ("plan", 1, ["clamped"])
 
 
-@pytest.mark.xfail(strict=True, reason="a task whose recording failed is neither failed nor unfinished as a task")
 def test_failed_recordings_are_part_of_the_plan() -> None:
     """A run asks captures for every task of which a recording failed; a plan that says 0 calls is wrong."""
     known = Counts(tasks_listed=10, tasks_with_recordings=10, failed=10)

@@ -81,7 +81,6 @@ async def test_an_object_of_another_task_is_a_conflict() -> None:
     assert outcome.reason == "conflict"
 
 
-@pytest.mark.xfail(strict=True, reason="giving way to another recording uses up one of the three fresh tries")
 async def test_giving_way_costs_no_try() -> None:
     """Two unfit bodies and a sound one are enough, wherever the recording ends up."""
     unfit, data = Body([b"<html>"], content_type="text/html"), wav(700)
@@ -99,7 +98,7 @@ async def test_key_that_is_taken_unseen_meanwhile_is_compared(data: bytes) -> No
     for other, same in ((data, True), (wav(len(data), seed=5), False)):
         bench = Bench(Body(cut(data, 300)))
         op = "put" if len(data) <= PART else "complete"
-        bench.store.script[op] = [lambda other=other, bench=bench: bench.store.place(KEY, other)]  # type: ignore[misc]
+        bench.store.script[op] = [lambda other=other, bench=bench: bench.store.place(KEY, other)]
         outcome = await bench.carry()
         assert isinstance(outcome, Stored if same else Failed)
         assert bench.store.contents() == {KEY: other}
@@ -152,7 +151,7 @@ async def test_key_that_is_freed_again_is_written(data: bytes) -> None:
     op = "put" if len(data) <= PART else "complete"
     bench.store.script[op] = [lambda: bench.store.place(KEY, b"soon gone")]
     looks = 0 if op == "put" else 1
-    bench.store.script["head"] = [None] * looks + [lambda: bench.store.objects.clear()]
+    bench.store.script["head"] = [None] * looks + [bench.store.objects.clear]
     stored = await bench.carry()
     assert isinstance(stored, Stored)
     assert bench.store.contents() == {KEY: data}
@@ -173,7 +172,6 @@ async def test_overwrite_replaces_our_own_object(data: bytes) -> None:
 
 
 @BOTH
-@pytest.mark.xfail(strict=True, reason="with overwrite nobody looks whose object lies in the main place")
 @pytest.mark.fault("P3")
 async def test_overwrite_never_replaces_another_recording(data: bytes) -> None:
     """Overwriting the object of another recording of the task would lose that recording."""

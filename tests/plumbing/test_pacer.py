@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from contextlib import suppress
 
 import anyio
 import pytest
@@ -163,15 +164,15 @@ async def test_a_probe_that_breaks_off_lets_the_next_one_go(how: str) -> None:
     gate.close(5)
     entered: list[str] = []
 
+    async def probe() -> None:
+        async with gate.passage():
+            entered.append("doomed")
+            await anyio.sleep(1 if how == "failed" else 60)
+            raise ValueError("the probe failed")
+
     async def doomed() -> None:
-        with anyio.move_on_after(8):
-            try:
-                async with gate.passage():
-                    entered.append("doomed")
-                    await anyio.sleep(1 if how == "failed" else 60)
-                    raise ValueError
-            except ValueError:
-                pass
+        with anyio.move_on_after(8), suppress(ValueError):
+            await probe()
 
     async def follower(name: str) -> None:
         async with gate.passage():

@@ -27,9 +27,29 @@ TEMPLATE = "call-detail/{task_id}/recording{ext}"
 SAFE = re.compile(r"[A-Za-z0-9%~._\-]+")
 
 nasty = st.sampled_from(
-    ["_evidence", "..", ".", "-", "a/../b", "a\x00b", "\u202egnp.exe", "\ud800", "a" * 2048, "é", "%2E", "~", "A", "a",
-     "recording", "load-bulk-api-Contact-17", "a.wav", "x-y", "x" * MAX_ENCODED, "x" * (MAX_ENCODED + 1)]
-)  # fmt: skip
+    [
+        "_evidence",
+        "..",
+        ".",
+        "-",
+        "a/../b",
+        "a\x00b",
+        "\u202egnp.exe",
+        "\ud800",
+        "a" * 2048,
+        "é",
+        "%2E",
+        "~",
+        "A",
+        "a",
+        "recording",
+        "load-bulk-api-Contact-17",
+        "a.wav",
+        "x-y",
+        "x" * MAX_ENCODED,
+        "x" * (MAX_ENCODED + 1),
+    ]
+)
 ids = st.one_of(st.text(st.characters(exclude_categories=()), min_size=1, max_size=300), nasty)
 recordings = st.builds(
     Recording,
@@ -97,11 +117,23 @@ def test_whole_keys_are_safe_and_never_meet(
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("combinedRecordings.wav", ".wav"), ("a.MP3", ".mp3"), ("a.m4a", ".m4a"), ("a.ogg", ".ogg"), ("a.FLAC ", ".flac"),
-        ("", ".wav"), ("a", ".wav"), ("a.exe", ".wav"), ("a.wav.exe", ".wav"), ("../../x.mp3/", ".wav"), (".mp3", ".mp3"),
-        ("a.mp3\x00", ".wav"), ("mp3", ".wav"), ("a.", ".wav"), ("a.ＭＰ３", ".wav"),
+        ("combinedRecordings.wav", ".wav"),
+        ("a.MP3", ".mp3"),
+        ("a.m4a", ".m4a"),
+        ("a.ogg", ".ogg"),
+        ("a.FLAC ", ".flac"),
+        ("", ".wav"),
+        ("a", ".wav"),
+        ("a.exe", ".wav"),
+        ("a.wav.exe", ".wav"),
+        ("../../x.mp3/", ".wav"),
+        (".mp3", ".mp3"),
+        ("a.mp3\x00", ".wav"),
+        ("mp3", ".wav"),
+        ("a.", ".wav"),
+        ("a.ＭＰ３", ".wav"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.fault("W32")
 def test_the_file_name_gives_nothing_but_an_extension_of_the_table(name: str, expected: str) -> None:
     """Lower case, and .wav for everything else."""
@@ -111,8 +143,12 @@ def test_the_file_name_gives_nothing_but_an_extension_of_the_table(name: str, ex
 def test_the_content_type_follows_the_extension() -> None:
     """The table of cli.md."""
     assert CONTENT_TYPES == {
-        ".wav": "audio/wav", ".mp3": "audio/mpeg", ".m4a": "audio/mp4", ".ogg": "audio/ogg", ".flac": "audio/flac"
-    }  # fmt: skip
+        ".wav": "audio/wav",
+        ".mp3": "audio/mpeg",
+        ".m4a": "audio/mp4",
+        ".ogg": "audio/ogg",
+        ".flac": "audio/flac",
+    }
     made = target(Task("t"), Recording("t", "t", file_name="x.MP3"), template=TEMPLATE, base={}, main=True)
     assert (made.key, made.content_type) == ("call-detail/t/recording.mp3", "audio/mpeg")
 
@@ -149,7 +185,9 @@ def test_every_recording_of_a_task_gets_a_place_of_its_own(found: list[Recording
 def test_who_holds_the_main_place_keeps_it() -> None:
     """A stitched recording that comes later does not push out what is stored."""
     found = [Recording("t", "t"), Recording("t", "consult")]
-    placed = {each.recording.id: each for each in orders(Task("t"), found, template=TEMPLATE, holder="consult", base={})}
+    placed = {
+        each.recording.id: each for each in orders(Task("t"), found, template=TEMPLATE, holder="consult", base={})
+    }
     assert placed["consult"].target.key == "call-detail/t/recording.wav"
     assert placed["t"].target.key == "call-detail/t/recording-t.wav"
     gone = orders(Task("t"), found, template=TEMPLATE, holder="not-listed-any-more", base={})
@@ -194,8 +232,13 @@ def test_the_day_of_a_key_is_that_of_the_call_in_utc() -> None:
 @given(recordings, ids)
 def test_metadata_is_short_ascii_without_persons(recording: Recording, call_type: str) -> None:
     """It travels in HTTP headers and is read by many: ids and times, no names and no numbers."""
-    made = target(Task("task", origin="+15550100123", agent_name="A. Person"), recording, template=TEMPLATE,
-                  base={"wx-org": "o"}, main=True)  # fmt: skip
+    made = target(
+        Task("task", origin="+15550100123", agent_name="A. Person"),
+        recording,
+        template=TEMPLATE,
+        base={"wx-org": "o"},
+        main=True,
+    )
     text = "".join(f"{name}{value}" for name, value in made.metadata.items())
     assert text.isascii()
     assert text.isprintable()

@@ -69,9 +69,9 @@ def tasks(offsets: list[int]) -> list[Task]:
 
 
 WINDOW = Window(START, START + 40)
-crowds = st.lists(
-    st.tuples(st.integers(-3, 45), st.sampled_from([1, 1, 1, 2, 3, 9])), max_size=14
-).map(lambda pairs: [offset for offset, count in pairs for _ in range(count)])
+crowds = st.lists(st.tuples(st.integers(-3, 45), st.sampled_from([1, 1, 1, 2, 3, 9])), max_size=14).map(
+    lambda pairs: [offset for offset, count in pairs for _ in range(count)]
+)
 
 
 def inside(rows: list[Task]) -> set[str]:
@@ -86,9 +86,7 @@ def largest_crowd(rows: list[Task]) -> int:
 @pytest.mark.fault("W16", "W19", "W20")
 @settings(max_examples=400, deadline=None)
 @given(crowds, st.integers(1, 8), st.integers(0, 8), st.booleans())
-def test_every_task_is_found_or_its_loss_is_told(
-    offsets: list[int], cap: int, beyond: int, to_inclusive: bool
-) -> None:
+def test_every_task_is_found_or_its_loss_is_told(offsets: list[int], cap: int, beyond: int, to_inclusive: bool) -> None:
     """Ties, caps below what was asked for, a server that includes ``to``: found once each, or told; and it ends."""
     rows = tasks(offsets)
     page_size = cap + beyond

@@ -125,8 +125,12 @@ def test_more_than_ten_thousand_parts_are_refused_before_anything_is_lost(small_
 
 def wav(audio: bytes, *, stated: int | None = None) -> bytes:
     size = 36 + len(audio) if stated is None else stated
-    return b"RIFF" + struct.pack("<I", size) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 7, 1, 8000, 8000, 1, 8) + (
-        b"data" + struct.pack("<I", len(audio)) + audio
+    return (
+        b"RIFF"
+        + struct.pack("<I", size)
+        + b"WAVEfmt "
+        + struct.pack("<IHHIIHH", 16, 7, 1, 8000, 8000, 1, 8)
+        + (b"data" + struct.pack("<I", len(audio)) + audio)
     )
 
 

@@ -212,19 +212,36 @@ def test_a_very_long_wait_is_told_and_not_slept() -> None:
 @pytest.mark.parametrize(
     ("value", "server_date", "seconds"),
     [
-        ("4", None, 4), (" 4 ", None, 4), ("0", None, 0), ("1.5", None, 1.5), ("100000000000", None, 1e11),
-        ("-5", None, None), ("abc", None, None), ("", None, None), (None, None, None), (".", None, None),
-        ("1e3", None, None), ("4, 5", None, None), ("٤", None, None), ("9" * 400, None, None), ("nan", None, None),
-        ("inf", None, None), ("1.2.3", None, None),
-        ("Sun, 06 Nov 1994 08:49:47 GMT", None, 10), ("Sunday, 06-Nov-94 08:49:47 GMT", None, 10),
-        ("Sun Nov  6 08:49:47 1994", None, 10), ("Sun, 06 Nov 1994 08:49:27 GMT", None, 0),
+        ("4", None, 4),
+        (" 4 ", None, 4),
+        ("0", None, 0),
+        ("1.5", None, 1.5),
+        ("100000000000", None, 1e11),
+        ("-5", None, None),
+        ("abc", None, None),
+        ("", None, None),
+        (None, None, None),
+        (".", None, None),
+        ("1e3", None, None),
+        ("4, 5", None, None),
+        ("٤", None, None),
+        ("9" * 400, None, None),
+        ("nan", None, None),
+        ("inf", None, None),
+        ("1.2.3", None, None),
+        ("Sun, 06 Nov 1994 08:49:47 GMT", None, 10),
+        ("Sunday, 06-Nov-94 08:49:47 GMT", None, 10),
+        ("Sun Nov  6 08:49:47 1994", None, 10),
+        ("Sun, 06 Nov 1994 08:49:27 GMT", None, 0),
         ("Sun, 06 Nov 1994 09:49:47 +0100", None, 10),
         ("Sun, 06 Nov 1994 12:00:10 GMT", "Sun, 06 Nov 1994 12:00:00 GMT", 10),  # our clock is hours behind theirs
         ("Sun, 06 Nov 1994 12:00:10 GMT", "nonsense", 11_433),
         ("Sun, 32 Nov 1994 08:49:37 GMT", None, None),
     ],
-)  # fmt: skip
-def test_retry_after_is_read_in_all_its_forms(value: str | None, server_date: str | None, seconds: float | None) -> None:
+)
+def test_retry_after_is_read_in_all_its_forms(
+    value: str | None, server_date: str | None, seconds: float | None
+) -> None:
     """Seconds or one of three dates; what is not understood is as if it were missing."""
     assert retry_after_s(value, server_date=server_date, now_s=NOW) == seconds
 
@@ -260,13 +277,26 @@ troubles = st.one_of(
     st.builds(
         Rejected,
         st.sampled_from([301, 400, 401, 403, 404, 408, 409, 412, 413, 429, 500, 503, 509]),
-        code=st.sampled_from(["", "SlowDown", "InternalError", "BadDigest", "ExpiredToken", "AccessDenied",
-                              "ServiceUnavailable", "KMS.ThrottlingException", "SignatureDoesNotMatch"]),
+        code=st.sampled_from(
+            [
+                "",
+                "SlowDown",
+                "InternalError",
+                "BadDigest",
+                "ExpiredToken",
+                "AccessDenied",
+                "ServiceUnavailable",
+                "KMS.ThrottlingException",
+                "SignatureDoesNotMatch",
+            ]
+        ),
         words=st.sampled_from(["", "Request has expired"]),
         retry_after_s=st.one_of(st.none(), st.floats(-10, 1e12), st.just(0.0)),
     ),
-    st.sampled_from([Unreachable(), Untrusted(), ConnectionLost(), TimedOut(), Nonsense(), SourceChanged(), Unfit("empty")]),
-)  # fmt: skip
+    st.sampled_from(
+        [Unreachable(), Untrusted(), ConnectionLost(), TimedOut(), Nonsense(), SourceChanged(), Unfit("empty")]
+    ),
+)
 chances = st.floats(0, 1)
 
 
@@ -274,10 +304,14 @@ chances = st.floats(0, 1)
 @given(
     st.sampled_from(JUDGES),
     troubles,
-    st.builds(Tries, st.integers(0, 20), st.integers(0, 200), st.integers(0, 10), st.sampled_from([0.0, 1.0, 899.0, 1e6])),
+    st.builds(
+        Tries, st.integers(0, 20), st.integers(0, 200), st.integers(0, 10), st.sampled_from([0.0, 1.0, 899.0, 1e6])
+    ),
     chances,
 )
-def test_no_wait_is_negative_or_longer_than_its_cap(judge: Judge, trouble: Trouble, tries: Tries, chance: float) -> None:
+def test_no_wait_is_negative_or_longer_than_its_cap(
+    judge: Judge, trouble: Trouble, tries: Tries, chance: float
+) -> None:
     """Whatever failed, after whatever: a decision comes out, and its wait is one that may be slept."""
     match judge(trouble, tries, chance):
         case Again(after_s=after_s):
@@ -290,7 +324,9 @@ def test_no_wait_is_negative_or_longer_than_its_cap(judge: Judge, trouble: Troub
 
 @pytest.mark.fault("R08")
 @given(st.sampled_from(JUDGES), st.lists(troubles, min_size=1, max_size=5), chances, st.data())
-def test_every_operation_comes_to_an_end(judge: Judge, kinds: list[Trouble], chance: float, draw: st.DataObject) -> None:
+def test_every_operation_comes_to_an_end(
+    judge: Judge, kinds: list[Trouble], chance: float, draw: st.DataObject
+) -> None:
     """Attempts, waits and renewals are each limited, so any mixture of failures without progress ends."""
     tries, limit = FRESH, MAX_ATTEMPTS + MAX_WAITS + MAX_RENEWALS + 3
     for step in range(limit + 1):
@@ -322,7 +358,7 @@ def test_an_outage_is_waited_out_but_not_for_ever(judge: Judge, outage_s: float)
 @given(st.integers(0, 10_000), chances, st.floats(0.1, 100))
 def test_backoff_doubles_up_to_its_cap(attempt: int, chance: float, cap_s: float) -> None:
     """Full jitter: anything from nothing to the current step."""
-    assert 0 <= backoff_s(attempt, chance, cap_s) <= min(cap_s, 2.0**min(attempt, 16))
+    assert 0 <= backoff_s(attempt, chance, cap_s) <= min(cap_s, 2.0 ** min(attempt, 16))
     assert backoff_s(attempt, 1.0, cap_s) <= backoff_s(attempt + 1, 1.0, cap_s)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +32,7 @@ PERSONAL = (
     "renewed, so no backfill can rely on it; use an integration (`wxrec-async login`) or a service app"
 )
 SAVE_TRIES = 3
+_BARE_TOKEN = re.compile(rb"[\w.~+/=-]{20,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,7 @@ def read_reply(text: bytes, now: float) -> Tokens:
     except (ValueError, RecursionError):
         reply = None
     if not isinstance(reply, dict):
-        if len(text.split()) == 1 and read_secret(text.decode("ascii", "replace")):
+        if _BARE_TOKEN.fullmatch(text.strip()):
             raise AuthError(f"this is a bare token: {PERSONAL}")
         raise ConfigError("this is not a token reply: a JSON object with access_token and refresh_token is wanted")
     return _renewable(_dated(reply, now))
@@ -206,11 +209,10 @@ async def keep(store: TokenStore, tokens: Tokens) -> None:
 
     async def save() -> None:
         async with store.lock():
-            for left in reversed(range(SAVE_TRIES)):
-                try:
-                    return await store.save(tokens)
-                except StoreMoved:
-                    if not left:
-                        raise AuthError("another process keeps storing tokens in the same place; end it") from None
+            for _ in range(SAVE_TRIES):
+                with contextlib.suppress(StoreMoved):
+                    await store.save(tokens)
+                    return
+        raise AuthError("another process keeps storing tokens in the same place; end it, and log in again")
 
     await finish(save)

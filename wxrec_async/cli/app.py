@@ -31,7 +31,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=SETTINGS,
 )
-config_app = typer.Typer(cls=Group, rich_markup_mode=None, help="Look at the configuration.", no_args_is_help=True)
+config_app = typer.Typer(
+    cls=Group, rich_markup_mode=None, help="Look at the configuration.", no_args_is_help=True, context_settings=SETTINGS
+)
 sandbox_app = typer.Typer(cls=Group, rich_markup_mode=None, context_settings=SETTINGS)
 app.add_typer(config_app, name="config")
 app.add_typer(sandbox_app, name="sandbox")

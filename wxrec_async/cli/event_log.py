@@ -53,7 +53,7 @@ class EventLog:
 
     def hear(self, event: Event) -> None:
         """Log one event."""
-        name, level, fields = _SHOWN[type(event)]
+        name, level, fields = _SHOWN.get(type(event), (type(event).__name__, DEBUG, ()))
         level = _raised(event, level)
         if level < self._threshold:
             return

@@ -61,7 +61,7 @@ class Meter:
         while len(self._samples) > 2 and now - self._samples[0][0] > RATE_OVER_S:
             self._samples.popleft()
         then, bytes_then, done_then = self._samples[0]
-        seconds = max(now - then, 1e-3)
+        seconds = max(now - then, 1.0)
         speed = (done - done_then) / seconds
         return Figures(
             totals=totals,

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -25,7 +26,7 @@ class Output:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
-        self._pending: list[str] = []
+        self._pending: deque[str] = deque()  # the loop's thread appends, whoever flushes pops
         self._lock = threading.Lock()
         self.closed = False
 
@@ -52,7 +53,7 @@ class Output:
     def flush(self) -> None:
         """Write what waits."""
         with self._lock:
-            lines, self._pending = self._pending, []
+            lines = [self._pending.popleft() for _ in range(len(self._pending))]
             if lines and not self.closed:
                 self._write("".join(f"{line}\n" for line in lines))
 

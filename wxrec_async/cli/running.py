@@ -42,7 +42,7 @@ def run(flags: RunFlags) -> int:
     """Back up a period, or named tasks."""
     if flags.dry_run:
         return plan(flags)
-    return _guarded(Desk(flags, moves=True), lambda desk: _run(flags, desk))
+    return guarded(Desk(flags, moves=True), lambda desk: _run(flags, desk))
 
 
 def retry(flags: WorkFlags) -> int:
@@ -51,35 +51,35 @@ def retry(flags: WorkFlags) -> int:
     def work(backfill: Backfill) -> Awaitable[Summary]:
         return backfill.retry(limit=flags.limit, max_duration_s=flags.max_duration)
 
-    return _guarded(Desk(flags, moves=True), lambda desk: _move(_settings(flags, desk), desk, work))
+    return guarded(Desk(flags, moves=True), lambda desk: _move(settings_of(flags, desk), desk, work))
 
 
 def plan(flags: PlanFlags | RunFlags) -> int:
     """Say what a run would do."""
-    return _guarded(Desk(flags), lambda desk: _plan(flags, desk))
+    return guarded(Desk(flags), lambda desk: _plan(flags, desk))
 
 
 def status(flags: CommonFlags) -> int:
     """Show what the ledger holds."""
-    return _guarded(Desk(flags), lambda desk: _status(flags, desk))
+    return guarded(Desk(flags), lambda desk: _status(flags, desk))
 
 
 def show_config(flags: ShowFlags) -> int:
     """Show the effective settings."""
-    return _guarded(Desk(flags), lambda desk: _show_config(flags, desk))
+    return guarded(Desk(flags), lambda desk: _show_config(flags, desk))
 
 
 def sandbox(flags: SandboxFlags) -> int:
     """Do the whole job against a simulated organisation."""
-    return _guarded(Desk(flags, moves=True), lambda desk: _sandbox(flags, desk))
+    return guarded(Desk(flags, moves=True), lambda desk: _sandbox(flags, desk))
 
 
 def serve(flags: ServeFlags) -> int:
     """Leave a simulated organisation running."""
-    return _guarded(Desk(flags), lambda desk: _serve(flags, desk))
+    return guarded(Desk(flags), lambda desk: _serve(flags, desk))
 
 
-def _guarded(desk: Desk, body: Callable[[Desk], int]) -> int:
+def guarded(desk: Desk, body: Callable[[Desk], int]) -> int:
     """Carry a command out; whatever goes wrong is one line and an exit code."""
     limits.forbid_core_dumps()
     try:
@@ -94,7 +94,8 @@ def _guarded(desk: Desk, body: Callable[[Desk], int]) -> int:
         return exit_code_of(failure)
 
 
-def _settings(flags: CommonFlags, desk: Desk) -> Settings:
+def settings_of(flags: CommonFlags, desk: Desk) -> Settings:
+    """Read the settings the flags stand above, and tell what is odd about them; raises `ConfigError`."""
     loaded = load_config_with_origins(flags.config, overrides=overrides(flags))
     for warning in loaded.warnings:
         desk.log.warning(warning)
@@ -112,7 +113,7 @@ def _with_room(settings: Settings, desk: Desk) -> Settings:
 
 
 def _run(flags: RunFlags, desk: Desk) -> int:
-    settings, limit, seconds = _settings(flags, desk), flags.limit, flags.max_duration
+    settings, limit, seconds = settings_of(flags, desk), flags.limit, flags.max_duration
     if flags.task_ids_from is None:
         return _move(settings, desk, lambda backfill: backfill.run(limit=limit, max_duration_s=seconds), check=_period)
     if flags.from_ or flags.to or flags.days_back is not None:
@@ -141,7 +142,7 @@ def _move(settings: Settings, desk: Desk, work: Job, *, check: Check | None = No
 def _plan(flags: PlanFlags | RunFlags, desk: Desk) -> int:
     if isinstance(flags, RunFlags) and flags.task_ids_from is not None:
         raise ConfigError("a plan lists a period; leave out --task-ids-from")
-    settings = _settings(flags, desk)
+    settings = settings_of(flags, desk)
     planned = Session(settings, desk, lambda backfill: backfill.plan(), check=_period, read_only=True).run()
     if desk.json:
         desk.out.record(planned.as_json())
@@ -152,7 +153,7 @@ def _plan(flags: PlanFlags | RunFlags, desk: Desk) -> int:
 
 
 def _status(flags: CommonFlags, desk: Desk) -> int:
-    path = _settings(flags, desk).ledger.path
+    path = settings_of(flags, desk).ledger.path
     found = anyio.run(ledger_status, path, ALL if desk.json else NAMED, backend="asyncio")
     if desk.json:
         for failure in found.failures:
@@ -202,3 +203,6 @@ def _serve(flags: ServeFlags, desk: Desk) -> int:
             desk.out.line(f"wxrec-async --config {ready.config}")
         ready.wait()
     return EXIT_OK
+
+
+_guarded, _settings = guarded, settings_of  # what `admitting` and `inspecting` call them

@@ -16,10 +16,11 @@ from typing import Any
 
 from wxrec_async.cli.flags import SiteFlags
 from wxrec_async.errors import ConfigError, WxrecError
+from wxrec_async.report import EXIT_SIGINT, EXIT_SIGTERM
 
 FOLDER = Path("wxrec-sandbox")
 ENDS_WITHIN_S = 5.0
-ENDING = (signal.SIGTERM, signal.SIGHUP)
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +56,26 @@ class Ready:
 
     def wait(self) -> None:
         """Return on SIGINT, SIGTERM or SIGHUP; raises `WxrecError` when the sandbox ends by itself."""
-        old = {number: signal.signal(number, _interrupt) for number in ENDING}
         try:
             self.process.wait()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             return
-        finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)
         raise WxrecError(f"the sandbox ended with {self.process.returncode}")
 
 
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def _leaving_by_the_door() -> Iterator[None]:
+    """Let signals end this process by way of its ``finally`` clauses."""
+
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(EXIT_SIGTERM if number != signal.SIGINT else EXIT_SIGINT)
+
+    old = {number: signal.signal(number, leave) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +101,19 @@ class Site:
         with log_path.open("w", encoding="utf-8") as log:
             # A session of its own: Ctrl-C is for us, and what is in flight must still find somebody to talk to.
             process = subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
-                self._command(port), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
+                self._command(port), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
                 start_new_session=True,
             )  # fmt: skip
         try:
-            yield Ready(process, _first_line(process, log_path))
+            with _leaving_by_the_door():
+                yield Ready(process, _first_line(process, log_path))
         finally:
             _end(process)
 
     def _command(self, port: int | None) -> list[str]:
         given = ["--tasks", str(self.tasks), "--seed", str(self.seed), "--faults", self.faults]
         given += ["--dir", str(self.folder)] + (["--port", str(port)] if port else [])
-        return [sys.executable, "-m", "wxrec_async.sandbox", *given]
+        return [sys.executable, "-m", "wxrec_async.cli.sandbox_child", *given]
 
     def _claim(self) -> None:
         """See that the folder is new, or is this organisation's already."""
@@ -148,5 +157,6 @@ def _end(process: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    if process.stdout:
-        process.stdout.close()
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            pipe.close()

@@ -252,6 +252,10 @@ class Ledger(LedgerReader, Protocol):
         """Note the recordings of several tasks in one change: new ones as LISTED, the state of known ones stays."""
         ...
 
+    async def known(self, task_id: str) -> KnownTask:
+        """Return a task's recordings as they are known; none is an answer too."""
+        ...
+
     async def settle_task(
         self,
         task_id: str,

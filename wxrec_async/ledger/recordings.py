@@ -54,6 +54,11 @@ def captured(connection: sqlite3.Connection, task_id: str, recordings: Sequence[
     return _known(connection, n, task_id, {key(recording.id): recording.id for recording in recordings})
 
 
+def known(connection: sqlite3.Connection, task_id: str) -> KnownTask:
+    """Return what is known of a task's recordings."""
+    return _known(connection, row_of(connection, task_id), task_id, {})
+
+
 def add(connection: sqlite3.Connection, n: int, recording: Recording, now_ms: int) -> None:
     """Add a recording of the task in row ``n`` as LISTED; one that is known keeps its state."""
     times = (number(recording.start_ms), number(recording.stop_ms))

@@ -187,6 +187,9 @@ class SqliteLedger(SqliteReader):
             }
         )
 
+    async def known(self, task_id: str) -> KnownTask:
+        return await self._read(lambda db: recording_rows.known(db, task_id))
+
     async def settle_task(
         self,
         task_id: str,

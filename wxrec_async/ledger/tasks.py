@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from wxrec_async.errors import LedgerError
@@ -82,6 +83,11 @@ SELECT tasks.n, id, channel_type, status, direction, origin, destination, create
     state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms
 FROM wanted CROSS JOIN tasks ON tasks.n = wanted.n ORDER BY tasks.n LIMIT :limit
 """
+_ONE = """
+SELECT id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
+    queue_name, agent_id, agent_name, duration_ms, capture_requested
+FROM tasks WHERE id = ?
+"""
 _TASK_WIDTH = 15  # the columns of a Task, after n
 
 
@@ -121,10 +127,9 @@ class Listing:
         """Add or refresh ``tasks`` in order; return those to work on, each once."""
         chosen: dict[str, Task] = {}
         for task in tasks:
-            if self._add_one(connection, task, mask):
-                chosen[task.id] = task
-            elif task.id in chosen:
-                chosen[task.id] = task  # the same task again in one answer: its later row
+            # The same task again in one answer: its later row.
+            if self._add_one(connection, task, mask) or task.id in chosen:
+                chosen[task.id] = _completed(connection, task)
         return list(chosen.values())
 
     def _add_one(self, connection: sqlite3.Connection, task: Task, mask: Mask) -> bool:
@@ -156,6 +161,15 @@ class Listing:
         if state == TaskState.OWED:
             return next_ask is not None and next_ask > self._now_ms
         return state == TaskState.NO_RECORDING
+
+
+def _completed(connection: sqlite3.Connection, task: Task) -> Task:
+    """Return the task with what the ledger knew of it before: a bare id must not make Webex forget a promise."""
+    row = connection.execute(_ONE, (key(task.id),)).fetchone()
+    kept = task_of(row)
+    return replace(
+        kept, id=task.id, origin=task.origin or kept.origin, destination=task.destination or kept.destination
+    )
 
 
 def name(connection: sqlite3.Connection, run: int, task: int) -> None:

@@ -79,8 +79,11 @@ def unknown(name: str, words: str, todo: str = "") -> Finding:
 
 
 def failed(name: str, error: WxrecError, todo: str = "") -> Finding:
-    """Return the finding that ``error`` is."""
-    return bad(name, str(error), todo or _remedy(error), exit_code_for(error))
+    """Return the finding that ``error`` is; what its message says to do at its end becomes ``todo``."""
+    words = str(error)
+    if words.endswith(f": {LOGIN}"):
+        words, todo = words.removesuffix(f": {LOGIN}"), LOGIN
+    return bad(name, words, todo or _remedy(error), exit_code_for(error))
 
 
 def exit_code_for(error: WxrecError) -> int:
@@ -103,7 +106,7 @@ def _remedy(error: WxrecError) -> str:
         case Unreachable() | TimedOut():
             return "check name, network, firewall and proxy"
         case _:
-            return "as it says"
+            return ""  # the settings' and the stores' messages say themselves what to do
 
 
 def exit_code_of(findings: Iterable[Finding]) -> int:
@@ -152,12 +155,12 @@ def clock(skews: Mapping[str, float], refused_by: str = "") -> Finding:
         return bad("clock", "; ".join(filter(None, [said, f"it is {shown}" if shown else ""])), todo)
     if not skews:
         return unknown("clock", "no server said what time it is")
+    if worst < 2:
+        return good("clock", f"it agrees with {', '.join(skews)}")
     return good("clock", f"it is {shown}", todo if worst > SKEW_WARNED_S else "")
 
 
 def _skew(seconds: float) -> str:
-    if abs(seconds) < 2:
-        return "equal to"
     return f"{span(seconds)} {'ahead of' if seconds > 0 else 'behind'}"
 
 
@@ -193,8 +196,8 @@ def region(answers: Answers, org_id: str) -> Finding:
         return failed("region", failure)
     if _speaks_of_scopes(answers):
         return unknown("region", f"{answers.host} answers nothing before the scopes are right")
-    words = f"{answers.host} ({answers.region}) does not accept organisation {org_id} with a token that lives: {failure}"
-    return bad("region", words, "correct [webex] region (or base_url): it is that of the tenant", EXIT_USAGE)
+    words = f"{answers.host} ({answers.region}) refuses organisation {org_id} although the token lives: {failure}"
+    return bad("region", words, "set [webex] region (or base_url) to where the tenant lives", EXIT_USAGE)
 
 
 def _speaks_of_scopes(answers: Answers) -> bool:
@@ -205,6 +208,8 @@ def scope(name: str, failure: WxrecError | None, needed: str, answers: Answers, 
     """Judge whether the token may ask ``name`` (``tasks`` or ``captures``)."""
     if failure is None:
         return good(name, "the token may ask for them")
+    if isinstance(failure, Unreachable | Untrusted):
+        return unknown(name, "not known before Webex can be reached")
     if not isinstance(failure, Rejected):
         return failed(name, failure)
     if failure.status == 403 and (answers.at_home or "scope" in failure.words.lower()):
@@ -212,7 +217,7 @@ def scope(name: str, failure: WxrecError | None, needed: str, answers: Answers, 
         todo = f"add the scope to the integration and {LOGIN} as an administrator"
         return bad(name, words + (f"; granted: {granted}" if granted else ""), todo, EXIT_AUTH)
     if failure.status in (401, 403, 404):
-        return unknown(name, f"not known before the region is right ({failure})")
+        return unknown(name, "not known before the region is right")
     return failed(name, failure)
 
 
@@ -288,7 +293,7 @@ def condition(refusal: WxrecError | None) -> Finding:
         case Rejected(status=501):
             return bad(name, f"S3 {refusal}", todo)
         case Rejected(code="BadDigest" | "InvalidDigest"):
-            return unknown(name, "not known: S3 judges the checksum first, and an object is not put at risk to find out")
+            return unknown(name, "not known: S3 judged the checksum first, and no object is put at risk to find out")
         case _:
             return unknown(name, f"not known: {refusal}")
 
@@ -321,9 +326,10 @@ def _aborts_after(rule: Mapping[str, object], prefix: str) -> int | None:
 
 def disk(path: str, free: int, network: str | None) -> Finding:
     """Judge the place of the ledger: ``free`` bytes, ``network`` names a file system that is not local."""
+    todo = "make room: a year of a large organisation takes some GiB"
     where = f"{path}: {free / (1 << 30):.1f} GiB free" + (f", on {network}" if network else "")
     if free < DISK_REFUSED:
-        return bad("ledger", where, "make room; a year of a large organisation takes some GiB", EXIT_LEDGER)
+        return bad("ledger", where, todo, EXIT_LEDGER)
     if network:
         return good("ledger", where, "a local disk is faster, and safe without the network's locks")
-    return good("ledger", where, "make room; a year of a large organisation takes some GiB" if free < DISK_WARNED else "")
+    return good("ledger", where, todo if free < DISK_WARNED else "")

@@ -215,8 +215,12 @@ def _decoded_or_none(encoded: str | None) -> str | None:
 
 def constant_prefix(template: str) -> str:
     """Return what every key of the template begins with, ``call-detail/`` for the usual one."""
-    literal, name, _, _ = next(iter(string.Formatter().parse(template)), ("", None, None, None))
-    return literal if name is not None else template
+    prefix = ""
+    for literal, name, _, _ in string.Formatter().parse(template):
+        prefix += literal
+        if name is not None:
+            break
+    return prefix
 
 
 def in_main_place(key: str, recording: Recording, *, template: str) -> bool | None:

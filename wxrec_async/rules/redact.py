@@ -1,6 +1,8 @@
 """What never leaves the process: tokens, signatures, signed URLs, phone numbers, e-mail addresses.
 
-Every function is idempotent: redacting twice changes nothing more.
+Every function is idempotent: redacting twice changes nothing more.  No pattern
+begins with a repetition at a place where it could begin again one sign later,
+so that a long hostile text costs no more than its length.
 """
 
 from __future__ import annotations
@@ -10,50 +12,100 @@ import re
 from urllib.parse import urlsplit
 
 MASK = "***"
+MAX_PASSES = 6
 NAMES = (
-    "access_token|refresh_token|client_secret|code_verifier|authorization|set-cookie|cookie|password|secret|"
-    "secretstring|x-amz-signature|x-amz-security-token|x-amz-credential|x-amz-checksum-[a-z0-9]+|signature|sig|"
-    "awsaccesskeyid|aws_secret_access_key|aws_session_token|x-api-token|code|state|token"
+    "access_token|refresh_token|id_token|client_secret|code_verifier|password|secret|"
+    "secretstring|x-amz-signature|x-amz-security-token|x-amz-credential|x-amz-checksum-[a-z0-9]+|signature|"
+    "awsaccesskeyid|aws_secret_access_key|aws_session_token|x-api-token|token"
 )
+NUMBER_NAMES = "ani|dnis|origin|destination|phone(?:[_ -]?number)?|caller|callee|msisdn"
+_END = r"""\\*["']?\s*(?:[:=]|%3D|%3A)\s*"""  # of a name, in JSON, JSON within JSON, a query, a query within a query
+_BEGIN = r"(?:(?<![A-Za-z])|(?<=%26)|(?<=%3F)|(?<=u0026))"
 
-_URL = re.compile(r"\b(?:https?|wss?)://[^\s\"'<>\\]+", re.IGNORECASE)
-_QUERY = re.compile(r"(?<![\w%])/[^\s\"'<>?]*\?[^\s\"'<>]+=[^\s\"'<>]*")
-_BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=\-]{4,}", re.IGNORECASE)
-_NAMED = re.compile(
-    rf"""(?P<name>["']?\b(?:{NAMES})\b["']?\s*[:=]\s*)(?P<quote>["']?)(?!\*\*\*)(?P<value>[^\s"',;&}})\]]+)""",
+_URL = re.compile(r"""(?:https?|wss?):(?:\\?/){2}(?:[^\s"'<>\\]|\\u00[0-9a-f]{2}|\\/)+""", re.IGNORECASE)
+_ESCAPE = re.compile(r"\\u00([0-9a-f]{2})", re.IGNORECASE)
+_WORD = re.compile(r"""[^\s"'<>]+""")
+_HEADER = re.compile(
+    rf"""(?P<name>{_BEGIN}(?:(?:proxy-)?authorization|(?:set-)?cookie){_END}\\*["']?)(?!\*\*\*)[^\s"'\\}}\]][^\n"'\\}}\]]*""",
     re.IGNORECASE,
 )
-_EMAIL = re.compile(r"\b[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+\b")
-_PHONE = re.compile(r"(?<![\w.:\-])\+\d(?:[ ().\-]?\d){6,14}(?!\w)|(?<![\w.:\-+])(?:tel|sip|sips):\S+", re.IGNORECASE)
-_WX_TOKEN = re.compile(
-    r"\b[A-Za-z0-9_\-]{40,}_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE
+_BEARER = re.compile(r"(?<![A-Za-z])(Bearer|Basic)\s+[A-Za-z0-9._~+/=\-]{4,}", re.IGNORECASE)
+_NAMED = re.compile(
+    rf"""(?P<name>{_BEGIN}(?:{NAMES}){_END})"""
+    r"""(?:(?P<escaped>\\+["'])(?!\*\*\*)(?:(?!(?P=escaped))[^\n])+"""
+    r"""|(?P<quote>["'])(?!\*\*\*)(?:\\.|(?!(?P=quote))[^\\\n])+"""
+    r"""|(?!\*\*\*)[^\s"',;&}\)\]\\]+)""",
+    re.IGNORECASE,
 )
-_JWT = re.compile(r"\beyJ[\w\-]{8,}\.[\w\-]+\.[\w\-]*")
+_FORM = re.compile(r"(?P<name>\b(?:code|state|sig)=)(?!\*\*\*)[^\s\"',;&}\)\]\\]+", re.IGNORECASE)
+_EMAIL = re.compile(
+    r"(?<![A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]+(?:@|%40)[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+", re.IGNORECASE
+)
+_PLUS = r"\d(?:[ ().\-/]{0,2}\d){6,16}"
+_PHONES = (
+    re.compile(r"""(?<!\w)(?:tel|sips?):[^\s"'<>]+""", re.IGNORECASE),
+    re.compile(r"(?<![\w.\-])(?:\(\d{3}\) ?\d{3}[ .\-]?\d{4}|\d{3}([.\-])\d{3}\1\d{4})+(?![\w\-])"),
+    re.compile(rf"(?:(?<!\w)\+|%2B){_PLUS}(?:(?:\+|%2B){_PLUS})*(?!\d)", re.IGNORECASE),
+)
+_NUMBER = re.compile(
+    rf"""(?P<name>{_BEGIN}(?:{NUMBER_NAMES}){_END}\\*["']?)\+?\(?\d[\d ().\-/]{{5,}}(?<=\d)""", re.IGNORECASE
+)
+_WX_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9_\-])[A-Za-z0-9_\-]{40,}_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+    re.IGNORECASE,
+)
+_JWT = re.compile(r"(?<![\w\-])eyJ[\w\-]{8,}\.[\w\-]+\.[\w\-]*")
 
 
 def redact_url(url: str) -> str:
     """Keep scheme, host and a short hash of the path: enough to tell two URLs apart, nothing to fetch with."""
+    plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), url).replace("\\/", "/")
     try:
-        pieces = urlsplit(url)
-        host, port = pieces.hostname or "?", pieces.port
+        pieces = urlsplit(plain)
+        host, port = pieces.hostname or "unknown", pieces.port
     except ValueError:
         return MASK
-    if not pieces.query and not pieces.username and pieces.path.count("/") <= 3 and len(pieces.path) < 80:
+    if not (pieces.query or pieces.fragment or "@" in pieces.netloc or pieces.path.count("/") > 3) and len(url) < 160:
         return url
     digest = hashlib.sha256(pieces.path.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    return f"{pieces.scheme}://{host}{f':{port}' if port else ''}/~{digest}"
+    return f"{pieces.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}/~{digest}"
 
 
 def redact_text(text: str) -> str:
-    """Mask whatever in ``text`` looks like a secret, a signed URL, a phone number or an e-mail address."""
+    """Mask whatever in ``text`` looks like a secret, a signed URL, a phone number or an e-mail address.
+
+    What stood beside something masked may only then stand by itself, so it is
+    looked at again until nothing changes.
+    """
+    for _ in range(MAX_PASSES):
+        before, text = text, _masked(text)
+        if text == before:
+            break
+    return text
+
+
+def _masked(text: str) -> str:
     text = _URL.sub(lambda match: redact_url(match.group()), text)
-    text = _QUERY.sub("/" + MASK, text)
+    text = _WORD.sub(lambda match: _without_query(match.group()), text)
+    text = _HEADER.sub(rf"\g<name>{MASK}", text)
     text = _BEARER.sub(rf"\1 {MASK}", text)
     text = _JWT.sub(MASK, text)
     text = _WX_TOKEN.sub(MASK, text)
-    text = _NAMED.sub(rf"\g<name>\g<quote>{MASK}", text)
+    text = _NAMED.sub(lambda match: f"{match['name']}{match['escaped'] or match['quote'] or ''}{MASK}", text)
+    text = _FORM.sub(rf"\g<name>{MASK}", text)
     text = _EMAIL.sub(MASK, text)
-    return _PHONE.sub(MASK, text)
+    text = _NUMBER.sub(rf"\g<name>{MASK}", text)
+    for phone in _PHONES:
+        text = phone.sub(MASK, text)
+    return text
+
+
+def _without_query(word: str) -> str:
+    """Cut a request's target, which is a path with a query, down to where the path begins."""
+    path, mark, query = word.partition("?")
+    if not mark or "=" not in query or "/" not in path:
+        return word
+    return path[: path.index("/") + 1] + MASK
 
 
 def mask_number(value: str) -> str:

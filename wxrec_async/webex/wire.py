@@ -60,7 +60,7 @@ def read_tasks(body: bytes, *, tracking_id: str | None = None) -> tuple[TaskPage
         _add_task(found, row, odd)
     if rows and not found:
         raise Nonsense("the answer has rows, but none with an id")
-    page = TaskPage(tuple(found.values()), len(rows), _next_link(answer), tracking_id)
+    page = TaskPage(tuple(found.values()), len(rows), _next_link(answer), tracking_id, odd["row_without_id"])
     return page, _warnings(odd)
 
 

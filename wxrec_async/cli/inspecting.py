@@ -1,0 +1,309 @@
+"""What ``verify``, ``ledger rebuild`` and ``cleanup`` do, from their flags to their exit codes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Protocol, TypeVar
+
+import anyio
+from anyio.abc import TaskStatus
+
+from wxrec_async import cleanup as cleaning
+from wxrec_async import rebuild as rebuilding
+from wxrec_async import verify as verifying
+from wxrec_async.cli.cleanup import CleanupFlags
+from wxrec_async.cli.desk import Desk
+from wxrec_async.cli.event_log import EventLog
+from wxrec_async.cli.failing import cause_of
+from wxrec_async.cli.ledger import RebuildFlags
+from wxrec_async.cli.running import _guarded as guarded
+from wxrec_async.cli.running import _settings as settings_of
+from wxrec_async.cli.session import Interrupted
+from wxrec_async.cli.stopping import SIGNALS
+from wxrec_async.cli.summary import NAMED
+from wxrec_async.cli.text import harmless, size, span, visible
+from wxrec_async.cli.verify import BucketFlags, VerifyFlags
+from wxrec_async.config import Settings
+from wxrec_async.errors import ConfigError
+from wxrec_async.events import Emit
+from wxrec_async.model import Window, iso
+from wxrec_async.rules.windows import read_moment
+
+TICK_S = 1.0
+TELL_EVERY_S = 30.0
+MEANINGS = {
+    0: "all is well",
+    3: "something is wrong and is named above",
+    4: "a permission is missing",
+}
+
+
+class Report(Protocol):
+    """What all three end with."""
+
+    @property
+    def exit_code(self) -> int: ...
+
+    def as_json(self) -> dict[str, object]: ...
+
+
+R = TypeVar("R", bound=Report)
+
+
+def verify(flags: VerifyFlags) -> int:
+    """Compare the bucket with the ledger."""
+
+    def body(desk: Desk) -> int:
+        named = _Named(desk)
+
+        def hear(finding: verifying.Finding) -> None:
+            shown = finding.verdict is not verifying.Verdict.OK
+            named.hear(lambda: finding_record(finding), lambda: finding_line(finding), shown=shown)
+
+        def work(settings: Settings, emit: Emit) -> Awaitable[verifying.VerifyReport]:
+            level = verifying.Level(flags.level)
+            return verifying.verify(
+                settings, level=level, period=_period(flags), mark=flags.mark, on_finding=hear, emit=emit
+            )
+
+        return _carried_out(desk, flags, work, verify_lines, named)
+
+    return guarded(Desk(flags), body)
+
+
+def rebuild(flags: RebuildFlags) -> int:
+    """Make a new ledger from the bucket."""
+
+    def body(desk: Desk) -> int:
+        named = _Named(desk)
+
+        def hear(left: rebuilding.LeftOut) -> None:
+            named.hear(lambda: left_record(left), lambda: left_line(left))
+
+        def work(settings: Settings, emit: Emit) -> Awaitable[rebuilding.RebuildReport]:
+            return rebuilding.rebuild(settings, replace=flags.replace, on_left_out=hear, emit=emit)
+
+        return _carried_out(desk, flags, work, rebuild_lines, named)
+
+    return guarded(Desk(flags), body)
+
+
+def cleanup(flags: CleanupFlags) -> int:
+    """Abort unfinished uploads."""
+    if flags.older_than is not None and not flags.all_under_prefix:
+        return guarded(Desk(flags), _refuse_older_than)
+
+    def body(desk: Desk) -> int:
+        named = _Named(desk, most=None)
+
+        def hear(cleaned: cleaning.Cleaned) -> None:
+            named.hear(lambda: cleaned_record(cleaned), lambda: cleaned_line(cleaned))
+
+        def work(settings: Settings, emit: Emit) -> Awaitable[cleaning.CleanupReport]:
+            return cleaning.cleanup(
+                settings,
+                all_under_prefix=flags.all_under_prefix,
+                older_than_s=cleaning.OLDER_THAN_S if flags.older_than is None else flags.older_than,
+                dry_run=flags.dry_run,
+                on_upload=hear,
+                emit=emit,
+            )
+
+        return _carried_out(desk, flags, work, cleanup_lines, named)
+
+    return guarded(Desk(flags), body)
+
+
+def _refuse_older_than(_desk: Desk) -> int:
+    raise ConfigError("--older-than goes with --all-under-prefix; what the ledger knows is aborted whatever its age")
+
+
+class _Named:
+    """Writes what is named as it comes: everything with ``--json``, else the first ``most`` (None: all) lines."""
+
+    def __init__(self, desk: Desk, most: int | None = NAMED) -> None:
+        self._desk, self._most = desk, most
+        self._lines = 0
+        self.count = 0
+
+    def hear(self, record: Callable[[], dict[str, object]], line: Callable[[], str], *, shown: bool = True) -> None:
+        """Write one; ``shown`` says whether people are told of it, too."""
+        self.count += 1
+        if self._desk.json:
+            self._desk.out.later(record())
+        elif shown:
+            self._lines += 1
+            if self._most is None or self._lines <= self._most:
+                self._desk.out.line(line())
+
+    def rest(self) -> Iterator[str]:
+        """Say how many were not written."""
+        if self._most is not None and self._lines > self._most:
+            yield f"and {self._lines - self._most} more; --json names all"
+
+
+def _carried_out(
+    desk: Desk,
+    flags: BucketFlags,
+    work: Callable[[Settings, Emit], Awaitable[R]],
+    lines: Callable[[R], Iterator[str]],
+    named: _Named,
+) -> int:
+    settings = settings_of(flags, desk)
+    emit = EventLog(desk.log, desk.level).hear
+    telling = not (flags.quiet or flags.no_progress)
+    try:
+        report = anyio.run(_until_signal, desk, lambda: work(settings, emit), named, telling, backend="asyncio")
+    except BaseExceptionGroup as failures:
+        raise cause_of(failures) from None
+    finally:
+        desk.out.flush()
+    if desk.json:
+        desk.out.record(report.as_json())
+        return report.exit_code
+    for line in (*named.rest(), *lines(report)):
+        desk.out.line(line)
+    desk.out.line(f"exit {report.exit_code}: {MEANINGS[report.exit_code]}")
+    return report.exit_code
+
+
+async def _until_signal(desk: Desk, work: Callable[[], Awaitable[R]], named: _Named, telling: bool) -> R:
+    """Return what ``work`` returns; raises `Interrupted` when a signal came first."""
+    results: list[R] = []
+    signals: list[str] = []
+
+    async def listen(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        with anyio.open_signal_receiver(*SIGNALS) as received:
+            task_status.started()
+            async for number in received:
+                signals.append(number.name)
+                group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        await group.start(listen)
+        group.start_soon(_tick, desk, named, telling)
+        results.append(await work())
+        group.cancel_scope.cancel()
+    if not results:
+        raise Interrupted(signals[0])
+    return results[0]
+
+
+async def _tick(desk: Desk, named: _Named, telling: bool) -> None:
+    """Hand lines on while the work goes on, and say now and then how far it is."""
+    last = anyio.current_time()
+    while True:
+        await anyio.sleep(TICK_S)
+        await desk.out.drain()
+        if telling and anyio.current_time() - last >= TELL_EVERY_S:
+            last = anyio.current_time()
+            desk.say(f"{named.count} so far")
+
+
+def _period(flags: VerifyFlags) -> Window | None:
+    if flags.from_ is None and flags.to is None:
+        return None
+    from_ms = read_moment(flags.from_, "--from") if flags.from_ else 0
+    to_ms = read_moment(flags.to, "--to") if flags.to else round(time.time() * 1000)
+    if from_ms >= to_ms:
+        raise ConfigError(f"--from {iso(from_ms)} is not before --to {iso(to_ms)}")
+    return Window(from_ms, to_ms)
+
+
+def finding_record(finding: verifying.Finding) -> dict[str, object]:
+    """Return the JSON line for an object."""
+    row = finding.row
+    record: dict[str, object] = {
+        "event": finding.verdict.value,
+        "task_id": row.task_id,
+        "recording_id": row.recording_id,
+    }
+    record["key"] = row.key
+    if finding.verdict is verifying.Verdict.OK:
+        return record
+    return record | {"what": list(finding.what), "detail": harmless(finding.detail), "marked": finding.marked}
+
+
+def finding_line(finding: verifying.Finding) -> str:
+    """Name an object for people."""
+    row = finding.row
+    marked = " (marked: the next run takes it up)" if finding.marked else ""
+    return (
+        f"{finding.verdict.value}: {visible(row.key)}: task {visible(row.task_id)} "
+        f"recording {visible(row.recording_id)}: {harmless(finding.detail)}{marked}"
+    )
+
+
+def verify_lines(report: verifying.VerifyReport) -> Iterator[str]:
+    """Write the end of ``verify`` for people."""
+    counts = ", ".join(f"{report.counts[verdict]} {verdict.value}" for verdict in verifying.Verdict)
+    yield f"{report.checked} stored recordings looked at ({report.level.value}): {counts}"
+    if report.level is verifying.Level.HEAD:
+        yield "  sizes and checksums as S3 names them; --level full reads the bytes back"
+    else:
+        yield f"  {size(report.bytes_read)} read back"
+    if report.denied:
+        yield f"  {report.denied} refused: s3:GetObject is needed, and s3:ListBucket to tell missing from forbidden"
+    if report.marked:
+        yield f"  {report.marked} marked; `wxrec-async retry` fetches them again"
+    elif report.counts[verifying.Verdict.MISSING] or report.counts[verifying.Verdict.DIFFERENT]:
+        yield "  nothing was changed; with --mark the next run fetches them again"
+    yield f"  took {span(report.seconds)}"
+
+
+def left_record(left: rebuilding.LeftOut) -> dict[str, object]:
+    """Return the JSON line for an object that was not taken."""
+    return {"event": "left_out", "key": left.key, "why": left.why.value, "detail": harmless(left.detail)}
+
+
+def left_line(left: rebuilding.LeftOut) -> str:
+    """Name an object that was not taken for people."""
+    detail = f": {harmless(left.detail)}" if left.detail else ""
+    return f"left out: {visible(left.key)}: {left.why.value.replace('_', ' ')}{detail}"
+
+
+def rebuild_lines(report: rebuilding.RebuildReport) -> Iterator[str]:
+    """Write the end of ``ledger rebuild`` for people."""
+    if report.set_aside:
+        yield f"the damaged ledger is now {report.set_aside}"
+    yield (
+        f"{report.path}: {report.recordings} recordings of {report.tasks} tasks, {size(report.bytes)}, "
+        f"from {report.objects} objects under {report.prefix or 'the whole bucket'}"
+    )
+    left = ", ".join(f"{count} {why.value.replace('_', ' ')}" for why, count in report.left_out.items())
+    if left:
+        yield f"  left out: {left}"
+    yield f"  took {span(report.seconds)}; the next run asks Webex for these tasks again and downloads none of this"
+
+
+def cleaned_record(cleaned: cleaning.Cleaned) -> dict[str, object]:
+    """Return the JSON line for an upload."""
+    upload = cleaned.upload
+    return {
+        "event": cleaned.fate.value,
+        "key": upload.key,
+        "upload_id": upload.upload_id,
+        "begun": iso(upload.started_ms),
+        "known": cleaned.known,
+    }
+
+
+def cleaned_line(cleaned: cleaning.Cleaned) -> str:
+    """Name an upload for people."""
+    upload = cleaned.upload
+    begun = f", begun {iso(upload.started_ms)}" if upload.started_ms is not None else ""
+    known = "" if cleaned.known else ", not in the ledger"
+    return f"{cleaned.fate.value.replace('_', ' ')}: {visible(upload.key)} {visible(upload.upload_id)}{begun}{known}"
+
+
+def cleanup_lines(report: cleaning.CleanupReport) -> Iterator[str]:
+    """Write the end of ``cleanup`` for people."""
+    fates = (cleaning.Fate.ABORTED, cleaning.Fate.COMPLETED, cleaning.Fate.LEFT, cleaning.Fate.YOUNG)
+    told = ", ".join(f"{report.counts[fate]} {fate.value.replace('_', ' ')}" for fate in fates if report.counts[fate])
+    yield f"{report.found} unfinished uploads" + (f": {told}" if told else "")
+    if report.dry_run:
+        yield "  nothing was aborted; leave out --dry-run to do it"
+    yield from (f"  {harmless(problem)}" for problem in report.problems)
+    if report.counts[cleaning.Fate.LEFT]:
+        yield "  what is left open needs s3:AbortMultipartUpload, or a lifecycle rule for incomplete uploads"

@@ -1,0 +1,111 @@
+"""``verify``, and the flags of all commands that need the bucket and no Webex.  Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from wxrec_async.cli.flags import PERIOD, SETTINGS, WORK, CommonFlags, joined, takes
+
+
+@dataclass(kw_only=True)
+class BucketFlags(CommonFlags):
+    """Where the bucket is."""
+
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            "--concurrency",
+            metavar="N",
+            min=1,
+            rich_help_panel=WORK,
+            help="objects at once (default: 32)",
+            show_default=False,
+        ),
+    ] = None
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="NAME", rich_help_panel=SETTINGS, help="AWS profile", show_default=False),
+    ] = None
+    region: Annotated[
+        str | None,
+        typer.Option(
+            "--region",
+            metavar="NAME",
+            rich_help_panel=SETTINGS,
+            help="AWS region of the bucket, not of Webex",
+            show_default=False,
+        ),
+    ] = None
+    endpoint_url: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint-url", metavar="URL", rich_help_panel=SETTINGS, help="S3 other than AWS's", show_default=False
+        ),
+    ] = None
+    ca_bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca-bundle",
+            metavar="FILE",
+            rich_help_panel=SETTINGS,
+            help="certificates to trust (PEM)",
+            show_default=False,
+        ),
+    ] = None
+
+
+@dataclass(kw_only=True)
+class VerifyFlags(BucketFlags):
+    """Those of ``verify``."""
+
+    level: Annotated[
+        Literal["head", "full"],
+        typer.Option(
+            "--level",
+            metavar="LEVEL",
+            rich_help_panel=WORK,
+            help="head compares size, checksum and ids as S3 names them (default); full reads every byte back",
+            show_default=False,
+        ),
+    ] = "head"
+    mark: Annotated[
+        bool,
+        typer.Option(
+            "--mark",
+            rich_help_panel=WORK,
+            help="have the next run fetch again what is missing or differs (default: only say so)",
+            show_default=False,
+        ),
+    ] = False
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="WHEN",
+            rich_help_panel=PERIOD,
+            help="calls since this date or ISO 8601 time, UTC unless it says (default: all there are)",
+            show_default=False,
+        ),
+    ] = None
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="WHEN",
+            rich_help_panel=PERIOD,
+            help="and before this one (default: now)",
+            show_default=False,
+        ),
+    ] = None
+
+
+@takes(VerifyFlags)
+def verify(ctx: typer.Context, flags: VerifyFlags) -> None:
+    """Compare the bucket with the ledger; exit 3 when anything is wrong."""
+    from wxrec_async.cli import inspecting  # noqa: PLC0415 - heavy
+
+    raise typer.Exit(inspecting.verify(joined(ctx.obj, flags, "verify")))

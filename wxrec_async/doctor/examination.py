@@ -1,0 +1,103 @@
+"""The examination from its first line to its last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from wxrec_async import worlds
+from wxrec_async.config import Settings, load_config_with_origins
+from wxrec_async.doctor.bucket import BUCKET_NAMES, Bucket, opened_bucket
+from wxrec_async.doctor.notes import Notes
+from wxrec_async.doctor.place import examine_place
+from wxrec_async.doctor.webex import examine_webex
+from wxrec_async.errors import ConfigError
+from wxrec_async.events import Emit, ignore
+from wxrec_async.rules import diagnosis, windows
+from wxrec_async.rules.diagnosis import Finding, bad, failed, good
+
+Tell = Callable[[Finding], None]
+
+
+def _tell_nobody(finding: Finding) -> None:
+    """Be the listener of those who wait for the list."""
+
+
+async def examine(  # noqa: PLR0913 - all but one have defaults
+    settings: Settings,
+    *,
+    on_finding: Tell = _tell_nobody,
+    emit: Emit = ignore,
+    given: worlds.Given | None = None,
+    renew: bool = False,
+    clock: Callable[[], float] = time.time,
+    origin: str = "the settings",
+) -> list[Finding]:
+    """Look at everything a backfill needs; return one finding each, in a fixed order, told as they are made.
+
+    Goes on after a failure as far as that makes sense.  Nothing is raised for what is wrong.
+    Nothing is left behind: the only things written are a renewed token, when the stored one
+    is stale or ``renew`` asks for it, and a multipart upload that is aborted again.
+    ``clock`` is epoch seconds, ``origin`` is what the first line calls the settings.
+    """
+    notes = Notes(on_finding, clock)
+    notes.add(_configuration(settings, origin, clock()))
+    org_id = await examine_webex(settings, given or worlds.Given(), notes, emit, renew=renew)
+    await _examine_bucket(settings, notes)
+    notes.add(await examine_place(settings, org_id))
+    return notes.findings
+
+
+async def examine_file(
+    path: Path | str | None = None,
+    *,
+    overrides: Mapping[str, object] | None = None,
+    on_finding: Tell = _tell_nobody,
+    emit: Emit = ignore,
+    renew: bool = False,
+) -> list[Finding]:
+    """Read the settings as `load_config` does, then `examine`; settings that cannot be read are the only finding."""
+    try:
+        loaded = load_config_with_origins(path, overrides=overrides)
+    except ConfigError as error:
+        finding = failed("configuration", error)
+        on_finding(finding)
+        return [finding]
+    named = path or (Path("config.toml") if any(name == "config.toml" for name in loaded.origins.values()) else None)
+    origin = str(named) if named else "environment and defaults"
+    return await examine(loaded.settings, on_finding=on_finding, emit=emit, renew=renew, origin=origin)
+
+
+def _configuration(settings: Settings, origin: str, now: float) -> Finding:
+    name = "configuration"
+    if not settings.s3.bucket:
+        return bad(name, f"{origin}: [s3] bucket is not set", "name the bucket", diagnosis.EXIT_USAGE)
+    asked = settings.backfill
+    lookback = settings.webex.lookback_days
+    try:
+        windows.ask(asked.from_, asked.to, asked.days_back, lookback_days=lookback, now_ms=round(now * 1000))
+    except ConfigError as error:
+        return failed(name, error)
+    return good(name, f"{origin}: every key is known and usable")
+
+
+async def _examine_bucket(settings: Settings, notes: Notes) -> None:
+    """Look at the bucket; what its servers say of the time belongs before it."""
+    if not settings.s3.bucket:
+        notes.add(diagnosis.clock(notes.skews))
+        notes.skip(BUCKET_NAMES, "not known before [s3] bucket is set")
+        return
+    try:
+        async with opened_bucket(settings, notes) as bucket:
+            await _examine_opened(bucket, notes)
+    except ConfigError as error:  # no credentials, no profile, no CA bundle
+        notes.add(diagnosis.clock(notes.skews))
+        notes.add(failed("bucket", error))
+        notes.skip(BUCKET_NAMES[1:], "not known before the bucket can be asked")
+
+
+async def _examine_opened(bucket: Bucket, notes: Notes) -> None:
+    looked = await bucket.look()
+    notes.add(diagnosis.clock(notes.skews, bucket.host if looked.too_skewed else ""))
+    await bucket.examine(looked)

@@ -1,0 +1,149 @@
+"""A multipart upload that is begun to be given up: it tries every permission and leaves nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+import zlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from wxrec_async.auth.finishing import finish
+from wxrec_async.config import S3Settings
+from wxrec_async.doctor.notes import failure_of
+from wxrec_async.errors import Nonsense, Rejected, Trouble, WxrecError
+from wxrec_async.model import Part, Target
+from wxrec_async.rules import diagnosis
+from wxrec_async.rules.diagnosis import Finding, bad, good, permission, unknown
+from wxrec_async.s3.commit import leaves_open
+from wxrec_async.s3.replies import check_encryption
+from wxrec_async.s3.requests import Requests
+from wxrec_async.s3.wire import Wire
+
+BYTES = b"a probe of wxrec-async doctor, never completed"
+NO_UPLOAD = "0" * 32
+CONTENT_TYPE = "audio/wav"
+NEVER_LEFT = "not tried: an upload that cannot be aborted is not begun"
+
+
+def probe_prefix(template: str) -> str:
+    """Return the folder all keys of ``template`` have in common, where permissions have to hold; "" or ``…/``."""
+    return template.partition("{")[0].rpartition("/")[0] + "/" if "/" in template.partition("{")[0] else ""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the probe showed."""
+
+    write: Finding = field(default_factory=lambda: unknown("write", NEVER_LEFT))
+    checksum: Finding = field(default_factory=lambda: unknown("checksum", NEVER_LEFT))
+    abort: Finding = field(default_factory=lambda: unknown("abort", "not known"))
+
+
+class Probe:
+    """One upload under ``{prefix}_doctor/``, a segment that no id of a recording can become."""
+
+    def __init__(self, wire: Wire, settings: S3Settings, prefix: str) -> None:
+        self._wire, self._settings = wire, settings
+        self._key = f"{prefix}_doctor/{secrets.token_hex(8)}.wav"
+        self._upload_id: str | None = None
+        self._in_doubt = False
+
+    async def findings(self) -> Findings:
+        """Find out what is allowed; once begun it is carried through, or a cancellation would leave the upload."""
+        denied = await self._failure("abort_multipart_upload", self._of(NO_UPLOAD))
+        if _is_no_such_upload(denied) or denied is None:
+            return await finish(self._tried)
+        found = Findings(abort=permission("abort", "s3:AbortMultipartUpload", denied, "", "failed uploads would stay"))
+        found.write = await self._write_without_upload()
+        return found
+
+    async def _write_without_upload(self) -> Finding:
+        """Try with an upload that does not exist: a permission is judged before that is noticed."""
+        refusal = await self._failure("upload_part", self._part(NO_UPLOAD, zlib.crc32(BYTES)))
+        if _is_no_such_upload(refusal):
+            return good("write", "allowed, as far as it can be tried without beginning an upload")
+        return permission("write", "s3:PutObject", refusal, "allowed", "nothing can be stored without it")
+
+    async def _tried(self) -> Findings:
+        found = Findings()
+        begun = await failure_of(self._begin)
+        if self._upload_id is None:
+            found.write, found.checksum = self._write(begun), unknown("checksum", "not tried: no upload could be begun")
+            found.abort = await self._swept()
+            return found
+        wrong = await self._failure("upload_part", self._part(self._upload_id, zlib.crc32(BYTES) ^ 1))
+        right = await self._failure("upload_part", self._part(self._upload_id, zlib.crc32(BYTES)))
+        found.checksum = diagnosis.checksum(wrong)
+        found.write = self._write(begun or right)
+        found.abort = await self._aborted(self._upload_id)
+        if found.abort.ok:
+            found.abort = await self._swept()
+        return found
+
+    async def _begin(self) -> None:
+        params = self._wire.requests.create(Target(self._key, CONTENT_TYPE))
+        try:
+            reply: Any = await self._wire.send(lambda: self._wire.client.create_multipart_upload(**params))
+        except Trouble as trouble:
+            self._in_doubt = self._in_doubt or leaves_open(trouble)
+            raise
+        if not reply.get("UploadId"):
+            raise Nonsense("S3 answered without UploadId", host=self._wire.host)
+        self._upload_id = str(reply["UploadId"])
+        check_encryption(reply, sse=self._settings.sse, kms_key_id=self._settings.kms_key_id)
+
+    def _write(self, refusal: WxrecError | None) -> Finding:
+        how = ", ".join(filter(None, [self._settings.sse, self._settings.storage_class]))
+        below = self._key.rpartition("_doctor/")[0] or "/"
+        words = f"allowed below {below}" + (f", with {how}" if how else "")
+        return permission("write", "s3:PutObject", refusal, words, "nothing can be stored without it")
+
+    async def _aborted(self, upload_id: str) -> Finding:
+        refusal = await self._failure("abort_multipart_upload", self._of(upload_id))
+        if refusal is None or _is_no_such_upload(refusal):
+            return good("abort", "allowed")
+        return bad("abort", f"the probe's upload is left open: {refusal}", f"abort {upload_id} of {self._key}")
+
+    async def _swept(self) -> Finding:
+        """Abort what may have been begun without our learning its id."""
+        if not self._in_doubt:
+            return good("abort", "allowed")
+        left: list[str] = []
+
+        async def look() -> None:
+            params = self._wire.requests.bucket(Prefix=self._key)
+            page: Any = await self._wire.send(lambda: self._wire.client.list_multipart_uploads(**params))
+            left.extend(upload["UploadId"] for upload in page.get("Uploads", ()))
+
+        if (refusal := await failure_of(look)) is not None:
+            todo = "run `wxrec-async cleanup` when S3 answers again"
+            return bad("abort", f"an upload of {self._key} may be left open: {refusal}", todo)
+        for upload_id in left:
+            if (finding := await self._aborted(upload_id)).ok is False:
+                return finding
+        return good("abort", "allowed")
+
+    def _of(self, upload_id: str) -> dict[str, Any]:
+        return self._wire.requests.key(self._key, UploadId=upload_id)
+
+    def _part(self, upload_id: str, crc32: int) -> dict[str, Any]:
+        return self._wire.requests.part(self._key, upload_id, Part(1, [BYTES], len(BYTES), crc32))
+
+    async def _failure(self, operation: str, params: dict[str, Any]) -> WxrecError | None:
+        call: Callable[..., Awaitable[Any]] = getattr(self._wire.client, operation)
+        return await failure_of(lambda: self._wire.send(lambda: call(**params)))
+
+    @staticmethod
+    def refused_put(requests: Requests, key: str) -> dict[str, Any]:
+        """Return a put that no store may carry out: the key is taken, and both its checksums are wrong."""
+        part = Part(1, [BYTES], len(BYTES), zlib.crc32(BYTES) ^ 1)
+        other = hashlib.md5(b"other bytes", usedforsecurity=False).digest()
+        params = requests.put(Target(key, CONTENT_TYPE), part, overwrite=False)
+        return params | {"ContentMD5": base64.b64encode(other).decode("ascii")}
+
+
+def _is_no_such_upload(refusal: WxrecError | None) -> bool:
+    return isinstance(refusal, Rejected) and (refusal.code == "NoSuchUpload" or refusal.status == 404)

@@ -1,0 +1,238 @@
+"""Credentials, token, organisation, region and scopes."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import uuid
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+
+from wxrec_async import worlds
+from wxrec_async.auth.refresher import Refresher, RefreshingAuth
+from wxrec_async.auth.stores import TokenStore, load_credentials, open_token_store
+from wxrec_async.auth.tokens import Credentials, Tokens
+from wxrec_async.config import Settings
+from wxrec_async.doctor.notes import Notes, failure_of
+from wxrec_async.errors import AuthError, ConfigError, Nonsense, Unreachable, Untrusted, WxrecError
+from wxrec_async.events import Emit, ignore
+from wxrec_async.rules import diagnosis
+from wxrec_async.rules.diagnosis import (
+    CAPTURE_SCOPES,
+    EXIT_AUTH,
+    LOGIN,
+    TASK_SCOPES,
+    Answers,
+    Finding,
+    bad,
+    failed,
+    good,
+    unknown,
+)
+from wxrec_async.rules.tokens import token_org
+from wxrec_async.webex.calls import ApiCalls
+from wxrec_async.webex.transport import AiohttpTransport
+from wxrec_async.webex.wire import Lease, read_captures, read_tasks
+
+ASKED_NAMES = ("region", "tasks", "captures")
+CONNECTIONS = 2
+MINUTE_MS = 60_000
+URL_MINUTES = 1
+
+
+async def examine_webex(
+    settings: Settings, given: worlds.Given, notes: Notes, emit: Emit = ignore, *, renew: bool
+) -> str:
+    """Look at everything on Webex's side; return the organisation, "" when it is not known."""
+    credentials = await _credentials(settings, given, notes)
+    store, tokens = await _tokens(settings, given, notes)
+    if credentials is None or tokens is None or store is None:
+        notes.skip(("refresh", "organisation", *ASKED_NAMES), "not known without credentials and a token")
+        return settings.webex.org_id
+    try:
+        tls = worlds.trusted(settings)
+    except ConfigError as error:
+        notes.add(failed("refresh", error))
+        notes.skip(("organisation", *ASKED_NAMES), "not known without certificates to trust")
+        return settings.webex.org_id
+    known = _Known(settings, credentials, store, tokens, notes)
+    async with _client(settings, tls, notes) as token_http, _client(settings, tls, notes) as api_http:
+        return await known.examine(token_http, api_http, emit, renew=renew)
+
+
+async def _credentials(settings: Settings, given: worlds.Given, notes: Notes) -> Credentials | None:
+    aws = worlds._aws_options(settings)
+    try:
+        found = given.credentials or await load_credentials(settings.auth.credentials, aws)
+    except WxrecError as error:
+        notes.add(failed("credentials", error))
+        return None
+    where = "handed in" if given.credentials else settings.auth.credentials
+    notes.add(good("credentials", f"{where}: client id and secret are there"))
+    return found
+
+
+async def _tokens(settings: Settings, given: worlds.Given, notes: Notes) -> tuple[TokenStore | None, Tokens | None]:
+    try:
+        aws = worlds._aws_options(settings)
+        store = given.token_store or open_token_store(settings.auth.tokens, aws)
+        tokens = await store.load()
+    except WxrecError as error:
+        notes.add(failed("access_token", error))
+        notes.skip(("refresh_token",), "not known without the tokens")
+        return None, None
+    now = notes.clock()
+    ends, refresh_ends = tokens.expires_at, tokens.refresh_expires_at
+    notes.add(diagnosis.access_token(ends - now if ends else None))
+    notes.add(diagnosis.refresh_token(refresh_ends - now if refresh_ends is not None else None))
+    return store, tokens
+
+
+def _client(settings: Settings, tls: ssl.SSLContext, notes: Notes) -> httpx.AsyncClient:
+    async def note_date(response: httpx.Response) -> None:
+        if "Age" not in response.headers:  # an answer from a cache tells nothing
+            notes.note_date(response.request.url.netloc.decode("ascii"), response.headers.get("Date"))
+
+    return httpx.AsyncClient(
+        transport=AiohttpTransport(tls=tls, limit=CONNECTIONS, proxy=settings.webex.proxy),
+        headers={"User-Agent": worlds.USER_AGENT},
+        trust_env=False,
+        follow_redirects=False,
+        timeout=None,  # noqa: S113 - the transport has deadlines, and so has each call
+        event_hooks={"response": [note_date]},
+    )
+
+
+@dataclass(slots=True)
+class _Known:
+    """Who we are to Webex, as far as the files say."""
+
+    settings: Settings
+    credentials: Credentials
+    store: TokenStore
+    tokens: Tokens
+    notes: Notes
+
+    async def examine(
+        self, token_http: httpx.AsyncClient, api_http: httpx.AsyncClient, emit: Emit, *, renew: bool
+    ) -> str:
+        """Renew when it is time, ask the three questions, and only then judge: the answers explain each other."""
+        url = f"{self.settings.webex.auth_url}/access_token"
+        refresher = Refresher(self.store, self.credentials, token_http, url, emit, now=self.notes.clock)
+        refreshed = await self._renewed(refresher, renew=renew)
+        org_id, organisation = self._organisation()
+        answers = None
+        if refreshed.ok is not False or self.tokens.alive(self.notes.clock()):
+            api_http.auth = RefreshingAuth(refresher, self.settings.webex.api_url)
+            answers = await self._answers(api_http, org_id)
+            refreshed = _with_hindsight(refreshed, answers, refresher.generation)
+        self.notes.add(refreshed)
+        self.notes.add(organisation)
+        self._judge(answers, org_id)
+        return org_id
+
+    async def _renewed(self, refresher: Refresher, *, renew: bool) -> Finding:
+        """Renew the token when it is stale or when that is wished for; a refresh token proves itself only so."""
+        stale = not self.tokens.fresh(self.notes.clock())
+        try:
+            if not stale:
+                await refresher.current()
+            if stale or renew:
+                self.tokens = await refresher.refresh(refresher.generation)
+        except WxrecError as error:
+            return failed("refresh", error, LOGIN)
+        if refresher.unsaved:
+            return bad(
+                "refresh", "the token was renewed and cannot be stored", "make [auth] tokens writable", EXIT_AUTH
+            )
+        if stale or renew:
+            return good("refresh", "the token was renewed and stored")
+        return unknown("refresh", "not tried, because the token is fresh; `doctor --renew` tries it")
+
+    def _organisation(self) -> tuple[str, Finding]:
+        """Compare token and settings; the questions are put in the token's name when they disagree."""
+        configured, in_credentials = self.settings.webex.org_id, self.credentials.org_id
+        told = token_org(self.tokens) or ""
+        try:
+            org_id = worlds.organisation(configured, in_credentials, self.tokens)
+        except (AuthError, ConfigError) as error:
+            return told or configured or in_credentials, failed("organisation", error)
+        if not told:
+            return org_id, good("organisation", f"{org_id} by the settings; the token does not tell its own")
+        agreed = "the token and the settings agree" if configured or in_credentials else "the token says so"
+        return org_id, good("organisation", f"{org_id}: {agreed}")
+
+    async def _answers(self, http: httpx.AsyncClient, org_id: str) -> Answers:
+        webex = self.settings.webex
+        host = urlsplit(webex.api_url).netloc
+        questions = _Questions(self.settings, ApiCalls(http, clock=lambda: self.notes.server_time(host)), org_id)
+        named = "[webex] base_url" if webex.base_url else f"region {webex.region}"
+        answers = Answers(named, host, None, None, None)
+        answers = replace(answers, organisation=await failure_of(questions.organisation))
+        if isinstance(answers.organisation, AuthError | Unreachable | Untrusted):  # nor can the others be asked
+            return replace(answers, tasks=answers.organisation, captures=answers.organisation)
+        now_ms = round(self.notes.server_time(host) * 1000)
+        answers = replace(answers, tasks=await failure_of(lambda: questions.tasks(now_ms)))
+        return replace(answers, captures=await failure_of(questions.captures))
+
+    def _judge(self, answers: Answers | None, org_id: str) -> None:
+        if answers is None or isinstance(answers.organisation, AuthError):
+            self.notes.skip(ASKED_NAMES, "not known without a token that lives")
+            return
+        granted = self.tokens.scope
+        self.notes.add(diagnosis.region(answers, org_id))
+        self.notes.add(diagnosis.scope("tasks", answers.tasks, TASK_SCOPES, answers, granted))
+        self.notes.add(diagnosis.scope("captures", answers.captures, CAPTURE_SCOPES, answers, granted))
+
+
+def _with_hindsight(refreshed: Finding, answers: Answers, generation: int) -> Finding:
+    """Correct the finding when Webex refused a token that looked fresh, and it had to be renewed after all."""
+    if isinstance(answers.organisation, AuthError):
+        return failed("refresh", answers.organisation, LOGIN)
+    if refreshed.ok is None and generation > 1:
+        return good("refresh", "Webex refused the stored token; it was renewed and stored")
+    return refreshed
+
+
+@dataclass(frozen=True, slots=True)
+class _Questions:
+    """The three calls, each with nothing in it."""
+
+    settings: Settings
+    calls: ApiCalls
+    org_id: str
+
+    async def organisation(self) -> None:
+        """Ask for the organisation itself: token, region and organisation at once."""
+        answer = await self.calls.get(f"{self.settings.webex.api_url}/organization/{self.org_id}")
+        if not _is_object(answer.body):
+            raise Nonsense(f"what answers is not Webex: check {self.settings.webex.api_url}")
+
+    async def tasks(self, now_ms: int) -> None:
+        """Ask for the tasks of one millisecond a minute ago."""
+        params: dict[str, str | int] = {
+            "from": now_ms - MINUTE_MS,
+            "to": now_ms - MINUTE_MS + 1,
+            "channelTypes": ",".join(self.settings.webex.channel_types),
+            "pageSize": 1,
+            "orgId": self.org_id,
+        }
+        read_tasks((await self.calls.get(f"{self.settings.webex.api_url}/tasks", params)).body)
+
+    async def captures(self) -> None:
+        """Ask for the recordings of a task that does not exist."""
+        nobody = str(uuid.uuid4())
+        query = {"taskIds": [nobody], "urlExpiration": URL_MINUTES, "orgId": self.org_id}
+        body = json.dumps({"query": query}).encode()
+        answer = await self.calls.post(f"{self.settings.webex.api_url}/captures/query", body)
+        read_captures(answer.body, [nobody], Lease(anyio.current_time(), 60.0), lambda _url: None)
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,269 @@
+"""A new ledger from the bucket, when the old one is lost or damaged.
+
+Every object of ours names its task and recording in its metadata; what is found
+so becomes stored, and the tasks are asked for once more, because the bucket
+shows what is there, not what is missing.  So the next run costs its calls to
+Webex and not one download.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+
+from wxrec_async import worlds
+from wxrec_async.bucket import for_each, is_denied, open_bucket
+from wxrec_async.config import Settings
+from wxrec_async.errors import AuthError, Rejected, RunStopped
+from wxrec_async.events import Emit, ignore
+from wxrec_async.ledger import Everything, FoundRecording, Identity, SqliteLedger, open_replacement
+from wxrec_async.model import StoredObject
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
+from wxrec_async.rules import keys
+from wxrec_async.s3.inspection import KeyPage
+
+KEPT = 1000
+EVIDENCE = "_evidence/"  # ours, and no recordings
+
+
+class Why(enum.StrEnum):
+    """Why an object was not taken.
+
+    ``UNLABELLED``: its metadata names no task and recording, so it is not ours.
+    ``HASHED``: its ids were too long to be kept whole and cannot be read back.
+    ``OTHER_ORGANISATION``.  ``MISPLACED``: the key is none this template makes
+    for the recording, a copy perhaps.  ``DUPLICATE``: the recording was found
+    under another key before.  ``UNREADABLE``: S3 does not let us look.
+    """
+
+    UNLABELLED = "unlabelled"
+    HASHED = "hashed"
+    OTHER_ORGANISATION = "other_organisation"
+    MISPLACED = "misplaced"
+    DUPLICATE = "duplicate"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An object that was not taken into the ledger."""
+
+    key: str
+    why: Why
+    detail: str = ""
+    denied: bool = False
+
+
+@dataclass(slots=True)
+class RebuildReport:
+    """What was found.  ``set_aside`` is where the damaged ledger lies now, ``named`` the first thousand left out."""
+
+    path: Path
+    run_id: str
+    prefix: str
+    objects: int = 0
+    recordings: int = 0
+    bytes: int = 0
+    tasks: int = 0
+    left_out: Counter[Why] = field(default_factory=Counter)
+    denied: int = 0
+    seconds: float = 0.0
+    set_aside: Path | None = None
+    named: list[LeftOut] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0, 4 when S3 let us not look at some objects, 3 when it failed otherwise to show them."""
+        if self.denied:
+            return EXIT_AUTH
+        return EXIT_FAILED if self.left_out[Why.UNREADABLE] else EXIT_OK
+
+    def leave_out(self, left: LeftOut) -> None:
+        """Count one that is not taken."""
+        self.left_out[left.why] += 1
+        self.denied += left.denied
+        if len(self.named) < KEPT:
+            self.named.append(left)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the summary line of ``--json``."""
+        return {
+            "event": "summary",
+            "schema": SUMMARY_SCHEMA,
+            "ledger": str(self.path),
+            "set_aside": str(self.set_aside) if self.set_aside else None,
+            "run_id": self.run_id,
+            "prefix": self.prefix,
+            "objects": self.objects,
+            "tasks": self.tasks,
+            "recordings": self.recordings,
+            "bytes": self.bytes,
+            "left_out": {why.value: self.left_out[why] for why in Why},
+            "denied": self.denied,
+            "seconds": round(self.seconds, 3),
+            "exit_code": self.exit_code,
+        }
+
+
+class Objects(Protocol):
+    """The bucket, as far as it is searched."""
+
+    async def keys(self, prefix: str, then: str = "") -> KeyPage: ...
+
+    async def head(self, key: str) -> StoredObject | None: ...
+
+
+OnLeftOut = Callable[[LeftOut], None]
+
+
+def _unheard(left: LeftOut) -> None:
+    """Listen for those who only want the report."""
+
+
+async def rebuild(
+    settings: Settings,
+    *,
+    replace: bool = False,
+    org_id: str = "",
+    on_left_out: OnLeftOut = _unheard,
+    emit: Emit = ignore,
+    clock: Callable[[], float] = time.time,
+) -> RebuildReport:
+    """Make a new ledger of what lies in the bucket under the key template's constant prefix.
+
+    A ledger that is there is refused with `LedgerError`; with ``replace`` a
+    damaged one is renamed to ``<name>.damaged-<time>``, a sound one is refused
+    all the same.  The new ledger takes its name when it is complete: a rebuild
+    that fails leaves everything as it was.  ``org_id`` stands in for
+    ``[webex] org_id``, and that for what credentials and tokens say.  Raises
+    `ConfigError`, `AuthError`, `LedgerError` or `RunStopped`.
+    """
+    org_id = org_id or settings.webex.org_id or await _organisation(settings)
+    identity = Identity(org_id, settings.s3.bucket, settings.s3.key)
+    stamp = f"{datetime.fromtimestamp(clock(), UTC):%Y%m%dT%H%M%SZ}"
+    run_id = f"rebuild-{uuid.uuid4().hex[:12]}"
+    report = RebuildReport(settings.ledger.path, run_id, keys.constant_prefix(settings.s3.key))
+    opening = open_replacement(settings.ledger.path, identity, replace=replace, stamp=stamp, emit=emit)
+    begun = anyio.current_time()
+    async with opening as replacement, open_bucket(settings, emit) as bucket:
+        ledger = replacement.ledger
+        await ledger.begin_run(report.run_id, round(clock() * 1000), None)
+        search = _Search(bucket, ledger, identity, report, on_left_out, lambda: round(clock() * 1000))
+        await search.run(settings.backfill.concurrency, settings.backfill.max_failures_in_row)
+        report.tasks = await search.tasks()
+        report.seconds, report.set_aside = anyio.current_time() - begun, replacement.set_aside
+        await ledger.end_run(report.run_id, round(clock() * 1000), report.exit_code, report.as_json())
+    return report
+
+
+async def _organisation(settings: Settings) -> str:
+    return (await worlds.load_secrets(settings, worlds.Given())).org_id
+
+
+class _Search:
+    """Goes through the bucket once and writes down what is ours."""
+
+    def __init__(
+        self,
+        bucket: Objects,
+        ledger: SqliteLedger,
+        identity: Identity,
+        report: RebuildReport,
+        on_left_out: OnLeftOut,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._bucket, self._ledger, self._identity = bucket, ledger, identity
+        self._report, self._on_left_out, self._now_ms = report, on_left_out, now_ms
+        self._streak = 0
+
+    async def run(self, most: int, most_failures: int) -> None:
+        async def work(key: str) -> None:
+            left = await self._take(key)
+            if self._streak >= most_failures:
+                detail = left.detail if left else ""
+                words = f"{self._streak} objects in a row could not be looked at, nothing was rebuilt: {detail}"
+                raise AuthError(words) if left and left.denied else RunStopped(words)
+
+        await for_each(self._feed, work, most)
+
+    async def tasks(self) -> int:
+        return (await self._ledger.counts(Everything(), None)).tasks_listed
+
+    async def _feed(self, put: Callable[[str], Awaitable[None]]) -> None:
+        prefix, page = self._report.prefix, await self._page("")
+        while True:
+            for key in page.keys:
+                if not key.startswith(prefix + EVIDENCE):
+                    await put(key)
+            if not page.then:
+                return
+            page = await self._page(page.then)
+
+    async def _page(self, then: str) -> KeyPage:
+        try:
+            return await self._bucket.keys(self._report.prefix, then)
+        except GivenUp as given_up:
+            if is_denied(given_up):
+                raise AuthError(f"the bucket cannot be listed (s3:ListBucket is needed): {given_up.trouble}") from None
+            raise RunStopped(f"the bucket cannot be listed: {given_up.trouble}") from None
+
+    async def _take(self, key: str) -> LeftOut | None:
+        """Take one object, or return why not."""
+        self._report.objects += 1
+        found = await self._look(key)
+        if isinstance(found, FoundRecording) and not await self._adopted(found):
+            found = LeftOut(key, Why.DUPLICATE, _named(found.object.metadata))
+        if not isinstance(found, LeftOut):
+            return None
+        self._report.leave_out(found)
+        self._on_left_out(found)
+        return found
+
+    async def _adopted(self, found: FoundRecording) -> bool:
+        if not await self._ledger.adopt(found, run_id=self._report.run_id, now_ms=self._now_ms()):
+            return False
+        self._report.recordings += 1
+        self._report.bytes += found.object.size
+        return True
+
+    async def _look(self, key: str) -> FoundRecording | LeftOut | None:
+        try:
+            found = await self._bucket.head(key)
+        except (Rejected, GivenUp) as failure:
+            self._streak += 1
+            return LeftOut(key, Why.UNREADABLE, f"S3 {failure}", denied=is_denied(failure))
+        self._streak = 0
+        return judged(found, self._identity) if found is not None else None  # deleted since it was listed
+
+
+def judged(found: StoredObject, identity: Identity) -> FoundRecording | LeftOut:
+    """Say which recording an object is, or why it is not taken."""
+    metadata = found.metadata
+    if not keys.is_labelled(metadata):
+        return LeftOut(found.key, Why.UNLABELLED)
+    if any(keys.is_hashed(metadata[name]) for name in ("wx-task-id", "wx-recording-id")):
+        return LeftOut(found.key, Why.HASHED, "its ids were too long to be kept whole and cannot be read back")
+    try:
+        label = keys.read_label(metadata)
+    except ValueError:
+        return LeftOut(found.key, Why.UNLABELLED, "its ids are not written as ours are")
+    if label.org_id and label.org_id != keys.encode_id(identity.org_id):
+        return LeftOut(found.key, Why.OTHER_ORGANISATION, f"it belongs to organisation {label.org_id}")
+    main = keys.in_main_place(found.key, label.recording, template=identity.key_template)
+    if main is None:
+        return LeftOut(found.key, Why.MISPLACED, f"it is not where this would lie: {_named(metadata)}")
+    return FoundRecording(label.task, label.recording, found, main)
+
+
+def _named(metadata: dict[str, str]) -> str:
+    return f"task {metadata['wx-task-id'][:200]} recording {metadata['wx-recording-id'][:200]}"
