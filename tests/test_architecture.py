@@ -77,12 +77,13 @@ RULES = {
         "one world, one SDK: httpx over aiohttp",
     ),
     "auth": rule(
-        {*NOUNS, *PIECES, "events", "config", "auth"},
+        {*NOUNS, *PIECES, "events", "config", "auth", "aws"},
         all_sdks_but("httpx", "aioboto3", "botocore", "aiobotocore", "aiohttp", "pydantic"),
         "httpx for the token endpoint, aioboto3 for Secrets Manager",
     ),
+    "aws": rule(set(), all_sdks_but("aiohttp", "aiobotocore"), "what two worlds need of one SDK knows neither of them"),
     "s3": rule(
-        {*NOUNS, *PIECES, "events", "config", "s3"},
+        {*NOUNS, *PIECES, "events", "config", "s3", "aws"},
         all_sdks_but("aioboto3", "aiobotocore", "botocore", "aiohttp"),
         "aioboto3, and aiohttp beneath it",
     ),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import aioboto3
 import pytest
+import trustme
 from aiobotocore.config import AioConfig
 from aiohttp import web
 from auth_kit import CLIENT_SECRET, T0, access, as_json, pair, renewal, shown
@@ -260,3 +263,36 @@ async def test_nothing_here_turns_the_sdks_loggers_on(endpoint: str, secret: str
     assert access(1) not in "\n".join(said)
     assert renewal(2) not in "\n".join(said)
     assert logging.getLogger("botocore").getEffectiveLevel() >= logging.WARNING
+
+
+@pytest.mark.fault("X16")
+@pytest.mark.parametrize("name", ["localhost", "elsewhere.test"])
+async def test_only_the_endpoints_own_certificate_is_taken(name: str, tmp_path: Path) -> None:
+    """A certificate of a trusted authority for another host does not pass: aiobotocore alone would take it."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name).configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    asked: list[str] = []
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        asked.append(request.headers["X-Amz-Target"])
+        return web.json_response({"SecretString": as_json(1, T0), "VersionId": "v"})
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+        await site.start()
+        url = f"https://localhost:{runner.addresses[0][1]}"
+        store = SecretsManagerTokenStore(
+            NAME, AwsOptions("eu-central-1", endpoint_url=url, ca_bundle=str(tmp_path / "ca.pem"))
+        )
+        if name == "localhost":
+            await store.load()
+        else:
+            with pytest.raises(WxrecError):
+                await store.load()
+    finally:
+        await runner.cleanup()
+    assert bool(asked) == (name == "localhost")

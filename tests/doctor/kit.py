@@ -42,7 +42,7 @@ class Clinic:
     @contextlib.asynccontextmanager
     async def s3(self) -> AsyncIterator[Any]:
         """Open a plain client of the bucket."""
-        session = aioboto3.Session(self.sandbox.access_key, self.sandbox.secret_key, region_name="us-east-1")
+        session: Any = aioboto3.Session(self.sandbox.access_key, self.sandbox.secret_key, region_name="us-east-1")
         path = Config(s3={"addressing_style": "path"})
         async with session.client("s3", endpoint_url=self.sandbox.s3_url, config=path) as client:
             yield client

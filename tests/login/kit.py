@@ -50,7 +50,7 @@ class Place:
         return self.config.parent / "tokens.json"
 
     def settings(self, **overrides: object) -> Settings:
-        given = {"auth.redirect_uri": self.callback}
+        given: dict[str, object] = {"auth.redirect_uri": self.callback}
         given |= {key.replace("__", "."): value for key, value in overrides.items()}
         return load_config(self.config, overrides=given)
 

@@ -23,6 +23,7 @@ from botocore import exceptions as sdk
 
 from wxrec_async.auth.stores import AwsOptions, StoreMoved
 from wxrec_async.auth.tokens import JsonObject, Tokens, parse_object, tokens_from, tokens_to
+from wxrec_async.aws import CarefulSession
 from wxrec_async.errors import (
     AuthError,
     ConfigError,
@@ -171,6 +172,7 @@ def _config(aws: AwsOptions) -> AioConfig:
         read_timeout=10,
         retries={"total_max_attempts": 3, "mode": "standard"},
         proxies=None if aws.env_proxies else {},
+        http_session_cls=CarefulSession,
     )
 
 

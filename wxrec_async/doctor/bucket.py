@@ -13,7 +13,7 @@ from wxrec_async.doctor.notes import Notes, failure_of
 from wxrec_async.doctor.probe import Probe, probe_prefix
 from wxrec_async.errors import AuthError, Rejected, Unreachable, Untrusted, WxrecError
 from wxrec_async.plumbing.pacer import Gate
-from wxrec_async.rules import diagnosis
+from wxrec_async.rules import diagnosis_s3
 from wxrec_async.rules.diagnosis import EXIT_USAGE, Finding, bad, failed, good, unknown
 from wxrec_async.s3.client import open_client
 from wxrec_async.s3.errors import S3Rejected
@@ -110,7 +110,7 @@ class Bucket:
     def _elsewhere(self, looked: Looked) -> Finding | None:
         for refusal in (looked.head, looked.listed):
             if isinstance(refusal, S3Rejected):
-                found = diagnosis.bucket_elsewhere(refusal, self._region, refusal.bucket_region)
+                found = diagnosis_s3.bucket_elsewhere(refusal, self._region, refusal.bucket_region)
                 if found is not None:
                     return found
         if looked.region and looked.region != self._region:
@@ -124,7 +124,7 @@ class Bucket:
         refusal = looked.refusal
         if refusal is None or looked.listed is None:
             return good("bucket", f"{self._settings.bucket} is there")
-        return diagnosis.bucket_refused(refusal, self._settings.bucket)
+        return diagnosis_s3.bucket_refused(refusal, self._settings.bucket)
 
     async def _owner(self, looked: Looked) -> Finding:
         """Tell an owner that is not the expected one from a permission that is missing: both are a plain 403."""
@@ -157,7 +157,7 @@ class Bucket:
         if not found.get("Contents"):
             return unknown(name, f"not known: nothing lies below {self._prefix} yet, and nothing is left there to try")
         params = Probe.refused_put(self._wire.requests, found["Contents"][0]["Key"])
-        return diagnosis.condition(await failure_of(lambda: self._send("put_object", params)))
+        return diagnosis_s3.condition(await failure_of(lambda: self._send("put_object", params)))
 
     async def _lifecycle(self) -> Finding:
         found: dict[str, Any] = {}
@@ -166,7 +166,7 @@ class Bucket:
             found.update(await self._send("get_bucket_lifecycle_configuration", self._wire.requests.bucket()))
 
         refusal = await failure_of(ask)
-        return diagnosis.lifecycle(found.get("Rules"), refusal, self._prefix)
+        return diagnosis_s3.lifecycle(found.get("Rules"), refusal, self._prefix)
 
     async def _list_uploads(self) -> None:
         await self._send("list_multipart_uploads", self._wire.requests.bucket(Prefix=self._prefix, MaxUploads=1))

@@ -15,8 +15,9 @@ from wxrec_async.config import S3Settings
 from wxrec_async.doctor.notes import failure_of
 from wxrec_async.errors import Nonsense, Rejected, Trouble, WxrecError
 from wxrec_async.model import Part, Target
-from wxrec_async.rules import diagnosis
-from wxrec_async.rules.diagnosis import Finding, bad, good, permission, unknown
+from wxrec_async.rules import diagnosis_s3
+from wxrec_async.rules.diagnosis import Finding, bad, good, unknown
+from wxrec_async.rules.diagnosis_s3 import permission
 from wxrec_async.s3.commit import leaves_open
 from wxrec_async.s3.replies import check_encryption
 from wxrec_async.s3.requests import Requests
@@ -76,7 +77,7 @@ class Probe:
             return found
         wrong = await self._failure("upload_part", self._part(self._upload_id, zlib.crc32(BYTES) ^ 1))
         right = await self._failure("upload_part", self._part(self._upload_id, zlib.crc32(BYTES)))
-        found.checksum = diagnosis.checksum(wrong)
+        found.checksum = diagnosis_s3.checksum(wrong)
         found.write = self._write(begun or right)
         found.abort = await self._aborted(self._upload_id)
         if found.abort.ok:

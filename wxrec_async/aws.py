@@ -1,11 +1,11 @@
-"""The HTTP session under botocore, made as careful as the one botocore itself would use.
+"""The HTTP session under botocore, for both worlds that speak to AWS, as careful as botocore's own would be.
 
 aiobotocore 2.25 hands aiohttp a TLS context in which botocore has switched host
 names off, because urllib3 compares them itself; aiohttp does not, so any
-certificate of a trusted authority would pass for S3's.  It also lets aiohttp
+certificate of a trusted authority would pass for S3's or Secrets Manager's.  It also lets aiohttp
 follow redirects, with signed headers and unseen by anybody.  Both are put right
 in methods that aiobotocore does not promise to keep; tests/s3/test_client.py
-shows on the wire that they work.
+and tests/auth/test_secrets_manager.py show on the wire that they work.
 """
 
 from __future__ import annotations
