@@ -180,6 +180,8 @@ async def verify(  # noqa: PLR0913 - the command has these flags
         async with open_known_ledger(settings, identity, emit) as ledger:
 
             async def marked(row: StoredRow, reason: str, detail: str) -> bool:
+                if reason == REASONS[Verdict.MISSING]:
+                    await bucket.check_bucket()  # HEAD says 404 for a bucket that is gone, too
                 return await ledger.lost(row, reason, detail, round(clock() * 1000))
 
             verification = _Verification(bucket, ledger, level, on_finding, marked)

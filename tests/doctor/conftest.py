@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from wxrec_async.doctor import notes
+
 from .kit import Clinic, clinic
+
+
+@pytest.fixture(autouse=True)
+def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask again at once: what is waited for here comes from a script."""
+    monkeypatch.setattr(notes, "PAUSE_S", 0.01)
 
 
 @pytest.fixture

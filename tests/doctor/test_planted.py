@@ -155,8 +155,17 @@ def _garbage(path: Path) -> None:
     path.write_text('{"client_id": "CANARY')
 
 
-@pytest.mark.parametrize("spoil", [_open_to_all, _link, _garbage, Path.unlink])
-@pytest.mark.parametrize(("name", "finding"), [("secrets.json", "credentials"), ("tokens.json", "access_token")])
+@pytest.mark.parametrize(
+    ("spoil", "name", "finding"),
+    [
+        (_open_to_all, "secrets.json", "credentials"),
+        (_link, "secrets.json", "credentials"),
+        (_garbage, "secrets.json", "credentials"),
+        (Path.unlink, "secrets.json", "credentials"),
+        (_open_to_all, "tokens.json", "access_token"),
+        (Path.unlink, "tokens.json", "access_token"),
+    ],
+)
 async def test_an_unreadable_secret_is_named(ward: Clinic, spoil: object, name: str, finding: str) -> None:
     """The file and what is wrong with it are named, and the bucket is examined all the same."""
     path = ward.config.parent / name

@@ -22,7 +22,7 @@ from wxrec_async.login import can_catch_redirect, login, take_tokens
 from wxrec_async.sandbox.tokens import Grant
 from wxrec_async.worlds import Given
 
-from .kit import CANARY, Place, follow, listening_at, query_of, sent_to
+from .kit import CANARY, Place, follow, listening_at, new_browser, query_of, sent_to
 
 pytestmark = pytest.mark.anyio
 ELSEWHERE = "0a1b2c3d-1111-2222-3333-444455556666"
@@ -86,7 +86,7 @@ async def test_a_denied_login_says_why(here: Place) -> None:
         await here.paste()
 
     async def look(url: str) -> None:
-        async with httpx.AsyncClient(trust_env=False) as browser:
+        async with new_browser() as browser:
             await browser.get(await sent_to(url))
 
     with pytest.raises(ExceptionGroup) as refused:
@@ -100,7 +100,7 @@ async def test_a_redirect_with_another_state_is_turned_away_and_the_login_goes_o
     answers: list[tuple[int, bool]] = []
 
     async def act(url: str) -> None:
-        async with httpx.AsyncClient(trust_env=False) as browser:
+        async with new_browser() as browser:
             for query in ("code=x&state=guess", "code=x", "error=access_denied&state=guess", ""):
                 page = await browser.get(f"{here.callback}?{query}")
                 answers.append((page.status_code, "under way" in page.text))
@@ -155,7 +155,7 @@ async def test_the_page_of_a_browser_holds_nothing(here: Place) -> None:
     pages: list[httpx.Response] = []
 
     async def act(url: str) -> None:
-        async with httpx.AsyncClient(trust_env=False) as browser:
+        async with new_browser() as browser:
             pages.append(await browser.get(await sent_to(url)))
 
     await here.log_in(act=act)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.verify.site import Site, open_site
@@ -168,11 +169,14 @@ async def test_an_existing_ledger_is_left_alone(site: Site) -> None:
     assert {file.name for file in site.ledger.parent.glob("wxrec.db*")} == {"wxrec.db", "wxrec.db.lock"}
 
 
+@pytest.mark.fault("L08")
 async def test_a_damaged_ledger_is_set_aside(site: Site) -> None:
     """It keeps its bytes under a name that says when; without --replace it is not touched."""
     damaged = bytearray(site.ledger.read_bytes())
     damaged[len(damaged) // 2 :] = bytes(len(damaged) - len(damaged) // 2)
     site.ledger.write_bytes(damaged)
+    with pytest.raises(LedgerError, match="rebuild --replace"):
+        await site.run()
     with pytest.raises(LedgerError, match="--replace"):
         await rebuild(site.settings)
     report = await rebuild(site.settings, replace=True, clock=lambda: 1_764_000_000.0)
@@ -205,6 +209,17 @@ async def test_a_rebuild_that_fails_leaves_everything_as_it_was(site: Site, deni
         await rebuild(settings, replace=True)
     assert site.ledger.read_bytes() == b"SQLite format 3\x00 and nothing else"
     assert {file.name for file in site.ledger.parent.glob("wxrec.db*")} == {"wxrec.db", "wxrec.db.lock"}
+
+
+async def test_cancelled_from_outside_nothing_half_made_is_left(site: Site) -> None:
+    """A rebuild that is broken off leaves the place free, and the next one begins anew."""
+    site.sandbox.faults.add("s3.HeadObject", "stall", key=min(site.objects))
+    site.lose_ledger()
+    with anyio.move_on_after(1.0) as scope:
+        await rebuild(site.settings)
+    assert scope.cancelled_caught
+    assert {file.name for file in site.ledger.parent.glob("wxrec.db*")} == {"wxrec.db.lock"}
+    assert (await rebuild(site.settings)).recordings == len(site.objects)
 
 
 async def test_objects_that_cannot_be_looked_at_are_counted(site: Site) -> None:

@@ -15,7 +15,7 @@ from wxrec_async.rules.keys import (
     MAX_ENCODED,
     encode_id,
     extension,
-    is_main_key,
+    in_main_place,
     main_keys,
     main_recording,
     names_other,
@@ -197,17 +197,19 @@ def test_who_holds_the_main_place_keeps_it() -> None:
 
 @given(ids, ids)
 def test_a_key_tells_whether_it_is_the_main_one(task_id: str, recording_id: str) -> None:
-    """What `target` makes, `is_main_key` reads, for any ids under the default template."""
-    assert is_main_key(key(task_id, recording_id, main=True), recording_id)
-    assert not is_main_key(key(task_id, recording_id, main=False), recording_id)
+    """What `target` makes, `in_main_place` reads, for any ids under the default template."""
+    recording = Recording(task_id, recording_id)
+    assert in_main_place(key(task_id, recording_id, main=True), recording, template=TEMPLATE) is True
+    assert in_main_place(key(task_id, recording_id, main=False), recording, template=TEMPLATE) is False
 
 
 @pytest.mark.parametrize("recording_id", ["r1", "a.wav", "x-y", "_evidence"])
 @pytest.mark.parametrize("template", ["{task_id}/recording", "{year}/{month}/{day}/{task_id}/audio{ext}"])
 def test_a_key_of_another_template_tells_it_as_well(template: str, recording_id: str) -> None:
     """Also where there is no extension to put the id before."""
-    assert is_main_key(key("t", recording_id, main=True, template=template), recording_id)
-    assert not is_main_key(key("t", recording_id, main=False, template=template), recording_id)
+    recording = Recording("t", recording_id)
+    assert in_main_place(key("t", recording_id, main=True, template=template), recording, template=template) is True
+    assert in_main_place(key("t", recording_id, main=False, template=template), recording, template=template) is False
 
 
 def test_every_key_the_main_recording_could_have_is_named_once() -> None:

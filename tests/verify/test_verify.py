@@ -144,6 +144,19 @@ async def test_what_may_not_be_known_is_neither_missing_nor_well(site: Site) -> 
     assert (report.exit_code, report.denied, report.marked) == (4, 1, 0)
 
 
+async def test_a_bucket_that_goes_away_marks_nothing(site: Site) -> None:
+    """HEAD answers 404 for a bucket that is gone as it does for an object: that is no reason to fetch everything."""
+
+    def vanish() -> None:
+        site.sandbox.store.name = "another"
+
+    site.sandbox.faults.add("s3.HeadObject", "call", before=vanish)
+    with pytest.raises(ConfigError, match="is not there"):
+        await verify(site.settings, mark=True)
+    async with open_reader(site.ledger) as reader:
+        assert (await reader.counts(Everything(), None)).failed == 0
+
+
 async def test_a_write_only_policy_ends_it_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When nothing at all may be read, it stops instead of asking a million times."""
     async with open_site(tmp_path, monkeypatch, backfill={"max_failures_in_row": 5, "concurrency": 1}) as site:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 import anyio
 from anyio.abc import SocketListener, SocketStream
 
+from wxrec_async.config import is_loopback
 from wxrec_async.errors import AuthError, ConfigError
 
 HEAD_LIMIT = 16 << 10  # bytes
@@ -24,14 +24,7 @@ Judge = Callable[[str], bool]
 def catchable(redirect_uri: str) -> bool:
     """Say whether a server of ours can be what ``redirect_uri`` names: plain http on loopback."""
     pieces = urlsplit(redirect_uri)
-    return pieces.scheme == "http" and _is_this_machine(pieces.hostname or "")
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return host == ANY_NAME or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return pieces.scheme == "http" and is_loopback(pieces.hostname or "")
 
 
 class Loopback:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from wxrec_async import worlds
@@ -33,16 +33,18 @@ async def examine(  # noqa: PLR0913 - all but one have defaults
     renew: bool = False,
     clock: Callable[[], float] = time.time,
     origin: str = "the settings",
+    warnings: Sequence[str] = (),
 ) -> list[Finding]:
     """Look at everything a backfill needs; return one finding each, in a fixed order, told as they are made.
 
     Goes on after a failure as far as that makes sense.  Nothing is raised for what is wrong.
     Nothing is left behind: the only things written are a renewed token, when the stored one
     is stale or ``renew`` asks for it, and a multipart upload that is aborted again.
-    ``clock`` is epoch seconds, ``origin`` is what the first line calls the settings.
+    ``clock`` is epoch seconds, ``origin`` is what the first line calls the settings, ``warnings``
+    what `load_config_with_origins` said of them.
     """
     notes = Notes(on_finding, clock)
-    notes.add(_configuration(settings, origin, clock()))
+    notes.add(_configuration(settings, origin, clock(), warnings))
     org_id = await examine_webex(settings, given or worlds.Given(), notes, emit, renew=renew)
     await _examine_bucket(settings, notes)
     notes.add(await examine_place(settings, org_id))
@@ -66,10 +68,12 @@ async def examine_file(
         return [finding]
     named = path or (Path("config.toml") if any(name == "config.toml" for name in loaded.origins.values()) else None)
     origin = str(named) if named else "environment and defaults"
-    return await examine(loaded.settings, on_finding=on_finding, emit=emit, renew=renew, origin=origin)
+    return await examine(
+        loaded.settings, on_finding=on_finding, emit=emit, renew=renew, origin=origin, warnings=loaded.warnings
+    )
 
 
-def _configuration(settings: Settings, origin: str, now: float) -> Finding:
+def _configuration(settings: Settings, origin: str, now: float, warnings: Sequence[str]) -> Finding:
     name = "configuration"
     if not settings.s3.bucket:
         return bad(name, f"{origin}: [s3] bucket is not set", "name the bucket", diagnosis.EXIT_USAGE)
@@ -79,7 +83,7 @@ def _configuration(settings: Settings, origin: str, now: float) -> Finding:
         windows.ask(asked.from_, asked.to, asked.days_back, lookback_days=lookback, now_ms=round(now * 1000))
     except ConfigError as error:
         return failed(name, error)
-    return good(name, f"{origin}: every key is known and usable")
+    return good(name, f"{origin}: every key is known and usable", "; ".join(warnings))
 
 
 async def _examine_bucket(settings: Settings, notes: Notes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import TypeVar
 
 import anyio
@@ -64,7 +63,7 @@ class Retrier:
 
     async def after(self, operation: str, trouble: Trouble, tries: Tries) -> Tries:
         """Judge ``trouble``; wait when it is to be tried again, else raise as `run` does."""
-        tries = self._with_outage(trouble, tries)
+        tries = tries.seeing(trouble, self._outage_s(trouble))
         decision = self._judge(trouble, tries, self._chance())
         match decision:
             case Again(after_s=after_s):
@@ -82,9 +81,10 @@ class Retrier:
                 raise GivenUp(decision, trouble) from None
         return tries.counted(decision)
 
-    def _with_outage(self, trouble: Trouble, tries: Tries) -> Tries:
+    def _outage_s(self, trouble: Trouble) -> float:
+        """Tell the others what this failure shows of the network; return for how long it has been down."""
         if isinstance(trouble, Unreachable):
-            return replace(tries, outage_s=self._reach.failed())
+            return self._reach.failed()
         if isinstance(trouble, Rejected | Nonsense):
             self._reach.succeeded()  # an answer, if not the one we want
-        return replace(tries, outage_s=0.0)
+        return 0.0

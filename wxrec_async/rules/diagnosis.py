@@ -15,7 +15,6 @@ from wxrec_async.errors import (
     ConfigError,
     LedgerError,
     Rejected,
-    RunStopped,
     TimedOut,
     Unreachable,
     Untrusted,

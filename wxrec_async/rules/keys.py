@@ -144,13 +144,6 @@ def names_other(metadata: Mapping[str, str], recording: Recording) -> bool:
     return task == encode_id(recording.task_id) and other is not None and other != encode_id(recording.id)
 
 
-def is_main_key(key: str, recording_id: str) -> bool:
-    """Say whether ``key`` is a task's own place: the others end in their recording's id (see `target`)."""
-    name = key.rpartition("/")[2]
-    stem = name.removesuffix(next((ext for ext in CONTENT_TYPES if name.endswith(ext)), ""))
-    return not any(form.endswith(f"-{encode_id(recording_id)}") for form in (stem, name))
-
-
 # The way back: from what lies in the bucket to what it is.
 
 

@@ -57,6 +57,7 @@ S3_RETRYABLE_CODES = frozenset(
         "BadGateway",
     }
 )
+DIGEST_CODES = frozenset({"BadDigest", "XAmzContentSHA256Mismatch"})
 S3_RATE_CODES = frozenset({"SlowDown", "Throttling", "ThrottlingException", "KMS.ThrottlingException"})
 S3_SLOW_CODES = frozenset({"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException"})
 EXPIRED_WORDS = ("request has expired", "token has expired", "expired")
@@ -119,14 +120,20 @@ class Tries:
 
     ``attempts`` counts failures since the last progress, ``waits`` the pauses a
     server asked for, ``renewals`` fresh URLs in a row without a byte,
-    ``outage_s`` how long (seconds) nothing anywhere has answered, 0 while the
+    ``digests`` how often other bytes arrived than were sent, ``outage_s`` how long (seconds) nothing anywhere has answered, 0 while the
     network works.
     """
 
     attempts: int = 0
     waits: int = 0
     renewals: int = 0
+    digests: int = 0
     outage_s: float = 0.0
+
+    def seeing(self, trouble: Trouble, outage_s: float) -> Tries:
+        """Return the history with the failure that is to be judged now."""
+        mangled = isinstance(trouble, Rejected) and trouble.code in DIGEST_CODES
+        return replace(self, digests=self.digests + mangled, outage_s=outage_s)
 
     def counted(self, decision: Decision) -> Tries:
         """Return the history after ``decision`` was taken."""
@@ -223,7 +230,7 @@ def for_s3(trouble: Trouble, tries: Tries, chance: float) -> Decision:
             return Stop(f"the AWS credentials have expired: {trouble}", auth=True)
         case Rejected(code="NoSuchBucket" | "PermanentRedirect" | "InvalidAccessKeyId" | "SignatureDoesNotMatch"):
             return Stop(f"S3 {trouble}", auth=trouble.status == 403)
-        case Rejected(code="BadDigest" | "XAmzContentSHA256Mismatch") if tries.attempts >= 1:
+        case Rejected(code=code) if code in DIGEST_CODES and tries.digests > 1:
             return GiveUp("corrupting_path")
         case Rejected(status=status, code=code) if status == 429 or code in S3_RATE_CODES:
             return _slow(trouble, tries, chance)

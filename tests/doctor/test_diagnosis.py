@@ -1,0 +1,155 @@
+"""What the facts are worth: judgements without a socket."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wxrec_async.errors import (
+    AuthError,
+    ConfigError,
+    LedgerFull,
+    Rejected,
+    TimedOut,
+    Unreachable,
+    Untrusted,
+    WxrecError,
+)
+from wxrec_async.rules import diagnosis, diagnosis_s3
+from wxrec_async.rules.diagnosis import Answers, Finding, bad, good, unknown
+
+DAY = 86_400.0
+ORG = "0a1b2c3d-1111-2222-3333-444455556666"
+NOT_FOUND, FORBIDDEN, NOT_KNOWN = Rejected(404), Rejected(403), Rejected(401)
+NO_SCOPE = Rejected(403, words="the token lacks a scope")
+
+
+def answers(
+    organisation: WxrecError | None, tasks: WxrecError | None = FORBIDDEN, captures: WxrecError | None = FORBIDDEN
+) -> Answers:
+    return Answers("region us1", "api.test", organisation, tasks, captures)
+
+
+codes = st.sampled_from([2, 3, 4, 7])
+findings = st.lists(
+    st.one_of(codes.map(lambda code: bad("x", "y", "z", code)), st.just(good("x", "y")), st.just(unknown("x", "y")))
+)
+
+
+@given(findings)
+def test_the_exit_code_is_the_first_that_applies_of_2_4_7_3(found: list[Finding]) -> None:
+    """Only what is wrong counts, and in the order of cli.md."""
+    wrong = {finding.exit_code for finding in found if finding.ok is False}
+    expected = min(wrong, key=[2, 4, 7, 3].index) if wrong else 0
+    assert diagnosis.exit_code_of(found) == expected
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b"]), st.floats(-1e7, 1e7)))
+def test_the_worst_clock_decides(skews: dict[str, float]) -> None:
+    """Over 60 s is a warning, over 15 minutes wrong, no date at all unknown."""
+    worst = max(map(abs, skews.values()), default=None)
+    expected = "unknown" if worst is None else "fail" if worst > 900 else "warn" if worst > 60 else "ok"
+    assert diagnosis.clock(skews).state == expected
+
+
+@pytest.mark.fault("T14")
+@pytest.mark.parametrize(
+    ("left", "state"), [(None, "ok"), (-1.0, "fail"), (13.9 * DAY, "warn"), (14.1 * DAY, "ok"), (60.0, "warn")]
+)
+def test_a_refresh_token_that_dies_within_14_days_is_a_warning(left: float | None, state: str) -> None:
+    """T14: and a dead one is wrong."""
+    assert diagnosis.refresh_token(left).state == state
+
+
+@pytest.mark.parametrize(
+    ("found", "region", "captures"),
+    [
+        (answers(None, None, None), "ok", "ok"),
+        (answers(None, None, FORBIDDEN), "ok", "fail"),
+        (answers(FORBIDDEN, None, FORBIDDEN), "ok", "fail"),
+        (answers(NOT_KNOWN, NOT_KNOWN, NOT_KNOWN), "fail", "unknown"),
+        (answers(NOT_FOUND, NOT_FOUND, NOT_FOUND), "fail", "unknown"),
+        (answers(FORBIDDEN, FORBIDDEN, FORBIDDEN), "fail", "unknown"),
+        (answers(FORBIDDEN, NO_SCOPE, NO_SCOPE), "unknown", "fail"),
+        (answers(Unreachable(), Unreachable(), Unreachable()), "fail", "unknown"),
+        (answers(TimedOut(), None, None), "ok", "ok"),
+    ],
+)
+def test_a_wrong_region_and_a_missing_scope_are_told_apart(found: Answers, region: str, captures: str) -> None:
+    """One answer proves the region; without any, the server's words decide."""
+    assert diagnosis.region(found, ORG).state == region
+    assert diagnosis.scope("captures", found.captures, diagnosis.CAPTURE_SCOPES, found).state == captures
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ConfigError(), 2), (Untrusted(), 2), (AuthError(), 4), (LedgerFull(), 7), (TimedOut(), 3)]
+)
+def test_each_failure_has_its_exit_code(error: WxrecError, code: int) -> None:
+    """By cli.md's table."""
+    assert diagnosis.failed("x", error).exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("refusal", "header", "region"),
+    [
+        (Rejected(301), "eu-west-1", "eu-west-1"),
+        (Rejected(400), "eu-west-1", "eu-west-1"),
+        (
+            Rejected(400, code="AuthorizationHeaderMalformed", words="…; expecting 'ap-southeast-1'"),
+            "",
+            "ap-southeast-1",
+        ),
+        (Rejected(301, code="PermanentRedirect"), "", "correct"),
+        (Rejected(403), "us-east-1", None),
+        (Rejected(404), "", None),
+    ],
+)
+def test_the_region_of_a_bucket_is_read_from_whatever_names_it(
+    refusal: Rejected, header: str, region: str | None
+) -> None:
+    """Header, error text, or just the redirect; a 403 in the right region is none of these."""
+    found = diagnosis_s3.bucket_elsewhere(refusal, "us-east-1", header)
+    assert (found is None) == (region is None)
+    assert found is None or (found.exit_code == 2 and region is not None and region in found.todo)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "state"),
+    [(None, "fail"), (Rejected(412), "ok"), (Rejected(501), "fail"), (Rejected(400, code="BadDigest"), "unknown")],
+)
+def test_only_412_shows_that_objects_are_not_replaced(refusal: WxrecError | None, state: str) -> None:
+    """501 and a success show the opposite; anything else shows nothing."""
+    assert diagnosis_s3.condition(refusal).state == state
+
+
+RULE = {"Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "covered"),
+    [
+        (RULE, True),
+        (RULE | {"Filter": {}}, True),
+        (RULE | {"Prefix": "call-"}, True),
+        (RULE | {"Filter": {"Prefix": "call-detail/"}}, True),
+        (RULE | {"Filter": {"Prefix": "other/"}}, False),
+        (RULE | {"Filter": {"Tag": {"Key": "a", "Value": "b"}}}, False),
+        (RULE | {"Status": "Disabled"}, False),
+        ({"Status": "Enabled", "Expiration": {"Days": 1}}, False),
+    ],
+)
+def test_a_lifecycle_rule_counts_when_it_covers_our_prefix(rule: dict[str, object], covered: bool) -> None:
+    """Enabled, about incomplete uploads, and for our keys."""
+    found = diagnosis_s3.lifecycle([rule], None, "call-detail/")
+    assert (found.state, found.ok) == ("ok" if covered else "warn", True)
+
+
+@pytest.mark.parametrize(
+    ("free", "network", "state"), [(1, None, "fail"), (1 << 29, None, "warn"), (1 << 40, "nfs", "warn")]
+)
+def test_the_place_of_the_ledger_needs_room(free: int, network: str | None, state: str) -> None:
+    """Less than 100 MiB is wrong; less than 1 GiB, or a network, could be better."""
+    found = diagnosis.disk("wxrec.db", free, network)
+    assert found.state == state
+    assert found.exit_code == (7 if state == "fail" else 0)
