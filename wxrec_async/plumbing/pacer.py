@@ -82,7 +82,7 @@ class Pacer:
     """The request budget of one client id, for all who share it.
 
     ``per_minute`` requests a minute, evenly spaced once ``burst`` of them have
-    gone at once.  In any 60 seconds at most ``per_minute + burst - 1`` requests
+    gone at once.  In any 60 seconds at most ``ceil(per_minute) + burst - 1`` requests
     pass.  Callers are served in the order they came.
     """
 
