@@ -6,7 +6,8 @@ import logging
 from collections.abc import Generator, Iterator
 
 import pytest
-from canaries import found_in
+
+from tests.canaries import found_in
 
 # As the program itself has it: these print URLs and headers below WARNING, so no flag of ours ever lowers them.
 KEPT_QUIET = (

@@ -6,14 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import canaries
 import pytest
+
+from tests import canaries
 
 TESTS = Path(__file__).parent
 LEAKS = """
 import logging, sys
 import pytest
-import canaries
+from tests import canaries
 
 def test_log():
     logging.getLogger("some.library").debug("token %s", canaries.ACCESS_TOKEN)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from faults import FAULTS, FIGURES
+from tests.faults import FAULTS, FIGURES
 
 TESTS = Path(__file__).parent
 EXPECTED = {"W": 35, "T": 16, "D": 31, "S": 28, "L": 20, "R": 12, "K": 20, "X": 30, "A": 10}

@@ -7,11 +7,11 @@ import dataclasses
 import inspect
 import pickle
 
-import canaries
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import canaries
 from wxrec_async import errors, model
 from wxrec_async.events import RecordingFailed, RecordingStarted, RecordingStored, RunTotals
 from wxrec_async.model import DAY_MS, Period, Recording, Secret, Task, Window, iso

@@ -146,6 +146,23 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Gauges:
+    """How full the run is: tasks queued, recordings that wait for a worker, recordings being stored.
+
+    ``requests`` went to Webex's API since the last such event of the run, which
+    is ``budget_used`` of what was allowed in that time, from 0 to 1.  It comes
+    every few seconds and once more when the run is over, however it ended; then
+    all but ``requests`` are 0.
+    """
+
+    queue_depth: int
+    waiting_orders: int
+    in_flight: int
+    requests: int
+    budget_used: float
+
+
+@dataclass(frozen=True, slots=True)
 class Draining:
     """No new work is taken; what is in flight may finish within ``grace_s``."""
 
@@ -177,6 +194,7 @@ Event = (
     | Paused
     | TokenRefreshed
     | Warned
+    | Gauges
     | Draining
     | UploadLeftOpen
 )

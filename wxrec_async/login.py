@@ -131,7 +131,7 @@ async def _opened(
 ) -> AsyncIterator[_Surroundings]:
     """Find everything that can be wrong before anybody is sent to a browser."""
     given = given or worlds.Given()
-    aws = worlds._aws_options(settings)
+    aws = worlds.aws_options(settings)
     credentials = given.credentials or await load_credentials(settings.auth.credentials, aws)
     store = given.token_store or open_token_store(settings.auth.tokens, aws)
     await oauth.look_at_store(store)

@@ -123,6 +123,7 @@ class Orchestrator:
         self._orders: deque[Order] = deque()
         self._changed = Signal()
         self._asking = 0
+        self._in_flight = 0
         self._begun = 0
         self._stored = 0
         self._streak = 0
@@ -156,6 +157,11 @@ class Orchestrator:
         """Break off what is in flight, too; uploads are aborted on the way out."""
         self.drain("aborted")
         self._scope.cancel()
+
+    @property
+    def load(self) -> tuple[int, int, int]:
+        """How many tasks are queued, recordings wait for a worker, and recordings are under way, now."""
+        return len(self._tasks), len(self._orders), self._in_flight
 
     @contextmanager
     def _taking_in(self) -> Iterator[None]:
@@ -232,7 +238,11 @@ class Orchestrator:
 
     async def _work(self) -> None:
         while order := await self._next_order():
-            await self._carry(order)
+            self._in_flight += 1
+            try:
+                await self._carry(order)
+            finally:
+                self._in_flight -= 1
 
     async def _next_order(self) -> Order | None:
         """Return a recording to carry; None when there is no more work, or none may be begun."""

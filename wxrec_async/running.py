@@ -1,24 +1,48 @@
-"""One run from outside: how it is stopped, hurried, and what ended it."""
+"""One run from outside: how it is stopped, hurried, watched, and what ended it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import anyio
 
 from wxrec_async.errors import AuthError, RunStopped
-from wxrec_async.events import Draining, Emit, Event, UploadLeftOpen
+from wxrec_async.events import Draining, Emit, Event, Gauges, UploadLeftOpen
 from wxrec_async.orchestrator import Orchestrator
 from wxrec_async.plumbing.groups import first_failure
+
+GAUGES_EVERY_S = 5.0
+
+
+class Budget:
+    """How much of a request budget is used; ``passed`` counts its requests, ever."""
+
+    def __init__(self, passed: Callable[[], int], per_minute: float) -> None:
+        self._passed, self._per_second = passed, per_minute / 60
+        self._seen, self._since = passed(), anyio.current_time()
+
+    def used(self) -> tuple[int, float]:
+        """Return the requests since the last call, and their share of what was allowed in that time (at most 1)."""
+        now, passed = anyio.current_time(), self._passed()
+        requests, seconds = passed - self._seen, now - self._since
+        self._seen, self._since = passed, now
+        return requests, min(1.0, requests / (seconds * self._per_second)) if seconds > 0 else 0.0
 
 
 class Run:
     """Prepares, then lets the orchestrator work; `stop` drains, and aborts when the grace period is over."""
 
     def __init__(
-        self, orchestrator: Orchestrator, prepare: Callable[[], Awaitable[None]], *, grace_s: float, emit: Emit
+        self,
+        orchestrator: Orchestrator,
+        prepare: Callable[[], Awaitable[None]],
+        budget: Budget,
+        *,
+        grace_s: float,
+        emit: Emit,
     ) -> None:
-        self._orchestrator, self._prepare = orchestrator, prepare
+        self._orchestrator, self._prepare, self._budget = orchestrator, prepare, budget
         self._grace_s, self._emit = grace_s, emit
         self._draining = anyio.Event()
         self._preparing = anyio.CancelScope()
@@ -40,6 +64,7 @@ class Run:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._abort_after_grace)
+                group.start_soon(self._tell_gauges)
                 if max_duration_s is not None:
                     group.start_soon(self._stop_after, max_duration_s)
                 with self._preparing:
@@ -51,7 +76,14 @@ class Run:
             if isinstance(failure, AuthError | RunStopped):
                 return failure
             raise failure from None
+        finally:
+            self._emit(Gauges(0, 0, 0, self._budget.used()[0], 0.0))
         return None
+
+    async def _tell_gauges(self) -> None:
+        while True:
+            await anyio.sleep(GAUGES_EVERY_S)
+            self._emit(Gauges(*self._orchestrator.load, *self._budget.used()))
 
     async def _abort_after_grace(self) -> None:
         await self._draining.wait()
@@ -63,14 +95,25 @@ class Run:
         self.stop("max_duration")
 
 
-class LeftOpen:
-    """Passes events on, and remembers which uploads were left open."""
+class Announcer:
+    """Passes events on to who listens, and remembers which uploads were left open."""
 
     def __init__(self, emit: Emit) -> None:
-        self._emit = emit
+        self._listeners = [emit]
         self.uploads: set[tuple[str, str]] = set()
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, UploadLeftOpen):
             self.uploads.add((event.key, event.upload_id))
-        self._emit(event)
+        for listen in self._listeners:
+            listen(event)
+
+    @contextmanager
+    def heard_by(self, listener: Emit | None) -> Iterator[None]:
+        """Pass events on to one listener more while the context lasts."""
+        before = self._listeners
+        self._listeners = [*before, listener] if listener else before
+        try:
+            yield
+        finally:
+            self._listeners = before

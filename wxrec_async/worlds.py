@@ -116,7 +116,7 @@ async def load_secrets(settings: Settings, given: Given) -> Secrets:
     """Read credentials and tokens and hold their organisation against the configured one."""
     if not settings.s3.bucket:
         raise ConfigError("[s3] bucket is not set")
-    aws = _aws_options(settings)
+    aws = aws_options(settings)
     credentials = given.credentials or await load_credentials(settings.auth.credentials, aws)
     store = given.token_store or open_token_store(settings.auth.tokens, aws)
     org_id = organisation(settings.webex.org_id, credentials.org_id, await store.load())
@@ -274,7 +274,7 @@ def _gate(server: str, emit: Emit) -> Gate:
     return Gate(on_close=lambda seconds: emit(Paused(seconds, f"{server} asks to wait")))
 
 
-def _aws_options(settings: Settings) -> AwsOptions:
+def aws_options(settings: Settings) -> AwsOptions:
     ca_bundle = str(settings.ca_bundle) if settings.ca_bundle else ""
     return AwsOptions(region=settings.s3.region, profile=settings.s3.profile, ca_bundle=ca_bundle)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 import respx
-from auth_kit import CREDENTIALS, T0, TOKEN_URL, shown, tree
 
+from tests.auth.auth_kit import CREDENTIALS, T0, TOKEN_URL, shown, tree
 from wxrec_async.auth.endpoint import TokenEndpoint
 from wxrec_async.errors import ConnectionLost, Nonsense, Rejected, TimedOut, Trouble, Unreachable
 from wxrec_async.events import ignore

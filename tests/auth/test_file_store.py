@@ -12,7 +12,8 @@ from pathlib import Path
 
 import anyio
 import pytest
-from auth_kit import (
+
+from tests.auth.auth_kit import (
     CLIENT_SECRET,
     ORG,
     T0,
@@ -26,7 +27,6 @@ from auth_kit import (
     text_of,
     write_private,
 )
-
 from wxrec_async.auth.stores import FileTokenStore, load_credentials
 from wxrec_async.auth.tokens import Tokens
 from wxrec_async.errors import AuthError, ConfigError, TimedOut

@@ -16,7 +16,8 @@ import pytest
 from aiohttp import web
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
-from auth_kit import CLIENT_SECRET, T0, TokenRules, access, as_json, renewal, text_of, write_private
+
+from tests.auth.auth_kit import CLIENT_SECRET, T0, TokenRules, access, as_json, renewal, text_of, write_private
 
 pytestmark = pytest.mark.anyio
 

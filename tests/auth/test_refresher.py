@@ -8,7 +8,8 @@ import anyio
 import httpx
 import pytest
 from anyio import lowlevel
-from auth_kit import (
+
+from tests.auth.auth_kit import (
     API,
     CREDENTIALS,
     DAY,
@@ -25,7 +26,6 @@ from auth_kit import (
     shown,
     tree,
 )
-
 from wxrec_async.auth import refresher as refresher_module
 from wxrec_async.auth.refresher import Refresher, RefreshingAuth
 from wxrec_async.auth.stores import StoreMoved

@@ -16,9 +16,9 @@ import pytest
 import trustme
 from aiobotocore.config import AioConfig
 from aiohttp import web
-from auth_kit import CLIENT_SECRET, T0, access, as_json, pair, renewal, shown
 from moto.server import ThreadedMotoServer
 
+from tests.auth.auth_kit import CLIENT_SECRET, T0, access, as_json, pair, renewal, shown
 from wxrec_async.auth.secrets_manager import SecretsManagerTokenStore
 from wxrec_async.auth.stores import AwsOptions, StoreMoved, load_credentials, open_token_store
 from wxrec_async.errors import AuthError, ConfigError, Rejected, TimedOut, Unreachable, WxrecError

@@ -9,9 +9,9 @@ import aioboto3
 import anyio
 import pytest
 from aiobotocore.config import AioConfig
-from auth_kit import T0, as_json, pair, shown, write_private
 from moto.server import ThreadedMotoServer
 
+from tests.auth.auth_kit import T0, as_json, pair, shown, write_private
 from wxrec_async.auth.stores import AwsOptions, TokenStore, open_token_store
 from wxrec_async.auth.tokens import Tokens
 from wxrec_async.model import Secret

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,11 +18,10 @@ from wxrec_async.login import login
 from .kit import CANARY, Place
 
 pytestmark = pytest.mark.anyio
-NAME = "wx/tokens"
 
 
 @pytest.fixture
-async def secrets(here: Place, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+async def secrets(here: Place, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Any, str]]:
     """Open a Secrets Manager that the SDK finds by itself, with one empty object for tokens."""
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
@@ -32,27 +32,31 @@ async def secrets(here: Place, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     session: Any = aioboto3.Session(region_name="us-east-1")
     try:
         async with session.client("secretsmanager") as client:
-            await client.create_secret(Name=NAME, SecretString="{}")
-            yield client
+            name = f"wx/{uuid.uuid4()}"  # moto remembers secrets beyond its server
+            await client.create_secret(Name=name, SecretString="{}")
+            yield client, name
     finally:
         server.stop()
 
 
-async def test_a_login_puts_its_tokens_into_secrets_manager(here: Place, secrets: Any) -> None:
+async def test_a_login_puts_its_tokens_into_secrets_manager(here: Place, secrets: tuple[Any, str]) -> None:
     """The first one fills an empty object, the next one takes its place; no file is made."""
-    settings = here.settings(auth__tokens=f"aws-secretsmanager:{NAME}")
+    client, name = secrets
+    settings = here.settings(auth__tokens=f"aws-secretsmanager:{name}")
     await here.paste(settings=settings)
-    first = json.loads((await secrets.get_secret_value(SecretId=NAME))["SecretString"])
+    first = json.loads((await client.get_secret_value(SecretId=name))["SecretString"])
     await here.paste(settings=settings)
-    second = json.loads((await secrets.get_secret_value(SecretId=NAME))["SecretString"])
-    before = json.loads((await secrets.get_secret_value(SecretId=NAME, VersionStage="AWSPREVIOUS"))["SecretString"])
+    second = json.loads((await client.get_secret_value(SecretId=name))["SecretString"])
+    before = json.loads((await client.get_secret_value(SecretId=name, VersionStage="AWSPREVIOUS"))["SecretString"])
     assert before == first
     assert second["refresh_token"] != first["refresh_token"]
     assert here.sandbox.desk.check(f"Bearer {second['access_token']}")
     assert not here.tokens.exists()
 
 
-async def test_a_secret_that_is_not_there_is_named_before_the_login_and_by_doctor(here: Place, secrets: Any) -> None:
+async def test_a_secret_that_is_not_there_is_named_before_the_login_and_by_doctor(
+    here: Place, secrets: tuple[Any, str]
+) -> None:
     """Nobody is sent to a browser for a token that could not be kept."""
     settings = here.settings(auth__tokens="aws-secretsmanager:wx/absent")
     with pytest.raises(ConfigError, match="wx/absent"):

@@ -13,8 +13,8 @@ import pytest
 import trustme
 from botocore.endpoint_provider import RuleSet
 
-from s3.benches import open_store
-from s3.fake_s3 import FakeS3, error, reply, says
+from tests.s3.benches import open_store
+from tests.s3.fake_s3 import FakeS3, error, reply, says
 from wxrec_async.config import S3Settings
 from wxrec_async.errors import AuthError, ConfigError, Rejected, RunStopped, Unreachable, Untrusted
 from wxrec_async.model import Part, Target

@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
-from contracts.object_store import *  # noqa: F403 - the suite
-from contracts.object_store import Bench
 from moto.server import ThreadedMotoServer
 
-from s3 import swift_server
-from s3.benches import store_on
-from s3.tls_front import tls_in_front_of
+from tests.contracts.object_store import *  # noqa: F403 - the suite
+from tests.contracts.object_store import Bench
+from tests.s3 import swift_server
+from tests.s3.benches import store_on
+from tests.s3.tls_front import tls_in_front_of
 from wxrec_async.config import S3Settings
 from wxrec_async.s3.client import open_client
 from wxrec_async.s3.uploads import S3Store

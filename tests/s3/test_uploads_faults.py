@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 
-from s3.benches import Retries, open_store
-from s3.fake_s3 import (
+from tests.s3.benches import Retries, open_store
+from tests.s3.fake_s3 import (
     XML,
     Behaviour,
     FakeS3,

@@ -23,8 +23,7 @@ from wxrec_async.cli.failing import cause_of
 from wxrec_async.cli.flags import overrides
 from wxrec_async.cli.login import LoginFlags
 from wxrec_async.cli.pasting import read_line
-from wxrec_async.cli.running import _guarded as guarded
-from wxrec_async.cli.running import _settings as settings_of
+from wxrec_async.cli.running import guarded, settings_of
 from wxrec_async.cli.session import Interrupted
 from wxrec_async.cli.stopping import SIGNALS
 from wxrec_async.cli.text import harmless, visible

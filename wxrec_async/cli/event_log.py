@@ -39,6 +39,11 @@ _SHOWN: dict[type[Any], tuple[str, int, tuple[str, ...]]] = {
     events.Paused: ("paused", INFO, ("after_s", "reason")),
     events.TokenRefreshed: ("token_refreshed", INFO, ("expires_at",)),
     events.Warned: ("warned", WARNING, ("code", "message")),
+    events.Gauges: (
+        "gauges",
+        DEBUG,
+        ("queue_depth", "waiting_orders", "in_flight", "requests", "budget_used"),
+    ),
     events.Draining: ("draining", INFO, ("reason", "grace_s")),
     events.UploadLeftOpen: ("upload_left_open", WARNING, ("key", "upload_id")),
 }

@@ -16,13 +16,22 @@ from wxrec_async.cli.cleanup import CleanupFlags
 from wxrec_async.cli.desk import Desk
 from wxrec_async.cli.event_log import EventLog
 from wxrec_async.cli.failing import cause_of
+from wxrec_async.cli.findings import (
+    cleaned_line,
+    cleaned_record,
+    cleanup_lines,
+    finding_line,
+    finding_record,
+    left_line,
+    left_record,
+    rebuild_lines,
+    verify_lines,
+)
 from wxrec_async.cli.ledger import RebuildFlags
-from wxrec_async.cli.running import _guarded as guarded
-from wxrec_async.cli.running import _settings as settings_of
+from wxrec_async.cli.running import guarded, settings_of
 from wxrec_async.cli.session import Interrupted
 from wxrec_async.cli.stopping import SIGNALS
 from wxrec_async.cli.summary import NAMED
-from wxrec_async.cli.text import harmless, size, span, visible
 from wxrec_async.cli.verify import BucketFlags, VerifyFlags
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
@@ -209,101 +218,3 @@ def _period(flags: VerifyFlags) -> Window | None:
     if from_ms >= to_ms:
         raise ConfigError(f"--from {iso(from_ms)} is not before --to {iso(to_ms)}")
     return Window(from_ms, to_ms)
-
-
-def finding_record(finding: verifying.Finding) -> dict[str, object]:
-    """Return the JSON line for an object."""
-    row = finding.row
-    record: dict[str, object] = {
-        "event": finding.verdict.value,
-        "task_id": row.task_id,
-        "recording_id": row.recording_id,
-    }
-    record["key"] = row.key
-    if finding.verdict is verifying.Verdict.OK:
-        return record
-    return record | {"what": list(finding.what), "detail": harmless(finding.detail), "marked": finding.marked}
-
-
-def finding_line(finding: verifying.Finding) -> str:
-    """Name an object for people."""
-    row = finding.row
-    marked = " (marked: the next run takes it up)" if finding.marked else ""
-    return (
-        f"{finding.verdict.value}: {visible(row.key)}: task {visible(row.task_id)} "
-        f"recording {visible(row.recording_id)}: {harmless(finding.detail)}{marked}"
-    )
-
-
-def verify_lines(report: verifying.VerifyReport) -> Iterator[str]:
-    """Write the end of ``verify`` for people."""
-    counts = ", ".join(f"{report.counts[verdict]} {verdict.value}" for verdict in verifying.Verdict)
-    yield f"{report.checked} stored recordings looked at ({report.level.value}): {counts}"
-    if report.level is verifying.Level.HEAD:
-        yield "  sizes and checksums as S3 names them; --level full reads the bytes back"
-    else:
-        yield f"  {size(report.bytes_read)} read back"
-    if report.denied:
-        yield f"  {report.denied} refused: s3:GetObject is needed, and s3:ListBucket to tell missing from forbidden"
-    if report.marked:
-        yield f"  {report.marked} marked; `wxrec-async retry` fetches them again"
-    elif report.counts[verifying.Verdict.MISSING] or report.counts[verifying.Verdict.DIFFERENT]:
-        yield "  nothing was changed; with --mark the next run fetches them again"
-    yield f"  took {span(report.seconds)}"
-
-
-def left_record(left: rebuilding.LeftOut) -> dict[str, object]:
-    """Return the JSON line for an object that was not taken."""
-    return {"event": "left_out", "key": left.key, "why": left.why.value, "detail": harmless(left.detail)}
-
-
-def left_line(left: rebuilding.LeftOut) -> str:
-    """Name an object that was not taken for people."""
-    detail = f": {harmless(left.detail)}" if left.detail else ""
-    return f"left out: {visible(left.key)}: {left.why.value.replace('_', ' ')}{detail}"
-
-
-def rebuild_lines(report: rebuilding.RebuildReport) -> Iterator[str]:
-    """Write the end of ``ledger rebuild`` for people."""
-    if report.set_aside:
-        yield f"the damaged ledger is now {report.set_aside}"
-    yield (
-        f"{report.path}: {report.recordings} recordings of {report.tasks} tasks, {size(report.bytes)}, "
-        f"from {report.objects} objects under {report.prefix or 'the whole bucket'}"
-    )
-    left = ", ".join(f"{count} {why.value.replace('_', ' ')}" for why, count in report.left_out.items())
-    if left:
-        yield f"  left out: {left}"
-    yield f"  took {span(report.seconds)}; the next run asks Webex for these tasks again and downloads none of this"
-
-
-def cleaned_record(cleaned: cleaning.Cleaned) -> dict[str, object]:
-    """Return the JSON line for an upload."""
-    upload = cleaned.upload
-    return {
-        "event": cleaned.fate.value,
-        "key": upload.key,
-        "upload_id": upload.upload_id,
-        "begun": iso(upload.started_ms),
-        "known": cleaned.known,
-    }
-
-
-def cleaned_line(cleaned: cleaning.Cleaned) -> str:
-    """Name an upload for people."""
-    upload = cleaned.upload
-    begun = f", begun {iso(upload.started_ms)}" if upload.started_ms is not None else ""
-    known = "" if cleaned.known else ", not in the ledger"
-    return f"{cleaned.fate.value.replace('_', ' ')}: {visible(upload.key)} {visible(upload.upload_id)}{begun}{known}"
-
-
-def cleanup_lines(report: cleaning.CleanupReport) -> Iterator[str]:
-    """Write the end of ``cleanup`` for people."""
-    fates = (cleaning.Fate.ABORTED, cleaning.Fate.COMPLETED, cleaning.Fate.LEFT, cleaning.Fate.YOUNG)
-    told = ", ".join(f"{report.counts[fate]} {fate.value.replace('_', ' ')}" for fate in fates if report.counts[fate])
-    yield f"{report.found} unfinished uploads" + (f": {told}" if told else "")
-    if report.dry_run:
-        yield "  nothing was aborted; leave out --dry-run to do it"
-    yield from (f"  {harmless(problem)}" for problem in report.problems)
-    if report.counts[cleaning.Fate.LEFT]:
-        yield "  what is left open needs s3:AbortMultipartUpload, or a lifecycle rule for incomplete uploads"

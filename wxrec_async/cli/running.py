@@ -203,6 +203,3 @@ def _serve(flags: ServeFlags, desk: Desk) -> int:
             desk.out.line(f"wxrec-async --config {ready.config}")
         ready.wait()
     return EXIT_OK
-
-
-_guarded, _settings = guarded, settings_of  # what `admitting` and `inspecting` call them

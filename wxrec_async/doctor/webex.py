@@ -64,7 +64,7 @@ async def examine_webex(
 
 
 async def _credentials(settings: Settings, given: worlds.Given, notes: Notes) -> Credentials | None:
-    aws = worlds._aws_options(settings)
+    aws = worlds.aws_options(settings)
     try:
         found = given.credentials or await load_credentials(settings.auth.credentials, aws)
     except WxrecError as error:
@@ -77,7 +77,7 @@ async def _credentials(settings: Settings, given: worlds.Given, notes: Notes) ->
 
 async def _tokens(settings: Settings, given: worlds.Given, notes: Notes) -> tuple[TokenStore | None, Tokens | None]:
     try:
-        aws = worlds._aws_options(settings)
+        aws = worlds.aws_options(settings)
         store = given.token_store or open_token_store(settings.auth.tokens, aws)
         tokens = await store.load()
     except WxrecError as error:

@@ -33,6 +33,6 @@ def explain(error: SqliteError, path: Path) -> LedgerError:
 def damaged(path: Path, why: str) -> LedgerDamaged:
     """Say that the file is damaged, and that nothing was done to it."""
     return LedgerDamaged(
-        f"ledger {path} is damaged ({why}); it was left as it is. Restore it from a backup, or have a new one made from "
-        f"the bucket, which sets this one aside: wxrec-async ledger rebuild --replace"
+        f"ledger {path} is damaged ({why}); it was left as it is. Restore it from a backup, or have a new one made "
+        f"from the bucket, which sets this one aside: wxrec-async ledger rebuild --replace"
     )
