@@ -31,6 +31,7 @@ SDKS = {
     "click",
     "rich",
     "structlog",
+    "opentelemetry",
 }
 IMPURE = {"anyio", "asyncio", "time", "random", "os", "logging", "socket", "pathlib", "io", "threading", "secrets"}
 NOUNS = {"model", "errors"}
@@ -89,7 +90,15 @@ RULES = {
     ),
     "ledger": rule({*NOUNS, *PIECES, "events", "config", "ledger"}, all_sdks_but("sqlite3"), "SQLite and nothing else"),
     "lister": rule({*FLOW_MAY, "lister"}, SDKS, "the flow sees worlds only through small Protocols"),
-    "transfer": rule(FLOW_MAY, SDKS, "one recording, whatever source and store are: it works without a local ledger"),
+    "intake": rule(FLOW_MAY, SDKS, "bytes into parts, wherever they come from"),
+    "bandwidth": rule({*FLOW_MAY, "transfer", "intake"}, SDKS, "it wraps a source, and knows none"),
+    "left_out": rule({*FLOW_MAY, "left_out"}, SDKS, "what was not done is counted from the ledger alone"),
+    "telemetry": rule({*NOUNS, "events"}, all_sdks_but("opentelemetry"), "a listener; its SDK comes late"),
+    "exporting": rule(
+        {*NOUNS, "events", "telemetry"}, all_sdks_but("opentelemetry"), "its own environment, and no world"
+    ),
+    "running": rule({*FLOW_MAY, "orchestrator"}, SDKS, "how a run is stopped has nothing to do with where it reads"),
+    "transfer": rule({*FLOW_MAY, "intake"}, SDKS, "one recording, whatever its source and store: no ledger needed"),
     "recovery": rule(FLOW_MAY, SDKS, "the flow sees worlds only through small Protocols"),
     "orchestrator": rule({*FLOW_MAY, "lister"}, SDKS, "the flow sees worlds only through small Protocols"),
     "plan": rule({*FLOW_MAY, "lister", "config"}, SDKS, "what would be done is arithmetic"),

@@ -251,17 +251,16 @@ def test_what_is_shown_of_the_configuration_holds_no_password() -> None:
 @pytest.mark.fault("R01")
 @given(st.integers(16, 8192), st.integers(1, 1024), st.integers(5, 5120))
 def test_the_memory_is_divided_within_the_budget(memory_mib: int, workers: int, part_mib: int) -> None:
-    """At least one part, buffers of at most a quarter where that is possible, and the ceiling covers it all."""
+    """At least one part and one open body, open bodies take at most half, and the ceiling covers it all."""
     plan = plan_memory(memory_mib, workers, part_mib)
-    buffers = workers * (2 * plan.read_buffer + plan.pipe)
+    total, buffers = memory_mib * MIB, plan.bodies * (2 * plan.read_buffer + plan.pipe)
     assert plan.pool >= part_mib * MIB
-    assert 32 << 10 <= plan.read_buffer <= 256 << 10
+    assert 1 <= plan.bodies <= workers
+    assert 32 << 10 <= plan.read_buffer <= 128 << 10
     assert plan.pipe >= plan.read_buffer
-    smallest = workers * (128 << 10)
-    if smallest <= memory_mib * MIB // 4:
-        assert buffers <= memory_mib * MIB // 4
-    if smallest + part_mib * MIB <= memory_mib * MIB and buffers + part_mib * MIB <= memory_mib * MIB:
-        assert plan.pool + buffers <= memory_mib * MIB
+    assert buffers <= total // 2
+    if total // 2 >= part_mib * MIB:
+        assert plan.pool + buffers <= total
     assert plan.ceiling_mib * MIB >= plan.pool + buffers + 100 * MIB
 
 

@@ -18,16 +18,19 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import anyio
 
 from wxrec_async import events, worlds
 from wxrec_async.auth.stores import TokenStore
 from wxrec_async.auth.tokens import Credentials
+from wxrec_async.bandwidth import limited
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.ledger.protocol import ALL_WORK, Everything, InPeriod, NamedFor, Scope, Work
+from wxrec_async.left_out import count_left_out
 from wxrec_async.lister import Lister
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.orchestrator import Job, Orchestrator
@@ -37,9 +40,15 @@ from wxrec_async.plumbing.reach import Reach
 from wxrec_async.recovery import Recovery
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import keys, windows
+from wxrec_async.rules.filters import NO_FILTERS, Filters
 from wxrec_async.rules.selection import HOUR_MS, MINUTE_MS, Ages
-from wxrec_async.running import LeftOpen, Run
+from wxrec_async.running import Announcer, Budget, Run
+from wxrec_async.s3.owner import why_denied
 from wxrec_async.transfer import Limits, Transfer
+
+if TYPE_CHECKING:
+    import aioboto3
+    import httpx
 
 
 class Backfill:
@@ -52,31 +61,39 @@ class Backfill:
 
     ``on_event`` is called in the event loop with each event; it must neither
     block nor raise.  ``token_store`` and ``credentials`` stand in for those the
-    settings name.  With ``read_only`` neither bucket nor ledger is touched and
-    only `plan` can be called.  ``clock`` is epoch seconds.
+    settings name, and so do an ``s3_session`` that knows AWS credentials, an
+    ``api_transport`` for Webex and its token endpoint, and a ``media_transport``
+    for the recordings: each must send a request once, follow no redirect, raise
+    httpx's exceptions and have deadlines; what is handed in is not closed.
+    The media host's addresses are checked by our own transport only.  With
+    ``read_only`` neither bucket nor ledger is touched and only `plan` can be
+    called.  ``clock`` is epoch seconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a host may hand in, each by its name
         self,
         settings: Settings,
         *,
         on_event: Emit = ignore,
         token_store: TokenStore | None = None,
         credentials: Credentials | None = None,
+        api_transport: httpx.AsyncBaseTransport | None = None,
+        media_transport: httpx.AsyncBaseTransport | None = None,
+        s3_session: aioboto3.Session | None = None,
         read_only: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
-        self._emit = self._left_open = LeftOpen(on_event)
+        self._emit = Announcer(on_event)
         self._clock = clock
-        self._given = worlds.Given(token_store, credentials)
+        self._given = worlds.Given(token_store, credentials, api_transport, media_transport, s3_session)
         self._read_only = read_only
         self._stack = AsyncExitStack()
         self._webex: worlds.WebexWorld | None = None
         self._storage: worlds.Storage | None = None
         self._reach = Reach(
-            on_down=lambda: on_event(events.Warned("network_down", "nothing answers; waiting for the network")),
-            on_up=lambda seconds: on_event(events.Warned("network_up", f"the network is back after {seconds:.0f} s")),
+            on_down=lambda: self._emit(events.Warned("network_down", "nothing answers; waiting for the network")),
+            on_up=lambda seconds: self._emit(events.Warned("network_up", f"the network is back after {seconds:.0f} s")),
         )
         self._busy = False
         self._running: Run | None = None
@@ -87,9 +104,9 @@ class Backfill:
             secrets = await worlds.load_secrets(self.settings, self._given)
             tls = worlds.trusted(self.settings)
             if not self._read_only:
-                opening = worlds.open_storage(self.settings, secrets.org_id, self._emit, self._reach)
+                opening = worlds.open_storage(self.settings, secrets.org_id, self._emit, self._reach, self._given)
                 self._storage = await stack.enter_async_context(opening)
-            webex = worlds.open_webex(self.settings, secrets, tls, self._emit, self._reach, self._clock)
+            webex = worlds.open_webex(self.settings, secrets, tls, self._emit, self._reach, self._clock, self._given)
             self._webex = await stack.enter_async_context(webex)
             self._stack = stack.pop_all()
         return self
@@ -117,48 +134,74 @@ class Backfill:
         *,
         limit: int | None = None,
         max_duration_s: float | None = None,
+        on_event: Emit | None = None,
     ) -> Summary:
         """Back up every recording of ``period`` (default: what the settings ask for) and return what was done.
 
         Work that earlier runs left in the period (failed, owed, unfinished) is
         taken up again; closed windows and stored recordings are not.  ``limit``
         is a number of recordings, ``max_duration_s`` seconds after which no new
-        work is begun.  Raises `LedgerError`; refused tokens and permissions are
-        told in the summary, whose ``exit_code`` is that of cli.md's table.
+        work is begun, ``on_event`` one listener more, for this run alone.  Raises
+        `LedgerError`; refused tokens and permissions are told in the summary, whose
+        ``exit_code`` is that of cli.md's table.
         """
         asked = self._clamped(period)
-        with self._one_run():
+        with self._one_run(on_event):
             closed = await self._in_storage.ledger.closed_windows(asked.period)
             job = self._job(InPeriod(asked.period), windows=tuple(_left(asked.period, closed)), limit=limit)
             return await self._do(job, asked.period, max_duration_s, asked.clamped)
 
     async def archive(
-        self, task_ids: Iterable[str], *, limit: int | None = None, max_duration_s: float | None = None
+        self,
+        task_ids: Iterable[str],
+        *,
+        limit: int | None = None,
+        max_duration_s: float | None = None,
+        on_event: Emit | None = None,
     ) -> Summary:
-        """Back up the recordings of these tasks, whether Webex still lists them or not."""
-        run_id = _new_run_id()
-        job = self._job(NamedFor(run_id), run_id=run_id, task_ids=task_ids, limit=limit)
-        with self._one_run():
-            return await self._do(job, None, max_duration_s)
+        """Back up the recordings of these tasks, whether Webex still lists them or not.
 
-    async def retry(self, *, limit: int | None = None, max_duration_s: float | None = None) -> Summary:
+        Who names a task wants it: the settings' filters do not apply.
+        """
+        run_id = _new_run_id()
+        named = self._job(NamedFor(run_id), run_id=run_id, task_ids=task_ids, limit=limit)
+        job, notes = replace(named, filters=NO_FILTERS), (FILTERS_PASSED_OVER,) if named.filters else ()
+        with self._one_run(on_event):
+            return await self._do(job, None, max_duration_s, notes)
+
+    async def retry(
+        self, *, limit: int | None = None, max_duration_s: float | None = None, on_event: Emit | None = None
+    ) -> Summary:
         """Take up only what failed or is owed, whenever it was listed."""
         job = self._job(Everything(), only=frozenset({Work.FAILED, Work.OWED}), limit=limit)
-        with self._one_run():
+        with self._one_run(on_event):
             return await self._do(job, None, max_duration_s)
 
     async def plan(self, period: Window | None = None) -> Plan:
         """Say what `run` would do: tasks are listed, nothing is asked of captures, nothing is written."""
         asked = self._clamped(period)
-        webex = self.settings.webex
+        webex, filters, now_ms = self.settings.webex, self._filters(), self._now_ms()
         lister = Lister(self._in_webex.client, webex.page_size, webex.channel_types)
-        async with worlds.looking_at_ledger(self.settings.ledger.path, self._storage) as ledger:
+        # Looking for what is left out must not hand it out to a run that is under way.
+        storage = None if filters else self._storage
+        async with worlds.looking_at_ledger(self.settings.ledger.path, storage) as ledger:
             closed = await ledger.closed_windows(asked.period)
-            known = await ledger.counts(InPeriod(asked.period), None)
+            left = await count_left_out(ledger, InPeriod(asked.period), filters, now_ms)
+            known = left.out_of(await ledger.counts(InPeriod(asked.period), None))
+            listed = windows.subtract(asked.period, _left(asked.period, closed))
+            behind = [await count_left_out(ledger, InPeriod(span), filters, now_ms) for span in listed]
         planned = [
-            await plan_window(lister, window, self._ages(), self._now_ms()) for window in _left(asked.period, closed)
+            await plan_window(lister, window, self._ages(), self._now_ms(), filters)
+            for window in _left(asked.period, closed)
         ]
-        return Plan(asked.period, tuple(planned), known, webex.requests_per_minute, notes=asked.clamped)
+        return Plan(
+            asked.period,
+            tuple(planned),
+            known,
+            webex.requests_per_minute,
+            notes=asked.clamped,
+            known_left_out=sum(each.tasks for each in behind),
+        )
 
     def stop(self, reason: str) -> None:
         """Take no new work; what is in flight has the grace period to finish.  Without a run it does nothing."""
@@ -173,12 +216,13 @@ class Backfill:
             self._running.abort()
 
     @contextmanager
-    def _one_run(self) -> Iterator[None]:
+    def _one_run(self, on_event: Emit | None) -> Iterator[None]:
         if self._busy:
             raise RuntimeError("one Backfill does one run at a time")
         self._busy = True
         try:
-            yield
+            with self._emit.heard_by(on_event):
+                yield
         finally:
             self._busy, self._running, self._stop_reason = False, None, None
 
@@ -210,6 +254,17 @@ class Backfill:
             missing_ms=round(backfill.owed_days * DAY_MS),
         )
 
+    def _filters(self) -> Filters:
+        asked = self.settings.filters
+        return Filters(
+            asked.queues,
+            asked.exclude_queues,
+            asked.agents,
+            asked.exclude_agents,
+            asked.directions,
+            round(asked.min_duration_seconds * 1000),
+        )
+
     def _job(
         self,
         scope: Scope,
@@ -234,6 +289,7 @@ class Backfill:
             key_template=settings.s3.key,
             metadata={"wx-org-id": keys.encode_id(self._in_webex.org_id)},
             include_segments=settings.webex.include_segments,
+            filters=self._filters(),
             limit=limit,
             max_failures_in_row=settings.backfill.max_failures_in_row,
         )
@@ -243,7 +299,7 @@ class Backfill:
     ) -> Summary:
         """Run one job from its first note in the ledger to its last."""
         storage, begun = self._in_storage, anyio.current_time()
-        self._left_open.uploads.clear()
+        self._emit.uploads.clear()
         self._tell_start(job, period, notes)
         await storage.ledger.begin_run(job.run_id, self._now_ms(), period)
         try:
@@ -251,21 +307,24 @@ class Backfill:
         finally:
             with anyio.CancelScope(shield=True):
                 saved = await self._in_webex.refresher.save_pending()
-        ending = replace(ending, token_unsaved=not saved, uploads_left=len(self._left_open.uploads))
-        counts = await storage.ledger.counts(job.scope, job.run_id)
-        failures = await storage.ledger.failures(job.scope)
-        summary = Summary(job.run_id, period, counts, ending, anyio.current_time() - begun, tuple(failures), notes)
+        ending = replace(ending, token_unsaved=not saved, uploads_left=len(self._emit.uploads))
+        left = await count_left_out(storage.ledger, job.scope, job.filters, self._now_ms())
+        counts = left.out_of(await storage.ledger.counts(job.scope, job.run_id))
+        failures = left.wanted(await storage.ledger.failures(job.scope, limit=left.failures_to_read))
+        seconds = anyio.current_time() - begun
+        summary = Summary(job.run_id, period, counts, ending, seconds, failures, notes, left.reasons)
         await storage.ledger.end_run(job.run_id, self._now_ms(), summary.exit_code, summary.as_json())
         return summary
 
     async def _carry_out(self, job: Job, max_duration_s: float | None) -> Ending:
         """Tidy up after a crash, run, and sweep the keys of which it is not known whether an upload is open."""
-        storage, carrier = self._in_storage, self._transfer()
+        storage, carrier, pacer = self._in_storage, self._transfer(), self._in_webex.pacer
         orchestrator = Orchestrator(job, self._in_webex.client, storage.ledger, carrier, self._emit, self._now_ms)
         recovery = Recovery(storage.ledger, storage.store, carrier, job.key_template, self._emit)
         self._running = Run(
             orchestrator,
             lambda: recovery.run(job.run_id, self._now_ms()),
+            Budget(lambda: pacer.passed, self.settings.webex.requests_per_minute),
             grace_s=self.settings.backfill.grace_seconds,
             emit=self._emit,
         )
@@ -276,9 +335,13 @@ class Backfill:
         return Ending(
             incomplete=tuple(orchestrator.incomplete),
             stopped=orchestrator.stopped,
-            error=str(error) if error else None,
+            error=self._words_of(error) if error else None,
             error_exit=_exit_of(error),
         )
+
+    def _words_of(self, error: AuthError | RunStopped) -> str:
+        denied = isinstance(error, AuthError) and "AccessDenied" in str(error)
+        return f"{error}; {why_denied(self.settings.s3)}" if denied else str(error)
 
     def _transfer(self) -> Transfer:
         storage, settings = self._in_storage, self.settings
@@ -287,16 +350,21 @@ class Backfill:
             part_size=settings.s3.part_size_mib << 20,
             parts_in_flight=settings.s3.part_concurrency,
             pipe=plan.pipe,
+            bodies=plan.bodies,
             overwrite=self.settings.s3.overwrite,
         )
         log = worlds.LedgerLog(storage.ledger, self._now_ms)
-        return Transfer(self._in_webex.media, storage.store, log, BufferPool(plan.pool), limits, self._emit)
+        source = limited(self._in_webex.media, settings.backfill.max_mib_per_second)
+        return Transfer(source, storage.store, log, BufferPool(plan.pool), limits, self._emit)
 
     def _tell_start(self, job: Job, period: Window | None, notes: tuple[str, ...]) -> None:
         for note in notes:
             self._emit(events.Clamped(note))
         ceiling = self.settings.memory.ceiling_mib
         self._emit(events.RunStarted(job.run_id, period, len(job.windows), job.concurrency, ceiling))
+
+
+FILTERS_PASSED_OVER = "the filters of the settings do not apply to tasks that are named by id"
 
 
 def _left(period: Window, closed: list[Window]) -> list[Window]:

@@ -37,6 +37,9 @@ WEBEX_REQUESTS_PER_MINUTE = 300  # documented, per client id over all Contact Ce
 LOOPBACK_NAMES = ("localhost",)
 
 
+DIRECTIONS = ("inbound", "outbound", "outdial")
+
+
 def _split_commas(value: object) -> object:
     """Let an environment variable carry a list as ``a,b``."""
     if isinstance(value, str):
@@ -110,6 +113,7 @@ class S3Settings(Section):
     object_lock_mode: Literal["", "GOVERNANCE", "COMPLIANCE"] = ""
     object_lock_days: Annotated[int, Field(ge=0)] = 0
     overwrite: bool = False
+    require_sse: bool = False
 
     @field_validator("endpoint_url")
     @classmethod
@@ -127,6 +131,14 @@ class S3Settings(Section):
             raise ValueError("object_lock_mode and object_lock_days go together")
         return self
 
+    @model_validator(mode="after")
+    def _encryption_is_named(self) -> S3Settings:
+        if self.require_sse and not self.sse:
+            raise ValueError("require_sse is set, but not what to ask for: set sse to AES256, aws:kms or aws:kms:dsse")
+        if self.kms_key_id and not self.sse.startswith("aws:kms"):
+            raise ValueError('kms_key_id is used with sse = "aws:kms" or "aws:kms:dsse" only')
+        return self
+
 
 class BackfillSettings(Section):
     """How much is moved, and how."""
@@ -142,6 +154,7 @@ class BackfillSettings(Section):
     grace_seconds: Annotated[float, Field(ge=0)] = 30
     max_recording_gib: Annotated[float, Field(gt=0)] = 8
     max_failures_in_row: Annotated[int, Field(ge=1)] = 100
+    max_mib_per_second: Annotated[float, Field(ge=0)] = 0
 
     @field_validator("from_", "to", mode="before")
     @classmethod
@@ -149,6 +162,31 @@ class BackfillSettings(Section):
         """Take TOML's own dates and date-times as well as text."""
         if isinstance(value, datetime | date):
             return value.isoformat()
+        return value
+
+
+class FilterSettings(Section):
+    """Which tasks are wanted; see `rules.filters.Filters`."""
+
+    queues: TextList = ()
+    exclude_queues: TextList = ()
+    agents: TextList = ()
+    exclude_agents: TextList = ()
+    directions: TextList = ()
+    min_duration_seconds: Annotated[float, Field(ge=0)] = 0
+
+    @field_validator("queues", "exclude_queues", "agents", "exclude_agents", "directions")
+    @classmethod
+    def _check_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(value):
+            raise ValueError("holds an empty name; leave the list empty to filter nothing")
+        return value
+
+    @field_validator("directions")
+    @classmethod
+    def _check_directions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := {direction.lower() for direction in value} - set(DIRECTIONS):
+            raise ValueError(f"{min(unknown)!r} is none; known are {', '.join(DIRECTIONS)}")
         return value
 
 
@@ -170,6 +208,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     s3: S3Settings = S3Settings()
     backfill: BackfillSettings = BackfillSettings()
+    filters: FilterSettings = FilterSettings()
     ledger: LedgerSettings = LedgerSettings()
     ca_bundle: Path | None = None
 
@@ -193,27 +232,38 @@ class Settings(BaseSettings):
 class MemoryPlan:
     """How ``memory_mib`` is divided, in bytes.
 
-    ``read_buffer`` and ``pipe`` are per worker, ``pool`` is shared: every part
-    of every recording takes its room there and gives it back.  ``ceiling_mib``
-    is the peak resident size the process promises to stay under.
+    ``pool`` is shared: every part of every recording takes its room there and
+    gives it back.  ``bodies`` is how many recordings may be open at their source
+    at once, each with a ``read_buffer`` and a ``pipe``.  ``ceiling_mib`` is the
+    peak resident size the process promises to stay under.
     """
 
     pool: int
+    bodies: int
     pipe: int
     read_buffer: int
     ceiling_mib: int
 
 
+# What an open body costs besides its buffers: asyncio reads 256 KiB at once, decrypts into 256 more, and on the way
+# to S3 as much again waits to be sent (measured with TLS on both sides, 32 to 500 workers).
+BODY_OVERHEAD = 768 << 10
+# A connection holds twice its read buffer before it stops reading; so do the pipe and the chunk that waits before it.
+BUFFERS_PER_BODY = 9
+
+
 def plan_memory(memory_mib: int, workers: int, part_size_mib: int) -> MemoryPlan:
-    """Divide the budget: up to a quarter for read buffers and pipes, the rest for parts, never less than one part."""
+    """Divide the budget: a quarter, at most half, for open bodies, the rest for parts, never less than one part."""
     total = memory_mib * MIB
-    share = total // 4 // workers
-    # A connection holds up to twice its read buffer, and the pipe as much again.
-    read_buffer = min(256 << 10, max(32 << 10, share // 4))
-    pipe = 2 * read_buffer
-    pool = max(part_size_mib * MIB, total - workers * (2 * read_buffer + pipe))
-    used_mib = max(memory_mib, -(-(pool + workers * (2 * read_buffer + pipe)) // MIB))
-    return MemoryPlan(pool=pool, pipe=pipe, read_buffer=read_buffer, ceiling_mib=round(used_mib * 1.25 + 120))
+    share = (total // 4 // workers - BODY_OVERHEAD) // BUFFERS_PER_BODY
+    read_buffer = min(128 << 10, max(32 << 10, share))
+    per_body = BUFFERS_PER_BODY * read_buffer + BODY_OVERHEAD
+    bodies = min(workers, max(1, total // 2 // per_body))
+    pool = max(part_size_mib * MIB, total - bodies * per_body)
+    used_mib = max(memory_mib, -(-(pool + bodies * per_body) // MIB))
+    return MemoryPlan(
+        pool, bodies, pipe=2 * read_buffer, read_buffer=read_buffer, ceiling_mib=round(used_mib * 1.25 + 120)
+    )
 
 
 def _checked_url(url: str) -> str:

@@ -41,6 +41,14 @@ class PageListed:
 
 
 @dataclass(frozen=True, slots=True)
+class TasksLeftOut:
+    """The filters left tasks alone.  ``window`` is None for those that an earlier run listed."""
+
+    window: Window | None
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
 class WindowListed:
     """Every page of the window was read; ``closed`` when it never needs to be listed again."""
 
@@ -182,6 +190,7 @@ Event = (
     RunStarted
     | Clamped
     | PageListed
+    | TasksLeftOut
     | WindowListed
     | WindowIncomplete
     | CapturesAsked
@@ -211,6 +220,7 @@ class RunTotals:
 
     tasks_listed: int = 0
     tasks_settled: Counter[str] = field(default_factory=Counter)
+    left_out: int = 0
     recordings_found: int = 0
     stored: int = 0
     already_stored: int = 0
@@ -238,8 +248,8 @@ class RunTotals:
             case CapturesAsked(recordings=found):
                 self.captures_calls += 1
                 self.recordings_found += found
-            case TaskSettled(state=state):
-                self.tasks_settled[state] += 1
+            case TaskSettled() | TasksLeftOut():
+                self._add_done_with(event)
             case RecordingStarted():
                 self.in_flight += 1
             case RecordingStored() | RecordingFailed() | RecordingGone():
@@ -249,6 +259,14 @@ class RunTotals:
                 self.retries += 1
             case _:
                 pass
+
+    def _add_done_with(self, event: TaskSettled | TasksLeftOut) -> None:
+        if isinstance(event, TaskSettled):
+            self.tasks_settled[event.state] += 1
+            return
+        self.left_out += event.tasks
+        if event.window is not None:  # listed just now: they would seem to wait
+            self.tasks_settled["left_out"] += event.tasks
 
     def _add_outcome(self, event: RecordingStored | RecordingFailed | RecordingGone) -> None:
         match event:

@@ -47,6 +47,7 @@ from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.plumbing.signal import Signal
 from wxrec_async.rules import keys, selection, windows
+from wxrec_async.rules.filters import NO_FILTERS, Filters
 from wxrec_async.rules.selection import Ages, Silence, Verdict
 
 CAPTURES_BATCH = 10
@@ -100,6 +101,7 @@ class Job:
     key_template: str = "call-detail/{task_id}/recording{ext}"
     metadata: Mapping[str, str] = field(default_factory=dict)
     include_segments: bool = False
+    filters: Filters = NO_FILTERS
     limit: int | None = None
     max_failures_in_row: int = 100
 
@@ -179,11 +181,17 @@ class Orchestrator:
 
     async def _feed(self) -> None:
         """Put every task with work left into the queue, then close it."""
+        left, filtered = self._job.only - {Work.FAILED}, bool(self._job.filters)
         with self._taking_in():
             await self._feed_named()
-            await self._feed_backlog(self._job.only - {Work.FAILED})
+            if not filtered:
+                await self._feed_backlog(left)
             for window in self._job.windows:
                 await self._feed_window(window)
+            if filtered:
+                # Each task is handed out once: by a page, if one still lists it, for by now that may say what was
+                # missing before, a queue or an agent.
+                await self._feed_backlog(left)
             # What failed before comes last: lasting failures must not keep the run from new work.
             await self._feed_backlog(self._job.only & {Work.FAILED})
         self._tasks.close()
@@ -225,14 +233,22 @@ class Orchestrator:
         """Write tasks down, then see to those with work left."""
         named_for = None if listed_in else self._job.run_id
         todo = await self._ledger.add_tasks(tasks, listed_in=listed_in, now_ms=self._now_ms(), named_for=named_for)
-        await self._consider(todo)
+        await self._consider(todo, listed_in)
 
-    async def _consider(self, tasks: Sequence[Task]) -> None:
-        """Settle what needs no captures call, queue the rest."""
-        now = self._now_ms()
+    async def _consider(self, tasks: Sequence[Task], listed_in: Window | None = None) -> None:
+        """Leave out what is not wanted, settle what needs no captures call, queue the rest."""
+        now, tasks = self._now_ms(), self._wanted_tasks(tasks, listed_in)
         verdicts = {task.id: selection.before_asking(task, self._job.ages, now) for task in tasks}
         await self._settle({task_id: verdict for task_id, verdict in verdicts.items() if verdict}, empty_answer=False)
         await self._tasks.put(task for task in tasks if verdicts[task.id] is None)
+
+    def _wanted_tasks(self, tasks: Sequence[Task], listed_in: Window | None) -> Sequence[Task]:
+        """Return what the filters want; the rest stays in the ledger as it is, for a run that wants it."""
+        filters = self._job.filters
+        wanted = [task for task in tasks if not filters.leaves_out(task)] if filters else tasks
+        if left := len(tasks) - len(wanted):
+            self._emit(events.TasksLeftOut(listed_in, left))
+        return wanted
 
     # The workers
 

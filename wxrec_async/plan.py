@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from wxrec_async.ledger.protocol import Counts
 from wxrec_async.lister import Lister
 from wxrec_async.model import Task, TaskPage, TaskState, Window, iso
+from wxrec_async.rules.filters import NO_FILTERS, Filters
 from wxrec_async.rules.selection import Ages, before_asking
 
 
@@ -22,6 +23,7 @@ class PlannedWindow:
     no_recording: int
     settling: int
     problem: str | None = None
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Plan:
     """Windows to list, what the ledger knows already, and what the work costs in requests.
 
     ``minutes`` is the time the captures calls alone take at the request budget;
-    moving the bytes may take longer.
+    moving the bytes may take longer.  What the filters leave out is not in
+    ``known``; ``known_left_out`` of it lies in windows that are not listed again.
     """
 
     period: Window
@@ -38,10 +41,16 @@ class Plan:
     requests_per_minute: float
     batch: int = 10
     notes: tuple[str, ...] = ()
+    known_left_out: int = 0
 
     @property
     def tasks(self) -> int:
         return sum(planned.tasks for planned in self.windows)
+
+    @property
+    def left_out(self) -> int:
+        """Tasks with work left that the filters leave alone."""
+        return sum(planned.left_out for planned in self.windows) + self.known_left_out
 
     @property
     def to_ask(self) -> int:
@@ -73,12 +82,14 @@ class Plan:
                     "to_ask": planned.to_ask,
                     "no_recording": planned.no_recording,
                     "settling": planned.settling,
+                    "left_out": planned.left_out,
                     "problem": planned.problem,
                 }
                 for planned in self.windows
             ],
             "tasks": self.tasks,
             "to_ask": self.to_ask,
+            "left_out": self.left_out,
             "already_stored": self.known.stored + self.known.already_stored,
             "captures_calls": self.captures_calls,
             "minutes": round(self.minutes, 1),
@@ -86,7 +97,9 @@ class Plan:
         }
 
 
-async def plan_window(lister: Lister, window: Window, ages: Ages, now_ms: int) -> PlannedWindow:
+async def plan_window(
+    lister: Lister, window: Window, ages: Ages, now_ms: int, filters: Filters = NO_FILTERS
+) -> PlannedWindow:
     """List one window and count what a run would do with it."""
     seen: dict[str, Task] = {}
 
@@ -94,13 +107,15 @@ async def plan_window(lister: Lister, window: Window, ages: Ages, now_ms: int) -
         seen.update((task.id, task) for task in new)
 
     problem = await lister.read(window, take_in)
-    verdicts = [before_asking(task, ages, now_ms) for task in seen.values()]
+    wanted = [task for task in seen.values() if not filters.leaves_out(task)]
+    verdicts = [before_asking(task, ages, now_ms) for task in wanted]
     states = [verdict.state for verdict in verdicts if verdict]
     return PlannedWindow(
         window,
         tasks=len(seen),
-        to_ask=len(seen) - len(states),
+        to_ask=len(wanted) - len(states),
         no_recording=states.count(TaskState.NO_RECORDING),
         settling=states.count(TaskState.OWED),
         problem=problem,
+        left_out=len(seen) - len(wanted),
     )

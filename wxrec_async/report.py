@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 from wxrec_async.ledger.protocol import Counts, Failure
 from wxrec_async.model import Window, iso
@@ -46,7 +46,9 @@ class Summary:
 
     ``recordings == stored + already_stored + failed + gone`` and ``tasks_listed
     == tasks_with_recordings + no_recording + owed + failed_tasks +
-    unfinished_tasks``.
+    unfinished_tasks + left_out``.  ``left_out_by`` counts the tasks with work
+    left that a filter left alone, by filter: they are in no other count, and
+    what failed or is owed among them is not what was asked for.
     """
 
     run_id: str
@@ -56,6 +58,11 @@ class Summary:
     seconds: float
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
+    left_out_by: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> int:
+        return sum(self.left_out_by.values())
 
     @property
     def exit_code(self) -> int:
@@ -73,6 +80,8 @@ class Summary:
             "tasks_listed": counts.pop("tasks_listed"),
             "recordings": self.counts.recordings,
             **counts,
+            "left_out": self.left_out,
+            "left_out_by": dict(self.left_out_by),
             "seconds": round(self.seconds, 3),
             "windows_incomplete": [str(window) for window in self.ending.incomplete],
             "uploads_left_open": self.ending.uploads_left,

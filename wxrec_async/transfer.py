@@ -13,7 +13,7 @@ errors of the program itself.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -22,6 +22,7 @@ import anyio
 
 from wxrec_async.errors import ObjectExists, Rejected, Trouble, Unfit, WxrecError
 from wxrec_async.events import Emit, UploadLeftOpen, Warned, ignore
+from wxrec_async.intake import MediaStream, PartReader, through_pipe
 from wxrec_async.model import (
     Failed,
     Gone,
@@ -36,39 +37,14 @@ from wxrec_async.model import (
     Target,
 )
 from wxrec_async.plumbing.groups import first_failure
-from wxrec_async.plumbing.pipe import Pipe, PipeBroken
+from wxrec_async.plumbing.pipe import Pipe
 from wxrec_async.plumbing.pool import BufferPool, Room
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules import keys, retry
-from wxrec_async.rules.parts import PartAssembler, check_whole, same_object
-from wxrec_async.rules.wav import Sniffer
+from wxrec_async.rules.parts import check_whole, same_object
 
 ABORT_DEADLINE_S = 30.0
 HURRIED_ABORT_DEADLINE_S = 4.0  # somebody waits for us to be gone
-
-
-class MediaStream(Protocol):
-    """The body of a recording, from its first byte to its last; resumes behind the reader's back."""
-
-    @property
-    def length(self) -> int | None:
-        """Whole size in bytes, when the server promised one."""
-
-    @property
-    def etag(self) -> str | None: ...
-
-    @property
-    def content_type(self) -> str: ...
-
-    @property
-    def proven(self) -> bool:
-        """After the end: its length was proven by Content-Length or a final chunk."""
-
-    @property
-    def offset(self) -> int:
-        """Bytes handed out so far."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
 class MediaSource(Protocol):
@@ -124,11 +100,12 @@ class UploadLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in bytes; ``parts_in_flight`` is per recording."""
+    """Sizes in bytes; ``parts_in_flight`` is per recording, ``bodies`` how many may be open at their source at once."""
 
     part_size: int = 8 << 20
     parts_in_flight: int = 4
     pipe: int = 512 << 10
+    bodies: int = 1024
     overwrite: bool = False
 
 
@@ -163,6 +140,7 @@ class Transfer:
     ) -> None:
         self._source, self._store, self._log = source, store, log
         self._pool, self._limits, self._emit = pool, limits, emit
+        self._bodies = anyio.Semaphore(limits.bodies)
 
     async def carry(self, order: Order) -> Outcome:
         """Store one recording and say what became of it.
@@ -207,15 +185,15 @@ class Transfer:
             return None  # not allowed to know: the conditional write will tell
 
     async def _fetch(self, order: Order, witness: _Fingerprint | None) -> Stored:
-        async with self._source.open(order.recording) as stream:
-            return await _through_pipe(
+        async with self._bodies, self._source.open(order.recording) as stream:
+            return await through_pipe(
                 stream, self._limits.pipe, lambda pipe: self._store_stream(order, stream, pipe, witness)
             )
 
     async def _store_stream(
         self, order: Order, stream: MediaStream, pipe: Pipe, witness: _Fingerprint | None
     ) -> Stored:
-        reader = _PartReader(pipe, stream, self._pool, self._limits.part_size)
+        reader = PartReader(pipe, stream, self._pool, self._limits.part_size)
         try:
             await reader.fill()
             reader.sniffer.check_beginning(stream.content_type)
@@ -225,7 +203,7 @@ class Transfer:
         finally:
             reader.close()
 
-    async def _single(self, order: Order, reader: _PartReader, witness: _Fingerprint | None) -> Stored:
+    async def _single(self, order: Order, reader: PartReader, witness: _Fingerprint | None) -> Stored:
         flags = self._judge(reader, witness)
         await self._give_way(order)
         part, room = reader.take()
@@ -237,7 +215,7 @@ class Transfer:
             room.release()
         return Stored(stored, main_place=order.fallback is not None, flags=flags)
 
-    async def _multipart(self, order: Order, reader: _PartReader, witness: _Fingerprint | None) -> Stored:
+    async def _multipart(self, order: Order, reader: PartReader, witness: _Fingerprint | None) -> Stored:
         """Upload part by part; before the first one, look whether there is anything to upload at all."""
         await self._give_way(order)
         if not self._limits.overwrite and await self._look(order.target.key) is not None:
@@ -299,7 +277,7 @@ class Transfer:
             self._store.uncertain_keys.discard(key)
         return len(left)
 
-    async def _upload_parts(self, key: str, upload_id: str, reader: _PartReader) -> list[PartReceipt]:
+    async def _upload_parts(self, key: str, upload_id: str, reader: PartReader) -> list[PartReceipt]:
         receipts: list[PartReceipt] = []
         slots = anyio.Semaphore(self._limits.parts_in_flight - 1)  # the first one is under way at once
 
@@ -324,7 +302,7 @@ class Transfer:
         return sorted(receipts, key=lambda receipt: receipt.number)
 
     async def _complete(
-        self, target: Target, upload_id: str, receipts: Sequence[PartReceipt], reader: _PartReader
+        self, target: Target, upload_id: str, receipts: Sequence[PartReceipt], reader: PartReader
     ) -> StoredObject:
         size, crc = reader.size, reader.crc32
         await self._log.completing(upload_id, size, crc)
@@ -354,7 +332,7 @@ class Transfer:
         except WxrecError:
             return False  # what is on its way out already says why
 
-    def _judge(self, reader: _PartReader, witness: _Fingerprint | None) -> tuple[str, ...]:
+    def _judge(self, reader: PartReader, witness: _Fingerprint | None) -> tuple[str, ...]:
         """Decide whether what arrived is a whole recording; return what is odd about it.
 
         Raises `Unfit` when it is not one.
@@ -369,7 +347,7 @@ class Transfer:
             flags.append("riff_size")
         return tuple(flags)
 
-    async def _compare(self, order: Order, reader: _PartReader, flags: tuple[str, ...]) -> Stored:
+    async def _compare(self, order: Order, reader: PartReader, flags: tuple[str, ...]) -> Stored:
         """The key is taken: by the same bytes, by another recording of the task, or by something else."""
         key, size, crc = order.target.key, reader.size, reader.crc32
         try:
@@ -396,121 +374,6 @@ class _PlaceTakenError(Exception):
     def __init__(self, fallback: Target) -> None:
         super().__init__(fallback.key)
         self.fallback = fallback
-
-
-class _PartReader:
-    """Takes chunks out of the pipe and fills parts, one at a time, each with its room in the pool."""
-
-    def __init__(self, pipe: Pipe, stream: MediaStream, pool: BufferPool, part_size: int) -> None:
-        self.stream = stream
-        self.sniffer = Sniffer()
-        self._chunks = aiter(pipe)
-        self._pool = pool
-        self._assembler = PartAssembler(stream.length, part_size)
-        self._next: bytes | memoryview | None = None
-        self._filled: tuple[Part, Room] | None = None
-        self._ended = False
-
-    @property
-    def size(self) -> int:
-        return self._assembler.size
-
-    @property
-    def crc32(self) -> int:
-        return self._assembler.crc32
-
-    async def more(self) -> bool:
-        """Say whether bytes follow those of the parts given so far."""
-        if self._next is None and not self._ended:
-            await self._pull()
-        return self._next is not None
-
-    async def fill(self) -> None:
-        """Wait for room, then fill the next part; the last one may be short, that of an empty body empty."""
-        room = await self._pool.take(self._room_needed())
-        try:
-            part = self._feed()
-            while part is None and not self._ended:
-                await self._pull()
-                part = self._feed()
-        except BaseException:
-            room.release()
-            raise
-        self._filled = (part or self._assembler.finish(), room)
-
-    def take(self) -> tuple[Part, Room]:
-        """Return the part that was filled, with the room it takes up; both are the caller's now."""
-        if self._filled is None:
-            raise RuntimeError("fill a part before you take it")
-        filled, self._filled = self._filled, None
-        return filled
-
-    def close(self) -> None:
-        """Drop the part that nobody took.  May be called twice."""
-        if self._filled is not None:
-            self._filled[1].release()
-            self._filled = None
-
-    async def drain(self) -> None:
-        """Read to the end, keeping nothing but size and checksum."""
-        self.close()
-        while await self.more():
-            self._feed()
-            self._assembler.forget()
-
-    def _room_needed(self) -> int:
-        goal, length = self._assembler.goal, self.stream.length
-        return goal if length is None else min(goal, length - self.size)
-
-    def _feed(self) -> Part | None:
-        """Feed what of the pulled chunk belongs to this part; the rest waits until there is room for it."""
-        if self._next is None:
-            return None
-        chunk, wanted = self._next, self._assembler.goal - self._assembler.held
-        self._next = memoryview(chunk)[wanted:] if len(chunk) > wanted else None
-        fitting = chunk if self._next is None else memoryview(chunk)[:wanted]
-        return next(iter(self._assembler.feed(fitting)), None)
-
-    async def _pull(self) -> None:
-        self._next = await anext(self._chunks, None)
-        if self._next is None:
-            self._ended = True
-        else:
-            self.sniffer.feed(self._next)
-
-
-async def _through_pipe(stream: MediaStream, limit: int, consume: Callable[[Pipe], Awaitable[Stored]]) -> Stored:
-    """Read ``stream`` in a task of its own while ``consume`` takes its bytes from the pipe."""
-    pipe = Pipe(limit)
-    stored: Stored | None = None
-    try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(_pump, stream, pipe)
-            try:
-                stored = await consume(pipe)
-            finally:
-                pipe.abandon()
-                group.cancel_scope.cancel()
-    except BaseExceptionGroup as failures:
-        raise first_failure(failures) from None
-    if stored is None:
-        raise PipeBroken  # the source was cancelled, and not by us
-    return stored
-
-
-async def _pump(stream: MediaStream, pipe: Pipe) -> None:
-    """Move the stream into the pipe.  Its failure reaches the reader through the pipe, in its place in the bytes."""
-    chunks = aiter(stream)
-    try:
-        async for chunk in chunks:
-            await pipe.send(chunk)
-        pipe.finish()
-    except Exception as failure:  # noqa: BLE001 - handed on whole, unless the reader has left and knows why
-        pipe.fail(failure)
-    finally:
-        if isinstance(chunks, AsyncGenerator):
-            with anyio.CancelScope(shield=True):
-                await chunks.aclose()
 
 
 def _upload_vanished(given_up: GivenUp) -> bool:

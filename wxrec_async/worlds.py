@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import httpx
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 
 from wxrec_async import __version__
 from wxrec_async.auth.refresher import Refresher, RefreshingAuth
@@ -25,8 +25,10 @@ from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings, is_loopback
 from wxrec_async.errors import AuthError, ConfigError, RunStopped, Trouble
 from wxrec_async.events import Emit, Paused, Retrying
-from wxrec_async.ledger.protocol import Counts, Identity, Ledger, Scope
-from wxrec_async.ledger.store import open_ledger, open_reader
+from wxrec_async.ledger import opening
+from wxrec_async.ledger.protocol import BacklogTask, Counts, Identity, KnownTask, Ledger, Scope
+from wxrec_async.ledger.store import SqliteLedger, open_ledger
+from wxrec_async.left_out import WorkLeft
 from wxrec_async.model import Window
 from wxrec_async.plumbing.pacer import Gate, Pacer, burst_for
 from wxrec_async.plumbing.reach import Reach
@@ -36,12 +38,16 @@ from wxrec_async.rules.redact import mask_number, redact_text
 from wxrec_async.rules.retry import for_api, for_download, for_s3
 from wxrec_async.rules.tokens import token_org
 from wxrec_async.s3.client import open_client
+from wxrec_async.s3.owner import check_owner
 from wxrec_async.s3.uploads import S3Store
 from wxrec_async.transfer import Transfer
 from wxrec_async.webex.client import WebexClient
 from wxrec_async.webex.media import MediaLimits, MediaSource
 from wxrec_async.webex.pacing import PacedTransport
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
+
+if TYPE_CHECKING:
+    import aioboto3
 
 API_CONNECTIONS = 32
 USER_AGENT = f"wxrec-async/{__version__}"
@@ -50,10 +56,16 @@ SPARE_CONNECTIONS = 4
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What an embedding service hands in instead of what the settings name."""
+    """What an embedding service hands in instead of what the settings name; it stays the service's to close."""
 
     token_store: TokenStore | None = None
     credentials: Credentials | None = None
+    api_transport: httpx.AsyncBaseTransport | None = None
+    media_transport: httpx.AsyncBaseTransport | None = None
+    s3_session: aioboto3.Session | None = None
+
+
+NOTHING_GIVEN = Given()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,7 @@ class WebexWorld:
     media: MediaSource
     refresher: Refresher
     org_id: str
+    pacer: Pacer
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +167,14 @@ def trusted(settings: Settings) -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def open_webex(
+async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing the wiring starts from
     settings: Settings,
     secrets: Secrets,
     tls: ssl.SSLContext,
     emit: Emit,
     reach: Reach,
     clock: Callable[[], float],
+    given: Given = NOTHING_GIVEN,
 ) -> AsyncIterator[WebexWorld]:
     """Open three separate sets of connections: for the token, the API, and the media, which gets no credential."""
     webex = settings.webex
@@ -169,13 +183,13 @@ async def open_webex(
         burst=burst_for(webex.requests_per_minute, WEBEX_REQUESTS_PER_MINUTE),
         gate=_gate("Webex", emit),
     )
-    token_http = _http(AiohttpTransport(tls=tls, limit=2, proxy=webex.proxy))
+    token_http = _http(_lent(given.api_transport) or AiohttpTransport(tls=tls, limit=2, proxy=webex.proxy))
     refresher = Refresher(
         secrets.store, secrets.credentials, token_http, f"{webex.auth_url}/access_token", emit, now=clock
     )
-    api = PacedTransport(AiohttpTransport(tls=tls, limit=API_CONNECTIONS, proxy=webex.proxy), pacer)
-    api_http = _http(api, RefreshingAuth(refresher, webex.api_url))
-    media_transport = AiohttpTransport(
+    api = _lent(given.api_transport) or AiohttpTransport(tls=tls, limit=API_CONNECTIONS, proxy=webex.proxy)
+    api_http = _http(PacedTransport(api, pacer), RefreshingAuth(refresher, webex.api_url))
+    media_transport = _lent(given.media_transport) or AiohttpTransport(
         tls=tls,
         limit=settings.backfill.concurrency,
         read_buffer=settings.memory.read_buffer,
@@ -198,18 +212,23 @@ async def open_webex(
         limits=MediaLimits(max_bytes=round(settings.backfill.max_recording_gib * (1 << 30))),
     )
     async with token_http, api_http, media_transport:
-        yield WebexWorld(client, media, refresher, secrets.org_id)
+        yield WebexWorld(client, media, refresher, secrets.org_id, pacer)
 
 
 @asynccontextmanager
-async def open_storage(settings: Settings, org_id: str, emit: Emit, reach: Reach) -> AsyncIterator[Storage]:
+async def open_storage(
+    settings: Settings, org_id: str, emit: Emit, reach: Reach, given: Given = NOTHING_GIVEN
+) -> AsyncIterator[Storage]:
     """Open the bucket and see that it is there, then the ledger."""
     connections = s3_connections(settings)
     gate = _gate("S3", emit)
     identity = Identity(org_id, settings.s3.bucket, settings.s3.key)
-    async with open_client(settings.s3, connections=connections, ca_bundle=settings.ca_bundle) as client:
+    async with open_client(
+        settings.s3, connections=connections, ca_bundle=settings.ca_bundle, session=given.s3_session
+    ) as client:
         store = S3Store(client, settings.s3, _retrier(for_s3, gate, reach, emit), gate)
         await store.check_bucket()
+        await check_owner(client, settings.s3, gate)
         async with open_ledger(settings.ledger.path, identity, mask=_mask(settings), emit=emit) as ledger:
             yield Storage(store, ledger, settings.backfill.concurrency)
 
@@ -227,13 +246,18 @@ async def looking_at_ledger(path: Path, storage: Storage | None) -> AsyncIterato
     if storage is not None:
         yield storage.ledger
     elif await to_thread.run_sync(path.exists):
-        async with open_reader(path) as reader:
-            yield reader
+        with CancelScope(shield=True):
+            connection = await to_thread.run_sync(opening.open_for_reading, path)
+        looker = SqliteLedger(connection, path, str)  # without a run it hands nothing out, so it writes nothing
+        try:
+            yield looker
+        finally:
+            await looker.close()
     else:
         yield _NoLedger()
 
 
-class LedgerCounts(Protocol):
+class LedgerCounts(WorkLeft, Protocol):
     """What a plan wants to know of a ledger."""
 
     async def counts(self, scope: Scope, run_id: str | None) -> Counts: ...
@@ -249,6 +273,26 @@ class _NoLedger:
 
     async def closed_windows(self, period: Window) -> list[Window]:  # noqa: ARG002
         return []
+
+    async def backlog(self, *_: object, **__: object) -> list[BacklogTask]:
+        return []
+
+    async def known(self, task_id: str) -> KnownTask:
+        return KnownTask(task_id, {})
+
+
+class _Lent(httpx.AsyncBaseTransport):
+    """A transport that is not ours to close."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._transport.handle_async_request(request)
+
+
+def _lent(transport: httpx.AsyncBaseTransport | None) -> _Lent | None:
+    return _Lent(transport) if transport else None
 
 
 def _http(transport: httpx.AsyncBaseTransport, auth: httpx.Auth | None = None) -> httpx.AsyncClient:

@@ -21,6 +21,7 @@ from wxrec_async.errors import AuthError, ConfigError, LedgerFull, RunStopped
 from wxrec_async.events import Clamped, Draining, RunStarted
 from wxrec_async.ledger import Ledger
 from wxrec_async.model import Target, Window
+from wxrec_async.plumbing.pacer import Pacer
 
 from .bench import DAY, HOUR, NOON, YESTERDAY, Flow
 from .kit import PART, Body, hang, refused, wav
@@ -62,7 +63,8 @@ class House:
 
     @asynccontextmanager
     async def _webex(self, *_: object) -> AsyncIterator[object]:
-        yield worlds.WebexWorld(self.flow.webex, self.flow.source, self.refresher, "org")  # type: ignore[arg-type]
+        flow = self.flow
+        yield worlds.WebexWorld(flow.webex, flow.source, self.refresher, "org", Pacer(300))  # type: ignore[arg-type]
 
     def backfill(self, **options: Any) -> Backfill:
         settings = Settings.model_validate(

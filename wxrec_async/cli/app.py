@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from wxrec_async import __version__
+from wxrec_async.cli.cleanup import cleanup
+from wxrec_async.cli.doctor import doctor
 from wxrec_async.cli.flags import (
     CommonFlags,
     OutputFlags,
@@ -21,6 +23,9 @@ from wxrec_async.cli.flags import (
     takes,
 )
 from wxrec_async.cli.helping import HELP, Command, Group, Program
+from wxrec_async.cli.ledger import rebuild
+from wxrec_async.cli.login import login
+from wxrec_async.cli.verify import verify
 
 SETTINGS = {"help_option_names": [*HELP], "max_content_width": 110}
 
@@ -35,6 +40,13 @@ config_app = typer.Typer(
     cls=Group, rich_markup_mode=None, help="Look at the configuration.", no_args_is_help=True, context_settings=SETTINGS
 )
 sandbox_app = typer.Typer(cls=Group, rich_markup_mode=None, context_settings=SETTINGS)
+ledger_app = typer.Typer(
+    cls=Group, rich_markup_mode=None, help="Look after the ledger.", no_args_is_help=True, context_settings=SETTINGS
+)
+ledger_app.command("rebuild", cls=Command)(rebuild)
+for command in (login, doctor, verify, cleanup):
+    app.command(command.__name__, cls=Command)(command)
+app.add_typer(ledger_app, name="ledger")
 app.add_typer(config_app, name="config")
 app.add_typer(sandbox_app, name="sandbox")
 

@@ -23,6 +23,7 @@ _SHOWN: dict[type[Any], tuple[str, int, tuple[str, ...]]] = {
     ),
     events.Clamped: ("clamped", WARNING, ("message",)),
     events.PageListed: ("page_listed", DEBUG, ("window", "rows", "new")),
+    events.TasksLeftOut: ("tasks_left_out", DEBUG, ("window", "tasks")),
     events.WindowListed: ("window_listed", INFO, ("window", "closed")),
     events.WindowIncomplete: ("window_incomplete", WARNING, ("window", "reason")),
     events.CapturesAsked: ("captures_asked", DEBUG, ("tasks", "recordings", "seconds")),

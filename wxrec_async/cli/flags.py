@@ -20,8 +20,9 @@ import typer
 from wxrec_async.errors import ConfigError
 
 PERIOD, SANDBOX, WORK, OUTPUT = "What", "The simulated organisation", "How much", "Output"
+CHOICE = "Which of them (names may be given more than once; * and ? are wildcards)"
 SETTINGS = "Settings, above environment and file"
-PANELS = (PERIOD, SANDBOX, WORK, OUTPUT, SETTINGS)
+PANELS = (PERIOD, CHOICE, SANDBOX, WORK, OUTPUT, SETTINGS)
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -141,12 +142,55 @@ class PeriodFlags:
 
 
 @dataclass(kw_only=True)
-class WorkFlags(SettingsFlags, Extent):
-    """Those of commands that move recordings."""
+class FilterFlags:
+    """Which tasks are wanted."""
+
+    queue: Annotated[
+        list[str] | None, _option("--queue", metavar="NAME", panel=CHOICE, help="only calls of this queue, name or id")
+    ] = None
+    exclude_queue: Annotated[
+        list[str] | None, _option("--exclude-queue", metavar="NAME", panel=CHOICE, help="no calls of this queue")
+    ] = None
+    agent: Annotated[
+        list[str] | None, _option("--agent", metavar="NAME", panel=CHOICE, help="only calls of this agent, name or id")
+    ] = None
+    exclude_agent: Annotated[
+        list[str] | None, _option("--exclude-agent", metavar="NAME", panel=CHOICE, help="no calls of this agent")
+    ] = None
+    direction: Annotated[
+        list[str] | None,
+        _option("--direction", metavar="KIND", panel=CHOICE, help="only inbound, outbound or outdial calls"),
+    ] = None
+    min_duration: Annotated[
+        float | None,
+        _option(
+            "--min-duration",
+            metavar="TIME",
+            parser=read_duration,
+            panel=CHOICE,
+            help="no calls known to be shorter than so many seconds, or 90s, 5m",
+        ),
+    ] = None
 
 
 @dataclass(kw_only=True)
-class PlanFlags(SettingsFlags, PeriodFlags):
+class WorkFlags(SettingsFlags, Extent, FilterFlags):
+    """Those of commands that move recordings."""
+
+    bwlimit: Annotated[
+        float | None,
+        _option(
+            "--bwlimit",
+            metavar="MIB",
+            min=0,
+            panel=WORK,
+            help="MiB a second to download, all together (default: 0, any)",
+        ),
+    ] = None
+
+
+@dataclass(kw_only=True)
+class PlanFlags(SettingsFlags, PeriodFlags, FilterFlags):
     """Those of ``plan``."""
 
 
@@ -218,6 +262,13 @@ SETTING_OF = {
     "from_": "backfill.from",
     "to": "backfill.to",
     "days_back": "backfill.days_back",
+    "bwlimit": "backfill.max_mib_per_second",
+    "queue": "filters.queues",
+    "exclude_queue": "filters.exclude_queues",
+    "agent": "filters.agents",
+    "exclude_agent": "filters.exclude_agents",
+    "direction": "filters.directions",
+    "min_duration": "filters.min_duration_seconds",
 }
 
 
@@ -233,7 +284,7 @@ def overrides(flags: OutputFlags) -> dict[str, object]:
 
 def _given(flags: object) -> dict[str, Any]:
     values = {field.name: getattr(flags, field.name) for field in fields(flags)}  # type: ignore[arg-type]
-    return {name: value for name, value in values.items() if value is not None and value is not False}
+    return {name: value for name, value in values.items() if value is not None and value is not False and value != []}
 
 
 def joined(before: OutputFlags | None, own: Flags, command: str) -> Flags:

@@ -12,6 +12,7 @@ from wxrec_async.cli import limits
 from wxrec_async.cli.desk import Desk
 from wxrec_async.cli.failing import exit_code_of, sentence
 from wxrec_async.cli.flags import (
+    SETTING_OF,
     CommonFlags,
     PlanFlags,
     RunFlags,
@@ -118,6 +119,10 @@ def _run(flags: RunFlags, desk: Desk) -> int:
         return _move(settings, desk, lambda backfill: backfill.run(limit=limit, max_duration_s=seconds), check=_period)
     if flags.from_ or flags.to or flags.days_back is not None:
         raise ConfigError("--task-ids-from takes the place of --from, --to and --days-back; give one or the other")
+    if overrides(flags).keys() & {key for key in SETTING_OF.values() if key.startswith("filters.")}:
+        raise ConfigError(
+            "--task-ids-from names the tasks; filters choose among those of a period, give one or the other"
+        )
     ids = TaskIds(flags.task_ids_from)
     return _move(settings, desk, lambda backfill: backfill.archive(ids, limit=limit, max_duration_s=seconds))
 

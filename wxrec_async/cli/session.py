@@ -18,6 +18,7 @@ from wxrec_async.cli.stopping import Stopper
 from wxrec_async.cli.summary import Noted
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit, Event, RunStarted
+from wxrec_async.exporting import Exporting, from_environment
 
 if TYPE_CHECKING:
     from wxrec_async import Backfill
@@ -64,6 +65,7 @@ class Session(Generic[T]):
         self._meter = Meter()
         self._progress: Progress = NoProgress() if read_only else desk.progress(self._meter)
         self._log = EventLog(desk.log, desk.level)
+        self._exporting: Exporting | None = None
         self._results: list[T] = []
 
     def run(self) -> T:
@@ -71,6 +73,7 @@ class Session(Generic[T]):
         backfill = open_backfill(self._settings, on_event=self._hear, read_only=self._read_only)
         if self._check:
             self._check(backfill)
+        self._exporting = None if self._read_only else from_environment()
         try:
             anyio.run(self._main, backfill, backend="asyncio")
         except BaseExceptionGroup as failures:
@@ -78,6 +81,8 @@ class Session(Generic[T]):
         finally:
             self._progress.close()
             self._desk.out.flush()
+            if self._exporting:
+                self._exporting.close()
         return self._results[0]
 
     async def _main(self, backfill: Backfill) -> None:
@@ -109,5 +114,7 @@ class Session(Generic[T]):
         self._meter.hear(event)
         self.noted.hear(event)
         self._log.hear(event)
+        if self._exporting:
+            self._exporting(event)
         if self._desk.json and (record := as_record(event)):
             self._desk.out.later(record)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from wxrec_async import events
 from wxrec_async.cli.text import harmless, size, span, visible
@@ -45,7 +45,9 @@ def run_lines(summary: Summary, noted: Noted) -> Iterator[str]:
     counts, ending = summary.counts, summary.ending
     asked = str(summary.period) if summary.period else "the tasks asked for"
     yield f"{asked}   run {summary.run_id}"
-    yield from table_lines(counts)
+    yield from table_lines(counts, summary.left_out)
+    if summary.left_out:
+        yield f"  left out    {summary.left_out} by filters: {_reasons(summary.left_out_by)}"
     yield f"  bytes       {size(counts.bytes)} stored by this run, {size(counts.bytes_total)} in all"
     speed = size(counts.bytes / summary.seconds) if summary.seconds else "0 B"
     yield f"  took        {span(summary.seconds)}, {speed}/s"
@@ -91,8 +93,12 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         problem = f"   cannot be listed: {harmless(planned.problem)}" if planned.problem else ""
         yield (
             f"  {planned.window}   {planned.tasks} tasks, {planned.to_ask} to ask, "
-            f"{planned.no_recording} without, {planned.settling} too young{problem}"
+            f"{planned.no_recording} without, {planned.settling} too young"
+            + (f", {planned.left_out} left out" if planned.left_out else "")
+            + problem
         )
+    if plan.left_out:
+        yield f"  left out            {plan.left_out} tasks by filters"
     yield f"  stored already      {plan.known.stored + plan.known.already_stored} recordings"
     yield f"  tasks to ask        {plan.to_ask} of {plan.tasks} listed, and what the ledger knows as unfinished"
     cost = f"about {span(plan.minutes * 60)} at {plan.requests_per_minute:g} a minute"
@@ -101,14 +107,20 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield "nothing was moved; leave out --dry-run, or say `run`, to begin"
 
 
-def table_lines(counts: Counts) -> Iterator[str]:
+def table_lines(counts: Counts, left_out: int = 0) -> Iterator[str]:
     """Write where recordings and tasks stand."""
     recordings = {"stored": counts.stored, "already stored": counts.already_stored, "failed": counts.failed}
     recordings |= {"gone": counts.gone, "unfinished": counts.unfinished_recordings}
     tasks = {"with recordings": counts.tasks_with_recordings, "no recording": counts.no_recording}
     tasks |= {"owed": counts.owed, "failed": counts.failed_tasks, "unfinished": counts.unfinished_tasks}
+    tasks |= {"left out": left_out}
     yield f"  recordings  {counts.recordings}   {_listed(recordings)}"
     yield f"  tasks       {counts.tasks_listed}   {_listed(tasks)}"
+
+
+def _reasons(left_out_by: Mapping[str, int]) -> str:
+    """Name the filters; ``agent_unknown`` are tasks for which Webex names no agent."""
+    return _listed({name.replace("_", " "): count for name, count in sorted(left_out_by.items())})
 
 
 def _listed(numbers: dict[str, int]) -> str:

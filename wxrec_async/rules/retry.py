@@ -119,9 +119,9 @@ class Tries:
     """What one operation went through so far, the failure to be judged included.
 
     ``attempts`` counts failures since the last progress, ``waits`` the pauses a
-    server asked for, ``renewals`` fresh URLs in a row without a byte,
-    ``digests`` how often other bytes arrived than were sent, ``outage_s`` how long (seconds) nothing anywhere has answered, 0 while the
-    network works.
+    server asked for, ``renewals`` fresh URLs in a row without a byte, ``digests``
+    how often other bytes arrived than were sent, ``outage_s`` how long (seconds)
+    nothing anywhere has answered, 0 while the network works.
     """
 
     attempts: int = 0

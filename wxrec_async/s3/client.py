@@ -30,18 +30,24 @@ READ_TIMEOUT_S = 310.0
 
 @asynccontextmanager
 async def open_client(
-    settings: S3Settings, *, connections: int, ca_bundle: Path | None = None, proxy: str = ""
+    settings: S3Settings,
+    *,
+    connections: int,
+    ca_bundle: Path | None = None,
+    proxy: str = "",
+    session: aioboto3.Session | None = None,
 ) -> AsyncIterator[S3Client]:
     """Open an S3 client that sends each request once, and close it at the end.
 
     ``connections`` is how many requests may be under way at once; the others
     wait.  ``proxy`` is the URL of an HTTP proxy; those of the environment are
-    not used.  Raises `ConfigError` when AWS credentials or the profile are
+    not used.  ``session`` knows the credentials, instead of the environment and
+    the profile.  Raises `ConfigError` when AWS credentials or the profile are
     missing, when the CA bundle is not there, or when plain http would leave
     this machine.
     """
     verify = _trusted_certificates(ca_bundle)
-    session = await _session(settings)
+    session = session or await _session(settings)
     options = _options(settings, connections, proxy)
     async with AsyncExitStack() as stack:
         opening = session.client("s3", endpoint_url=settings.endpoint_url or None, verify=verify, config=options)

@@ -1,0 +1,156 @@
+"""The reading side of a transfer: a stream through the pipe into parts, each with its room in the pool."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import anyio
+
+from wxrec_async.model import Part
+from wxrec_async.plumbing.groups import first_failure
+from wxrec_async.plumbing.pipe import Pipe, PipeBroken
+from wxrec_async.plumbing.pool import BufferPool, Room
+from wxrec_async.rules.parts import PartAssembler
+from wxrec_async.rules.wav import Sniffer
+
+T = TypeVar("T")
+
+
+class MediaStream(Protocol):
+    """The body of a recording, from its first byte to its last; resumes behind the reader's back."""
+
+    @property
+    def length(self) -> int | None:
+        """Whole size in bytes, when the server promised one."""
+
+    @property
+    def etag(self) -> str | None: ...
+
+    @property
+    def content_type(self) -> str: ...
+
+    @property
+    def proven(self) -> bool:
+        """After the end: its length was proven by Content-Length or a final chunk."""
+
+    @property
+    def offset(self) -> int:
+        """Bytes handed out so far."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
+class PartReader:
+    """Takes chunks out of the pipe and fills parts, one at a time, each with its room in the pool."""
+
+    def __init__(self, pipe: Pipe, stream: MediaStream, pool: BufferPool, part_size: int) -> None:
+        self.stream = stream
+        self.sniffer = Sniffer()
+        self._chunks = aiter(pipe)
+        self._pool = pool
+        self._assembler = PartAssembler(stream.length, part_size)
+        self._next: bytes | memoryview | None = None
+        self._filled: tuple[Part, Room] | None = None
+        self._ended = False
+
+    @property
+    def size(self) -> int:
+        return self._assembler.size
+
+    @property
+    def crc32(self) -> int:
+        return self._assembler.crc32
+
+    async def more(self) -> bool:
+        """Say whether bytes follow those of the parts given so far."""
+        if self._next is None and not self._ended:
+            await self._pull()
+        return self._next is not None
+
+    async def fill(self) -> None:
+        """Wait for room, then fill the next part; the last one may be short, that of an empty body empty."""
+        room = await self._pool.take(self._room_needed())
+        try:
+            part = self._feed()
+            while part is None and not self._ended:
+                await self._pull()
+                part = self._feed()
+        except BaseException:
+            room.release()
+            raise
+        self._filled = (part or self._assembler.finish(), room)
+
+    def take(self) -> tuple[Part, Room]:
+        """Return the part that was filled, with the room it takes up; both are the caller's now."""
+        if self._filled is None:
+            raise RuntimeError("fill a part before you take it")
+        filled, self._filled = self._filled, None
+        return filled
+
+    def close(self) -> None:
+        """Drop the part that nobody took.  May be called twice."""
+        if self._filled is not None:
+            self._filled[1].release()
+            self._filled = None
+
+    async def drain(self) -> None:
+        """Read to the end, keeping nothing but size and checksum."""
+        self.close()
+        while await self.more():
+            self._feed()
+            self._assembler.forget()
+
+    def _room_needed(self) -> int:
+        goal, length = self._assembler.goal, self.stream.length
+        return goal if length is None else min(goal, length - self.size)
+
+    def _feed(self) -> Part | None:
+        """Feed what of the pulled chunk belongs to this part; the rest waits until there is room for it."""
+        if self._next is None:
+            return None
+        chunk, wanted = self._next, self._assembler.goal - self._assembler.held
+        self._next = memoryview(chunk)[wanted:] if len(chunk) > wanted else None
+        fitting = chunk if self._next is None else memoryview(chunk)[:wanted]
+        return next(iter(self._assembler.feed(fitting)), None)
+
+    async def _pull(self) -> None:
+        self._next = await anext(self._chunks, None)
+        if self._next is None:
+            self._ended = True
+        else:
+            self.sniffer.feed(self._next)
+
+
+async def through_pipe(stream: MediaStream, limit: int, consume: Callable[[Pipe], Awaitable[T]]) -> T:
+    """Read ``stream`` in a task of its own while ``consume`` takes its bytes from the pipe."""
+    pipe = Pipe(limit)
+    taken: list[T] = []
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_pump, stream, pipe)
+            try:
+                taken.append(await consume(pipe))
+            finally:
+                pipe.abandon()
+                group.cancel_scope.cancel()
+    except BaseExceptionGroup as failures:
+        raise first_failure(failures) from None
+    if not taken:
+        raise PipeBroken  # the source was cancelled, and not by us
+    return taken[0]
+
+
+async def _pump(stream: MediaStream, pipe: Pipe) -> None:
+    """Move the stream into the pipe.  Its failure reaches the reader through the pipe, in its place in the bytes."""
+    chunks = aiter(stream)
+    try:
+        async for chunk in chunks:
+            await pipe.send(chunk)
+        pipe.finish()
+    except Exception as failure:  # noqa: BLE001 - handed on whole, unless the reader has left and knows why
+        pipe.fail(failure)
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            with anyio.CancelScope(shield=True):
+                await chunks.aclose()
