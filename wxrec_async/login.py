@@ -133,7 +133,7 @@ async def _opened(
     given = given or worlds.Given()
     aws = worlds.aws_options(settings)
     credentials = given.credentials or await load_credentials(settings.auth.credentials, aws)
-    store = given.token_store or open_token_store(settings.auth.tokens, aws)
+    store = given.token_store or open_token_store(settings.auth.tokens, aws, emit)
     await oauth.look_at_store(store)
     async with _client(settings, worlds.trusted(settings)) as http:
         yield _Surroundings(settings, credentials, store, http, emit, clock)

@@ -15,7 +15,10 @@ from wxrec_async.rules.selection import Ages, before_asking
 
 @dataclass(frozen=True, slots=True)
 class PlannedWindow:
-    """One window that is still to be listed; ``problem`` says why it could not be read to its end."""
+    """One window that is still to be listed; ``problem`` says why it could not be read to its end.
+
+    ``pages`` is how many calls it took to list it, and will take again.
+    """
 
     window: Window
     tasks: int
@@ -24,14 +27,15 @@ class PlannedWindow:
     settling: int
     problem: str | None = None
     left_out: int = 0
+    pages: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Windows to list, what the ledger knows already, and what the work costs in requests.
 
-    ``minutes`` is the time the captures calls alone take at the request budget;
-    moving the bytes may take longer.  What the filters leave out is not in
+    ``minutes`` is the time the calls alone take at the request budget; moving the
+    bytes may take longer.  What the filters leave out is not in
     ``known``; ``known_left_out`` of it lies in windows that are not listed again.
     """
 
@@ -64,8 +68,12 @@ class Plan:
         return math.ceil(self.to_ask / self.batch)
 
     @property
+    def listing_calls(self) -> int:
+        return sum(planned.pages for planned in self.windows)
+
+    @property
     def minutes(self) -> float:
-        return self.captures_calls / self.requests_per_minute
+        return (self.listing_calls + self.captures_calls) / self.requests_per_minute
 
     def as_json(self) -> dict[str, object]:
         """Return the line of ``plan --json``."""
@@ -91,7 +99,9 @@ class Plan:
             "to_ask": self.to_ask,
             "left_out": self.left_out,
             "already_stored": self.known.stored + self.known.already_stored,
+            "listing_calls": self.listing_calls,
             "captures_calls": self.captures_calls,
+            "calls": self.listing_calls + self.captures_calls,
             "minutes": round(self.minutes, 1),
             "notes": list(self.notes),
         }
@@ -102,8 +112,10 @@ async def plan_window(
 ) -> PlannedWindow:
     """List one window and count what a run would do with it."""
     seen: dict[str, Task] = {}
+    pages: list[int] = []
 
-    async def take_in(_window: Window, _page: TaskPage, new: Sequence[Task]) -> None:
+    async def take_in(_window: Window, page: TaskPage, new: Sequence[Task]) -> None:
+        pages.append(page.rows)
         seen.update((task.id, task) for task in new)
 
     problem = await lister.read(window, take_in)
@@ -118,4 +130,5 @@ async def plan_window(
         settling=states.count(TaskState.OWED),
         problem=problem,
         left_out=len(seen) - len(wanted),
+        pages=len(pages),
     )

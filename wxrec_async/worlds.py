@@ -24,7 +24,7 @@ from wxrec_async.auth.stores import AwsOptions, TokenStore, load_credentials, op
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings, is_loopback
 from wxrec_async.errors import AuthError, ConfigError, RunStopped, Trouble
-from wxrec_async.events import Emit, Paused, Retrying
+from wxrec_async.events import Emit, Paused, Retrying, ignore
 from wxrec_async.ledger import opening
 from wxrec_async.ledger.protocol import BacklogTask, Counts, Identity, KnownTask, Ledger, Scope
 from wxrec_async.ledger.store import SqliteLedger, open_ledger
@@ -125,13 +125,13 @@ class LedgerLog:
         await self._ledger.upload_gone(upload_id)
 
 
-async def load_secrets(settings: Settings, given: Given) -> Secrets:
+async def load_secrets(settings: Settings, given: Given, emit: Emit = ignore) -> Secrets:
     """Read credentials and tokens and hold their organisation against the configured one."""
     if not settings.s3.bucket:
         raise ConfigError("[s3] bucket is not set")
     aws = aws_options(settings)
     credentials = given.credentials or await load_credentials(settings.auth.credentials, aws)
-    store = given.token_store or open_token_store(settings.auth.tokens, aws)
+    store = given.token_store or open_token_store(settings.auth.tokens, aws, emit)
     org_id = organisation(settings.webex.org_id, credentials.org_id, await store.load())
     return Secrets(credentials, store, org_id)
 

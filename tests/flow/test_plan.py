@@ -34,7 +34,7 @@ async def test_window_is_counted_as_a_run_would_treat_it() -> None:
     tasks += [Task("young", "telephony", created_ms=NOON - HOUR // 4), Task("mail", "email", created_ms=NOON - HOUR)]
     webex = FakeWebex(tasks, page_size=5)
     planned = await plan_window(lister(webex), WINDOW, Ages(), NOON)
-    assert planned == PlannedWindow(WINDOW, tasks=13, to_ask=8, no_recording=4, settling=1)
+    assert planned == PlannedWindow(WINDOW, tasks=13, to_ask=8, no_recording=4, settling=1, pages=len(webex.pages))
     assert webex.asked == []
 
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def secrets(here: Place, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Any, str]]:
     """Open a Secrets Manager that the SDK finds by itself, with one empty object for tokens."""
-    server = ThreadedMotoServer(port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     for name, value in here.sandbox.environment().items():

@@ -1,220 +1,173 @@
-"""Credentials and tokens in AWS Secrets Manager; the only module of this room that knows the AWS SDK.
+"""Tokens in AWS Secrets Manager, shared by as many processes as one likes.
 
-Needs ``secretsmanager:GetSecretValue``, for tokens also ``secretsmanager:PutSecretValue``, and
-``kms:Decrypt`` and ``kms:GenerateDataKey`` when the secret lies under a key of its own.
-
-At DEBUG the loggers ``botocore`` and ``aiobotocore`` print the secret itself.  Nothing here sets up
-logging: who does must never let them go below WARNING.
+What AWS has to allow is in `secret_versions`.  A renewal writes two versions, the lease (see `leases`) and
+the tokens.
 """
 
 from __future__ import annotations
 
 import json
+import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-import aioboto3
 import anyio
-from aiobotocore.config import AioConfig
-from botocore import exceptions as sdk
 
-from wxrec_async.auth.stores import AwsOptions, StoreMoved
-from wxrec_async.auth.tokens import JsonObject, Tokens, parse_object, tokens_from, tokens_to
-from wxrec_async.aws import CarefulSession
-from wxrec_async.errors import (
-    AuthError,
-    ConfigError,
-    ConnectionLost,
-    Rejected,
-    TimedOut,
-    Unreachable,
-    Untrusted,
-    WxrecError,
-)
-from wxrec_async.rules.tokens import server_words
+from wxrec_async.auth.leases import FIRST_S, STAGE, Labelled, Lease, Leases
+from wxrec_async.auth.secret_versions import CURRENT, Client, IdTaken, Missing, NoValue, SecretReader
+from wxrec_async.auth.stores import LOCK_WAIT_S, AwsOptions, StoreMoved
+from wxrec_async.auth.tokens import LOGIN_HINT, JsonObject, Tokens, tokens_from, tokens_to
+from wxrec_async.errors import AuthError, TimedOut
+from wxrec_async.events import Emit, Warned, ignore
 
-CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
-GET, PUT = "GetSecretValue", "PutSecretValue"
+__all__ = ["SecretReader", "SecretsManagerTokenStore"]
 
-_KEY_ACTION = {"DecryptionFailure": "kms:Decrypt", "EncryptionFailure": "kms:GenerateDataKey"}
-_BAD_IDENTITY = frozenset(
-    {
-        "ExpiredTokenException",
-        "ExpiredToken",
-        "UnrecognizedClientException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "SignatureDoesNotMatch",
-        "MissingAuthenticationTokenException",
-        "IncompleteSignature",
-        "InvalidAccessKeyId",
-    }
-)
-
-
-class _Client(Protocol):
-    """The two calls that are made, with the SDK's own argument names."""
-
-    def get_secret_value(
-        self,
-        *,
-        SecretId: str,  # noqa: N803 - the SDK's
-        VersionStage: str,  # noqa: N803 - the SDK's
-    ) -> Awaitable[Mapping[str, Any]]: ...
-
-    def put_secret_value(
-        self,
-        *,
-        SecretId: str,  # noqa: N803 - the SDK's
-        SecretString: str,  # noqa: N803 - the SDK's
-        ClientRequestToken: str,  # noqa: N803 - the SDK's
-    ) -> Awaitable[Mapping[str, Any]]: ...
+REFUSED_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Version:
-    """One version of a secret, as bytes that are not looked into yet."""
+class _Shelf:
+    """A secret as `leases` want it."""
 
-    id: str
-    text: bytes
+    secret: SecretReader
+    client: Client
 
-    def __repr__(self) -> str:
-        return f"_Version({self.id!r})"
-
-
-class SecretReader:
-    """Reads one secret that holds a JSON object.
-
-    ``name`` is its name or ARN.  Every call opens a connection of its own: there
-    are days between two of them.
-    """
-
-    def __init__(self, name: str, aws: AwsOptions) -> None:
-        self.name = name
-        self._aws = aws
-
-    @property
-    def label(self) -> str:
-        """What messages call it."""
-        return f"the secret {self.name}"
-
-    async def read(self) -> JsonObject:
-        """Return the JSON object; `TokenStore.load` says what is raised."""
-        async with self.client() as client:
-            return (await self.current(client))[1]
-
-    async def current(self, client: _Client) -> tuple[str, JsonObject]:
-        """Return the current version's id and object; the previous one's when the current one is no JSON object."""
-        version = await self._get(client, CURRENT)
-        unusable = _unusable(version, self.label)
-        if unusable is None:
-            return version.id, parse_object(version.text, self.label)
-        previous = await self._previous(client)
-        if previous is None:
-            raise unusable
-        return version.id, previous
-
-    async def _previous(self, client: _Client) -> JsonObject | None:
+    async def labelled(self) -> Labelled | None:
         try:
-            return parse_object((await self._get(client, PREVIOUS)).text, self.label)
-        except ConfigError:
-            return None
+            version = await self.secret.get(self.client, STAGE)
+        except Missing:
+            return None  # the secret is there, it was just read
+        return Labelled(version.text, version.age_s)
 
-    async def _get(self, client: _Client, stage: str) -> _Version:
-        reply = await self.call(GET, client.get_secret_value(SecretId=self.name, VersionStage=stage))
-        text = reply.get("SecretString")
-        value = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else reply.get("SecretBinary") or b""
-        return _Version(str(reply.get("VersionId", "")), bytes(value))
-
-    async def call(self, action: str, call: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Await an SDK call; raises our error for the SDK's."""
+    async def make(self, lease: Lease) -> bool:
         try:
-            return await call
-        except (sdk.BotoCoreError, sdk.ClientError, OSError) as error:
-            problem = translate(error, action, self.label)
-        raise problem
-
-    @asynccontextmanager
-    async def client(self) -> AsyncIterator[_Client]:
-        """Open a client; raises `ConfigError`, `AuthError` or `Trouble` when that cannot be done."""
-        try:
-            context = self._open()
-            client = await context.__aenter__()
-        except (sdk.BotoCoreError, sdk.ClientError, ValueError, OSError) as error:
-            problem = translate(error, GET, self.label)
-            client = None
-        if client is None:
-            raise problem
-        try:
-            yield client
-        finally:
-            await context.__aexit__(None, None, None)
-
-    def _open(self) -> AbstractAsyncContextManager[_Client]:
-        aws = self._aws
-        session = aioboto3.Session(profile_name=aws.profile or None, region_name=aws.region or None)
-        context: AbstractAsyncContextManager[_Client] = session.client(
-            "secretsmanager",
-            endpoint_url=aws.endpoint_url or None,
-            verify=aws.ca_bundle or None,
-            config=_config(aws),
-        )
-        return context
+            await self.secret.put(self.client, lease.text(), lease.version_id, STAGE)
+        except IdTaken:
+            return False
+        return True
 
 
-def _config(aws: AwsOptions) -> AioConfig:
-    # An empty mapping, unlike None, keeps the SDK from asking the environment.
-    return AioConfig(
-        connect_timeout=5,
-        read_timeout=10,
-        retries={"total_max_attempts": 3, "mode": "standard"},
-        proxies=None if aws.env_proxies else {},
-        http_session_cls=CarefulSession,
-    )
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Tokens, and the version they are."""
 
-
-def _unusable(version: _Version, label: str) -> ConfigError | None:
-    try:
-        parse_object(version.text, label)
-    except ConfigError as error:
-        return error
-    return None
+    version: str
+    tokens: Tokens
 
 
 class SecretsManagerTokenStore:
     """Tokens in one secret.
 
-    Secrets Manager has no lock and no conditional write, so ``lock`` keeps out only
-    tasks of this process.  Between processes ``save`` reads the version again just before it
-    writes, and gives way to a newer token it did not know; old versions stay as AWSPREVIOUS.
+    Under ``lock`` a ``load`` whose tokens will have to be renewed returns only when this process has the
+    lease on their version, see `leases`, or another process has stored new ones; it raises `TimedOut`
+    after ``wait_s``.  Where AWS forbids the lease that is said once through ``emit``, and ``lock`` keeps out
+    only tasks of this process.  ``save`` in any case reads the version again just before it writes, and gives
+    way to a newer token it did not know; old versions stay as AWSPREVIOUS.  ``now`` is epoch seconds.
     """
 
-    def __init__(self, name: str, aws: AwsOptions) -> None:
+    def __init__(
+        self,
+        name: str,
+        aws: AwsOptions,
+        *,
+        emit: Emit = ignore,
+        lease_s: float = FIRST_S,
+        wait_s: float = LOCK_WAIT_S,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.emit = emit
         self._secret = SecretReader(name, aws)
+        self._leases, self._wait_s, self._now = Leases(lease_s), wait_s, now
         self._lock = anyio.Lock()
         self._version = ""
+        self._renewing = ""
+        self._alone = False  # nobody else can have renewed the version we renew
+        self._warned = False
         self._pending: tuple[Tokens, str] | None = None
 
     async def load(self) -> Tokens:
         """Read the secret; see `TokenStore.load`."""
         async with self._secret.client() as client:
+            stored = await self._read(client)
+            if self._lock.statistics().owner == anyio.get_current_task():
+                stored = await self._ours_to_act_on(client, stored)
+        self._version = stored.version
+        return stored.tokens
+
+    async def _read(self, client: Client) -> _Stored:
+        try:
             version, data = await self._secret.current(client)
-        tokens = tokens_from(data, self._secret.label)
-        self._version = version
-        return tokens
+        except NoValue as problem:
+            raise AuthError(f"{problem}: {LOGIN_HINT}") from None
+        return _Stored(version, tokens_from(data, self._secret.label))
+
+    async def _ours_to_act_on(self, client: Client, stored: _Stored) -> _Stored:
+        """Return what the caller may renew, or use as it is."""
+        if stored.version == self._renewing and not self._alone:
+            stored = await self._after_refusal(client, stored)
+        pause, deadline = 0.1, anyio.current_time() + self._wait_s
+        while not self._done_by_another(stored):
+            may = await self._may_renew(client, stored.version)
+            if not may:
+                await self._pause(pause, deadline)
+                pause = min(pause * 1.5, 2.0)
+            before, stored = stored, await self._read(client)
+            if may and stored.version == before.version:
+                break
+        self._renewing = stored.version
+        return stored
+
+    def _done_by_another(self, stored: _Stored) -> bool:
+        return stored.version != self._version and stored.tokens.fresh(self._now())
+
+    async def _may_renew(self, client: Client, version: str) -> bool:
+        """Take the lease; where that is forbidden, say so and go without."""
+        try:
+            lease = await self._leases.take(_Shelf(self._secret, client), version)
+        except AuthError as denied:
+            self._warn(denied)
+            self._alone = False
+            return True
+        self._alone = lease is not None and lease.number == 1
+        return lease is not None
+
+    async def _pause(self, seconds: float, deadline: float) -> None:
+        if anyio.current_time() >= deadline:
+            raise TimedOut(f"another process has been renewing the tokens in {self._secret.label} all along")
+        await anyio.sleep(seconds)
+
+    async def _after_refusal(self, client: Client, stored: _Stored) -> _Stored:
+        """Wait a little for whoever made our refresh token worthless to store its own."""
+        deadline = anyio.current_time() + REFUSED_WAIT_S
+        while stored.version == self._renewing and anyio.current_time() < deadline:
+            await anyio.sleep(0.25)
+            stored = await self._read(client)
+        return stored
+
+    def _warn(self, denied: AuthError) -> None:
+        if not self._warned:
+            said = f"processes that share {self._secret.label} cannot keep out of each other's way: {denied}"
+            self.emit(Warned("token_not_locked", said))
+        self._warned = True
 
     async def save(self, tokens: Tokens) -> None:
         """Write a new version when the tokens differ from the stored ones; see `TokenStore.save`."""
         async with self._secret.client() as client:
-            version, kept = await self._secret.current(client)
+            version, kept = await self._kept(client)
             stored = _tokens_or_none(kept, self._secret.label)
             if stored is None or not stored.same(tokens):
                 self._give_way(version, stored, tokens)
-                version = await self._put(client, tokens, kept)
+                text = json.dumps(tokens_to(tokens, kept))
+                version = await self._secret.put(client, text, self._request_token(tokens), CURRENT)
         self._version = version
+
+    async def _kept(self, client: Client) -> tuple[str, JsonObject]:
+        try:
+            return await self._secret.current(client)
+        except NoValue:
+            return "", {}
 
     def _give_way(self, version: str, stored: Tokens | None, ours: Tokens) -> None:
         """Raise `StoreMoved` when the version is not the one we know and its token lives at least as long as ours."""
@@ -224,17 +177,6 @@ class SecretsManagerTokenStore:
         if known and version != known and stored is not None and stored.expires_at >= ours.expires_at - 300:
             raise StoreMoved(stored)
 
-    async def _put(self, client: _Client, tokens: Tokens, kept: JsonObject) -> str:
-        reply = await self._secret.call(
-            PUT,
-            client.put_secret_value(
-                SecretId=self._secret.name,
-                SecretString=json.dumps(tokens_to(tokens, kept)),
-                ClientRequestToken=self._request_token(tokens),
-            ),
-        )
-        return str(reply.get("VersionId", ""))
-
     def _request_token(self, tokens: Tokens) -> str:
         """Return the same id for the same tokens: a repeated write then makes no second version."""
         if self._pending is None or not self._pending[0].same(tokens):
@@ -243,8 +185,9 @@ class SecretsManagerTokenStore:
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
-        """Keep out other tasks of this process only; see `TokenStore.lock`."""
+        """Keep out other tasks of this process, and others by what ``load`` does in here; see `TokenStore.lock`."""
         async with self._lock:
+            self._renewing = ""
             yield
 
 
@@ -253,40 +196,3 @@ def _tokens_or_none(data: JsonObject, label: str) -> Tokens | None:
         return tokens_from(data, label)
     except AuthError:
         return None
-
-
-def translate(error: Exception, action: str, label: str) -> WxrecError:
-    """Turn an SDK failure into ours; the message names the secret and what is missing, never a value."""
-    match error:
-        case sdk.ClientError():
-            return _refusal(error, action, label)
-        case sdk.NoCredentialsError() | sdk.PartialCredentialsError() | sdk.CredentialRetrievalError():
-            return AuthError(f"no usable AWS credentials were found to read {label}")
-        case sdk.ConnectTimeoutError() | sdk.ReadTimeoutError():
-            return TimedOut(f"Secrets Manager did not answer in time for {label}")
-        case sdk.SSLError():
-            return Untrusted(f"the TLS certificate of Secrets Manager is not trusted ({label})")
-        case sdk.EndpointConnectionError() | sdk.ProxyConnectionError():
-            return Unreachable(f"Secrets Manager cannot be reached for {label}")
-        case sdk.HTTPClientError() | OSError():
-            return ConnectionLost(f"the connection to Secrets Manager broke for {label}")
-        case _:
-            return ConfigError(f"the AWS SDK cannot be used for {label}: {type(error).__name__}")
-
-
-def _refusal(error: sdk.ClientError, action: str, label: str) -> WxrecError:
-    facts: Mapping[str, Any] = error.response
-    code = str(facts.get("Error", {}).get("Code", ""))
-    words = server_words(str(facts.get("Error", {}).get("Message", "")))
-    if code == "ResourceNotFoundException":
-        return ConfigError(f"{label} does not exist or has no value in this account and region ({action})")
-    if code in ("AccessDeniedException", "AccessDenied"):
-        return AuthError(f"AWS denies secretsmanager:{action} on {label}: {words}")
-    if code in _KEY_ACTION:
-        return AuthError(f"the KMS key of {label} cannot be used ({code}): allow {_KEY_ACTION[code]} on it")
-    if code in _BAD_IDENTITY:
-        return AuthError(f"AWS refuses the credentials used for {label} ({code})")
-    if code in ("InvalidRequestException", "InvalidParameterException", "ValidationException"):
-        return ConfigError(f"Secrets Manager refuses {action} on {label}: {words}")
-    status = facts.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return Rejected(int(status), code=code, words=words)

@@ -23,6 +23,7 @@ from wxrec_async.auth.tokens import (
     tokens_to,
 )
 from wxrec_async.errors import AuthError, ConfigError, TimedOut, WxrecError
+from wxrec_async.events import Emit, ignore
 
 SECRETS_MANAGER_PREFIX = "aws-secretsmanager:"
 LOCK_WAIT_S = 60.0
@@ -140,15 +141,18 @@ async def load_credentials(source: str, aws: AwsOptions | None = None) -> Creden
     return credentials_from(parse_object(text, source), source)
 
 
-def open_token_store(source: str, aws: AwsOptions | None = None) -> TokenStore:
-    """Return the store ``source`` names, a path or ``aws-secretsmanager:NAME``; nothing is read yet."""
+def open_token_store(source: str, aws: AwsOptions | None = None, emit: Emit = ignore) -> TokenStore:
+    """Return the store ``source`` names, a path or ``aws-secretsmanager:NAME``; nothing is read yet.
+
+    What the store cannot promise is told to ``emit``.
+    """
     name = _secret_name(source)
     if name is None:
         return FileTokenStore(source)
     # Importing the SDK takes half a second, which nobody with a file should pay.
     from wxrec_async.auth.secrets_manager import SecretsManagerTokenStore  # noqa: PLC0415
 
-    return SecretsManagerTokenStore(name, aws or AwsOptions())
+    return SecretsManagerTokenStore(name, aws or AwsOptions(), emit=emit)
 
 
 def _secret_name(source: str) -> str | None:

@@ -31,7 +31,7 @@ SETTINGS = {"help_option_names": [*HELP], "max_content_width": 110}
 
 app = typer.Typer(
     cls=Program,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings=SETTINGS,

@@ -102,7 +102,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield f"  stored already      {plan.known.stored + plan.known.already_stored} recordings"
     yield f"  tasks to ask        {plan.to_ask} of {plan.tasks} listed, and what the ledger knows as unfinished"
     cost = f"about {span(plan.minutes * 60)} at {plan.requests_per_minute:g} a minute"
-    yield f"  calls to captures   {plan.captures_calls}, {cost}"
+    calls = plan.listing_calls + plan.captures_calls
+    yield f"  calls to Webex      {calls}, {cost}: {plan.listing_calls} to list, {plan.captures_calls} to captures"
     yield from (f"note: {harmless(note)}" for note in plan.notes)
     yield "nothing was moved; leave out --dry-run, or say `run`, to begin"
 
