@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from wxrec_async.cli.flags import WORK, joined, read_duration, takes
-from wxrec_async.cli.verify import BucketFlags
+from wxrec_async.cli.verify import InspectingFlags
 
 
 @dataclass(kw_only=True)
-class CleanupFlags(BucketFlags):
+class CleanupFlags(InspectingFlags):
     """Those of ``cleanup``."""
 
     all_under_prefix: Annotated[

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wxrec_async.cli.flags import SETTINGS, WORK, CommonFlags, joined, takes
+from wxrec_async.cli.flags import WORK, BucketFlags, joined, takes
 
 
 @dataclass(kw_only=True)
-class DoctorFlags(CommonFlags):
+class DoctorFlags(BucketFlags):
     """Those of ``doctor``."""
 
     renew: Annotated[
@@ -24,36 +23,6 @@ class DoctorFlags(CommonFlags):
             show_default=False,
         ),
     ] = False
-    profile: Annotated[
-        str | None,
-        typer.Option("--profile", metavar="NAME", rich_help_panel=SETTINGS, help="AWS profile", show_default=False),
-    ] = None
-    region: Annotated[
-        str | None,
-        typer.Option(
-            "--region",
-            metavar="NAME",
-            rich_help_panel=SETTINGS,
-            help="AWS region of the bucket, not of Webex",
-            show_default=False,
-        ),
-    ] = None
-    endpoint_url: Annotated[
-        str | None,
-        typer.Option(
-            "--endpoint-url", metavar="URL", rich_help_panel=SETTINGS, help="S3 other than AWS's", show_default=False
-        ),
-    ] = None
-    ca_bundle: Annotated[
-        Path | None,
-        typer.Option(
-            "--ca-bundle",
-            metavar="FILE",
-            rich_help_panel=SETTINGS,
-            help="certificates to trust (PEM)",
-            show_default=False,
-        ),
-    ] = None
 
 
 @takes(DoctorFlags)

@@ -102,15 +102,18 @@ class Extent:
 
 
 @dataclass(kw_only=True)
-class SettingsFlags(CommonFlags):
-    """Those that stand for a setting."""
+class TrustFlags(CommonFlags):
+    """Whose certificates are believed."""
 
-    overwrite: Annotated[
-        bool, _option("--overwrite", panel=SETTINGS, help="replace objects that are already there (default: never)")
-    ] = False
-    rate: Annotated[
-        float | None, _option("--rate", metavar="N", panel=SETTINGS, help="requests to Webex a minute (default: 250)")
+    ca_bundle: Annotated[
+        Path | None, _option("--ca-bundle", metavar="FILE", panel=SETTINGS, help="certificates to trust (PEM)")
     ] = None
+
+
+@dataclass(kw_only=True)
+class BucketFlags(TrustFlags):
+    """Where the bucket is."""
+
     profile: Annotated[str | None, _option("--profile", metavar="NAME", panel=SETTINGS, help="AWS profile")] = None
     region: Annotated[
         str | None, _option("--region", metavar="NAME", panel=SETTINGS, help="AWS region of the bucket, not of Webex")
@@ -118,8 +121,17 @@ class SettingsFlags(CommonFlags):
     endpoint_url: Annotated[
         str | None, _option("--endpoint-url", metavar="URL", panel=SETTINGS, help="S3 other than AWS's")
     ] = None
-    ca_bundle: Annotated[
-        Path | None, _option("--ca-bundle", metavar="FILE", panel=SETTINGS, help="certificates to trust (PEM)")
+
+
+@dataclass(kw_only=True)
+class SettingsFlags(BucketFlags):
+    """Those that stand for a setting."""
+
+    overwrite: Annotated[
+        bool, _option("--overwrite", panel=SETTINGS, help="replace objects that are already there (default: never)")
+    ] = False
+    rate: Annotated[
+        float | None, _option("--rate", metavar="N", panel=SETTINGS, help="requests to Webex a minute (default: 250)")
     ] = None
 
 

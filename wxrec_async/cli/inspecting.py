@@ -32,7 +32,7 @@ from wxrec_async.cli.running import guarded, settings_of
 from wxrec_async.cli.session import Interrupted
 from wxrec_async.cli.stopping import SIGNALS
 from wxrec_async.cli.summary import NAMED
-from wxrec_async.cli.verify import BucketFlags, VerifyFlags
+from wxrec_async.cli.verify import InspectingFlags, VerifyFlags
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit
@@ -154,7 +154,7 @@ class _Named:
 
 def _carried_out(
     desk: Desk,
-    flags: BucketFlags,
+    flags: InspectingFlags,
     work: Callable[[Settings, Emit], Awaitable[R]],
     lines: Callable[[R], Iterator[str]],
     named: _Named,

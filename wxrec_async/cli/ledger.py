@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from wxrec_async.cli.flags import WORK, joined, takes
-from wxrec_async.cli.verify import BucketFlags
+from wxrec_async.cli.verify import InspectingFlags
 
 
 @dataclass(kw_only=True)
-class RebuildFlags(BucketFlags):
+class RebuildFlags(InspectingFlags):
     """Those of ``ledger rebuild``."""
 
     replace: Annotated[

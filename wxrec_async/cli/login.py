@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wxrec_async.cli.flags import SETTINGS, WORK, CommonFlags, joined, read_duration, takes
+from wxrec_async.cli.flags import WORK, TrustFlags, joined, read_duration, takes
 
 
 @dataclass(kw_only=True)
-class LoginFlags(CommonFlags):
+class LoginFlags(TrustFlags):
     """Those of ``login``."""
 
     no_browser: Annotated[
@@ -42,16 +41,6 @@ class LoginFlags(CommonFlags):
             parser=read_duration,
             rich_help_panel=WORK,
             help="how long the browser is waited for: 90s, 10m (default: 5m)",
-            show_default=False,
-        ),
-    ] = None
-    ca_bundle: Annotated[
-        Path | None,
-        typer.Option(
-            "--ca-bundle",
-            metavar="FILE",
-            rich_help_panel=SETTINGS,
-            help="certificates to trust (PEM)",
             show_default=False,
         ),
     ] = None

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from wxrec_async.cli.flags import PERIOD, SETTINGS, WORK, CommonFlags, joined, takes
+from wxrec_async.cli.flags import PERIOD, WORK, BucketFlags, joined, takes
 
 
 @dataclass(kw_only=True)
-class BucketFlags(CommonFlags):
-    """Where the bucket is."""
+class InspectingFlags(BucketFlags):
+    """Those of all that look at the bucket."""
 
     concurrency: Annotated[
         int | None,
@@ -26,40 +25,10 @@ class BucketFlags(CommonFlags):
             show_default=False,
         ),
     ] = None
-    profile: Annotated[
-        str | None,
-        typer.Option("--profile", metavar="NAME", rich_help_panel=SETTINGS, help="AWS profile", show_default=False),
-    ] = None
-    region: Annotated[
-        str | None,
-        typer.Option(
-            "--region",
-            metavar="NAME",
-            rich_help_panel=SETTINGS,
-            help="AWS region of the bucket, not of Webex",
-            show_default=False,
-        ),
-    ] = None
-    endpoint_url: Annotated[
-        str | None,
-        typer.Option(
-            "--endpoint-url", metavar="URL", rich_help_panel=SETTINGS, help="S3 other than AWS's", show_default=False
-        ),
-    ] = None
-    ca_bundle: Annotated[
-        Path | None,
-        typer.Option(
-            "--ca-bundle",
-            metavar="FILE",
-            rich_help_panel=SETTINGS,
-            help="certificates to trust (PEM)",
-            show_default=False,
-        ),
-    ] = None
 
 
 @dataclass(kw_only=True)
-class VerifyFlags(BucketFlags):
+class VerifyFlags(InspectingFlags):
     """Those of ``verify``."""
 
     level: Annotated[
