@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wxrec_async.plumbing.pacer import Gate, Pacer, burst_for
+from wxrec_async.plumbing.pacer import PROBE_PATIENCE_S, Gate, Pacer, burst_for
 
 from .virtual import run
 
@@ -190,6 +190,32 @@ async def test_a_probe_that_breaks_off_lets_the_next_one_go(how: str) -> None:
         await anyio.sleep(3)
         assert entered in (["doomed", "second"], ["doomed", "second", "third"])
     assert entered == ["doomed", "second", "third"]
+
+
+@pytest.mark.fault("W04")
+async def test_a_probe_that_takes_long_holds_nobody_up_for_ever() -> None:
+    """A request that is not refused was let in: the others follow when their patience is over, not at its end."""
+    gate = Gate()
+    gate.close(1)
+    passed: list[float] = []
+
+    async def slow() -> None:
+        async with gate.passage():
+            await anyio.sleep(300)
+
+    async def quick() -> None:
+        async with gate.passage():
+            passed.append(anyio.current_time())
+
+    begun = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        group.start_soon(slow)
+        await anyio.wait_all_tasks_blocked()
+        for _ in range(5):
+            group.start_soon(quick)
+    assert len(passed) == 5
+    assert max(passed) - begun < 1 + PROBE_PATIENCE_S + 1
+
 
 
 async def test_a_gate_shut_again_stays_shut_for_the_longer_time() -> None:

@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 
+PROBE_PATIENCE_S = 10.0
+
 
 class Gate:
     """A door in front of one server.
@@ -67,14 +69,22 @@ class Gate:
             if self._probe is None:
                 self._probe = anyio.Event()
                 return self._probe
-            await self._probe.wait()
+            await self._wait_for(self._probe)
+
+    async def _wait_for(self, probe: anyio.Event) -> None:
+        """Wait until the probe is back; one that is not refused for so long was let in, however long it takes."""
+        with anyio.move_on_after(PROBE_PATIENCE_S):
+            await probe.wait()
+        if probe is self._probe and not self.closed_for_s:
+            self._half_open, self._probe = False, None
 
     def _left(self, probe: anyio.Event | None, *, opened: bool) -> None:
         if probe is None:
             return
-        if opened:
-            self._half_open = False
-        self._probe = None
+        if probe is self._probe:
+            self._probe = None
+            if opened:
+                self._half_open = False
         probe.set()
 
 
