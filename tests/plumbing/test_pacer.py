@@ -217,7 +217,6 @@ async def test_a_probe_that_takes_long_holds_nobody_up_for_ever() -> None:
     assert max(passed) - begun < 1 + PROBE_PATIENCE_S + 1
 
 
-
 async def test_a_gate_shut_again_stays_shut_for_the_longer_time() -> None:
     """A shorter wait does not shorten a longer one, and one closing is told once."""
     told: list[float] = []
