@@ -97,6 +97,7 @@ RULES = {
     "exporting": rule(
         {*NOUNS, "events", "telemetry"}, all_sdks_but("opentelemetry"), "its own environment, and no world"
     ),
+    "telling": rule({*NOUNS, *PIECES, "events"}, SDKS, "plumbing knows no events, and worlds share this one bridge"),
     "running": rule({*FLOW_MAY, "orchestrator"}, SDKS, "how a run is stopped has nothing to do with where it reads"),
     "transfer": rule({*FLOW_MAY, "intake"}, SDKS, "one recording, whatever its source and store: no ledger needed"),
     "recovery": rule(FLOW_MAY, SDKS, "the flow sees worlds only through small Protocols"),

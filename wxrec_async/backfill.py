@@ -36,7 +36,6 @@ from wxrec_async.model import DAY_MS, Window
 from wxrec_async.orchestrator import Job, Orchestrator
 from wxrec_async.plan import Plan, plan_window
 from wxrec_async.plumbing.pool import BufferPool
-from wxrec_async.plumbing.reach import Reach
 from wxrec_async.recovery import Recovery
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import keys, windows
@@ -44,6 +43,7 @@ from wxrec_async.rules.filters import NO_FILTERS, Filters
 from wxrec_async.rules.selection import HOUR_MS, MINUTE_MS, Ages
 from wxrec_async.running import Announcer, Budget, Run
 from wxrec_async.s3.owner import why_denied
+from wxrec_async.telling import telling_reach
 from wxrec_async.transfer import Limits, Transfer
 
 if TYPE_CHECKING:
@@ -91,10 +91,7 @@ class Backfill:
         self._stack = AsyncExitStack()
         self._webex: worlds.WebexWorld | None = None
         self._storage: worlds.Storage | None = None
-        self._reach = Reach(
-            on_down=lambda: self._emit(events.Warned("network_down", "nothing answers; waiting for the network")),
-            on_up=lambda seconds: self._emit(events.Warned("network_up", f"the network is back after {seconds:.0f} s")),
-        )
+        self._reach = telling_reach(self._emit)
         self._busy = False
         self._running: Run | None = None
         self._stop_reason: str | None = None

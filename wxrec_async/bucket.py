@@ -13,17 +13,15 @@ from typing import TypeVar
 import anyio
 
 from wxrec_async.config import Settings
-from wxrec_async.errors import ConfigError, Rejected, Trouble
-from wxrec_async.events import Emit, Paused, Retrying, Warned
+from wxrec_async.errors import ConfigError, Rejected
+from wxrec_async.events import Emit
 from wxrec_async.ledger import Identity, SqliteLedger, open_ledger, open_reader
 from wxrec_async.plumbing.groups import first_failure
-from wxrec_async.plumbing.pacer import Gate
-from wxrec_async.plumbing.reach import Reach
-from wxrec_async.plumbing.retrying import GivenUp, Retrier
-from wxrec_async.rules.redact import redact_text
+from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import for_s3
 from wxrec_async.s3.client import open_client
 from wxrec_async.s3.inspection import S3Inspector
+from wxrec_async.telling import telling_gate, telling_reach, telling_retrier
 
 T = TypeVar("T")
 ARCHIVED = "InvalidObjectState"  # S3 answers 403 to a GET of what lies in Glacier: no lack of permission
@@ -32,16 +30,8 @@ ARCHIVED = "InvalidObjectState"  # S3 answers 403 to a GET of what lies in Glaci
 @asynccontextmanager
 async def open_bucket(settings: Settings, emit: Emit) -> AsyncIterator[S3Inspector]:
     """Open the bucket and see that it is there; raises `ConfigError` or `AuthError` saying what to do."""
-    gate = Gate(on_close=lambda seconds: emit(Paused(seconds, "S3 asks to wait")))
-
-    def on_retry(operation: str, attempt: int, after_s: float, trouble: Trouble) -> None:
-        emit(Retrying(operation, attempt, after_s, redact_text(str(trouble))))
-
-    reach = Reach(
-        on_down=lambda: emit(Warned("network_down", "nothing answers; waiting for the network")),
-        on_up=lambda seconds: emit(Warned("network_up", f"the network is back after {seconds:.0f} s")),
-    )
-    retrier = Retrier(for_s3, gate=gate, reach=reach, on_retry=on_retry)
+    gate = telling_gate("S3", emit)
+    retrier = telling_retrier(for_s3, gate, telling_reach(emit), emit)
     connections = settings.backfill.concurrency
     async with open_client(settings.s3, connections=connections, ca_bundle=settings.ca_bundle) as client:
         inspector = S3Inspector(client, settings.s3, retrier, gate)

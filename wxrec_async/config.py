@@ -32,7 +32,6 @@ from wxrec_async.errors import ConfigError
 
 MIB = 1 << 20
 ENV_PREFIX = "WXREC_"
-WEBEX_REGIONS = ("us1", "eu1", "eu2", "anz1", "ca1", "jp1", "sg1", "in1")
 WEBEX_REQUESTS_PER_MINUTE = 300  # documented, per client id over all Contact Center APIs
 LOOPBACK_NAMES = ("localhost",)
 

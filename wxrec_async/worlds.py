@@ -23,23 +23,23 @@ from wxrec_async.auth.refresher import Refresher, RefreshingAuth
 from wxrec_async.auth.stores import AwsOptions, TokenStore, load_credentials, open_token_store
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings, is_loopback
-from wxrec_async.errors import AuthError, ConfigError, RunStopped, Trouble
-from wxrec_async.events import Emit, Paused, Retrying, ignore
+from wxrec_async.errors import AuthError, ConfigError, RunStopped
+from wxrec_async.events import Emit, ignore
 from wxrec_async.ledger import opening
 from wxrec_async.ledger.protocol import BacklogTask, Counts, Identity, KnownTask, Ledger, Scope
 from wxrec_async.ledger.store import SqliteLedger, open_ledger
 from wxrec_async.left_out import WorkLeft
 from wxrec_async.model import Window
-from wxrec_async.plumbing.pacer import Gate, Pacer, burst_for
+from wxrec_async.plumbing.pacer import Pacer, burst_for
 from wxrec_async.plumbing.reach import Reach
-from wxrec_async.plumbing.retrying import Judge, Retrier
 from wxrec_async.rules.media_urls import address_allowed
-from wxrec_async.rules.redact import mask_number, redact_text
+from wxrec_async.rules.redact import mask_number
 from wxrec_async.rules.retry import for_api, for_download, for_s3
 from wxrec_async.rules.tokens import token_org
 from wxrec_async.s3.client import open_client
 from wxrec_async.s3.owner import check_owner
 from wxrec_async.s3.uploads import S3Store
+from wxrec_async.telling import telling_gate, telling_retrier
 from wxrec_async.transfer import Transfer
 from wxrec_async.webex.client import WebexClient
 from wxrec_async.webex.media import MediaLimits, MediaSource
@@ -181,7 +181,7 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
     pacer = Pacer(
         webex.requests_per_minute,
         burst=burst_for(webex.requests_per_minute, WEBEX_REQUESTS_PER_MINUTE),
-        gate=_gate("Webex", emit),
+        gate=telling_gate("Webex", emit),
     )
     token_http = _http(_lent(given.api_transport) or AiohttpTransport(tls=tls, limit=2, proxy=webex.proxy))
     refresher = Refresher(
@@ -197,13 +197,13 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
         address_check=partial(address_allowed, loopback=_on_loopback(settings)),
     )
     client = WebexClient(
-        api_http, webex, org_id=secrets.org_id, retrier=_retrier(for_api, pacer.gate, reach, emit), emit=emit
+        api_http, webex, org_id=secrets.org_id, retrier=telling_retrier(for_api, pacer.gate, reach, emit), emit=emit
     )
-    media_gate = _gate("the media host", emit)
+    media_gate = telling_gate("the media host", emit)
     media = MediaSource(
         media_transport,
         renew=client.renew,
-        retrier=_retrier(for_download, media_gate, reach, emit),
+        retrier=telling_retrier(for_download, media_gate, reach, emit),
         hosts=webex.media_hosts,
         loopback=_on_loopback(settings),
         gate=media_gate,
@@ -221,12 +221,12 @@ async def open_storage(
 ) -> AsyncIterator[Storage]:
     """Open the bucket and see that it is there, then the ledger."""
     connections = s3_connections(settings)
-    gate = _gate("S3", emit)
+    gate = telling_gate("S3", emit)
     identity = Identity(org_id, settings.s3.bucket, settings.s3.key)
     async with open_client(
         settings.s3, connections=connections, ca_bundle=settings.ca_bundle, session=given.s3_session
     ) as client:
-        store = S3Store(client, settings.s3, _retrier(for_s3, gate, reach, emit), gate)
+        store = S3Store(client, settings.s3, telling_retrier(for_s3, gate, reach, emit), gate)
         await store.check_bucket()
         await check_owner(client, settings.s3, gate)
         async with open_ledger(settings.ledger.path, identity, mask=_mask(settings), emit=emit) as ledger:
@@ -305,17 +305,6 @@ def _http(transport: httpx.AsyncBaseTransport, auth: httpx.Auth | None = None) -
         follow_redirects=False,
         timeout=None,  # noqa: S113 - the transport has deadlines, and so has each call
     )
-
-
-def _retrier(judge: Judge, gate: Gate, reach: Reach, emit: Emit) -> Retrier:
-    def on_retry(operation: str, attempt: int, after_s: float, trouble: Trouble) -> None:
-        emit(Retrying(operation, attempt, after_s, redact_text(str(trouble))))
-
-    return Retrier(judge, gate=gate, reach=reach, on_retry=on_retry)
-
-
-def _gate(server: str, emit: Emit) -> Gate:
-    return Gate(on_close=lambda seconds: emit(Paused(seconds, f"{server} asks to wait")))
 
 
 def aws_options(settings: Settings) -> AwsOptions:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import anyio
-from anyio.abc import TaskStatus
 
 from wxrec_async import doctor as doctoring
 from wxrec_async import login as admission
@@ -24,8 +23,7 @@ from wxrec_async.cli.flags import overrides
 from wxrec_async.cli.login import LoginFlags
 from wxrec_async.cli.pasting import read_line
 from wxrec_async.cli.running import guarded, settings_of
-from wxrec_async.cli.session import Interrupted
-from wxrec_async.cli.stopping import SIGNALS
+from wxrec_async.cli.session import until_signal
 from wxrec_async.cli.text import harmless, visible
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
@@ -56,7 +54,7 @@ def _doctor(flags: DoctorFlags, desk: Desk) -> int:
         else:
             desk.out.line(finding_line(finding))
 
-    findings = until_signal(
+    findings = run_until_signal(
         partial(
             doctoring.examine_file,
             flags.config,
@@ -107,7 +105,7 @@ def _login(flags: LoginFlags, desk: Desk) -> int:
     if flags.tokens_from is not None:
         done = _take_in(flags.tokens_from, settings, desk)
     else:
-        done = until_signal(lambda: _by_browser(flags, settings, desk))
+        done = run_until_signal(lambda: _by_browser(flags, settings, desk))
     where = settings.auth.tokens
     if desk.json:
         desk.out.record(login_record(done, where))
@@ -119,7 +117,7 @@ def _login(flags: LoginFlags, desk: Desk) -> int:
 
 def _take_in(source: str, settings: Settings, desk: Desk) -> admission.LoggedIn:
     reply = _read_reply(source)
-    done = until_signal(lambda: admission.take_tokens(settings, reply, emit=EventLog(desk.log, desk.level).hear))
+    done = run_until_signal(lambda: admission.take_tokens(settings, reply, emit=EventLog(desk.log, desk.level).hear))
     if source != "-":
         desk.say(f"{visible(source)} is needed no more and holds secrets: remove it")
     return done
@@ -206,29 +204,9 @@ def _moment(seconds: float) -> str | None:
     return iso(int(seconds) * 1000)
 
 
-def until_signal(work: Callable[[], Awaitable[T]]) -> T:
+def run_until_signal(work: Callable[[], Awaitable[T]]) -> T:
     """Return what ``work`` returns; raises `Interrupted` when a signal came first, after ``work`` has tidied up."""
     try:
-        return anyio.run(_until_signal, work, backend="asyncio")
+        return anyio.run(until_signal, work, backend="asyncio")
     except BaseExceptionGroup as failures:
         raise cause_of(failures) from None
-
-
-async def _until_signal(work: Callable[[], Awaitable[T]]) -> T:
-    results: list[T] = []
-    signals: list[str] = []
-
-    async def listen(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        with anyio.open_signal_receiver(*SIGNALS) as received:
-            task_status.started()
-            async for number in received:
-                signals.append(number.name)
-                group.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as group:
-        await group.start(listen)
-        results.append(await work())
-        group.cancel_scope.cancel()
-    if not results:
-        raise Interrupted(signals[0])
-    return results[0]

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol, TypeVar
 
 import anyio
-from anyio.abc import TaskStatus
 
 from wxrec_async import cleanup as cleaning
 from wxrec_async import rebuild as rebuilding
@@ -29,8 +28,7 @@ from wxrec_async.cli.findings import (
 )
 from wxrec_async.cli.ledger import RebuildFlags
 from wxrec_async.cli.running import guarded, settings_of
-from wxrec_async.cli.session import Interrupted
-from wxrec_async.cli.stopping import SIGNALS
+from wxrec_async.cli.session import until_signal
 from wxrec_async.cli.summary import NAMED
 from wxrec_async.cli.verify import InspectingFlags, VerifyFlags
 from wxrec_async.config import Settings
@@ -163,7 +161,9 @@ def _carried_out(
     emit = EventLog(desk.log, desk.level).hear
     telling = not (flags.quiet or flags.no_progress)
     try:
-        report = anyio.run(_until_signal, desk, lambda: work(settings, emit), named, telling, backend="asyncio")
+        report = anyio.run(
+            until_signal, lambda: work(settings, emit), lambda: _tick(desk, named, telling), backend="asyncio"
+        )
     except BaseExceptionGroup as failures:
         raise cause_of(failures) from None
     finally:
@@ -175,28 +175,6 @@ def _carried_out(
         desk.out.line(line)
     desk.out.line(f"exit {report.exit_code}: {MEANINGS[report.exit_code]}")
     return report.exit_code
-
-
-async def _until_signal(desk: Desk, work: Callable[[], Awaitable[R]], named: _Named, telling: bool) -> R:
-    """Return what ``work`` returns; raises `Interrupted` when a signal came first."""
-    results: list[R] = []
-    signals: list[str] = []
-
-    async def listen(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        with anyio.open_signal_receiver(*SIGNALS) as received:
-            task_status.started()
-            async for number in received:
-                signals.append(number.name)
-                group.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as group:
-        await group.start(listen)
-        group.start_soon(_tick, desk, named, telling)
-        results.append(await work())
-        group.cancel_scope.cancel()
-    if not results:
-        raise Interrupted(signals[0])
-    return results[0]
 
 
 async def _tick(desk: Desk, named: _Named, telling: bool) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
+from anyio.abc import TaskStatus
 
 from wxrec_async.cli.desk import Desk
 from wxrec_async.cli.event_log import EventLog
@@ -14,7 +15,7 @@ from wxrec_async.cli.failing import cause_of
 from wxrec_async.cli.meter import Meter
 from wxrec_async.cli.outcomes import as_record
 from wxrec_async.cli.progress import REFRESH_S, NoProgress, Progress
-from wxrec_async.cli.stopping import Stopper
+from wxrec_async.cli.stopping import SIGNALS, Stopper
 from wxrec_async.cli.summary import Noted
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit, Event, RunStarted
@@ -118,3 +119,29 @@ class Session(Generic[T]):
             self._exporting(event)
         if self._desk.json and (record := as_record(event)):
             self._desk.out.later(record)
+
+
+async def until_signal(work: Callable[[], Awaitable[T]], *beside: Callable[[], Coroutine[Any, Any, None]]) -> T:
+    """Return what ``work`` returns, while ``beside`` goes on.
+
+    Raises `Interrupted` when a signal came first, after ``work`` has tidied up.
+    """
+    results: list[T] = []
+    signals: list[str] = []
+
+    async def listen(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        with anyio.open_signal_receiver(*SIGNALS) as received:
+            task_status.started()
+            async for number in received:
+                signals.append(number.name)
+                group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        await group.start(listen)
+        for task in beside:
+            group.start_soon(task)
+        results.append(await work())
+        group.cancel_scope.cancel()
+    if not results:
+        raise Interrupted(signals[0])
+    return results[0]
