@@ -13,7 +13,7 @@ import pytest
 
 from wxrec_async.errors import ConfigError, LedgerDamaged, LedgerError, LedgerFull, LedgerInUse
 from wxrec_async.events import Event, Warned, ignore
-from wxrec_async.ledger import Everything, Identity, files, migrations, open_ledger, open_reader, opening
+from wxrec_async.ledger import Everything, Identity, checks, files, migrations, open_ledger, open_reader, opening
 from wxrec_async.model import Task
 
 from .contract import DAY, HOME, PHONE, Opener, add, masked
@@ -355,16 +355,50 @@ async def test_settings_of_the_connection(path: Path, opener: Opener) -> None:
         opened.close()
 
 
-def old_ledger() -> sqlite3.Connection:
+def new_ledger() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     migrations.register(connection)
     migrations.create(connection, ("org", "bucket", "key"))
     return connection
 
 
+def old_ledger() -> sqlite3.Connection:
+    """A ledger of version 1 with a row in every table, made by the schema that was shipped then."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrations.register(connection)
+    for statement in migrations.statements((Path(__file__).parent / "schema_1.sql").read_text("utf-8")):
+        connection.execute(statement)
+    rows = """
+        INSERT INTO identity (one, org_id, bucket, key_template, schema_seal) VALUES (1, 'org', 'bucket', 'key', 0);
+        INSERT INTO runs (id, started_ms, exit_code) VALUES ('r1', 5, 0);
+        INSERT INTO tasks (id, first_seen_ms, place_ms, changed_ms, state) VALUES ('t1', 1, 2, 3, 'captured');
+        INSERT INTO recordings (task, id, state, object_key, size, crc32, main_place, run, listed_ms, changed_ms)
+            VALUES (1, 'rec', 'stored', 'k', 7, 9, 1, 1, 4, 5);
+        INSERT INTO run_tasks (run, task) VALUES (1, 1);
+        INSERT INTO closed_windows (from_ms, to_ms, closed_ms) VALUES (1, 2, 3);
+    """
+    for statement in migrations.statements(rows):
+        connection.execute(statement)
+    connection.execute("UPDATE identity SET schema_seal = ?", (migrations.schema_seal(connection),))
+    return connection
+
+
 def test_the_schema_carries_its_version() -> None:
     """schema.sql and the list of steps name the same version."""
-    assert migrations.user_version(old_ledger()) == migrations.VERSION
+    assert migrations.user_version(new_ledger()) == migrations.VERSION
+
+
+def test_a_ledger_of_version_1_becomes_todays() -> None:
+    """Its definitions are then those of a new one, its rows are all there, and every seal is right."""
+    connection = old_ledger()
+    assert migrations.migrate(connection) == migrations.VERSION - 1
+    definitions = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+    assert connection.execute(definitions).fetchall() == new_ledger().execute(definitions).fetchall()
+    assert connection.execute("SELECT id, exit_code FROM runs").fetchall() == [("r1", 0)]
+    assert connection.execute("SELECT id, state, place_ms FROM tasks").fetchall() == [("t1", "captured", 2)]
+    stored = connection.execute("SELECT id, state, object_key, size, crc32, main_place, segment FROM recordings")
+    assert stored.fetchall() == [("rec", "stored", "k", 7, 9, 1, 0)]
+    checks.check(connection, Path("ledger.db"))
 
 
 def test_migration_steps_are_taken_in_order_and_once() -> None:

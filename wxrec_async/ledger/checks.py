@@ -26,6 +26,8 @@ _ALL_ROWS = {
     "run_tasks": "SELECT * FROM run_tasks",
     "recordings": "SELECT * FROM recordings",
     "open_uploads": "SELECT * FROM open_uploads",
+    "left_alone": "SELECT * FROM left_alone",
+    "certificates": "SELECT * FROM certificates",
 }
 
 

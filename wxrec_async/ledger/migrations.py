@@ -12,8 +12,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from importlib import resources
 
-STEPS: tuple[str, ...] = ()
-VERSION = 1 + len(STEPS)
+
+def _script(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text("utf-8")
+
+
+STEP_FILES = ("schema_2.sql",)  # in their order; read only when a ledger needs them
+VERSION = 1 + len(STEP_FILES)
 
 
 def seal(*values: object) -> int:
@@ -33,17 +38,17 @@ def register(connection: sqlite3.Connection) -> None:
 
 def create(connection: sqlite3.Connection, identity: Sequence[str]) -> None:
     """Build today's schema in an empty database; ``identity``: organisation, bucket, key template."""
-    script = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
-    _carry_out(connection, [*statements(script)])
+    _carry_out(connection, [*statements(_script("schema.sql"))])
     connection.execute(
         "INSERT INTO identity (one, org_id, bucket, key_template, schema_seal) VALUES (1, ?, ?, ?, ?)",
         (*identity, schema_seal(connection)),
     )
 
 
-def migrate(connection: sqlite3.Connection, steps: Sequence[str] = STEPS) -> int:
+def migrate(connection: sqlite3.Connection, steps: Sequence[str] | None = None) -> int:
     """Take the steps the ledger has not seen, each whole or not at all; return how many."""
     taken = 0
+    steps = [*map(_script, STEP_FILES)] if steps is None else steps
     while (version := user_version(connection)) <= len(steps):
         _carry_out(connection, [*statements(steps[version - 1])])
         if user_version(connection) != version + 1:

@@ -1,4 +1,4 @@
--- The ledger, version 1.  Times are milliseconds since the epoch, UTC.
+-- The ledger, version 2.  Times are milliseconds since the epoch, UTC.
 --
 -- `seal` is a CRC-32 over the other columns in their order, computed by the
 -- program as a row is written and compared when the ledger is opened: SQLite
@@ -22,8 +22,10 @@ CREATE TABLE runs (
     from_ms INTEGER,
     to_ms INTEGER,
     summary TEXT NOT NULL DEFAULT '{}',
+    tool_version TEXT,
+    who TEXT,
     seal INTEGER GENERATED ALWAYS AS (
-        wxrec_seal(n, id, started_ms, ended_ms, exit_code, from_ms, to_ms, summary)
+        wxrec_seal(n, id, started_ms, ended_ms, exit_code, from_ms, to_ms, summary, tool_version, who)
     ) STORED
 );
 
@@ -62,12 +64,20 @@ CREATE TABLE tasks (
     next_ask_ms INTEGER,
     changed_ms INTEGER NOT NULL,
     handed_run INTEGER,
+    witness_ms INTEGER,
+    witness_recordings INTEGER,
+    witness_bytes INTEGER,
+    witness_deleted INTEGER,
+    transcripts INTEGER,
+    sidecar INTEGER,
+    sidecar_sha256 TEXT,
     seal INTEGER GENERATED ALWAYS AS (
         wxrec_seal(
             n, id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms,
             queue_id, queue_name, agent_id, agent_name, duration_ms, capture_requested, state, reason,
             first_seen_ms, place_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms, changed_ms,
-            handed_run
+            handed_run, witness_ms, witness_recordings, witness_bytes, witness_deleted, transcripts, sidecar,
+            sidecar_sha256
         )
     ) STORED
 );
@@ -104,10 +114,14 @@ CREATE TABLE recordings (
     started_ms INTEGER,
     stored_ms INTEGER,
     changed_ms INTEGER NOT NULL,
+    sha256 TEXT,
+    tracking_id TEXT,
+    segment INTEGER NOT NULL DEFAULT 0,
     seal INTEGER GENERATED ALWAYS AS (
         wxrec_seal(
             task, id, state, call_type, start_ms, stop_ms, object_key, size, crc32, etag, version_id, flags,
-            main_place, run, already, reason, detail, listed_ms, started_ms, stored_ms, changed_ms
+            main_place, run, already, reason, detail, listed_ms, started_ms, stored_ms, changed_ms, sha256,
+            tracking_id, segment
         )
     ) STORED,
     PRIMARY KEY (task, id)
@@ -128,5 +142,35 @@ CREATE TABLE open_uploads (
     ) STORED
 );
 
+-- What was seen and is not ours to move: contacts of other channels, transcripts, screen recordings.
+CREATE TABLE left_alone (
+    id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    place_ms INTEGER NOT NULL,
+    seal INTEGER GENERATED ALWAYS AS (wxrec_seal(id, kind, place_ms)) STORED,
+    PRIMARY KEY (id, kind)
+) WITHOUT ROWID;
+CREATE INDEX left_alone_by_place ON left_alone (place_ms, kind);
+
+-- Certificates in the order they were issued; `number` counts those of one day, which are never replaced.
+CREATE TABLE certificates (
+    n INTEGER PRIMARY KEY,
+    day_ms INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    certified_ms INTEGER NOT NULL,
+    certificate_key TEXT NOT NULL,
+    certificate_sha256 TEXT NOT NULL,
+    manifest_key TEXT NOT NULL,
+    manifest_sha256 TEXT NOT NULL,
+    content_sha256 TEXT NOT NULL,
+    seal INTEGER GENERATED ALWAYS AS (
+        wxrec_seal(
+            n, day_ms, number, certified_ms, certificate_key, certificate_sha256, manifest_key, manifest_sha256,
+            content_sha256
+        )
+    ) STORED,
+    UNIQUE (day_ms, number)
+);
+
 PRAGMA application_id = 0x77787263;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
