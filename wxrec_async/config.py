@@ -196,6 +196,15 @@ class LedgerSettings(Section):
     phone_numbers: Literal["masked", "plain"] = "masked"
 
 
+class TemporalSettings(Section):
+    """How a backfill is cut for `wxrec_async.scaleout`; one machine alone needs none of it."""
+
+    windows: Annotated[int, Field(ge=1, le=64)] = 4
+    batches: Annotated[int, Field(ge=1, le=500)] = 64
+    heartbeat_seconds: Annotated[float, Field(ge=2, le=600)] = 30
+    codec: str = ""
+
+
 class Settings(BaseSettings):
     """Everything the program can be told."""
 
@@ -209,6 +218,7 @@ class Settings(BaseSettings):
     backfill: BackfillSettings = BackfillSettings()
     filters: FilterSettings = FilterSettings()
     ledger: LedgerSettings = LedgerSettings()
+    temporal: TemporalSettings = TemporalSettings()
     ca_bundle: Path | None = None
 
     @field_validator("ca_bundle", mode="before")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,8 +30,9 @@ from wxrec_async.ledger.protocol import BacklogTask, Counts, Identity, KnownTask
 from wxrec_async.ledger.store import SqliteLedger, open_ledger
 from wxrec_async.left_out import WorkLeft
 from wxrec_async.model import Window
-from wxrec_async.plumbing.pacer import Pacer, burst_for
+from wxrec_async.plumbing.pacer import Gate, Pacer, burst_for
 from wxrec_async.plumbing.reach import Reach
+from wxrec_async.plumbing.retrying import Judge
 from wxrec_async.rules.media_urls import address_allowed
 from wxrec_async.rules.redact import mask_number
 from wxrec_async.rules.retry import for_api, for_download, for_s3
@@ -42,7 +43,7 @@ from wxrec_async.s3.uploads import S3Store
 from wxrec_async.telling import telling_gate, telling_retrier
 from wxrec_async.transfer import Transfer
 from wxrec_async.webex.client import WebexClient
-from wxrec_async.webex.media import MediaLimits, MediaSource
+from wxrec_async.webex.media import MediaLimits, MediaSource, Renew
 from wxrec_async.webex.pacing import PacedTransport
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
 
@@ -54,6 +55,25 @@ USER_AGENT = f"wxrec-async/{__version__}"
 SPARE_CONNECTIONS = 4
 
 
+class Terms:
+    """On whose terms Webex is asked: our own, as here, or those of an engine with one budget for many machines."""
+
+    def pacer(self, per_minute: float, gate: Gate) -> Pacer:
+        """Return what every request to the API waits for."""
+        return Pacer(per_minute, burst=burst_for(per_minute, WEBEX_REQUESTS_PER_MINUTE), gate=gate)
+
+    def judge(self, judge: Judge) -> Judge:
+        """Return what judges a failed request to the API."""
+        return judge
+
+    def renew(self, renew: Renew) -> Renew:
+        """Return what gets a recording a fresh URL."""
+        return renew
+
+
+OUR_TERMS = Terms()
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """What an embedding service hands in instead of what the settings name; it stays the service's to close."""
@@ -63,6 +83,7 @@ class Given:
     api_transport: httpx.AsyncBaseTransport | None = None
     media_transport: httpx.AsyncBaseTransport | None = None
     s3_session: aioboto3.Session | None = None
+    terms: Terms = OUR_TERMS
 
 
 NOTHING_GIVEN = Given()
@@ -177,12 +198,8 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
     given: Given = NOTHING_GIVEN,
 ) -> AsyncIterator[WebexWorld]:
     """Open three separate sets of connections: for the token, the API, and the media, which gets no credential."""
-    webex = settings.webex
-    pacer = Pacer(
-        webex.requests_per_minute,
-        burst=burst_for(webex.requests_per_minute, WEBEX_REQUESTS_PER_MINUTE),
-        gate=telling_gate("Webex", emit),
-    )
+    webex, terms = settings.webex, given.terms
+    pacer = terms.pacer(webex.requests_per_minute, telling_gate("Webex", emit))
     token_http = _http(_lent(given.api_transport) or AiohttpTransport(tls=tls, limit=2, proxy=webex.proxy))
     refresher = Refresher(
         secrets.store, secrets.credentials, token_http, f"{webex.auth_url}/access_token", emit, now=clock
@@ -196,13 +213,12 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
         proxy=webex.proxy,
         address_check=partial(address_allowed, loopback=_on_loopback(settings)),
     )
-    client = WebexClient(
-        api_http, webex, org_id=secrets.org_id, retrier=telling_retrier(for_api, pacer.gate, reach, emit), emit=emit
-    )
+    retrier = telling_retrier(terms.judge(for_api), pacer.gate, reach, emit)
+    client = WebexClient(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit)
     media_gate = telling_gate("the media host", emit)
     media = MediaSource(
         media_transport,
-        renew=client.renew,
+        renew=terms.renew(client.renew),
         retrier=telling_retrier(for_download, media_gate, reach, emit),
         hosts=webex.media_hosts,
         loopback=_on_loopback(settings),
@@ -220,17 +236,30 @@ async def open_storage(
     settings: Settings, org_id: str, emit: Emit, reach: Reach, given: Given = NOTHING_GIVEN
 ) -> AsyncIterator[Storage]:
     """Open the bucket and see that it is there, then the ledger."""
+    async with open_bucket(settings, emit, reach, given) as store, open_books(settings, org_id, emit) as ledger:
+        yield Storage(store, ledger, settings.backfill.concurrency)
+
+
+def open_books(settings: Settings, org_id: str, emit: Emit) -> AbstractAsyncContextManager[Ledger]:
+    """Open the ledger of the settings alone; raises as `ledger.store.open_ledger`."""
+    identity = Identity(org_id, settings.s3.bucket, settings.s3.key)
+    return open_ledger(settings.ledger.path, identity, mask=_mask(settings), emit=emit)
+
+
+@asynccontextmanager
+async def open_bucket(
+    settings: Settings, emit: Emit, reach: Reach, given: Given = NOTHING_GIVEN
+) -> AsyncIterator[S3Store]:
+    """Open the bucket alone, and see that it is there and whose it is."""
     connections = s3_connections(settings)
     gate = telling_gate("S3", emit)
-    identity = Identity(org_id, settings.s3.bucket, settings.s3.key)
     async with open_client(
         settings.s3, connections=connections, ca_bundle=settings.ca_bundle, session=given.s3_session
     ) as client:
         store = S3Store(client, settings.s3, telling_retrier(for_s3, gate, reach, emit), gate)
         await store.check_bucket()
         await check_owner(client, settings.s3, gate)
-        async with open_ledger(settings.ledger.path, identity, mask=_mask(settings), emit=emit) as ledger:
-            yield Storage(store, ledger, settings.backfill.concurrency)
+        yield store
 
 
 def s3_connections(settings: Settings) -> int:

@@ -18,6 +18,7 @@ from wxrec_async.cli.flags import (
     SandboxFlags,
     ServeFlags,
     ShowFlags,
+    WorkerFlags,
     WorkFlags,
     joined,
     takes,
@@ -102,6 +103,20 @@ def retry(ctx: typer.Context, flags: WorkFlags) -> None:
     from wxrec_async.cli import running  # noqa: PLC0415 - heavy
 
     raise typer.Exit(running.retry(joined(ctx.obj, flags, "retry")))
+
+
+@app.command(cls=Command)
+@takes(WorkerFlags)
+def worker(ctx: typer.Context, flags: WorkerFlags) -> None:
+    """Work for backfills of `run --temporal`, until a signal comes.
+
+    Any number of workers on any number of machines, for any number of organisations. Needs wxrec-async[temporal].
+    A first Ctrl-C or SIGTERM finishes what is in hand within --grace, a second one breaks it off; either way what is
+    left goes to another worker.
+    """
+    from wxrec_async.cli import fleet  # noqa: PLC0415 - heavy
+
+    raise typer.Exit(fleet.worker(joined(ctx.obj, flags, "worker")))
 
 
 @app.command(cls=Command)

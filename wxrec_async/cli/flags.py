@@ -222,6 +222,49 @@ class RunFlags(WorkFlags, PeriodFlags):
         ),
     ] = None
     dry_run: Annotated[bool, _option("-n", "--dry-run", panel=WORK, help="only say what would be done")] = False
+    temporal: Annotated[
+        str | None,
+        _option(
+            "--temporal",
+            metavar="HOST:PORT",
+            panel=WORK,
+            help="by the workers of this Temporal server (see `worker`): begin, or join what is under way",
+        ),
+    ] = None
+
+
+@dataclass(kw_only=True)
+class WorkerFlags(OutputFlags):
+    """Those of a worker."""
+
+    temporal: Annotated[
+        str | None, _option("--temporal", metavar="HOST:PORT", panel=WORK, help="the Temporal server (needed)")
+    ] = None
+    config: Annotated[
+        list[Path] | None,
+        _option(
+            "--config",
+            metavar="FILE",
+            panel=SETTINGS,
+            help="the settings of an organisation, may be given once for each (default: config.toml)",
+        ),
+    ] = None
+    processes: Annotated[
+        int | None,
+        _option("--processes", metavar="N", min=1, panel=WORK, help="so many of them, for many cores (default: 1)"),
+    ] = None
+    concurrency: Annotated[
+        int | None,
+        _option("--concurrency", metavar="N", min=1, panel=WORK, help="recordings at once, in each process"),
+    ] = None
+    grace: Annotated[
+        float | None,
+        _option("--grace", metavar="S", min=0, panel=WORK, help="seconds to finish in after a SIGTERM (default: 30)"),
+    ] = None
+    keep_ledger: Annotated[
+        bool,
+        _option("--keep-ledger", panel=WORK, help="keep the ledger too, for backfills begun by a schedule; one worker"),
+    ] = False
 
 
 @dataclass(kw_only=True)

@@ -43,6 +43,10 @@ def run(flags: RunFlags) -> int:
     """Back up a period, or named tasks."""
     if flags.dry_run:
         return plan(flags)
+    if flags.temporal is not None:
+        from wxrec_async.cli import fleet  # noqa: PLC0415 - an extra, imported by those who ask for it
+
+        return fleet.run(flags)
     return guarded(Desk(flags, moves=True), lambda desk: _run(flags, desk))
 
 
@@ -134,7 +138,11 @@ def _period(backfill: Backfill) -> object:
 
 def _move(settings: Settings, desk: Desk, work: Job, *, check: Check | None = None) -> int:
     session = Session(_with_room(settings, desk), desk, work, check=check)
-    summary = session.run()
+    return tell_summary(session.run(), session, desk)
+
+
+def tell_summary(summary: Summary, session: Session[Summary], desk: Desk) -> int:
+    """Write the last line of a command that moves recordings, and return its exit code."""
     if desk.json:
         record = summary.as_json()
         desk.out.record(record | {"error": harmless(str(record["error"])) if record["error"] else None})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import anyio
 from anyio.abc import TaskStatus
@@ -44,11 +44,18 @@ def open_backfill(settings: Settings, *, on_event: Emit, read_only: bool) -> Bac
     return Backfill(settings, on_event=on_event, read_only=read_only)
 
 
+class Opener(Protocol):
+    """Whoever makes the `Backfill` of a session, or what can stand for one."""
+
+    def __call__(self, settings: Settings, *, on_event: Emit, read_only: bool) -> Backfill: ...
+
+
 class Session(Generic[T]):
     """Carries out ``work`` on a `Backfill`, once.
 
     ``check`` is called before anything is opened or sent, and raises when there
     is no point in it.  ``read_only`` sessions look and have no progress.
+    ``opener`` makes the `Backfill`.
     """
 
     def __init__(
@@ -59,7 +66,9 @@ class Session(Generic[T]):
         *,
         check: Check | None = None,
         read_only: bool = False,
+        opener: Opener = open_backfill,
     ) -> None:
+        self._opener = opener
         self._settings, self._desk, self._read_only = settings, desk, read_only
         self._work, self._check = work, check
         self.noted = Noted()
@@ -71,7 +80,7 @@ class Session(Generic[T]):
 
     def run(self) -> T:
         """Return the result; raises `Interrupted` when a signal came first, and what `Backfill` raises."""
-        backfill = open_backfill(self._settings, on_event=self._hear, read_only=self._read_only)
+        backfill = self._opener(self._settings, on_event=self._hear, read_only=self._read_only)
         if self._check:
             self._check(backfill)
         self._exporting = None if self._read_only else from_environment()

@@ -109,11 +109,18 @@ class WebexClient:
         alone, so one poisonous id does not take nine others with it.  Raises
         ValueError for any other number of ids, or repeated ones; never `GivenUp`.
         """
-        if not 1 <= len(task_ids) <= MAX_BATCH or len(set(task_ids)) != len(task_ids):
-            raise ValueError("captures takes 1 to 10 different ids")
+        _check_batch(task_ids)
         bisection = Bisection(self._ask_batch, lambda: self._batches_answered)
         await bisection.ask(task_ids)
         return CapturesAnswer(bisection.found, bisection.failed)
+
+    async def captures_once(self, task_ids: Sequence[str]) -> dict[str, Capture]:
+        """Ask for 1 to 10 different tasks in one call, for hosts that halve a failing batch themselves.
+
+        Raises ValueError as `captures`, and `GivenUp` when this call will not succeed.
+        """
+        _check_batch(task_ids)
+        return await self._ask_batch(task_ids, lambda _: False)
 
     async def renew(self, recording: Recording) -> Recording:
         """Return the same recording with a fresh URL.
@@ -174,6 +181,11 @@ class WebexClient:
     def _warn(self, odd: Iterable[Warned]) -> None:
         for warning in odd:
             self._emit(warning)
+
+
+def _check_batch(task_ids: Sequence[str]) -> None:
+    if not 1 <= len(task_ids) <= MAX_BATCH or len(set(task_ids)) != len(task_ids):
+        raise ValueError("captures takes 1 to 10 different ids")
 
 
 def _origin(url: str) -> tuple[str, str, int | None] | None:

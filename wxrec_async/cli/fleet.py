@@ -1,0 +1,161 @@
+"""``worker``, and ``run --temporal``: the commands that need the extra ``temporal``."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import anyio
+from anyio.abc import TaskStatus
+
+from wxrec_async.cli.desk import Desk
+from wxrec_async.cli.event_log import EventLog
+from wxrec_async.cli.failing import cause_of
+from wxrec_async.cli.flags import RunFlags, WorkerFlags, overrides
+from wxrec_async.cli.running import guarded, settings_of, tell_summary
+from wxrec_async.cli.session import Session
+from wxrec_async.cli.stopping import SIGNALS
+from wxrec_async.config import Settings, load_config_with_origins
+from wxrec_async.errors import ConfigError
+from wxrec_async.events import Emit
+from wxrec_async.report import EXIT_OK, Summary
+
+if TYPE_CHECKING:
+    from wxrec_async import Backfill
+
+EXTRA = "this needs the extra: pip install 'wxrec-async[temporal]'"
+# What is said to a run of the fleet; the rest is the workers' business and stands in their configuration.
+GO_WITH_FLEET = frozenset({
+    "config", "ledger", "from_", "to", "days_back", "temporal", "queue", "exclude_queue", "direction", "min_duration",
+    "profile", "region", "ca_bundle", "json", "log_level", "log_format", "no_progress", "quiet", "verbose", "version",
+})  # fmt: skip
+
+
+def run(flags: RunFlags) -> int:
+    """Back up a period by the workers of a Temporal server."""
+    return guarded(Desk(flags, moves=True), lambda desk: _run(flags, desk))
+
+
+def worker(flags: WorkerFlags) -> int:
+    """Work until a signal comes."""
+    if flags.processes is not None and flags.processes > 1:
+        return guarded(Desk(flags), lambda desk: _many(flags.processes or 1, desk))
+    return guarded(Desk(flags), lambda desk: _work(flags, desk))
+
+
+def _run(flags: RunFlags, desk: Desk) -> int:
+    _refuse_stray(flags)
+    try:
+        from wxrec_async.scaleout.driver import FleetBackfill  # noqa: PLC0415 - an extra
+    except ImportError as missing:
+        raise _without_extra(missing) from None
+    address = flags.temporal or ""
+
+    def opener(settings: Settings, *, on_event: Emit, read_only: bool) -> Backfill:  # noqa: ARG001 - it writes
+        return cast("Backfill", FleetBackfill(settings, address, on_event=on_event))
+
+    session: Session[Summary] = Session(settings_of(flags, desk), desk, lambda fleet: fleet.run(), opener=opener)
+    return tell_summary(session.run(), session, desk)
+
+
+def _refuse_stray(flags: RunFlags) -> None:
+    given = {each.name for each in fields(flags) if getattr(flags, each.name) != each.default}
+    if stray := given - GO_WITH_FLEET:
+        name = min(stray).strip("_").replace("_", "-")
+        raise ConfigError(f"--{name} does not go with --temporal: how workers work stands in their own configuration")
+
+
+def _without_extra(missing: ImportError) -> ConfigError:
+    if (missing.name or "").partition(".")[0] != "temporalio":
+        raise missing
+    return ConfigError(EXTRA)
+
+
+def _work(flags: WorkerFlags, desk: Desk) -> int:
+    if flags.temporal is None:
+        raise ConfigError("--temporal HOST:PORT is needed: where the Temporal server is")
+    try:
+        from wxrec_async.scaleout import worker as work  # noqa: PLC0415 - an extra
+    except ImportError as missing:
+        raise _without_extra(missing) from None
+    files: list[Path | None] = [*flags.config] if flags.config else [None]
+    settings = [_settings(flags, file, desk) for file in files]
+    address, log = flags.temporal, EventLog(desk.log, desk.level)
+
+    async def main() -> None:
+        stop, abort = anyio.Event(), anyio.Event()
+        async with anyio.create_task_group() as group:
+            await group.start(_listen, desk, stop, abort)
+            await work.serve(
+                settings,
+                address,
+                stop=stop,
+                abort=abort,
+                keeps_ledger=flags.keep_ledger,
+                on_event=log.hear,
+                on_ready=lambda fleet: desk.say(f"ready: {fleet}"),
+                on_summary=lambda summary: desk.say(f"run {summary.run_id} ended with {summary.exit_code}"),
+            )
+            group.cancel_scope.cancel()
+
+    try:
+        anyio.run(main, backend="asyncio")
+    except BaseExceptionGroup as failures:
+        raise cause_of(failures) from None
+    return EXIT_OK
+
+
+def _settings(flags: WorkerFlags, file: Path | None, desk: Desk) -> Settings:
+    loaded = load_config_with_origins(file, overrides=overrides(flags))
+    for warning in loaded.warnings:
+        desk.log.warning(warning)
+    return loaded.settings
+
+
+async def _listen(
+    desk: Desk,
+    stop: anyio.Event,
+    abort: anyio.Event,
+    *,
+    task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """The first signal drains, the second one breaks off."""
+    with anyio.open_signal_receiver(*SIGNALS) as signals:
+        task_status.started()
+        async for number in signals:
+            if stop.is_set():
+                desk.say(f"{number.name}: breaking off")
+                abort.set()
+            else:
+                desk.say(f"{number.name}: finishing what is in hand; a second signal breaks it off")
+                stop.set()
+
+
+def _many(count: int, desk: Desk) -> int:
+    """Run so many processes of the same command; they end together, with the first exit code that is not 0."""
+    command = [sys.executable, "-m", "wxrec_async", *_without_processes(sys.argv[1:])]
+    children = [subprocess.Popen(command) for _ in range(count)]  # noqa: S603 - our own program
+
+    def forward(number: int, _frame: object) -> None:
+        for child in children:
+            child.send_signal(number)
+
+    for number in SIGNALS:
+        signal.signal(number, forward)
+    desk.say(f"{count} processes: {', '.join(str(child.pid) for child in children)}")
+    codes = [child.wait() for child in children]
+    return next((code for code in codes if code), EXIT_OK)
+
+
+def _without_processes(arguments: list[str]) -> list[str]:
+    kept, skip = [], False
+    for argument in arguments:
+        if skip or argument.startswith("--processes"):
+            skip = argument == "--processes"
+            continue
+        kept.append(argument)
+    return kept

@@ -1,0 +1,44 @@
+"""The job in pieces, for an engine that runs them on many machines.
+
+`Station` is the side that works: it talks to Webex and the bucket.  `Books` is
+the side that remembers: it keeps the one ledger.  Between them travel the records
+of `remote.records`, through whatever engine there is; `wxrec_async.scaleout` is one.
+"""
+
+from wxrec_async.lister import Lister
+from wxrec_async.remote.books import Books, open_books, who
+from wxrec_async.remote.records import (
+    Answer,
+    Batch,
+    BatchOutcome,
+    Done,
+    Found,
+    PageAsk,
+    PageRow,
+    Progress,
+    Span,
+    TaskRow,
+    Todo,
+)
+from wxrec_async.remote.station import Station
+from wxrec_async.remote.terms import ComeBack
+
+__all__ = [
+    "Answer",
+    "Batch",
+    "BatchOutcome",
+    "Books",
+    "ComeBack",
+    "Done",
+    "Found",
+    "Lister",
+    "PageAsk",
+    "PageRow",
+    "Progress",
+    "Span",
+    "Station",
+    "TaskRow",
+    "Todo",
+    "open_books",
+    "who",
+]

@@ -1,0 +1,345 @@
+"""The ledger's side of a job that an engine hands out: what is to be done, and what became of it.
+
+Every method may be called again with the same arguments: an engine repeats a
+call whose answer it did not get.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from wxrec_async import events, worlds
+from wxrec_async.config import Settings
+from wxrec_async.errors import AuthError, ConfigError, RunStopped
+from wxrec_async.events import Emit, ignore
+from wxrec_async.ledger.protocol import BacklogTask, InPeriod, KnownTask, Ledger, Work
+from wxrec_async.left_out import count_left_out
+from wxrec_async.model import DAY_MS, Failed, Period, RecordingState, Task, TaskState, Window
+from wxrec_async.remote.records import Answer, BatchOutcome, Done, TaskRow, Todo
+from wxrec_async.report import Ending, Summary
+from wxrec_async.rules import selection, windows
+from wxrec_async.rules.filters import Filters
+from wxrec_async.rules.selection import HOUR_MS, MINUTE_MS, Ages, Silence, Verdict
+
+AT_REST = (RecordingState.STORED, RecordingState.GONE)
+BACKLOG_PAGE = 500
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run of the engine, as the ledger sees it from this process."""
+
+    name: str
+    id: str
+    period: Period
+    begun: float
+    incomplete: list[Window] = field(default_factory=list)
+    failed_before: set[str] = field(default_factory=set)
+    streak: int = 0
+    stored: int = 0
+
+
+class Books:
+    """Keeps the one ledger of a job.  ``clock`` is epoch seconds.
+
+    A run is named by the engine, and begun in the ledger when its name is heard for
+    the first time: a process that takes over from one that died begins it anew.
+    """
+
+    def __init__(
+        self, settings: Settings, ledger: Ledger, org_id: str, emit: Emit, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.settings, self.org_id = settings, org_id
+        self._ledger, self._emit, self._clock = ledger, emit, clock
+        self._run: _Run | None = None
+        self._begin = anyio.Lock()
+        self._ages = _ages(settings)
+        self._filters = _filters(settings)
+
+    def _now_ms(self) -> int:
+        return round(self._clock() * 1000)
+
+    def period(self) -> windows.Asked:
+        """Return the period the settings ask for, as of now; raises `ConfigError` when it is none."""
+        asked, lookback = self.settings.backfill, self.settings.webex.lookback_days
+        return windows.ask(asked.from_, asked.to, asked.days_back, lookback_days=lookback, now_ms=self._now_ms())
+
+    def trailing(self, seconds: float) -> Period:
+        """Return the last so many seconds."""
+        now = self._now_ms()
+        asked = windows.clamp(
+            Period(now - max(1, round(seconds * 1000)), now),
+            lookback_days=self.settings.webex.lookback_days,
+            now_ms=now,
+        )
+        return asked.period
+
+    # What is to be done
+
+    async def windows_left(self, run: str, period: Window) -> list[Window]:
+        """Return the windows that are still to be listed, oldest first: what is purged first is saved first."""
+        await self._of(run, period)
+        closed = await self._ledger.closed_windows(period)
+        left = [window for gap in windows.subtract(period, closed) for window in windows.cut(gap)]
+        ceiling = self.settings.memory.ceiling_mib
+        told = Period(period.from_ms, period.to_ms)
+        self._emit(events.RunStarted(self._started.id, told, len(left), self.settings.backfill.concurrency, ceiling))
+        return left
+
+    async def take_in(self, run: str, period: Window, window: Window, rows: int, page: Sequence[TaskRow]) -> list[Todo]:
+        """Write a page's tasks down and return those to be asked for; the rest is settled here."""
+        await self._of(run, period)
+        self._emit(events.PageListed(window, rows=rows, new=len(page)))
+        tasks = [row.task() for row in page]
+        todo = await self._ledger.add_tasks(tasks, listed_in=window, now_ms=self._now_ms())
+        return await self._consider(todo, window)
+
+    async def listed(self, run: str, period: Window, window: Window, asked_ms: int, trouble: str) -> None:
+        """Note that a window was listed to its end, or why it was not; ``asked_ms`` is when its listing began."""
+        current = await self._of(run, period)
+        if trouble:
+            if window not in current.incomplete:
+                current.incomplete.append(window)
+            self._emit(events.WindowIncomplete(window, trouble))
+            return
+        closed = windows.closable(window, settle_ms=self._ages.settle_ms, now_ms=asked_ms)
+        if closed is not None:
+            await self._ledger.close_window(closed, self._now_ms())
+        self._emit(events.WindowListed(window, closed=closed == window))
+
+    async def backlog(self, run: str, period: Window, after: int, only: Sequence[str]) -> tuple[list[Todo], int | None]:
+        """Return tasks that earlier runs left, and what to hand in as ``after`` next; None: there are no more."""
+        current = await self._of(run, period)
+        kinds = frozenset(map(Work, only))
+        rows = await self._ledger.backlog(
+            InPeriod(period), now_ms=self._now_ms(), after=after, limit=BACKLOG_PAGE, only=kinds, due_only=False
+        )
+        if Work.FAILED in kinds:
+            current.failed_before.update(row.task.id for row in rows)
+        return await self._consider([row.task for row in rows], None), _next(rows)
+
+    async def _consider(self, tasks: Sequence[Task], listed_in: Window | None) -> list[Todo]:
+        """Leave out what is not wanted, settle what needs no captures call, return the rest."""
+        now = self._now_ms()
+        wanted = [task for task in tasks if not self._filters.leaves_out(task)]
+        if left := len(tasks) - len(wanted):
+            self._emit(events.TasksLeftOut(listed_in, left))
+        verdicts = {task.id: selection.before_asking(task, self._ages, now) for task in wanted}
+        await self._settle({task_id: verdict for task_id, verdict in verdicts.items() if verdict}, empty_answer=False)
+        return await self._todos([task for task in wanted if verdicts[task.id] is None])
+
+    async def _todos(self, tasks: Sequence[Task]) -> list[Todo]:
+        asked = await self._ledger.asked([task.id for task in tasks]) if tasks else {}
+        return [
+            await self._todo(task, captured=task.id in asked and asked[task.id].state is TaskState.CAPTURED)
+            for task in tasks
+        ]
+
+    async def _todo(self, task: Task, *, captured: bool) -> Todo:
+        if not captured:
+            return Todo(task.id, task.created_ms, task.capture_requested)
+        known = await self._ledger.known(task.id)
+        settled = [name for name, state in known.recordings.items() if state in AT_REST]
+        return Todo(task.id, task.created_ms, task.capture_requested, settled, known.holder)
+
+    # What became of it
+
+    async def record(self, run: str, period: Window, outcomes: Sequence[BatchOutcome]) -> None:
+        """Write outcomes down.  Raises `RunStopped` or `AuthError` when so much fails that the fault is everybody's."""
+        current = await self._of(run, period)
+        for outcome in outcomes:
+            await self._record(current, outcome)
+
+    async def _record(self, run: _Run, outcome: BatchOutcome) -> None:
+        found = {each.todo.id: each for each in outcome.answers if each.recordings}
+        count = sum(len(each.recordings) for each in found.values())
+        self._emit(events.CapturesAsked(len(outcome.answers) + len(outcome.failed), count, outcome.asked_s))
+        await self._settle_silent([each.todo for each in outcome.answers if not each.recordings])
+        for task_id, reason in outcome.failed.items():
+            await self._settle({task_id: Verdict(TaskState.FAILED, reason)}, empty_answer=False)
+            self._count_failure(run, task_id, reason)
+        known = await self._known(found)
+        for task_id, answer in found.items():
+            await self._name_missing(known[task_id], {each.id for each in answer.recordings})
+        for done in outcome.done:
+            await self._note(run, done)
+
+    async def _known(self, found: Mapping[str, Answer]) -> dict[str, KnownTask]:
+        if not found:
+            return {}
+        named = {task: [each.recording(task) for each in answer.recordings] for task, answer in found.items()}
+        return await self._ledger.captured_many(named, self._now_ms())
+
+    async def _note(self, run: _Run, done: Done) -> None:
+        match done.kind:
+            case "stored":
+                await self._note_stored(run, done)
+            case "gone":
+                await self._ledger.recording_gone(done.task_id, done.recording_id, self._now_ms())
+                self._emit(events.RecordingGone(done.task_id, done.recording_id))
+            case _:
+                await self._note_failed(run, done.task_id, done.recording_id, Failed(done.reason, done.detail))
+
+    async def _note_stored(self, run: _Run, done: Done) -> None:
+        await self._ledger.stored(
+            done.task_id,
+            done.recording_id,
+            done.object(),
+            run_id=run.id,
+            already=done.already,
+            main_place=done.main_place,
+            flags=done.flags,
+            now_ms=self._now_ms(),
+        )
+        run.streak, run.stored = 0, run.stored + 1
+        told = (done.task_id, done.recording_id, done.key, done.size, done.crc32 or 0, done.seconds)
+        self._emit(events.RecordingStored(*told, already=done.already, flags=tuple(done.flags)))
+
+    async def _note_failed(self, run: _Run, task_id: str, recording_id: str, failed: Failed) -> None:
+        await self._ledger.recording_failed(task_id, recording_id, failed.reason, failed.detail, self._now_ms())
+        self._emit(events.RecordingFailed(task_id, recording_id, failed.reason, failed.detail))
+        self._count_failure(run, task_id, failed.reason, failed.detail)
+
+    async def _name_missing(self, known: KnownTask, offered: set[str]) -> None:
+        """A recording that Webex named once and no longer does comes to rest by name, not in silence."""
+        for recording_id, state in known.recordings.items():
+            if recording_id not in offered and state not in AT_REST:
+                words = ("missing", "captures no longer names it")
+                await self._ledger.recording_failed(known.task_id, recording_id, *words, self._now_ms())
+                self._emit(events.RecordingFailed(known.task_id, recording_id, *words))
+
+    async def _settle_silent(self, todos: Sequence[Todo]) -> None:
+        """Judge the tasks for which captures had nothing, by what was asked before."""
+        if not todos:
+            return
+        now = self._now_ms()
+        asked = await self._ledger.asked([todo.id for todo in todos])
+        verdicts = {
+            todo.id: selection.after_empty(
+                Task(todo.id, created_ms=todo.created_ms, capture_requested=todo.requested),
+                Silence(asked[todo.id].first_seen_ms, asked[todo.id].first_empty_ms),
+                self._ages,
+                now,
+            )
+            for todo in todos
+        }
+        await self._settle(verdicts, empty_answer=True)
+
+    async def _settle(self, verdicts: Mapping[str, Verdict], *, empty_answer: bool) -> None:
+        """Write verdicts down, all at once, so that one commit serves them all."""
+
+        async def settle(task_id: str, verdict: Verdict) -> None:
+            state = await self._ledger.settle_task(
+                task_id,
+                verdict.state,
+                verdict.reason,
+                now_ms=self._now_ms(),
+                empty_answer=empty_answer,
+                next_ask_ms=verdict.next_ask_ms,
+            )
+            if state is not TaskState.CAPTURED:
+                self._emit(events.TaskSettled(task_id, state.value, verdict.reason))
+            elif empty_answer:
+                await self._name_missing(await self._ledger.known(task_id), set())
+
+        async with anyio.create_task_group() as group:
+            for task_id, verdict in verdicts.items():
+                group.start_soon(settle, task_id, verdict)
+
+    def _count_failure(self, run: _Run, task_id: str, reason: str, detail: str = "") -> None:
+        """End the run when so much fails in a row that the fault must be everybody's; what failed before is no news."""
+        if task_id in run.failed_before:
+            return
+        run.streak += 1
+        if not selection.streak_ends_run(reason, run.streak, run.stored, self.settings.backfill.max_failures_in_row):
+            return
+        words = f"{run.streak} failures in a row, the last one {reason}" + (f": {detail}" if detail else "")
+        raise AuthError(words) if reason.endswith("AccessDenied") else RunStopped(words)
+
+    # A run
+
+    @property
+    def _started(self) -> _Run:
+        if self._run is None:
+            raise RuntimeError("no run was begun")
+        return self._run
+
+    async def _of(self, name: str, period: Window) -> _Run:
+        """Return the run of this name, begun in the ledger."""
+        async with self._begin:
+            if self._run is None or self._run.name != name:
+                run = _Run(name, uuid.uuid4().hex[:12], Period(period.from_ms, period.to_ms), anyio.current_time())
+                await self._ledger.begin_run(run.id, self._now_ms(), run.period)
+                self._run = run
+            return self._run
+
+    @property
+    def run_name(self) -> str | None:
+        """What the engine calls the run that was heard of last."""
+        return self._run.name if self._run else None
+
+    async def end(self, run: str, period: Window, ending: Ending) -> Summary:
+        """Count what the period holds now, and close the run."""
+        current = await self._of(run, period)
+        scope, now = InPeriod(current.period), self._now_ms()
+        left = await count_left_out(self._ledger, scope, self._filters, now)
+        counts = left.out_of(await self._ledger.counts(scope, current.id))
+        failures = left.wanted(await self._ledger.failures(scope, limit=left.failures_to_read))
+        told = Ending(tuple(current.incomplete), ending.stopped, ending.error, ending.error_exit)
+        seconds = anyio.current_time() - current.begun
+        summary = Summary(current.id, current.period, counts, told, seconds, failures, (), left.reasons)
+        await self._ledger.end_run(current.id, now, summary.exit_code, summary.as_json())
+        return summary
+
+
+@asynccontextmanager
+async def open_books(
+    settings: Settings, *, on_event: Emit = ignore, given: worlds.Given = worlds.NOTHING_GIVEN
+) -> AsyncIterator[Books]:
+    """Open the ledger of the settings, checked against the organisation the secrets name.
+
+    Raises `ConfigError`, `AuthError` or `LedgerError` as `Backfill` does, and
+    `ConfigError` for filters by agent: names of people do not travel.
+    """
+    if settings.filters.agents or settings.filters.exclude_agents:
+        raise ConfigError(
+            "[filters] agents and exclude_agents do not go with an engine: its histories hold no names of people"
+        )
+    secrets = await worlds.load_secrets(settings, given, on_event)
+    async with worlds.open_books(settings, secrets.org_id, on_event) as ledger:
+        yield Books(settings, ledger, secrets.org_id, on_event)
+
+
+async def who(settings: Settings, given: worlds.Given = worlds.NOTHING_GIVEN) -> tuple[str, str]:
+    """Return the organisation and the client id of the settings' secrets; raises as `open_books`."""
+    secrets = await worlds.load_secrets(settings, given)
+    return secrets.org_id, secrets.credentials.client_id
+
+
+def _next(rows: Sequence[BacklogTask]) -> int | None:
+    return rows[-1].row if rows else None
+
+
+def _ages(settings: Settings) -> Ages:
+    backfill = settings.backfill
+    return Ages(
+        settle_ms=round(backfill.settle_minutes * MINUTE_MS),
+        null_ms=round(backfill.owed_null_hours * HOUR_MS),
+        missing_ms=round(backfill.owed_days * DAY_MS),
+    )
+
+
+def _filters(settings: Settings) -> Filters:
+    asked = settings.filters
+    return Filters(
+        asked.queues,
+        asked.exclude_queues,
+        directions=asked.directions,
+        min_duration_ms=round(asked.min_duration_seconds * 1000),
+    )

@@ -1,0 +1,221 @@
+"""What travels between the machines of an engine: plain data, readable for whoever runs the engine.
+
+So no URL, no token, no phone number, no name of a person and no sentence of a
+server's own gets in here: ids, times, sizes, checksums and stable words only.
+Every record is made of JSON's own kinds, and means the same when it arrives twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from wxrec_async.model import Failed, Gone, Outcome, Recording, Stored, StoredObject, Task, Window
+from wxrec_async.rules.redact import redact_text
+from wxrec_async.rules.retry import Tries
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A `Window`: milliseconds since the epoch, half-open."""
+
+    from_ms: int
+    to_ms: int
+
+    @classmethod
+    def of(cls, window: Window) -> Span:
+        return cls(window.from_ms, window.to_ms)
+
+    def window(self) -> Window:
+        return Window(self.from_ms, self.to_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A `Task` without numbers and names of people."""
+
+    id: str
+    channel_type: str | None = None
+    status: str | None = None
+    direction: str | None = None
+    created_ms: int | None = None
+    ended_ms: int | None = None
+    updated_ms: int | None = None
+    queue_id: str | None = None
+    queue_name: str | None = None
+    agent_id: str | None = None
+    duration_ms: int | None = None
+    capture_requested: bool | None = None
+
+    @classmethod
+    def of(cls, task: Task) -> TaskRow:
+        row = cls(**{name: getattr(task, name) for name in cls.__slots__})
+        return replace(row, queue_name=redact_text(row.queue_name) if row.queue_name else row.queue_name)
+
+    def task(self) -> Task:
+        return Task(**{name: getattr(self, name) for name in self.__slots__})
+
+
+@dataclass(frozen=True, slots=True)
+class PageAsk:
+    """Ask for one page of ``span``, as `webex.client.WebexClient.tasks_page` is asked; ``next_link`` is relative."""
+
+    org: str
+    span: Span
+    from_ms: int
+    next_link: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageRow:
+    """A page, or why it cannot be had: ``refused`` is the reason's stable word then."""
+
+    tasks: list[TaskRow] = field(default_factory=list)
+    rows: int = 0
+    next_link: str | None = None
+    unreadable: int = 0
+    asked_ms: int = 0
+    refused: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """A task to ask for and store, with what must be known of it.
+
+    ``settled`` are its recordings that are at rest, ``holder`` the one that is
+    stored under its main key.  ``returns`` counts how often its URLs had expired.
+    """
+
+    id: str
+    created_ms: int | None = None
+    requested: bool | None = None
+    settled: list[str] = field(default_factory=list)
+    holder: str | None = None
+    returns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One to ten tasks for one captures call; ``halved`` when it is a piece of one that failed as a whole."""
+
+    org: str
+    todos: list[Todo]
+    halved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A recording that captures named."""
+
+    id: str
+    call_type: str | None = None
+    start_ms: int | None = None
+    stop_ms: int | None = None
+    segment: bool = False
+
+    @classmethod
+    def of(cls, recording: Recording) -> Found:
+        kind = redact_text(recording.call_type) if recording.call_type else recording.call_type
+        return cls(recording.id, kind, recording.start_ms, recording.stop_ms, recording.segment)
+
+    def recording(self, task_id: str) -> Recording:
+        return Recording(
+            task_id,
+            self.id,
+            start_ms=self.start_ms,
+            stop_ms=self.stop_ms,
+            call_type=self.call_type,
+            segment=self.segment,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What captures had of one task; ``recordings`` is empty when it had nothing."""
+
+    todo: Todo
+    recordings: list[Found] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of one recording: ``kind`` is ``stored``, ``failed`` or ``gone``; ``seconds`` is what it took."""
+
+    task_id: str
+    recording_id: str
+    kind: str
+    key: str = ""
+    size: int = 0
+    crc32: int | None = None
+    etag: str = ""
+    version_id: str | None = None
+    already: bool = False
+    main_place: bool = True
+    flags: list[str] = field(default_factory=list)
+    reason: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, recording: Recording, outcome: Outcome, seconds: float = 0.0) -> Done:
+        ids = (recording.task_id, recording.id)
+        match outcome:
+            case Stored(object=found):
+                return cls(
+                    *ids, "stored", found.key, found.size, found.crc32, found.etag, found.version_id,
+                    outcome.already, outcome.main_place, list(outcome.flags), seconds=round(seconds, 3),
+                )  # fmt: skip
+            case Failed(reason=reason, detail=detail):
+                return cls(*ids, "failed", reason=reason, detail=redact_text(detail), seconds=round(seconds, 3))
+            case Gone():
+                return cls(*ids, "gone", seconds=round(seconds, 3))
+
+    def object(self) -> StoredObject:
+        return StoredObject(self.key, self.size, self.crc32, etag=self.etag, version_id=self.version_id)
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is stored under the task's main key."""
+        return self.kind == "stored" and self.main_place
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOutcome:
+    """What became of a batch.
+
+    Each task is in ``answers`` or ``failed`` (a stable word), or comes back: in
+    ``again`` when recordings of it are left that need a fresh URL or another
+    worker, in ``halves`` when the batch must be halved to find the id at fault.
+    """
+
+    answers: list[Answer] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    done: list[Done] = field(default_factory=list)
+    again: list[Todo] = field(default_factory=list)
+    halves: list[list[Todo]] = field(default_factory=list)
+    asked_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a piece of work is, for the engine to keep: the next attempt begins here instead of at the beginning."""
+
+    tries: dict[str, int] = field(default_factory=dict)
+    done: list[Done] = field(default_factory=list)
+    recordings: int = 0
+    bytes: int = 0
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> Progress:
+        """Return what was kept as JSON."""
+        return cls(**{**kept, "done": [Done(**row) for row in kept.get("done", ())]})
+
+    def history(self) -> Tries:
+        """Return the failures so far as `rules.retry` counts them."""
+        return Tries(**{name: int(count) for name, count in self.tries.items()})
+
+    def after(self, tries: Tries) -> Progress:
+        kept = {name: getattr(tries, name) for name in Tries.__slots__ if name != "outage_s"}
+        return replace(self, tries=kept)

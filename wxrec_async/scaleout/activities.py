@@ -1,0 +1,205 @@
+"""The pieces of work as Temporal's activities: what is kept between attempts, and which failure means what."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TypeVar
+
+import anyio
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from wxrec_async.errors import AuthError, ConfigError, LedgerError, RunStopped
+from wxrec_async.remote import Batch, BatchOutcome, Books, ComeBack, PageAsk, PageRow, Progress, Span, Station, Todo
+from wxrec_async.report import EXIT_AUTH, EXIT_ERROR, EXIT_LEDGER, EXIT_USAGE, Ending, Summary
+from wxrec_async.scaleout import contract
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+BEATS = 4  # in the time after which a silent worker is given up
+KEPT = 1000
+ELSEWHERE_S = 5.0
+
+
+class Calls:
+    """The activities of a client id's queue; ``stations`` are its organisations, by id."""
+
+    def __init__(self, stations: Mapping[str, Station]) -> None:
+        self._stations = stations
+
+    @activity.defn(name="wxrec-page")
+    async def page(self, ask: PageAsk) -> PageRow:
+        """See `Station.page`."""
+        async with _beating(_kept()) as beat:
+            return await self._station(ask.org).page(ask, beat.progress)
+
+    @activity.defn(name="wxrec-carry")
+    async def carry(self, batch: Batch) -> BatchOutcome:
+        """See `Station.carry`."""
+        async with _beating(_kept()) as beat:
+            repeated = activity.info().attempt > 1
+            return await self._station(batch.org).carry(batch, beat.progress, beat, repeated=repeated)
+
+    def _station(self, org: str) -> Station:
+        station = self._stations.get(org)
+        if station is None:
+            raise ComeBack(f"this worker has no configuration of organisation {org}", ELSEWHERE_S, _kept().history())
+        return station
+
+
+@activity.defn(name="wxrec-further")
+async def further() -> None:
+    """Pay for one further call by having begun."""
+
+
+class Ledger:
+    """The activities of whoever keeps an organisation's ledger; ``ended`` hears each run's summary.
+
+    An answer that got lost on its way is given again as it was: a task is handed out once a run.
+    """
+
+    def __init__(self, books: Books, ended: Callable[[Summary], None]) -> None:
+        self._books, self._ended = books, ended
+        self._answers: OrderedDict[tuple[str, str], object] = OrderedDict()
+
+    @activity.defn(name="wxrec-plan")
+    async def plan(self, ask: contract.PlanAsk) -> contract.Plan:
+        async def answer() -> contract.Plan:
+            period = ask.span.window() if ask.span else self._books.trailing(ask.trailing_s)
+            windows = await self._books.windows_left(ask.run, period)
+            return contract.Plan(Span.of(period), [Span.of(window) for window in windows])
+
+        return await self._once(answer)
+
+    @activity.defn(name="wxrec-take_in")
+    async def take_in(self, ask: contract.TakeIn) -> list[Todo]:
+        return await self._once(
+            lambda: self._books.take_in(ask.run, ask.period.window(), ask.window.window(), ask.rows, ask.tasks)
+        )
+
+    @activity.defn(name="wxrec-backlog")
+    async def backlog(self, ask: contract.BacklogAsk) -> contract.Backlog:
+        async def answer() -> contract.Backlog:
+            return contract.Backlog(*await self._books.backlog(ask.run, ask.period.window(), ask.after, ask.only))
+
+        return await self._once(answer)
+
+    @activity.defn(name="wxrec-record")
+    async def record(self, ask: contract.Record) -> None:
+        await self._once(lambda: self._books.record(ask.run, ask.period.window(), ask.outcomes))
+
+    @activity.defn(name="wxrec-listed")
+    async def listed(self, ask: contract.Listed) -> None:
+        told = (ask.window.window(), ask.asked_ms, ask.trouble)
+        await self._once(lambda: self._books.listed(ask.run, ask.period.window(), *told))
+
+    @activity.defn(name="wxrec-end")
+    async def end(self, ask: contract.End) -> contract.Report:
+        async def answer() -> contract.Report:
+            ending = Ending(error=ask.error or None, error_exit=ask.exit_code)
+            summary = await self._books.end(ask.run, ask.period.window(), ending)
+            self._ended(summary)
+            counts = summary.counts
+            return contract.Report(
+                summary.exit_code, counts.recordings, counts.stored, counts.already_stored, counts.failed, counts.owed,
+                counts.bytes,
+            )  # fmt: skip
+
+        return await self._once(answer)
+
+    async def _once(self, answer: Callable[[], Awaitable[T]]) -> T:
+        info = activity.info()
+        key = (info.workflow_run_id or "", info.activity_id)
+        async with _beating(Progress()):
+            if key not in self._answers:
+                self._answers[key] = await answer()
+                while len(self._answers) > KEPT:
+                    self._answers.popitem(last=False)
+            return self._answers[key]  # type: ignore[return-value]
+
+
+class _Beat:
+    """The heartbeat: what is told last is kept by the server, and given to the next attempt."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def __call__(self, progress: Progress) -> None:
+        self.progress = progress
+        activity.heartbeat(asdict(progress))
+
+    async def go_on(self, every_s: float) -> None:
+        while True:
+            self(self.progress)
+            await anyio.sleep(every_s)
+
+
+@asynccontextmanager
+async def _beating(kept: Progress) -> AsyncIterator[_Beat]:
+    timeout = activity.info().heartbeat_timeout or timedelta(seconds=30)
+    beat = _Beat(kept)
+    with _as_failures(beat):
+        async with anyio.create_task_group() as group:
+            group.start_soon(beat.go_on, timeout.total_seconds() / BEATS)
+            yield beat
+            group.cancel_scope.cancel()
+
+
+def _kept() -> Progress:
+    details = activity.info().heartbeat_details
+    return Progress.read(details[0]) if details else Progress()
+
+
+@contextmanager
+def _as_failures(beat: _Beat) -> Iterator[None]:
+    """Say to the engine what a failure means: begin again, end the run, or a fault of the program.
+
+    Nothing of the original goes along, because the engine keeps what it is told.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        failure: BaseException = _first(group)
+    except Exception as exc:  # noqa: BLE001 - told below, whatever it is
+        failure = exc
+    else:
+        return
+    if not isinstance(failure, Exception):
+        raise failure
+    raise _told(failure, beat)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
+
+
+def _told(failure: Exception, beat: _Beat) -> ApplicationError:
+    match failure:
+        case ComeBack():
+            beat(beat.progress.after(failure.tries))
+            delay = timedelta(seconds=failure.after_s) if failure.after_s else None
+            return ApplicationError(str(failure), type="ComeBack", next_retry_delay=delay)
+        case RunStopped():
+            return _ending(failure, failure.exit_code)
+        case AuthError():
+            return _ending(failure, EXIT_AUTH)
+        case LedgerError():
+            return _ending(failure, EXIT_LEDGER)
+        case ConfigError():
+            return _ending(failure, EXIT_USAGE)
+        case _:
+            log.error("a piece of work failed: %s", type(failure).__name__, exc_info=failure)
+            words = f"{type(failure).__name__} in a worker, whose log says more: a fault of the program"
+            return ApplicationError(words, EXIT_ERROR, type="Fault", non_retryable=True)
+
+
+def _ending(failure: Exception, exit_code: int) -> ApplicationError:
+    return ApplicationError(str(failure), exit_code, type=type(failure).__name__, non_retryable=True)

@@ -1,0 +1,230 @@
+"""What an engine carries from machine to machine, and how work is divided; nothing here knows which engine.
+
+The pieces of work, each plain data in and plain data out, repeatable and resumable:
+
+=========  =====================  ==========================  ===============================================
+piece      in                     out                         who
+=========  =====================  ==========================  ===============================================
+page       `remote.PageAsk`       `remote.PageRow`            any worker; one call to Webex
+carry      `remote.Batch`         `remote.BatchOutcome`       any worker; one call to Webex, then transfers
+further    nothing                nothing                     any worker; nothing but permission for one call
+plan       `PlanAsk`              `Plan`                      the keeper of the ledger
+take_in    `TakeIn`               `remote.Todo`\\ s            the keeper of the ledger
+backlog    `BacklogAsk`           `Backlog`                   the keeper of the ledger
+record     `Record`               nothing                     the keeper of the ledger
+listed     `Listed`               nothing                     the keeper of the ledger
+end        `End`                  `Report`                    the keeper of the ledger
+=========  =====================  ==========================  ===============================================
+
+**The budget.**  ``page`` and ``carry`` begin at most `calls_per_second` times a
+second over all workers, ``further`` at most `further_per_second` times; each
+beginning pays for one call to Webex and there is no other way to make one, so all
+calls together stay within the sum of the two, which is the client id's budget.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from wxrec_async.remote import BatchOutcome, Span, TaskRow, Todo
+
+BATCH = 10
+FURTHER_SHARE = 0.05  # of the budget, for calls in the middle of a recording; they are rare
+
+
+def calls_per_second(per_minute: float) -> float:
+    """Return how many pieces that begin with a call may begin a second."""
+    return per_minute / 60 * (1 - FURTHER_SHARE)
+
+
+def further_per_second(per_minute: float) -> float:
+    """Return how many calls a second are kept for the middle of a recording."""
+    return per_minute / 60 * FURTHER_SHARE
+
+
+def queue_of(client_id: str) -> str:
+    """Name the queue of a client id: whoever shares the budget shares the queue."""
+    return f"wxrec-{hashlib.sha256(client_id.encode()).hexdigest()[:12]}"
+
+
+def further_queue(queue: str) -> str:
+    """Name the queue for further calls."""
+    return f"{queue}-further"
+
+
+def ledger_queue(org: str) -> str:
+    """Name the queue of whoever keeps an organisation's ledger."""
+    return f"wxrec-ledger-{org}"
+
+
+def backfill_id(org: str) -> str:
+    """Name an organisation's backfill: there is one at a time."""
+    return f"wxrec/{org}/backfill"
+
+
+def window_id(org: str, span: Span) -> str:
+    """Name the work on one window: nobody does it twice at once."""
+    return f"wxrec/{org}/{span.from_ms}-{span.to_ms}"
+
+
+def backlog_id(org: str, kind: str) -> str:
+    """Name the work on what earlier runs left."""
+    return f"wxrec/{org}/{kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How the work is cut: windows at once, batches under way in each, seconds until a silent worker is given up."""
+
+    page_size: int = 1000
+    channel_types: list[str] = field(default_factory=lambda: ["telephony"])
+    windows: int = 4
+    batches: int = 64
+    heartbeat_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillAsk:
+    """One backfill: of ``span``, or of the last ``trailing_s`` seconds before it begins.
+
+    ``run`` and ``left`` are set when it goes on in a new history.
+    """
+
+    org: str
+    queue: str
+    span: Span | None = None
+    trailing_s: float = 0.0
+    shape: Shape = field(default_factory=Shape)
+    run: str = ""
+    left: list[Span] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowAsk:
+    """One window of a backfill, or (``only``) what earlier runs left in its period.
+
+    ``whole``, ``asked_ms``, ``trouble`` and ``after`` are what an earlier history of the same window found.
+    """
+
+    org: str
+    queue: str
+    run: str
+    period: Span
+    shape: Shape
+    span: Span
+    only: list[str] = field(default_factory=list)
+    whole: Span | None = None
+    asked_ms: int = 0
+    trouble: str = ""
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAsk:
+    run: str
+    span: Span | None
+    trailing_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The period, and the windows of it that are still to be listed."""
+
+    period: Span
+    windows: list[Span]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeIn:
+    run: str
+    period: Span
+    window: Span
+    rows: int
+    tasks: list[TaskRow]
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogAsk:
+    run: str
+    period: Span
+    after: int
+    only: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """``after`` is what to ask with next; None: there is no more."""
+
+    todos: list[Todo]
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    run: str
+    period: Span
+    outcomes: list[BatchOutcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    run: str
+    period: Span
+    window: Span
+    asked_ms: int
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """``error`` is what ended the run before its time, ``exit_code`` what goes with it."""
+
+    run: str
+    period: Span
+    error: str = ""
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The numbers of a finished backfill, as `wxrec_async.Summary` has them."""
+
+    exit_code: int
+    recordings: int
+    stored: int
+    already_stored: int
+    failed: int
+    owed: int
+    bytes: int
+
+
+class Pile:
+    """Tasks that wait to be asked for, in batches; pure, so that an engine may compute it again."""
+
+    def __init__(self) -> None:
+        self._todos: list[Todo] = []
+        self._pieces: list[list[Todo]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._todos or self._pieces)
+
+    @property
+    def full(self) -> bool:
+        """Whether a whole batch waits, or a piece of one."""
+        return bool(self._pieces) or len(self._todos) >= BATCH
+
+    def add(self, todos: list[Todo]) -> None:
+        self._todos.extend(todos)
+
+    def take_back(self, outcome: BatchOutcome) -> None:
+        """Put back what an outcome sends back."""
+        self._todos.extend(outcome.again)
+        self._pieces.extend(outcome.halves)
+
+    def next(self) -> tuple[list[Todo], bool]:
+        """Return the next batch, and whether it is a piece of one that failed."""
+        if self._pieces:
+            return self._pieces.pop(0), True
+        batch, self._todos = self._todos[:BATCH], self._todos[BATCH:]
+        return batch, False

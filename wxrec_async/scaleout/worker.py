@@ -1,0 +1,179 @@
+"""One worker process: one event loop, the organisations of its configuration files, one queue per client id."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import anyio
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from wxrec_async.config import Settings
+from wxrec_async.errors import ConfigError
+from wxrec_async.events import Emit, ignore
+from wxrec_async.remote import Station, open_books, who
+from wxrec_async.report import Summary
+from wxrec_async.scaleout import contract
+from wxrec_async.scaleout.activities import Calls, Ledger, further
+from wxrec_async.scaleout.connecting import connect, is_away
+from wxrec_async.scaleout.workflows import BackfillFlow, FurtherFlow, WindowFlow
+
+WORKFLOWS = (BackfillFlow, WindowFlow, FurtherFlow)
+BEAT = timedelta(seconds=1)  # finished work is kept by the server that soon
+ASK_AGAIN_S = 1.0
+NOTES_AT_ONCE = 20
+FURTHER_AT_ONCE = 20
+# Our own modules hold no state that a replay could see; loading them anew for each workflow would cost a second.
+RUNNER = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules("wxrec_async", "anyio", "sniffio")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What one worker does: the client id's queue, its organisations, and the calls a second of all workers."""
+
+    queue: str
+    organisations: tuple[str, ...]
+    per_minute: float
+
+    def __str__(self) -> str:
+        calls, more = contract.calls_per_second(self.per_minute), contract.further_per_second(self.per_minute)
+        return (
+            f"queue {self.queue}: {', '.join(self.organisations)}; all workers together {calls:.3g} + {more:.2g} "
+            f"= {self.per_minute / 60:.3g} calls to Webex a second"
+        )
+
+
+async def serve(  # noqa: PLR0913 - what a program decides
+    settings: Sequence[Settings],
+    address: str,
+    *,
+    stop: anyio.Event,
+    abort: anyio.Event,
+    keeps_ledger: bool = False,
+    on_event: Emit = ignore,
+    on_ready: Callable[[Fleet], None] = lambda _fleet: None,
+    on_summary: Callable[[Summary], None] = lambda _summary: None,
+) -> None:
+    """Work until ``stop`` is set, then finish what is in hand within the grace period, or break it off at ``abort``.
+
+    What is not finished comes back to the queue, with what is done of it.
+
+    Raises `ConfigError`, `AuthError`, `RunStopped` or `LedgerError` when it cannot begin.
+    """
+    async with anyio.create_task_group() as group, AsyncExitStack() as stack:
+        stack.callback(group.cancel_scope.cancel)
+        client = await connect(address, _codec_of(settings))
+        stations = await _open(stack, client, settings, on_event)
+        fleets = [await stack.enter_async_context(_fleet(client, queue, mine)) for queue, mine in stations.items()]
+        if keeps_ledger:
+            for each in settings:
+                books = await stack.enter_async_context(open_books(each, on_event=on_event))
+                notes = Ledger(books, on_summary)
+                await stack.enter_async_context(ledger_worker(client, books.org_id, notes))
+        for fleet in fleets:
+            on_ready(fleet)
+        await stop.wait()
+        for station in (station for mine in stations.values() for station in mine):
+            station.drain()
+            group.start_soon(_break_off, station, abort)
+
+
+async def _break_off(station: Station, abort: anyio.Event) -> None:
+    await abort.wait()
+    station.abort()
+
+
+def _codec_of(settings: Sequence[Settings]) -> str:
+    names = {each.temporal.codec for each in settings}
+    if len(names) != 1:
+        raise ConfigError("[temporal] codec must be the same in all configuration files of a worker")
+    return names.pop()
+
+
+async def _open(
+    stack: AsyncExitStack, client: Client, settings: Sequence[Settings], on_event: Emit
+) -> dict[str, list[Station]]:
+    """Open every organisation, by queue."""
+    stations: dict[str, list[Station]] = {}
+    for each in settings:
+        org, client_id = await who(each)
+        queue = contract.queue_of(client_id)
+        if org in {station.org_id for mine in stations.values() for station in mine}:
+            raise ConfigError(f"two configuration files name organisation {org}")
+        station = Station(each, further=_Further(client, queue), on_event=on_event)
+        stations.setdefault(queue, []).append(await stack.enter_async_context(station))
+    return stations
+
+
+@asynccontextmanager
+async def _fleet(client: Client, queue: str, stations: Sequence[Station]) -> AsyncIterator[Fleet]:
+    """Take work from a client id's queue; when the context ends, finish what is in hand."""
+    per_minute = min(station.settings.webex.requests_per_minute for station in stations)
+    backfills = [station.settings.backfill for station in stations]
+    calls = Calls({station.org_id: station for station in stations})
+    worker = Worker(
+        client,
+        task_queue=queue,
+        workflows=WORKFLOWS,
+        activities=[calls.page, calls.carry],
+        workflow_runner=RUNNER,
+        max_concurrent_activities=sum(backfill.concurrency for backfill in backfills),
+        max_task_queue_activities_per_second=contract.calls_per_second(per_minute),
+        disable_eager_activity_execution=True,  # what does not pass the queue is not counted
+        graceful_shutdown_timeout=timedelta(seconds=max(backfill.grace_seconds for backfill in backfills)),
+        max_heartbeat_throttle_interval=BEAT,
+        default_heartbeat_throttle_interval=BEAT,
+    )
+    more = Worker(
+        client,
+        task_queue=contract.further_queue(queue),
+        activities=[further],
+        max_concurrent_activities=FURTHER_AT_ONCE,
+        max_task_queue_activities_per_second=contract.further_per_second(per_minute),
+        disable_eager_activity_execution=True,
+    )
+    # Who asked for a further call waits inside the first one: the second one must end last.
+    async with more, worker:
+        yield Fleet(queue, tuple(station.org_id for station in stations), per_minute)
+
+
+@asynccontextmanager
+async def ledger_worker(client: Client, org: str, notes: Ledger) -> AsyncIterator[None]:
+    """Keep an organisation's ledger while the context lasts."""
+    worker = Worker(
+        client,
+        task_queue=contract.ledger_queue(org),
+        activities=[notes.plan, notes.take_in, notes.backlog, notes.record, notes.listed, notes.end],
+        max_concurrent_activities=NOTES_AT_ONCE,
+        max_heartbeat_throttle_interval=BEAT,
+        default_heartbeat_throttle_interval=BEAT,
+    )
+    async with worker:
+        yield
+
+
+class _Further:
+    """Asks the engine for one more call of the budget, for as long as it takes."""
+
+    def __init__(self, client: Client, queue: str) -> None:
+        self._client, self._queue = client, queue
+
+    async def __call__(self) -> None:
+        name = f"{self._queue}/{uuid.uuid4()}"
+        while True:
+            try:
+                await self._client.execute_workflow(FurtherFlow.run, self._queue, id=name, task_queue=self._queue)
+            except RPCError as error:
+                if not is_away(error):
+                    raise
+                await anyio.sleep(ASK_AGAIN_S)
+            else:
+                return
