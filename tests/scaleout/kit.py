@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator
@@ -79,8 +78,15 @@ class Fleet:
         self._workers: list[subprocess.Popen[str]] = []
         self._names = 0
 
-    def worker(self, *arguments: str, configs: tuple[Path, ...] = ()) -> subprocess.Popen[str]:
-        """Start a worker and return when it takes work."""
+    def workers(self, count: int, *arguments: str, configs: tuple[Path, ...] = ()) -> list[subprocess.Popen[str]]:
+        """Start workers and return when all take work."""
+        begun = [self._begin(*arguments, configs=configs) for _ in range(count)]
+        for process, log in begun:
+            wait_until(lambda p=process, f=log: "ready" in f.read_text() or p.poll() is not None, f"not ready: {log}")
+            assert process.poll() is None, log.read_text()
+        return [process for process, _ in begun]
+
+    def _begin(self, *arguments: str, configs: tuple[Path, ...] = ()) -> tuple[subprocess.Popen[str], Path]:
         self._names += 1
         log = self.world.folder / f"worker-{self._names}.log"
         named = [f for config in configs or (self.world.config,) for f in ("--config", str(config))]
@@ -94,9 +100,7 @@ class Fleet:
                 stderr=told,
             )
         self._workers.append(process)
-        wait_until(lambda: "ready" in log.read_text() or process.poll() is not None, f"no worker: {log.read_text()}")
-        assert process.poll() is None, log.read_text()
-        return process
+        return process, log
 
     def said(self) -> str:
         """Return what all workers said."""
@@ -153,5 +157,3 @@ def _answers(port: int) -> bool:
         knock.settimeout(0.2)
         return knock.connect_ex(("127.0.0.1", port)) == 0
 
-
-__all__ = ["Fleet", "Server", "fleet", "settings", "sys", "temporal", "wait_until"]
