@@ -82,7 +82,9 @@ class Fleet:
         """Start workers and return when all take work."""
         begun = [self._begin(*arguments, configs=configs) for _ in range(count)]
         for process, log in begun:
-            wait_until(lambda p=process, f=log: "ready" in f.read_text() or p.poll() is not None, f"not ready: {log}")
+            wait_until(
+                lambda: all("ready" in f.read_text() or p.poll() is not None for p, f in begun), f"not ready: {log}"
+            )
             assert process.poll() is None, log.read_text()
         return [process for process, _ in begun]
 
@@ -156,4 +158,3 @@ def _answers(port: int) -> bool:
     with socket.socket() as knock:
         knock.settimeout(0.2)
         return knock.connect_ex(("127.0.0.1", port)) == 0
-

@@ -60,4 +60,3 @@ def test_calls_of_any_kind_of_two_workers_stay_within_one_budget(tmp_path: Path)
         assert len(times) / (times[-1] - times[0]) <= 5.2
         assert most_within(times, 10) <= 52
         assert len(refused) < 0.01 * len(calls)
-        print(f"{len(calls)} calls in {times[-1] - times[0]:.1f} s, {len(refused)} refused, {len(expired)} expired URLs")

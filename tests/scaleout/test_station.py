@@ -6,12 +6,14 @@ import time
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from tests.canaries import found_in
 from tests.scaleout.bench import Engine, engine
 from wxrec_async.errors import AuthError
-from wxrec_async.remote import BatchOutcome, Done, Progress, Span
+from wxrec_async.model import Target
+from wxrec_async.remote import BatchOutcome, Done, Progress, Span, Todo
 from wxrec_async.remote.terms import MAX_RETURNS
 
 pytestmark = pytest.mark.anyio
@@ -136,7 +138,9 @@ async def test_one_poisonous_id_does_not_take_its_batch_with_it(
         outcomes = await bench.carry_all(todos)
         failed = {task: reason for outcome in outcomes for task, reason in outcome.failed.items()}
         assert failed == {todos[3].id: "http_400"}
-        assert {done.task_id for outcome in outcomes for done in outcome.done} == {todo.id for todo in todos} - {*failed}
+        assert {done.task_id for outcome in outcomes for done in outcome.done} == {todo.id for todo in todos} - {
+            *failed
+        }
         assert bench.calls == bench.begun <= 9
 
 
@@ -180,7 +184,6 @@ async def test_breaking_off_aborts_uploads_and_the_next_attempt_finds_what_was_l
 ) -> None:
     """After an abort nothing is open; an upload that a killed worker left is aborted by whoever takes over."""
     async with engine(tmp_path, monkeypatch, tasks=3, stations=2, large=True, seconds=(700.0, 900.0)) as bench:
-        bench.sandbox.options.media_rate = 0
         todos = bench.todos()[:3]
         async with anyio.create_task_group() as group:
             group.start_soon(_quietly, bench, todos)
@@ -192,7 +195,7 @@ async def test_breaking_off_aborts_uploads_and_the_next_attempt_finds_what_was_l
             group.cancel_scope.cancel()
         left = next(iter(bench.sandbox.truth())).key
         bench.stations[1]._store.uncertain_keys.clear()
-        await bench.stations[1]._store.create(_target(left))  # what a kill -9 leaves behind
+        await bench.stations[1]._store.create(Target(left, "audio/wav"))  # what a kill -9 leaves behind
         assert bench.sandbox.uploads()
         for todo in todos:
             await bench.carry([todo], station=1, repeated=True)
@@ -200,14 +203,8 @@ async def test_breaking_off_aborts_uploads_and_the_next_attempt_finds_what_was_l
         assert await bench.sandbox.differences() == []
 
 
-async def _quietly(bench: Engine, todos: list) -> None:  # type: ignore[type-arg]
+async def _quietly(bench: Engine, todos: list[Todo]) -> None:
     await bench.carry(todos)
-
-
-def _target(key: str):  # type: ignore[no-untyped-def]
-    from wxrec_async.model import Target  # noqa: PLC0415
-
-    return Target(key, "audio/wav")
 
 
 async def test_a_draining_worker_gives_back_what_it_has_not_begun(
@@ -216,8 +213,6 @@ async def test_a_draining_worker_gives_back_what_it_has_not_begun(
     """What is in hand is finished, the rest comes back without a mark against it."""
     async with engine(tmp_path, monkeypatch, stations=2) as bench:
         bench.stations[0]._room = anyio.Semaphore(1)
-        tell = bench.stations[0]._emit
-        assert tell is not None
         todos = bench.todos()[:10]
         outcomes: list[BatchOutcome] = []
 
@@ -227,7 +222,7 @@ async def test_a_draining_worker_gives_back_what_it_has_not_begun(
         async with anyio.create_task_group() as group:
             group.start_soon(work)
             while not bench.sandbox.log.count("media.get"):
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
             bench.stations[0].drain()
         assert outcomes[0].done
         assert outcomes[0].again
@@ -250,5 +245,4 @@ async def test_a_hundred_expiries_cost_two_workers_a_hundred_refreshes(
                 for station in (0, 1):
                     group.start_soon(bench.page, span, station)
         assert 100 <= bench.sandbox.desk.refreshes <= 200
-        print("refreshes", bench.sandbox.desk.refreshes)
         assert bench.calls == bench.begun
