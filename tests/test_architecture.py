@@ -104,13 +104,52 @@ RULES = {
     "orchestrator": rule({*FLOW_MAY, "lister"}, SDKS, "the flow sees worlds only through small Protocols"),
     "plan": rule({*FLOW_MAY, "lister", "config"}, SDKS, "what would be done is arithmetic"),
     "report": rule({*FLOW_MAY, "config"}, SDKS, "rows in, text out"),
+    "remote": rule(
+        {
+            *NOUNS,
+            *PIECES,
+            "events",
+            "config",
+            "ledger.protocol",
+            "lister",
+            "left_out",
+            "intake",
+            "bandwidth",
+            "telling",
+            "transfer",
+            "report",
+            "worlds",
+            "webex.media",
+            "remote",
+        },
+        SDKS | {"temporalio"},
+        "beside backfill: it wires the same worlds for an engine, and knows no engine",
+    ),
+    "scaleout": rule(
+        {
+            *NOUNS,
+            "events",
+            "config",
+            "report",
+            "remote",
+            "rules.retry",
+            "rules.windows",
+            "plumbing.retrying",
+            "scaleout",
+        },
+        SDKS | {"sqlite3"},
+        "an engine carries what wxrec_async.remote hands out, and sees no world",
+    ),
     "sandbox": rule({"sandbox"}, {"httpx"}, "a witness that shared our code would confirm our mistakes"),
 }
 NOBODY_IMPORTS = {
     "cli": "embedding is first class: nothing needs the command line",
     "sandbox": "a simulated organisation is for people and tests",
+    "scaleout": "nothing of the job on one machine needs an engine",
+    "remote": "nothing of the job on one machine is done in pieces",
 }
 MAY_SHOW_THE_SANDBOX = "cli"
+ABOVE_IT = {("remote", "scaleout")}
 
 
 def room_of(path: str) -> str:
@@ -175,10 +214,23 @@ def test_every_rule_holds_for_some_file() -> None:
 def test_nothing_imports_the_edges(room: str) -> None:
     """They import us."""
     for path, tree in SOURCES.items():
-        if room_of(path) not in {room, MAY_SHOW_THE_SANDBOX, "__main__"}:
+        if room_of(path) not in {room, MAY_SHOW_THE_SANDBOX, "__main__"} and (room, room_of(path)) not in ABOVE_IT:
             assert not [name for name in imported(tree, path) if (ours(name) or "").split(".")[0] == room], (
                 f"{path}: {NOBODY_IMPORTS[room]}"
             )
+
+
+def test_only_the_engines_room_knows_the_engine() -> None:
+    """One machine alone needs no extra: nobody else imports it, and importing a run does not."""
+    for path, tree in SOURCES.items():
+        if room_of(path) != "scaleout":
+            assert not [name for name in imported(tree, path) if name.split(".")[0] == "temporalio"], path
+    code = "import sys, wxrec_async.backfill, wxrec_async.cli.running, wxrec_async.cli.app; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    loaded = done.stdout.split()
+    assert not [
+        name for name in loaded if name.startswith(("temporalio", "wxrec_async.remote", "wxrec_async.scaleout"))
+    ]
 
 
 def test_rules_are_not_asynchronous() -> None:

@@ -54,7 +54,7 @@ class Containers:
             env=env,
             error_name=StatesErrorName(typ=StatesErrorNameType.StatesTaskFailed),
             event_type=HistoryEventType.TaskFailed,
-            event_details=EventDetails(taskFailedEventDetails=told),
+            event_details=EventDetails(taskFailedEventDetails=told),  # type: ignore[typeddict-item]
         )
         raise FailureEventException(failure_event=failure)
 

@@ -18,11 +18,13 @@ from wxrec_async.config import known_keys
 PACKAGE = Path(wxrec_async.__file__).parent
 COMMANDS = (
     "run", "plan", "retry", "status", "verify", "cleanup", "login", "doctor", "sandbox", "sandbox serve", "config show",
-    "ledger rebuild",
+    "ledger rebuild", "worker",
 )  # fmt: skip
 OTHERS_FLAGS = {"--help"}  # click's own
 FLAG = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
-NOT_OURS = re.compile(r"^(s3|kms|secretsmanager|aws|pip|pipx|uv|chmod|systemctl|ulimit|kubectl|python|GET|POST)\b")
+NOT_OURS = re.compile(
+    r"^(s3|kms|secretsmanager|aws|pip|pipx|uv|chmod|systemctl|ulimit|kubectl|podman|temporal|python|GET|POST)\b"
+)
 # Words in backticks that the program has not itself: of Webex, AWS, Python and this page.
 FOREIGN_WORDS = {"aioboto3", "on_event", "flock"}
 

@@ -55,7 +55,7 @@ class Session(Generic[T]):
 
     ``check`` is called before anything is opened or sent, and raises when there
     is no point in it.  ``read_only`` sessions look and have no progress.
-    ``opener`` makes the `Backfill`.
+    ``opener`` makes what stands for the `Backfill`, when that is another one.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Session(Generic[T]):
         *,
         check: Check | None = None,
         read_only: bool = False,
-        opener: Opener = open_backfill,
+        opener: Opener | None = None,
     ) -> None:
         self._opener = opener
         self._settings, self._desk, self._read_only = settings, desk, read_only
@@ -80,7 +80,7 @@ class Session(Generic[T]):
 
     def run(self) -> T:
         """Return the result; raises `Interrupted` when a signal came first, and what `Backfill` raises."""
-        backfill = self._opener(self._settings, on_event=self._hear, read_only=self._read_only)
+        backfill = (self._opener or open_backfill)(self._settings, on_event=self._hear, read_only=self._read_only)
         if self._check:
             self._check(backfill)
         self._exporting = None if self._read_only else from_environment()

@@ -197,6 +197,16 @@ class BatchOutcome:
     halves: list[list[Todo]] = field(default_factory=list)
     asked_s: float = 0.0
 
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> BatchOutcome:
+        """Return what came as JSON; engines that read records by their types take ten times as long."""
+        return cls(
+            [Answer(Todo(**each["todo"]), [Found(**one) for one in each["recordings"]]) for each in row["answers"]],
+            row["failed"],
+            [Done(**each) for each in row["done"]],
+            asked_s=row["asked_s"],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:

@@ -15,7 +15,19 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from wxrec_async.errors import AuthError, ConfigError, LedgerError, RunStopped
-from wxrec_async.remote import Batch, BatchOutcome, Books, ComeBack, PageAsk, PageRow, Progress, Span, Station, Todo
+from wxrec_async.remote import (
+    Batch,
+    BatchOutcome,
+    Books,
+    ComeBack,
+    PageAsk,
+    PageRow,
+    Progress,
+    Span,
+    Station,
+    TaskRow,
+    Todo,
+)
 from wxrec_async.report import EXIT_AUTH, EXIT_ERROR, EXIT_LEDGER, EXIT_USAGE, Ending, Summary
 from wxrec_async.scaleout import contract
 
@@ -78,8 +90,9 @@ class Ledger:
 
     @activity.defn(name="wxrec-take_in")
     async def take_in(self, ask: contract.TakeIn) -> list[Todo]:
+        tasks = [TaskRow(**row) for row in ask.tasks]
         return await self._once(
-            lambda: self._books.take_in(ask.run, ask.period.window(), ask.window.window(), ask.rows, ask.tasks)
+            lambda: self._books.take_in(ask.run, ask.period.window(), ask.window.window(), ask.rows, tasks)
         )
 
     @activity.defn(name="wxrec-backlog")
@@ -91,7 +104,8 @@ class Ledger:
 
     @activity.defn(name="wxrec-record")
     async def record(self, ask: contract.Record) -> None:
-        await self._once(lambda: self._books.record(ask.run, ask.period.window(), ask.outcomes))
+        outcomes = [BatchOutcome.read(row) for row in ask.outcomes]
+        await self._once(lambda: self._books.record(ask.run, ask.period.window(), outcomes))
 
     @activity.defn(name="wxrec-listed")
     async def listed(self, ask: contract.Listed) -> None:

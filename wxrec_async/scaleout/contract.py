@@ -26,9 +26,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
-from wxrec_async.remote import BatchOutcome, Span, TaskRow, Todo
+from wxrec_async.remote import Span, Todo
 
+Plain = dict[str, Any]
 BATCH = 10
 FURTHER_SHARE = 0.05  # of the budget, for calls in the middle of a recording; they are rare
 
@@ -137,11 +139,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class TakeIn:
+    r"""``tasks`` are `remote.TaskRow`\ s as JSON has them: a thousand at a time."""
+
     run: str
     period: Span
     window: Span
     rows: int
-    tasks: list[TaskRow]
+    tasks: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +166,11 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Record:
+    r"""``outcomes`` are `remote.BatchOutcome`\ s as JSON has them."""
+
     run: str
     period: Span
-    outcomes: list[BatchOutcome]
+    outcomes: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +206,14 @@ class Report:
 
 
 class Pile:
-    """Tasks that wait to be asked for, in batches; pure, so that an engine may compute it again."""
+    r"""Tasks that wait to be asked for, in batches; pure, so that an engine may compute it again.
+
+    They are `remote.Todo`\ s as JSON has them: whoever hands them on has no need to look inside.
+    """
 
     def __init__(self) -> None:
-        self._todos: list[Todo] = []
-        self._pieces: list[list[Todo]] = []
+        self._todos: list[Plain] = []
+        self._pieces: list[list[Plain]] = []
 
     def __bool__(self) -> bool:
         return bool(self._todos or self._pieces)
@@ -214,15 +223,15 @@ class Pile:
         """Whether a whole batch waits, or a piece of one."""
         return bool(self._pieces) or len(self._todos) >= BATCH
 
-    def add(self, todos: list[Todo]) -> None:
+    def add(self, todos: list[Plain]) -> None:
         self._todos.extend(todos)
 
-    def take_back(self, outcome: BatchOutcome) -> None:
-        """Put back what an outcome sends back."""
-        self._todos.extend(outcome.again)
-        self._pieces.extend(outcome.halves)
+    def take_back(self, outcome: Plain) -> None:
+        """Put back what a `remote.BatchOutcome` sends back."""
+        self._todos.extend(outcome["again"])
+        self._pieces.extend(outcome["halves"])
 
-    def next(self) -> tuple[list[Todo], bool]:
+    def next(self) -> tuple[list[Plain], bool]:
         """Return the next batch, and whether it is a piece of one that failed."""
         if self._pieces:
             return self._pieces.pop(0), True

@@ -1,10 +1,14 @@
-"""What comes next, and nothing else: deterministic, replayed from its history after any crash."""
+"""What comes next, and nothing else: deterministic, replayed from its history after any crash.
+
+Pages and outcomes pass through as JSON has them.  Reading a thousand tasks by their
+types takes longer than Temporal lets a workflow think, on a busy machine.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -17,10 +21,10 @@ with workflow.unsafe.imports_passed_through():
     from wxrec_async.errors import Nonsense
     from wxrec_async.model import Task, TaskPage, Window
     from wxrec_async.plumbing.retrying import GivenUp
-    from wxrec_async.remote import Batch, BatchOutcome, Lister, PageAsk, PageRow, Span, TaskRow, Todo
+    from wxrec_async.remote import Lister, PageAsk, Span
     from wxrec_async.rules.retry import GiveUp
     from wxrec_async.scaleout import contract
-    from wxrec_async.scaleout.contract import BackfillAsk, Pile, Report, WindowAsk
+    from wxrec_async.scaleout.contract import BackfillAsk, Pile, Plain, Report, WindowAsk
 
 T = TypeVar("T")
 A_CALL = timedelta(minutes=20)  # Webex may ask to wait for five minutes
@@ -118,9 +122,9 @@ class WindowFlow:
         after: int | None = ask.after
         while after is not None:
             asked = contract.BacklogAsk(ask.run, ask.period, after, ask.only)
-            found = await _note(ask.org, "backlog", asked, contract.Backlog)
-            await crew.take(found.todos)
-            after = found.after
+            found = await _note(ask.org, "backlog", asked, dict)
+            await crew.take(found["todos"])
+            after = found["after"]
             if after is not None and workflow.info().is_continue_as_new_suggested():
                 raise _Rest(replace(ask, after=after))
 
@@ -128,9 +132,9 @@ class WindowFlow:
         pages = _Pages(ask)
 
         async def take_in(window: Window, page: TaskPage, new: Sequence[Task]) -> None:
-            rows = [TaskRow.of(task) for task in new]
-            asked = contract.TakeIn(ask.run, ask.period, Span.of(window), page.rows, rows)
-            await crew.take(await _note(ask.org, "take_in", asked, list[Todo]))
+            rows = [pages.rows[task.id] for task in new]
+            asked = {**_of_run(ask), "window": asdict(Span.of(window)), "rows": page.rows, "tasks": rows}
+            await crew.take(await _note(ask.org, "take_in", asked, list))
             if page.unreadable:
                 pages.trouble = f"{page.unreadable} of its tasks have no usable id"
             if workflow.info().is_continue_as_new_suggested() and (rest := _rest_of(ask, page)):
@@ -147,11 +151,11 @@ class Crew:
 
     def __init__(self, ask: WindowAsk) -> None:
         self._ask, self._pile = ask, Pile()
-        self._under_way: list[workflow.ActivityHandle[BatchOutcome]] = []
+        self._under_way: list[workflow.ActivityHandle[Plain]] = []
         self._writing: workflow.ActivityHandle[None] | None = None
-        self._unwritten: list[BatchOutcome] = []
+        self._unwritten: list[Plain] = []
 
-    async def take(self, todos: list[Todo]) -> None:
+    async def take(self, todos: list[Plain]) -> None:
         """Begin work on tasks; returns when less than a batch of them waits."""
         self._pile.add(todos)
         self._begin()
@@ -178,12 +182,12 @@ class Crew:
     def _begin(self, *, partly: bool = False) -> None:
         while len(self._under_way) < self._ask.shape.batches and (self._pile.full or (partly and self._pile)):
             todos, halved = self._pile.next()
-            self._under_way.append(_carry(self._ask, Batch(self._ask.org, todos, halved)))
+            self._under_way.append(_carry(self._ask, {"org": self._ask.org, "todos": todos, "halved": halved}))
 
     def _write(self) -> None:
         if self._unwritten and self._writing is None:
             told, self._unwritten = self._unwritten[:OUTCOMES_AT_ONCE], self._unwritten[OUTCOMES_AT_ONCE:]
-            self._writing = _noting(self._ask.org, "record", contract.Record(self._ask.run, self._ask.period, told))
+            self._writing = _noting(self._ask.org, "record", {**_of_run(self._ask), "outcomes": told})
 
     async def _step(self, patience_s: float | None) -> bool:
         """Wait until something is finished; False when nothing was for so long, or nothing is under way."""
@@ -219,23 +223,26 @@ class _Pages:
     def __init__(self, ask: WindowAsk) -> None:
         self._ask = ask
         self.asked_ms, self.trouble = ask.asked_ms, ask.trouble
+        self.rows: dict[str, Plain] = {}
 
     async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
         """See `wxrec_async.lister.PageSource`."""
         asked = PageAsk(self._ask.org, Span.of(window), from_ms, next_link)
-        row = await workflow.execute_activity(
+        row: Plain = await workflow.execute_activity(
             "wxrec-page",
             asked,
-            result_type=PageRow,
+            result_type=dict,
             task_queue=self._ask.queue,
             start_to_close_timeout=A_CALL,
             heartbeat_timeout=timedelta(seconds=self._ask.shape.heartbeat_s),
             retry_policy=UNTIL_IT_WORKS,
         )
-        self.asked_ms = min(self.asked_ms, row.asked_ms) if self.asked_ms else row.asked_ms
-        if row.refused:
-            raise GivenUp(GiveUp(row.refused), Nonsense(row.detail))
-        return TaskPage(tuple(each.task() for each in row.tasks), row.rows, row.next_link, None, row.unreadable)
+        self.asked_ms = min(self.asked_ms or row["asked_ms"], row["asked_ms"])
+        if row["refused"]:
+            raise GivenUp(GiveUp(row["refused"]), Nonsense(row["detail"]))
+        self.rows = {each["id"]: each for each in row["tasks"]}
+        tasks = (Task(r["id"], channel_type=r["channel_type"], created_ms=r["created_ms"]) for r in row["tasks"])
+        return TaskPage(tuple(tasks), row["rows"], row["next_link"], None, row["unreadable"])
 
 
 def _rest_of(ask: WindowAsk, page: TaskPage) -> WindowAsk | None:
@@ -249,11 +256,15 @@ def _rest_of(ask: WindowAsk, page: TaskPage) -> WindowAsk | None:
     return replace(ask, span=Span(begin, ask.span.to_ms), whole=ask.whole or ask.span)
 
 
-def _carry(ask: WindowAsk, batch: Batch) -> workflow.ActivityHandle[BatchOutcome]:
+def _of_run(ask: WindowAsk) -> Plain:
+    return {"run": ask.run, "period": asdict(ask.period)}
+
+
+def _carry(ask: WindowAsk, batch: Plain) -> workflow.ActivityHandle[Plain]:
     return workflow.start_activity(
         "wxrec-carry",
         batch,
-        result_type=BatchOutcome,
+        result_type=dict,
         task_queue=ask.queue,
         start_to_close_timeout=A_BATCH,
         heartbeat_timeout=timedelta(seconds=ask.shape.heartbeat_s),

@@ -1,0 +1,125 @@
+"""By hand: how long histories get.  ``python -m tests.scaleout.histories 100000``
+
+The real server and the real workflows; the pieces of work are stand-ins that answer
+at once, one window of so many tasks with 1.2 recordings each.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import anyio
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from tests.scaleout.kit import temporal
+from wxrec_async.remote import Answer, Batch, BatchOutcome, Done, Found, PageAsk, PageRow, Span, TaskRow, Todo
+from wxrec_async.scaleout import contract
+from wxrec_async.scaleout.worker import RUNNER, WORKFLOWS
+
+ORG, QUEUE = "00000000-0000-4000-8000-000000000000", "wxrec-histories"
+DAY_MS = 86_400_000
+
+
+def name(number: int) -> str:
+    return f"{number:08d}-0000-4000-8000-000000000000"
+
+
+class StandIns:
+    """One window of ``tasks`` tasks, evenly over a day."""
+
+    def __init__(self, tasks: int) -> None:
+        self.tasks, self.asked, self.recorded = tasks, 0, 0
+
+    def _row(self, n: int) -> TaskRow:
+        at = DAY_MS + n * DAY_MS // self.tasks
+        words = (
+            "telephony",
+            "ended",
+            "inbound",
+            at,
+            at + 60_000,
+            at + 61_000,
+            name(1),
+            "Support queue",
+            name(2),
+            60_000,
+        )
+        return TaskRow(name(n), *words, True)
+
+    @activity.defn(name="wxrec-page")
+    async def page(self, ask: PageAsk) -> PageRow:
+        first = max(0, -((DAY_MS - ask.from_ms) * self.tasks // DAY_MS))
+        rows = [self._row(n) for n in range(first, min(first + 1000, self.tasks))]
+        return PageRow(rows, len(rows), asked_ms=10 * DAY_MS)
+
+    @activity.defn(name="wxrec-carry")
+    async def carry(self, batch: Batch) -> BatchOutcome:
+        self.asked += len(batch.todos)
+        answers, done = [], []
+        for todo in batch.todos:
+            found = [Found(todo.id, "main", 1, 2), Found(name(3), "consult", 1, 2)][: 2 if todo.id[7] in "37" else 1]
+            answers.append(Answer(todo, found))
+            for each in found:
+                key = f"call-detail/{todo.id}/recording.wav"
+                done.append(Done(todo.id, each.id, "stored", key, 960_044, 2**31, '"' + 32 * "0" + '"', seconds=0.123))
+        return BatchOutcome(answers, {}, done, asked_s=0.05)
+
+    @activity.defn(name="wxrec-plan")
+    async def plan(self, ask: contract.PlanAsk) -> contract.Plan:
+        assert ask.span
+        return contract.Plan(ask.span, [ask.span])
+
+    @activity.defn(name="wxrec-take_in")
+    async def take_in(self, ask: contract.TakeIn) -> list[Todo]:
+        return [Todo(row["id"], row["created_ms"], row["capture_requested"]) for row in ask.tasks]
+
+    @activity.defn(name="wxrec-backlog")
+    async def backlog(self, ask: contract.BacklogAsk) -> contract.Backlog:
+        return contract.Backlog([], None)
+
+    @activity.defn(name="wxrec-record")
+    async def record(self, ask: contract.Record) -> None:
+        self.recorded += sum(len(outcome["answers"]) for outcome in ask.outcomes)
+
+    @activity.defn(name="wxrec-listed")
+    async def listed(self, ask: contract.Listed) -> None:
+        assert ask.window == Span(DAY_MS, 2 * DAY_MS), ask
+
+    @activity.defn(name="wxrec-end")
+    async def end(self, ask: contract.End) -> contract.Report:
+        return contract.Report(0, self.recorded, self.recorded, 0, 0, 0, 0)
+
+
+async def measure(address: str, tasks: int) -> None:
+    """Run one window and print its histories."""
+    client = await Client.connect(address)
+    work = StandIns(tasks)
+    async with AsyncExitStack() as stack:
+        calls = Worker(
+            client, task_queue=QUEUE, workflows=WORKFLOWS, activities=[work.page, work.carry], workflow_runner=RUNNER,
+            disable_eager_activity_execution=True,
+        )  # fmt: skip
+        notes: list[Any] = [work.plan, work.take_in, work.backlog, work.record, work.listed, work.end]
+        await stack.enter_async_context(calls)
+        await stack.enter_async_context(Worker(client, task_queue=contract.ledger_queue(ORG), activities=notes))
+        ask = contract.BackfillAsk(ORG, QUEUE, Span(DAY_MS, 2 * DAY_MS))
+        await client.execute_workflow("wxrec-backfill", ask, id="histories", task_queue=QUEUE)
+    found = []
+    async for each in client.list_workflows("WorkflowType = 'wxrec-window'"):
+        described = await client.get_workflow_handle(each.id, run_id=each.run_id).describe()
+        info = described.raw_description.workflow_execution_info
+        found.append((info.history_length, info.history_size_bytes))
+    print(f"{work.asked} tasks asked for, {work.recorded} recorded; {len(found)} histories")  # noqa: T201
+    print(f"most events {max(f[0] for f in found)}, most bytes {max(f[1] for f in found)}")  # noqa: T201
+    assert work.recorded == work.asked >= tasks
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder, temporal(Path(folder)) as server:
+        anyio.run(measure, server.address, int(sys.argv[1]))
