@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -35,6 +36,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 BEATS = 4  # in the time after which a silent worker is given up
 KEPT = 1000
+NEWS_S = 1.0
 ELSEWHERE_S = 5.0
 
 
@@ -138,19 +140,28 @@ class Ledger:
 
 
 class _Beat:
-    """The heartbeat: what is told last is kept by the server, and given to the next attempt."""
+    """The heartbeat: what is told last is kept by the server, and given to the next attempt.
+
+    It beats when there is news, at most once in `NEWS_S`, and now and then without.
+    """
 
     def __init__(self, progress: Progress) -> None:
-        self.progress = progress
+        self.progress, self._sent = progress, -math.inf
+        self._news = False
 
     def __call__(self, progress: Progress) -> None:
-        self.progress = progress
-        activity.heartbeat(asdict(progress))
+        self.progress, self._news = progress, True
+
+    def send(self) -> None:
+        """Tell the server now."""
+        self._news, self._sent = False, anyio.current_time()
+        activity.heartbeat(asdict(self.progress))
 
     async def go_on(self, every_s: float) -> None:
         while True:
-            self(self.progress)
-            await anyio.sleep(every_s)
+            if self._news or anyio.current_time() - self._sent >= every_s:
+                self.send()
+            await anyio.sleep(NEWS_S)
 
 
 @asynccontextmanager
@@ -199,6 +210,7 @@ def _told(failure: Exception, beat: _Beat) -> ApplicationError:
     match failure:
         case ComeBack():
             beat(beat.progress.after(failure.tries))
+            beat.send()
             delay = timedelta(seconds=failure.after_s) if failure.after_s else None
             return ApplicationError(str(failure), type="ComeBack", next_retry_delay=delay)
         case RunStopped():

@@ -14,6 +14,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from wxrec_async import __version__
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
@@ -25,6 +26,7 @@ from wxrec_async.scaleout.connecting import connect, is_away
 from wxrec_async.scaleout.workflows import BackfillFlow, FurtherFlow, WindowFlow
 
 WORKFLOWS = (BackfillFlow, WindowFlow, FurtherFlow)
+BUILD = f"wxrec-async {__version__}"  # otherwise every module there is would be hashed for a name, for two seconds
 BEAT = timedelta(seconds=1)  # finished work is kept by the server that soon
 ASK_AGAIN_S = 1.0
 NOTES_AT_ONCE = 20
@@ -122,6 +124,7 @@ async def _fleet(client: Client, queue: str, stations: Sequence[Station]) -> Asy
     worker = Worker(
         client,
         task_queue=queue,
+        build_id=BUILD,
         workflows=WORKFLOWS,
         activities=[calls.page, calls.carry],
         workflow_runner=RUNNER,
@@ -135,6 +138,7 @@ async def _fleet(client: Client, queue: str, stations: Sequence[Station]) -> Asy
     more = Worker(
         client,
         task_queue=contract.further_queue(queue),
+        build_id=BUILD,
         activities=[further],
         max_concurrent_activities=FURTHER_AT_ONCE,
         max_task_queue_activities_per_second=contract.further_per_second(per_minute),
@@ -151,6 +155,7 @@ async def ledger_worker(client: Client, org: str, notes: Ledger) -> AsyncIterato
     worker = Worker(
         client,
         task_queue=contract.ledger_queue(org),
+        build_id=BUILD,
         activities=[notes.plan, notes.take_in, notes.backlog, notes.record, notes.listed, notes.end],
         max_concurrent_activities=NOTES_AT_ONCE,
         max_heartbeat_throttle_interval=BEAT,
