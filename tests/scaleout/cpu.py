@@ -1,4 +1,4 @@
-"""By hand: CPU seconds per recording, of a plain run and of a worker.  ``python -m tests.scaleout.cpu 1000``
+"""By hand: CPU seconds per recording, of a plain run and of a worker.  ``python -m tests.scaleout.cpu 800 30 120``
 
 CPU time, not wall time; starting up is left out on both sides.
 """
@@ -35,8 +35,8 @@ def ran(world: World, *arguments: str) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def main(tasks: str) -> None:
-    options = ("--tasks", tasks, "--discard", "--no-large", "--seconds", "30", "120", "--days", "1")
+def main(tasks: str, *seconds: str) -> None:
+    options = ("--tasks", tasks, "--discard", "--no-large", "--seconds", *seconds, "--days", "1")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with sandbox(folder, *options) as world:
@@ -58,4 +58,4 @@ def main(tasks: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -197,6 +197,20 @@ class BatchOutcome:
     halves: list[list[Todo]] = field(default_factory=list)
     asked_s: float = 0.0
 
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON has it; `read` reads it."""
+        return {
+            "answers": [
+                {"todo": _fields(each.todo), "recordings": [_fields(one) for one in each.recordings]}
+                for each in self.answers
+            ],
+            "failed": self.failed,
+            "done": [_fields(each) for each in self.done],
+            "again": [_fields(each) for each in self.again],
+            "halves": [[_fields(each) for each in half] for half in self.halves],
+            "asked_s": self.asked_s,
+        }
+
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> BatchOutcome:
         """Return what came as JSON; engines that read records by their types take ten times as long."""
@@ -222,6 +236,15 @@ class Progress:
         """Return what was kept as JSON."""
         return cls(**{**kept, "done": [Done(**row) for row in kept.get("done", ())]})
 
+    def plain(self) -> dict[str, Any]:
+        """Return what `read` reads."""
+        return {
+            "tries": self.tries,
+            "done": [_fields(each) for each in self.done],
+            "recordings": self.recordings,
+            "bytes": self.bytes,
+        }
+
     def history(self) -> Tries:
         """Return the failures so far as `rules.retry` counts them."""
         return Tries(**{name: int(count) for name, count in self.tries.items()})
@@ -229,3 +252,8 @@ class Progress:
     def after(self, tries: Tries) -> Progress:
         kept = {name: getattr(tries, name) for name in Tries.__slots__ if name != "outage_s"}
         return replace(self, tries=kept)
+
+
+def _fields(row: Todo | Found | Done) -> dict[str, Any]:
+    """Return a record without records in it as a dictionary; `dataclasses.asdict` would copy every value."""
+    return {name: getattr(row, name) for name in row.__slots__}

@@ -20,6 +20,7 @@ from dataclasses import replace
 from types import TracebackType
 
 import anyio
+from anyio.abc import TaskGroup
 
 from wxrec_async import worlds
 from wxrec_async.bandwidth import limited
@@ -308,7 +309,7 @@ class _Work:
                 watch.start_soon(self._tell_now_and_then)
                 async with anyio.create_task_group() as group:
                     for todo in self._batch.todos:
-                        group.start_soon(self._task, todo)
+                        group.start_soon(self._task, todo, group)
                 watch.cancel_scope.cancel()
         except BaseExceptionGroup as failures:
             raise first_failure(failures) from None
@@ -320,7 +321,7 @@ class _Work:
         again = [self._left_of(todo) for todo in self._batch.todos if todo.id in self._again]
         return BatchOutcome(answers, {}, list(self._kept.values()), again, asked_s=round(asked_s, 3))
 
-    async def _task(self, todo: Todo) -> None:
+    async def _task(self, todo: Todo, group: TaskGroup) -> None:
         recordings = self._found[todo.id]
         at_rest = set(todo.settled) | {name for task, name in self._kept if task == todo.id}
         open_ones = [each for each in recordings if each.id not in at_rest]
@@ -332,10 +333,9 @@ class _Work:
             for each in open_ones:
                 self._note(Done.of(each, Failed("bucket_unreadable", str(given_up))))
             return
-        async with anyio.create_task_group() as group:
-            for order in self._station.orders(todo, recordings, holder):
-                if order.recording in open_ones:
-                    group.start_soon(self._store, todo, order)
+        for order in self._station.orders(todo, recordings, holder):
+            if order.recording in open_ones:
+                group.start_soon(self._store, todo, order)
 
     async def _store(self, todo: Todo, order: Order) -> None:
         done = await self._station.store(order, repeated=self._repeated, returns=todo.returns)

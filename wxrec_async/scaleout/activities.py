@@ -7,7 +7,6 @@ import math
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict
 from datetime import timedelta
 from typing import TypeVar
 
@@ -53,11 +52,12 @@ class Calls:
             return await self._station(ask.org).page(ask, beat.progress)
 
     @activity.defn(name="wxrec-carry")
-    async def carry(self, batch: Batch) -> BatchOutcome:
+    async def carry(self, batch: Batch) -> contract.Plain:
         """See `Station.carry`."""
         async with _beating(_kept()) as beat:
             repeated = activity.info().attempt > 1
-            return await self._station(batch.org).carry(batch, beat.progress, beat, repeated=repeated)
+            outcome = await self._station(batch.org).carry(batch, beat.progress, beat, repeated=repeated)
+        return outcome.plain()
 
     def _station(self, org: str) -> Station:
         station = self._stations.get(org)
@@ -155,7 +155,7 @@ class _Beat:
     def send(self) -> None:
         """Tell the server now."""
         self._news, self._sent = False, anyio.current_time()
-        activity.heartbeat(asdict(self.progress))
+        activity.heartbeat(self.progress.plain())
 
     async def go_on(self, every_s: float) -> None:
         while True:
