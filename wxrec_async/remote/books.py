@@ -85,12 +85,11 @@ class Books:
     async def windows_left(self, run: str, period: Window) -> list[Window]:
         """Return the windows that are still to be listed, oldest first: what is purged first is saved first."""
         await self._of(run, period)
+        return await self._left(period)
+
+    async def _left(self, period: Window) -> list[Window]:
         closed = await self._ledger.closed_windows(period)
-        left = [window for gap in windows.subtract(period, closed) for window in windows.cut(gap)]
-        ceiling = self.settings.memory.ceiling_mib
-        told = Period(period.from_ms, period.to_ms)
-        self._emit(events.RunStarted(self._started.id, told, len(left), self.settings.backfill.concurrency, ceiling))
-        return left
+        return [window for gap in windows.subtract(period, closed) for window in windows.cut(gap)]
 
     async def take_in(self, run: str, period: Window, window: Window, rows: int, page: Sequence[TaskRow]) -> list[Todo]:
         """Write a page's tasks down and return those to be asked for; the rest is settled here."""
@@ -264,11 +263,9 @@ class Books:
 
     # A run
 
-    @property
-    def _started(self) -> _Run:
-        if self._run is None:
-            raise RuntimeError("no run was begun")
-        return self._run
+    async def begin(self, run: str, period: Window) -> None:
+        """Begin the run in the ledger, unless it has begun here; every other call does so too."""
+        await self._of(run, period)
 
     async def _of(self, name: str, period: Window) -> _Run:
         """Return the run of this name, begun in the ledger."""
@@ -277,12 +274,10 @@ class Books:
                 run = _Run(name, uuid.uuid4().hex[:12], Period(period.from_ms, period.to_ms), anyio.current_time())
                 await self._ledger.begin_run(run.id, self._now_ms(), run.period)
                 self._run = run
+                left, ceiling = len(await self._left(period)), self.settings.memory.ceiling_mib
+                started = (run.id, run.period, left, self.settings.backfill.concurrency, ceiling)
+                self._emit(events.RunStarted(*started))
             return self._run
-
-    @property
-    def run_name(self) -> str | None:
-        """What the engine calls the run that was heard of last."""
-        return self._run.name if self._run else None
 
     async def end(self, run: str, period: Window, ending: Ending) -> Summary:
         """Count what the period holds now, and close the run."""

@@ -6,6 +6,7 @@ stopped and aborted the same way, tells the same events and returns the same sum
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
@@ -84,16 +85,18 @@ class FleetBackfill:
         asked = self._books.period()
         for note in asked.clamped:
             self._emit(Clamped(note))
-        handle, period = await self._begin(asked)
+        handle, run, period = await self._begin(asked)
+        await self._books.begin(run, period)
         ended = None
         with anyio.CancelScope() as self._scope:
             ended = await self._see_through(handle)
         if self._stopped or ended or self._summary is None:
             ending = Ending(stopped=self._stopped, error=ended, error_exit=EXIT_FAILED if ended else 0)
-            return await self._books.end(self._books.run_name or handle.id, period, ending)
+            return await self._books.end(run, period, ending)
         return self._summary
 
-    async def _begin(self, asked: Asked) -> tuple[WorkflowHandle[BackfillFlow, Report], Window]:
+    async def _begin(self, asked: Asked) -> tuple[WorkflowHandle[BackfillFlow, Report], str, Window]:
+        """Begin or join; return what is under way, its name, and its period."""
         temporal, webex = self.settings.temporal, self.settings.webex
         shape = Shape(
             webex.page_size,
@@ -102,20 +105,20 @@ class FleetBackfill:
             temporal.batches,
             temporal.heartbeat_seconds,
         )
-        span = Span.of(asked.period)
+        span, run = Span.of(asked.period), uuid.uuid4().hex
         handle = await self._client.start_workflow(
             BackfillFlow.run,
-            BackfillAsk(self._books.org_id, self._queue, span, shape=shape),
+            BackfillAsk(self._books.org_id, self._queue, span, shape=shape, run=run),
             id=contract.backfill_id(self._books.org_id),
             task_queue=self._queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            memo={"from_ms": span.from_ms, "to_ms": span.to_ms},
+            memo={"run": run, "from_ms": span.from_ms, "to_ms": span.to_ms},
         )
-        described = await handle.describe()
-        period = Window(int(await described.memo_value("from_ms")), int(await described.memo_value("to_ms")))
-        if period != span.window():
+        memo = await (await handle.describe()).memo()
+        period = Window(int(memo["from_ms"]), int(memo["to_ms"]))
+        if memo["run"] != run:
             self._emit(Clamped(f"the backfill of {period} is under way; joining it instead of beginning another one"))
-        return handle, period
+        return handle, str(memo["run"]), period
 
     async def _see_through(self, handle: WorkflowHandle[BackfillFlow, Report]) -> str | None:
         """Keep the ledger until the backfill is over; return what ended it when that was not itself."""

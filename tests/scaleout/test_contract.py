@@ -1,0 +1,106 @@
+"""What is carried between machines: plain, the same on arrival, and given again when an answer got lost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from temporalio.testing import ActivityEnvironment
+
+from wxrec_async.model import Failed, Recording, Stored, StoredObject, Task
+from wxrec_async.remote import Answer, BatchOutcome, Done, Found, Progress, Span, TaskRow, Todo
+from wxrec_async.rules.retry import Tries
+from wxrec_async.scaleout import contract
+from wxrec_async.scaleout.activities import Ledger
+
+TODOS = st.lists(st.builds(Todo, id=st.uuids().map(str)), max_size=60, unique_by=lambda todo: todo.id)
+
+
+def through_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def test_an_outcome_and_its_progress_arrive_as_they_left() -> None:
+    """Nothing is lost on the way through JSON, and sentences are redacted before they go."""
+    recording = Recording("task", "rec", call_type="main", start_ms=1)
+    stored = Stored(StoredObject("key", 5, 7, etag='"e"', version_id="v"), flags=("riff_size",))
+    done = [
+        Done.of(recording, stored, 0.5),
+        Done.of(recording, Failed("odd", "see https://host/x?X-Amz-Signature=CANARY-SIG-1 of +15550100123")),
+    ]
+    outcome = BatchOutcome([Answer(Todo("task", 3), [Found.of(recording)])], {"other": "http_400"}, done, asked_s=0.1)
+    assert BatchOutcome.read(through_json(outcome.plain())) == outcome
+    assert done[0].object() == StoredObject("key", 5, 7, etag='"e"', version_id="v")
+    assert "X-Amz" not in done[1].detail
+    assert "0100123" not in done[1].detail
+    progress = Progress(done=done, recordings=2, bytes=9).after(Tries(attempts=2, waits=1))
+    kept = Progress.read(through_json(progress.plain()))
+    assert kept == progress
+    assert kept.history() == Tries(attempts=2, waits=1)
+
+
+def test_a_task_travels_without_numbers_and_names_of_people() -> None:
+    """What may identify a person stays with whoever asked Webex."""
+    task = Task(
+        "id", origin="+15550100123", destination="+15550100124", agent_name="A. Person", agent_id="a", queue_name="q"
+    )
+    row = TaskRow.of(task)
+    assert row.task() == Task("id", agent_id="a", queue_name="q")
+
+
+@given(per_minute=st.floats(1, 10_000))
+def test_the_two_queues_are_one_budget(per_minute: float) -> None:
+    """What begins with a call and what is kept for the middle of recordings add up to what is allowed."""
+    together = contract.calls_per_second(per_minute) + contract.further_per_second(per_minute)
+    assert together == pytest.approx(per_minute / 60)
+
+
+@given(todos=TODOS, halved=st.integers(0, 3))
+def test_a_pile_gives_each_task_once_in_batches_of_ten(todos: list[Todo], halved: int) -> None:
+    """Pieces of a failed batch come first and alone; everything else in full batches, the rest last."""
+    pile = contract.Pile()
+    rows = [{"id": todo.id} for todo in todos]
+    pieces = [[{"id": f"piece {n}"}] for n in range(halved)]
+    pile.add(rows)
+    pile.take_back({"again": [], "halves": pieces})
+    given_out = []
+    while pile:
+        full = pile.full
+        batch, piece = pile.next()
+        assert full == (piece or len(batch) == contract.BATCH)
+        given_out.append((batch, piece))
+    assert [batch for batch, piece in given_out if piece] == pieces
+    assert [row for batch, piece in given_out if not piece for row in batch] == rows
+
+
+class ForgetfulBooks:
+    """Hands tasks out once a run, as the ledger does."""
+
+    def __init__(self) -> None:
+        self.handed: set[str] = set()
+
+    async def take_in(self, _run: str, _period: Any, _window: Any, _rows: int, tasks: list[TaskRow]) -> list[Todo]:
+        new = [Todo(row.id) for row in tasks if row.id not in self.handed]
+        self.handed.update(todo.id for todo in new)
+        return new
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_got_lost_is_given_again() -> None:
+    """The server may die between our writing a page down and hearing of it; its tasks are not lost for that."""
+    notes = Ledger(ForgetfulBooks(), lambda _summary: None)  # type: ignore[arg-type]
+    ask = contract.TakeIn("run", Span(0, 9), Span(0, 9), 1, [{"id": "task"}])
+    first = await ActivityEnvironment().run(notes.take_in, ask)
+    assert [todo.id for todo in first] == ["task"]
+    assert await ActivityEnvironment().run(notes.take_in, ask) == first
+
+
+def test_names_are_the_same_on_every_machine() -> None:
+    """Workers and runs find each other by them; a client id is not readable from its queue."""
+    queue = contract.queue_of("C0ffee")
+    assert queue == contract.queue_of("C0ffee") != contract.queue_of("other")
+    assert "C0ffee" not in queue
+    assert contract.window_id("org", Span(1, 2)) == "wxrec/org/1-2"
