@@ -6,6 +6,8 @@ import base64
 import json
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
@@ -66,7 +68,7 @@ async def test_the_server_never_learns_a_secret_and_a_second_run_moves_nothing(t
     """Whole histories, with renewals, refusals and failures in them, are searched for tokens, URLs and numbers."""
     with sandbox(tmp_path, "--tasks", "60", "--seconds", "1", "3", "--faults", "storm") as world:
         with fleet(world, server) as crew:
-            crew.workers(1)
+            crew.workers(1, "--processes", "2")
             ended = finish(crew.run(), 120)
             assert ended.code in (0, 3), ended.err[-3000:] + crew.said()[-2000:]
             if ended.code == 3:  # a recording may meet more faults in a row than one run forgives
@@ -79,6 +81,7 @@ async def test_the_server_never_learns_a_secret_and_a_second_run_moves_nothing(t
             assert again.summary["already_stored"] == len(world.truth())
             assert len(world.requests("media.get")) == moved
             said = crew.said()
+            assert "2 processes" in said
         client = await Client.connect(server.address)
         kept = await histories(client, org_of(world))
         text = all_text(kept)
@@ -199,6 +202,19 @@ def test_what_belongs_to_the_workers_is_refused_by_the_run(tmp_path: Path) -> No
         nobody = world.run("--temporal", "127.0.0.1:1")
         assert nobody.code == 2
         assert "no Temporal server answers at 127.0.0.1:1" in nobody.err
+        both = world.call("worker", "--temporal", "127.0.0.1:1", "--keep-ledger", "--processes", "2")
+        assert both.code == 2
+        assert "--keep-ledger is for one process" in both.err
         odd = world.run("--temporal", "nowhere")
         assert odd.code == 2
         assert "write HOST:PORT" in odd.err
+
+
+def test_without_the_extra_one_line_says_what_to_install() -> None:
+    """The commands are there for everybody; what they need is named."""
+    program = "import sys; sys.modules['temporalio'] = None; from wxrec_async.__main__ import main; main()"
+    for command in ("worker", "run"):
+        arguments = [sys.executable, "-c", program, command, "--temporal", "127.0.0.1:1"]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1] == "error: this needs the extra: pip install 'wxrec-async[temporal]'"

@@ -43,7 +43,7 @@ def run(flags: RunFlags) -> int:
 def worker(flags: WorkerFlags) -> int:
     """Work until a signal comes."""
     if flags.processes is not None and flags.processes > 1:
-        return guarded(Desk(flags), lambda desk: _many(flags.processes or 1, desk))
+        return guarded(Desk(flags), lambda desk: _many(flags, flags.processes or 1, desk))
     return guarded(Desk(flags), lambda desk: _work(flags, desk))
 
 
@@ -135,8 +135,10 @@ async def _listen(
                 stop.set()
 
 
-def _many(count: int, desk: Desk) -> int:
+def _many(flags: WorkerFlags, count: int, desk: Desk) -> int:
     """Run so many processes of the same command; they end together, with the first exit code that is not 0."""
+    if flags.keep_ledger:
+        raise ConfigError("--keep-ledger is for one process; leave out --processes")
     command = [sys.executable, "-m", "wxrec_async", *_without_processes(sys.argv[1:])]
     children = [subprocess.Popen(command) for _ in range(count)]  # noqa: S603 - our own program
 
