@@ -128,6 +128,7 @@ RULES = {
     "scaleout": rule(
         {
             *NOUNS,
+            "__version__",
             "events",
             "config",
             "report",
