@@ -179,6 +179,7 @@ async def test_an_unreadable_secret_is_named(ward: Clinic, spoil: object, name: 
     assert found.exit_code == (4 if spoil is Path.unlink and name == "tokens.json" else 2)
 
 
+@pytest.mark.fault("S13", "X22")
 async def test_another_owner_of_the_bucket_is_named(ward: Clinic) -> None:
     """A 403 that goes away without the expected owner is no missing permission."""
     found = await ward.findings(ward.settings(s3__expected_bucket_owner="999999999999"))

@@ -170,6 +170,7 @@ def test_memory_stays_under_the_printed_ceiling_when_s3_is_slower_than_the_sourc
         assert peak < 256 * 1.25 + 120
 
 
+@pytest.mark.fault("T01", "C12")
 def test_tokens_are_refreshed_once_for_a_hundred_workers(tmp_path: Path) -> None:
     """All workers meet an expired token at the same time; the token endpoint sees one request."""
     with sandbox(tmp_path, "--tasks", "1200", "--seconds", "0.2", "0.3", "--no-large") as world:

@@ -140,6 +140,7 @@ async def test_archive_and_retry_do_only_their_part(house: House) -> None:
     assert set(house.flow.store.objects) == {"c/t0/recording.wav", "c/t1/recording.wav"}
 
 
+@pytest.mark.fault("W06")
 @pytest.mark.parametrize(("failure", "code"), [(AuthError("refused"), 4), (RunStopped("waits 3 h"), 3)])
 async def test_what_ends_a_run_is_told_in_its_summary(house: House, failure: Exception, code: int) -> None:
     """A refused token or a run that stops itself is a summary with an exit code, not an exception."""
@@ -191,6 +192,7 @@ async def test_refreshed_token_is_saved_also_when_the_ledger_ends_the_run(house:
     assert house.refresher.asked == 1
 
 
+@pytest.mark.fault("T05")
 async def test_unsaved_token_is_exit_four(house: House) -> None:
     """A refreshed token that could not be written down is worth a failure, though everything is stored."""
     house.flow.fill(1)

@@ -164,6 +164,7 @@ async def test_a_second_process_is_refused_and_a_killed_one_lets_go(path: Path, 
         assert await add(ledger, "t1") == ["t1"]
 
 
+@pytest.mark.fault("L07", "L19")
 async def test_a_second_opening_in_one_process_is_refused(opener: Opener) -> None:
     """The lock belongs to the opening, not to the process."""
     async with opener():
@@ -174,6 +175,7 @@ async def test_a_second_opening_in_one_process_is_refused(opener: Opener) -> Non
         pass
 
 
+@pytest.mark.fault("L19")
 async def test_a_reader_sees_commits_while_the_writer_works(path: Path, opener: Opener) -> None:
     """`status` needs no lock, sees what is committed, and cannot write."""
     async with opener() as ledger:
@@ -342,6 +344,7 @@ async def test_plain_numbers_are_kept_on_request(opener: Opener) -> None:
     assert entry.task.origin == PHONE
 
 
+@pytest.mark.fault("L18")
 async def test_settings_of_the_connection(path: Path, opener: Opener) -> None:
     """A commit that returned survives power loss: the log is synced at every commit."""
     async with opener():

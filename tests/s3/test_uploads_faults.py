@@ -97,6 +97,7 @@ async def test_a_multipart_upload_is_three_requests(scene: Scene) -> None:
     assert scene.s3.operations == ["create", "part", "complete"]
 
 
+@pytest.mark.fault("A10")
 async def test_a_put_carries_what_s3_shall_check(scene: Scene) -> None:
     """Checksum, length, type, metadata and the condition are headers; nothing is chunked, nothing waits for 100."""
     await scene.put()
@@ -111,6 +112,7 @@ async def test_a_put_carries_what_s3_shall_check(scene: Scene) -> None:
     assert seen.body == DATA
 
 
+@pytest.mark.fault("A10", "S10")
 async def test_a_complete_carries_what_s3_shall_check(scene: Scene) -> None:
     """Full-object checksum, its type, the size, the condition, and the checksum of every part."""
     await scene.complete()
@@ -132,7 +134,7 @@ async def test_overwrite_sends_no_condition(scene: Scene) -> None:
     assert scene.s3.objects[TARGET.key] == DATA
 
 
-@pytest.mark.fault("S22")
+@pytest.mark.fault("S22", "X22")
 @pytest.mark.parametrize(
     "scene",
     [
@@ -485,6 +487,7 @@ async def test_without_permission_to_look_a_lost_answer_is_sent_again(scene: Sce
 # -- memory -------------------------------------------------------------------
 
 
+@pytest.mark.fault("A10")
 async def test_a_part_is_never_joined(scene: Scene) -> None:
     """While a part of many chunks is sent, the process never holds a second copy of it."""
     chunks = [bytes([number]) * (256 << 10) for number in range(64)]

@@ -225,6 +225,7 @@ async def test_only_new_objects_may_be_asked_for(sandbox: Sandbox, s3: Any) -> N
     assert not sandbox.store.replaced
 
 
+@pytest.mark.fault("X22")
 async def test_bucket_owner_and_permissions(sandbox: Sandbox, s3: Any) -> None:
     """The wrong owner, a denied action and a bucket that is not there are refused in S3's words."""
     owner = {"Bucket": sandbox.bucket, "ExpectedBucketOwner": "999999999999"}
