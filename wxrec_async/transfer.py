@@ -386,7 +386,7 @@ def _failed_anew(trouble: Trouble) -> Failed:
     match trouble:
         case Unfit(reason=reason):
             return Failed(reason, str(trouble))
-        case Rejected(code="NoSuchUpload" | "ConditionalRequestConflict" as code):
+        case Rejected(code="NoSuchUpload" | "ConditionalRequestConflict" | "BadDigest" | "InvalidRequest" as code):
             return Failed(f"s3_{code}", str(trouble))
         case _:
             return Failed("source_changed", str(trouble))
