@@ -39,7 +39,9 @@ BASE = "https://api.test/v1"
 class World:
     """A client in front of a respx router, and what it emitted and retried."""
 
-    def __init__(self, made: httpx.AsyncBaseTransport, base_url: str = BASE, **settings: Any) -> None:
+    def __init__(
+        self, made: httpx.AsyncBaseTransport, base_url: str = BASE, org_id: str = "org-1", **settings: Any
+    ) -> None:
         self.events: list[Event] = []
         self.told = Told()
         self.http = httpx.AsyncClient(transport=made)
@@ -47,7 +49,7 @@ class World:
         self.client = WebexClient(
             self.http,
             WebexSettings(base_url=base_url, **settings),
-            org_id="org-1",
+            org_id=org_id,
             retrier=api_retrier(self.told),
             emit=self.events.append,
             **limits,
@@ -193,6 +195,34 @@ async def test_redirect_is_refused_with_its_host_only() -> None:
     assert caught.value.decision == GiveUp("http_302")
     assert "login.evil.test" in str(caught.value)
     assert "CANARY" not in chain_text(caught.value)
+    assert len(router.calls) == 1
+
+
+OURS = "0a1b2c3d-1111-2222-3333-444455556666"
+THEIRS = "9a1b2c3d-1111-2222-3333-444455556666"
+
+
+@pytest.mark.fault("W31")
+@pytest.mark.parametrize("call", ["tasks", "captures"])
+@pytest.mark.parametrize(
+    ("said", "stops"),
+    [(THEIRS, True), (OURS, False), (OURS.upper(), False), (None, False), ("an-id-of-another-kind", False)],
+)
+async def test_answers_for_another_organisation_are_not_taken_for_an_empty_one(
+    call: str, said: str | None, stops: bool
+) -> None:
+    """A token may not tell its tenant, but the first answer does: all of them would be empty, so the run ends."""
+    router = respx.MockRouter()
+    empty = httpx.Response(200, json={"meta": {"orgId": said}, "data": []})
+    router.get(f"{BASE}/tasks").mock(return_value=empty)
+    router.post(f"{BASE}/captures/query").mock(return_value=empty)
+    async with world(router, org_id=OURS) as w:
+        asked = w.client.tasks_page(WINDOW, from_ms=MS) if call == "tasks" else w.client.captures(["a"])
+        if not stops:
+            await asked
+            return
+        with pytest.raises(AuthError, match=f"organisation {THEIRS}, not for {OURS}"):
+            await asked
     assert len(router.calls) == 1
 
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from wxrec_async.errors import Nonsense
+from wxrec_async.errors import AuthError, Nonsense
 from wxrec_async.events import Warned
 from wxrec_async.model import Capture, Recording, Secret, Task, TaskPage
 from wxrec_async.rules.redact import redact_text
@@ -22,6 +22,7 @@ from wxrec_async.webex.coerce import as_count, as_dict, as_flag, as_id, as_ms, a
 MAX_WORDS_CHARS = 300
 S3_ERROR_HEAD = 4096
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _S3_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
 _S3_MESSAGE = re.compile(rb"<Message>([^<]{0,300})")
 
@@ -45,14 +46,15 @@ class ApiError:
     tracking_id: str | None = None
 
 
-def read_tasks(body: bytes, *, tracking_id: str | None = None) -> tuple[TaskPage, list[Warned]]:
+def read_tasks(body: bytes, *, tracking_id: str | None = None, org_id: str = "") -> tuple[TaskPage, list[Warned]]:
     """Read an answer of ``GET /v1/tasks``.
 
     A row without a usable id is counted in ``rows``, left out and warned of; of
     rows with the same id the one updated last stands.  Raises `Nonsense` when
-    the body is not such an answer, or has rows and not one of them usable.
+    the body is not such an answer, or has rows and not one of them usable, and
+    `AuthError` when it is one for another organisation than ``org_id``.
     """
-    answer = _answer(body)
+    answer = _answer(body, org_id)
     rows = _data(answer)
     found: dict[str, Task] = {}
     odd: Counter[str] = Counter()
@@ -112,18 +114,19 @@ def _next_link(answer: dict[str, object]) -> str | None:
 
 
 def read_captures(
-    body: bytes, asked: Sequence[str], lease: Lease, url_problem: UrlCheck
+    body: bytes, asked: Sequence[str], lease: Lease, url_problem: UrlCheck, *, org_id: str = ""
 ) -> tuple[dict[str, Capture], list[Warned]]:
     """Read an answer of ``POST /v1/captures/query``: one `Capture` for every id of ``asked``, in that order.
 
     A missing entry, null and an empty list mean the same.  Entries for tasks not
     asked for are counted and left out, several for one task are put together.
     ``url_problem`` says why a URL must not be used; such a recording has no
-    ``url`` but a ``problem``.  Raises `Nonsense` when the body is not such an answer.
+    ``url`` but a ``problem``.  Raises `Nonsense` when the body is not such an
+    answer, and `AuthError` when it is one for another organisation than ``org_id``.
     """
     rows: dict[str, list[object]] = {task_id: [] for task_id in asked}
     odd: Counter[str] = Counter()
-    for entry in _data(_answer(body)):
+    for entry in _data(_answer(body, org_id)):
         task_id = as_id(as_dict(entry).get("taskId"))
         if task_id is None or task_id not in rows:
             odd["capture_not_asked_for"] += 1
@@ -250,11 +253,21 @@ def _cut(text: str, length: int) -> str:
     return "".join(sign for sign in line if sign.isprintable())[:length]
 
 
-def _answer(body: bytes) -> dict[str, object]:
+def _answer(body: bytes, org_id: str) -> dict[str, object]:
     answer = _parsed(body)
     if not isinstance(answer, dict):
         raise Nonsense("the answer is not a JSON object")
+    _refuse_other_org(as_text(as_dict(answer.get("meta")).get("orgId")) or "", org_id)
     return answer
+
+
+def _refuse_other_org(said: str, wanted: str) -> None:
+    """A token of another organisation is answered as if there were nothing at all; only ``meta`` tells."""
+    if _UUID.fullmatch(said) and _UUID.fullmatch(wanted) and said.lower() != wanted.lower():
+        raise AuthError(
+            f"Webex answers for organisation {said}, not for {wanted}; run `wxrec-async login` in a browser that is "
+            "signed in to the right one, or correct [webex] org_id"
+        )
 
 
 def _data(answer: dict[str, object]) -> list[object]:
