@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -301,10 +302,16 @@ def _http(transport: httpx.AsyncBaseTransport, auth: httpx.Auth | None = None) -
         transport=transport,
         auth=auth,
         headers={"User-Agent": USER_AGENT},
+        cookies=no_cookies(),
         trust_env=False,
         follow_redirects=False,
         timeout=None,  # noqa: S113 - the transport has deadlines, and so has each call
     )
+
+
+def no_cookies() -> CookieJar:
+    """Return a jar that takes no cookie: nobody who is asked may recognise us by more than our token."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def aws_options(settings: Settings) -> AwsOptions:
