@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from email.utils import formatdate
@@ -448,6 +449,29 @@ async def test_answers_beyond_the_cap_are_given_up() -> None:
                 await w.client.tasks_page(WINDOW, from_ms=MS)
             assert caught.value.decision == GiveUp("answer_too_large")
             assert len(server.requests) == 1
+
+
+@pytest.mark.fault("W29", "X19")
+@pytest.mark.parametrize("kind", ["bomb", "plain"])
+async def test_memory_stays_flat_under_a_giant_answer(kind: str) -> None:
+    """Sixty megabytes announced and sent, or hidden in sixty kilobytes: what is held is the cap and little more."""
+
+    async def giant(connection: Connection, request: Request) -> None:
+        piece = b" " * (1 << 20)
+        await connection.send(head("200 OK", length=60 << 20))
+        for _ in range(60):
+            await connection.send(piece)
+
+    script = whole(gzip.compress(bytes(60 << 20)), "Content-Encoding: gzip") if kind == "bomb" else giant
+    async with serving(script) as server, over_sockets(server.url("/v1"), body_cap=2 << 20) as w:
+        tracemalloc.start()
+        try:
+            with pytest.raises(GivenUp):
+                await w.client.tasks_page(WINDOW, from_ms=MS)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 10 << 20
 
 
 @pytest.mark.fault("W29")
