@@ -155,6 +155,41 @@ async def _use(world: worlds.WebexWorld, client: str, server: Server) -> None:
             await world.client.tasks_page(WINDOW, from_ms=WINDOW.from_ms)
 
 
+@pytest.mark.fault("D24", "W01")
+@pytest.mark.parametrize("named", [True, False], ids=["named wait", "slow down"])
+async def test_slow_down_of_the_media_host_holds_back_every_worker(named: bool) -> None:
+    """One recording is told to slow down: no other is asked for until the wait is over, and all of them arrive."""
+    arrived, refused_at = list[float](), list[float]()
+    xml = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+    wait = 0.8 if named else 0.4
+
+    async def answer(connection: Connection, request: Request) -> None:
+        arrived.append(time.monotonic())
+        if refused_at:
+            await whole(AUDIO)(connection, request)
+            return
+        headers = ["Retry-After: 0.8"] if named else []
+        await whole(xml, *headers, status="503 Slow Down")(connection, request)
+        refused_at.append(time.monotonic())
+
+    async with serving(answer) as media, serving(whole(EMPTY)) as api, opened(api.url("/v1")) as world:
+        got: list[bytes] = []
+
+        async def fetch(number: int) -> None:
+            got.append(await media_of(world, media.url(f"/{number}?X-Amz-Signature=CANARY-SIG-1")))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(fetch, 0)
+            while not refused_at:
+                await anyio.sleep(0.002)
+            await anyio.sleep(0.1)  # the refusal has been read and judged
+            for number in range(1, 4):
+                group.start_soon(fetch, number)
+    assert got == [AUDIO] * 4
+    assert len(arrived) == 5
+    assert min(arrived[1:]) >= refused_at[0] + wait
+
+
 @pytest.mark.fault("X12", "D29")
 @pytest.mark.parametrize("url", ["https://localhost/rec?s=CANARY-SIG-1", "https://localhost:443/rec?s=CANARY-SIG-1"])
 async def test_name_on_the_list_that_leads_into_this_machine_is_refused(url: str) -> None:

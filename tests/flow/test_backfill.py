@@ -181,6 +181,33 @@ async def test_ledger_that_is_full_comes_out_as_an_error(house: House) -> None:
     assert house.flow.store.contents() == {}
 
 
+@pytest.mark.fault("L05", "P2")
+@pytest.mark.parametrize("size", [60, 6 << 20], ids=["put", "parts"])
+async def test_object_that_could_not_be_noted_is_found_by_the_next_run(house: House, size: int) -> None:
+    """The disk is full just after the upload: the object is there without a row, and is not stored a second time."""
+
+    class FullAtTheEnd(FullLedger):
+        async def captured_many(self, *args: Any) -> Any:
+            return await self._ledger.captured_many(*args)
+
+        async def stored(self, *_: object, **__: object) -> Any:
+            raise LedgerFull
+
+    house.flow.add("t", ("r", wav(size)), created_ms=YESTERDAY.from_ms)
+    house.wrap = FullAtTheEnd
+    async with house.backfill() as backfill:
+        with pytest.raises(LedgerFull):
+            await backfill.run()
+    assert set(house.flow.store.objects) == {"c/t/recording.wav"}
+    house.wrap = lambda ledger: ledger
+    async with house.backfill() as backfill:
+        summary = await backfill.run()
+    assert (summary.exit_code, summary.counts.already_stored, summary.counts.failed) == (0, 1, 0)
+    assert house.flow.store.count("put") <= 2
+    assert house.flow.store.count("complete") <= 1
+    assert not house.flow.store.uploads
+
+
 @pytest.mark.fault("P7")
 async def test_refreshed_token_is_saved_also_when_the_ledger_ends_the_run(house: House) -> None:
     """A rotated refresh token that could not be written down is tried once more, however the run ends."""

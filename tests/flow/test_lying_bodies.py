@@ -9,17 +9,17 @@ here it is what becomes of it that counts.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import gzip
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 import pytest
 
 from tests.webex.kit import Connection, Request, Script, head, media, ranged, raw, s3_error, serving, transport, whole
 from tests.webex.kit import cut as promise
+from wxrec_async.errors import RunStopped
 from wxrec_async.model import Failed, Gone, Order, Outcome, Recording, Secret, Stored
 from wxrec_async.plumbing.pool import BufferPool
 from wxrec_async.transfer import Limits, Transfer
@@ -57,18 +57,19 @@ class Told:
         return self.store.contents() == {} and not self.store.uploads and not self.log.open
 
 
-async def carried(*scripts: Script, max_bytes: int = 8 << 30) -> Told:
+async def carried(*scripts: Script, max_bytes: int = 8 << 30, stop_ms: int | None = None) -> Told:
     """Carry one recording whose n-th GET is answered by the n-th script."""
     store, log, pool = FakeStore(), Log(), BufferPool(64 * PART)
     async with serving(*scripts) as server, transport() as made:
 
         async def renew(old: Recording) -> Recording:
-            return dataclasses.replace(old, url=Secret(server.url()), leased_at=anyio.current_time(), lease_s=3600.0)
+            return replace(old, url=Secret(server.url()), leased_at=anyio.current_time(), lease_s=3600.0)
 
         work = Transfer(
             media(made, renew, max_bytes=max_bytes), store, log, pool, Limits(PART, parts_in_flight=2, pipe=2048)
         )
         asked = order()
+        asked = replace(asked, recording=replace(asked.recording, start_ms=0, stop_ms=stop_ms))
         asked = Order(await renew(asked.recording), asked.target, asked.fallback)
         with anyio.fail_after(20):
             outcome = await work.carry(asked)
@@ -255,6 +256,28 @@ async def test_416_behind_the_last_byte_ends_and_is_still_judged() -> None:
     told = await carried(*(chunked(short, ends=False), ranged(short, ETAG)) * 2)
     assert isinstance(told.outcome, Stored)
     assert told.outcome.flags == ("riff_size",)
+
+
+@pytest.mark.fault("D04")
+@pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "RequestTimeTooSkewed"])
+async def test_url_whose_signature_is_refused_again_and_again_ends_the_run(code: str) -> None:
+    """Our re-quoting or somebody's clock: three fresh URLs are refused alike, so every other one would be, too."""
+    with pytest.raises(RunStopped, match=code):
+        await carried(s3_error("403 Forbidden", code))
+
+
+@pytest.mark.fault("D23")
+@pytest.mark.parametrize("minutes", [0.001, 600])
+async def test_neither_duration_nor_channels_are_a_reason_to_refuse(minutes: float) -> None:
+    """A WAV that is whole is stored, however long Webex says the call was, and whatever its fmt chunk says.
+
+    The catalogue would fail it as ``media_mismatch``.  But codecs are not promised, times are those of the call
+    and not of the audio, and a recording that is refused for good is lost to the purge: RIFF's own size is the
+    one witness that counts.
+    """
+    odd = SMALL[:22] + b"\x07\x00" + SMALL[24:]  # seven channels
+    told = await carried(whole(odd, ETAG), stop_ms=round(minutes * 60_000))
+    assert told.stored(odd)
 
 
 @pytest.mark.fault("D03")
