@@ -98,7 +98,7 @@ class Backfill:
 
     async def __aenter__(self) -> Backfill:
         async with AsyncExitStack() as stack:
-            secrets = await worlds.load_secrets(self.settings, self._given, self._emit)
+            secrets = await worlds.load_secrets(self.settings, self._given, self._emit, self._clock)
             tls = worlds.trusted(self.settings)
             if not self._read_only:
                 opening = worlds.open_storage(self.settings, secrets.org_id, self._emit, self._reach, self._given)

@@ -7,6 +7,7 @@ one line that says what to do, before anything is written or sent.
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from wxrec_async.auth.stores import AwsOptions, TokenStore, load_credentials, op
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings, is_loopback
 from wxrec_async.errors import AuthError, ConfigError, RunStopped
-from wxrec_async.events import Emit, ignore
+from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.ledger import opening
 from wxrec_async.ledger.protocol import BacklogTask, Counts, Identity, KnownTask, Ledger, Scope
 from wxrec_async.ledger.store import SqliteLedger, open_ledger
@@ -33,6 +34,7 @@ from wxrec_async.left_out import WorkLeft
 from wxrec_async.model import Window
 from wxrec_async.plumbing.pacer import Pacer, burst_for
 from wxrec_async.plumbing.reach import Reach
+from wxrec_async.rules import diagnosis
 from wxrec_async.rules.media_urls import address_allowed
 from wxrec_async.rules.redact import mask_number
 from wxrec_async.rules.retry import for_api, for_download, for_s3
@@ -126,15 +128,27 @@ class LedgerLog:
         await self._ledger.upload_gone(upload_id)
 
 
-async def load_secrets(settings: Settings, given: Given, emit: Emit = ignore) -> Secrets:
+async def load_secrets(
+    settings: Settings, given: Given, emit: Emit = ignore, clock: Callable[[], float] = time.time
+) -> Secrets:
     """Read credentials and tokens and hold their organisation against the configured one."""
     if not settings.s3.bucket:
         raise ConfigError("[s3] bucket is not set")
     aws = aws_options(settings)
     credentials = given.credentials or await load_credentials(settings.auth.credentials, aws)
     store = given.token_store or open_token_store(settings.auth.tokens, aws, emit)
-    org_id = organisation(settings.webex.org_id, credentials.org_id, await store.load())
+    tokens = await store.load()
+    org_id = organisation(settings.webex.org_id, credentials.org_id, tokens)
+    _warn_of_end(tokens, clock(), emit)
     return Secrets(credentials, store, org_id)
+
+
+def _warn_of_end(tokens: Tokens, now_s: float, emit: Emit) -> None:
+    """Say it while there is time: once the refresh token is dead, only a person can log in again."""
+    ends = tokens.refresh_expires_at
+    judged = diagnosis.refresh_token(None if ends is None else ends - now_s)
+    if judged.todo:
+        emit(Warned("refresh_token_ends", f"the refresh token: {judged.words}; {judged.todo}"))
 
 
 def organisation(configured: str, in_credentials: str, tokens: Tokens) -> str:
