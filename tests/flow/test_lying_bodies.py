@@ -173,11 +173,18 @@ async def test_final_chunk_is_proof_and_its_absence_is_a_cut(data: bytes) -> Non
 
 
 @pytest.mark.fault("A1", "D09")
-@pytest.mark.parametrize("damage", [b"ZZ\r\nhello\r\n", b"5\r\nhelloXX5\r\nworld\r\n"], ids=["size", "crlf"])
+@pytest.mark.parametrize(
+    "damage", [b"ZZ\r\nhello\r\n", b"5\r\n" + LARGE[1024:1029] + b"XX5\r\nworld\r\n"], ids=["size", "crlf"]
+)
 async def test_damaged_chunk_neither_hangs_nor_ends_a_recording(damage: bytes) -> None:
     """Nobody is told of the damage, so the read deadline ends it, and the rest is asked for; never stored short."""
-    sent = b"400\r\n" + LARGE[:1024] + b"\r\n" + damage
-    begun = raw(head("200 OK", "Transfer-Encoding: chunked", ETAG) + sent, "stall")
+
+    async def begun(connection: Connection, request: Request) -> None:
+        await connection.send(head("200 OK", "Transfer-Encoding: chunked", ETAG) + b"400\r\n" + LARGE[:1024] + b"\r\n")
+        await asyncio.sleep(0.05)  # in one segment with the head it would be noticed by itself
+        await connection.send(damage)
+        await connection.until_gone()
+
     told = await carried(begun, ranged(LARGE, ETAG))
     assert told.stored(LARGE)
     assert len(told.requests) == 2

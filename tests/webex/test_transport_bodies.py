@@ -57,10 +57,19 @@ async def test_chunked_body_without_its_final_chunk_is_an_error(data: bytes, end
 
 @pytest.mark.fault("A1", "D09")
 @pytest.mark.parametrize("damage", [b"ZZ\r\nhello\r\n", b"5\r\nhelloXX5\r\nworld\r\n"], ids=["size", "crlf"])
-async def test_damaged_chunk_ends_within_the_read_deadline(damage: bytes) -> None:
-    """aiohttp never tells the reader of a damaged chunk; our own deadline does (A1)."""
+@pytest.mark.parametrize("pause_s", [0.0, 0.05], ids=["at once", "in a later segment"])
+async def test_damaged_chunk_ends_within_the_read_deadline(damage: bytes, pause_s: float) -> None:
+    """aiohttp never tells the reader of damage that comes after the head's own segment; our own deadline does."""
+
+    async def damaged(connection: Connection, request: Request) -> None:
+        await connection.send(CHUNKED + WHOLE_CHUNKS + (b"" if pause_s else damage))
+        if pause_s:
+            await asyncio.sleep(pause_s)
+            await connection.send(damage)
+        await connection.until_gone()
+
     started = time.monotonic()
-    async with serving(raw(CHUNKED + WHOLE_CHUNKS + damage, "stall")) as server, transport() as made:
+    async with serving(damaged) as server, transport() as made:
         with pytest.raises(httpx.TransportError):
             await fetch(made, server.url())
         assert time.monotonic() - started < 1.5
