@@ -28,6 +28,12 @@ _SHOWN: dict[type[Any], tuple[str, int, tuple[str, ...]]] = {
     events.WindowIncomplete: ("window_incomplete", WARNING, ("window", "reason")),
     events.CapturesAsked: ("captures_asked", DEBUG, ("tasks", "recordings", "seconds")),
     events.TaskSettled: ("task_settled", DEBUG, ("task_id", "state", "reason")),
+    events.SeenAndLeft: ("seen_and_left", DEBUG, ("kinds",)),
+    events.Polled: (
+        "following",
+        INFO,
+        ("run_id", "number", "exit_code", "stored", "owed", "failed", "caught_up_ms", "next_ms"),
+    ),
     events.RecordingStarted: ("recording_started", DEBUG, ("task_id", "recording_id")),
     events.RecordingStored: (
         "recording_stored",
