@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wxrec_async.model import Attachment, Capture
 from wxrec_async.webex.wire import Lease, read_captures
 
-NOON = 1_767_268_800_000
+NOON, FIVE, NINE = 1_767_268_800_000, 1_767_268_800_005, 1_767_268_800_009
 
 
 def read(*entries: dict[str, Any]) -> Capture:
@@ -57,23 +57,19 @@ def test_an_attachment_without_an_id_is_named_by_its_task() -> None:
     assert read({"transcription": [{"text": "hello"}]}).attachments == (Attachment("t#1", "transcript"),)
 
 
-@given(
-    st.permutations(
-        [row("t"), row("t", segment=True, start=NOON + 5), row("t", segment=True, start=NOON + 9), row("u")]
-    )
-)
+@given(st.permutations([row("t"), row("t", segment=True, start=FIVE), row("t", segment=True, start=NINE), row("u")]))
 def test_a_segment_never_passes_for_the_whole(rows: list[dict[str, Any]]) -> None:
     """In whatever order they come, the stitched recording keeps its id and each part has its own."""
     found = {each.id: each.segment for each in read({"recording": rows}).recordings}
-    assert found == {"t": False, f"t-segment-{NOON + 5}": True, f"t-segment-{NOON + 9}": True, "u": False}
+    assert found == {"t": False, f"t-segment-{FIVE}": True, f"t-segment-{NINE}": True, "u": False}
 
 
 def test_segments_with_ids_of_their_own_keep_them_and_repeated_ones_are_one() -> None:
     """Nothing is renamed without need: the same answer twice names the same recordings."""
     rows = [
         row("t"),
-        row("a", segment=True, start=NOON + 5),
-        row("a", segment=True, start=NOON + 5),
+        row("a", segment=True, start=FIVE),
+        row("a", segment=True, start=FIVE),
         row("b", segment=True),
     ]
     assert [each.id for each in read({"recording": rows}).recordings] == ["t", "a", "b"]
