@@ -69,6 +69,7 @@ def test_a_round_says_how_far_it_is(cli: Cli, capsys: pytest.CaptureFixture[str]
     )
     (line,) = [json.loads(each) for each in told]
     assert (line["event"], line["number"], line["owed"]) == ("following", 4, 2)
+    assert line["next"] == "2024-10-05T00:00:00Z"
 
 
 def test_what_is_incomplete_is_still_owed() -> None:

@@ -10,7 +10,7 @@ import structlog
 from wxrec_async import events
 from wxrec_async.cli.logs import Throttle
 from wxrec_async.events import Event
-from wxrec_async.model import Window
+from wxrec_async.model import Window, iso
 
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
@@ -75,7 +75,7 @@ class EventLog:
             if held is None:
                 return
             more = {"and_before": held} if held else {}
-        told = {field: getattr(event, field) for field in fields}
+        told = {field.removesuffix("_ms"): _moment(field, getattr(event, field)) for field in fields}
         shown = {field: _shown(value) for field, value in told.items() if value not in ("", ())}
         self._log.log(level, name, **shown, **more)
 
@@ -95,6 +95,10 @@ def _repeating(event: Event) -> str | None:
             return f"warned {code}"
         case _:
             return None
+
+
+def _moment(field: str, value: Any) -> Any:
+    return iso(value) if field.endswith("_ms") else value
 
 
 def _shown(value: Any) -> Any:
