@@ -36,6 +36,7 @@ WEBEX_REQUESTS_PER_MINUTE = 300  # documented, per client id over all Contact Ce
 LOOPBACK_NAMES = ("localhost",)
 
 
+CHANNELS = ("telephony", "email", "chat", "social")
 DIRECTIONS = ("inbound", "outbound", "outdial")
 
 
@@ -72,12 +73,19 @@ class WebexSettings(Section):
     media_hosts: TextList = ("*.amazonaws.com", "*.webex.com")
     include_va: bool = False
     include_segments: bool = False
+    count_other_channels: bool = True
     proxy: str = ""
 
     @field_validator("base_url", "auth_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
         return _checked_url(value) if value else value
+
+    @property
+    def other_channels(self) -> tuple[str, ...]:
+        """The channels that are not asked for, when their contacts are to be counted."""
+        asked = {name.lower() for name in self.channel_types}
+        return tuple(name for name in CHANNELS if self.count_other_channels and name not in asked)
 
     @property
     def api_url(self) -> str:
@@ -150,6 +158,9 @@ class BackfillSettings(Section):
     settle_minutes: Annotated[float, Field(ge=0)] = 30
     owed_null_hours: Annotated[float, Field(ge=0)] = 24
     owed_days: Annotated[float, Field(ge=0)] = 7
+    ask_again_minutes: Annotated[float, Field(gt=0)] = 30
+    ask_again_max_hours: Annotated[float, Field(gt=0, le=24)] = 24
+    look_again_hours: Annotated[float, Field(ge=0)] = 24
     grace_seconds: Annotated[float, Field(ge=0)] = 30
     max_recording_gib: Annotated[float, Field(gt=0)] = 8
     max_failures_in_row: Annotated[int, Field(ge=1)] = 100
@@ -162,6 +173,13 @@ class BackfillSettings(Section):
         if isinstance(value, datetime | date):
             return value.isoformat()
         return value
+
+
+class FollowSettings(Section):
+    """How a follower keeps up: see `Backfill.follow`."""
+
+    poll_minutes: Annotated[float, Field(ge=1, le=1440)] = 15
+    trailing_days: Annotated[float, Field(gt=0)] = 8
 
 
 class FilterSettings(Section):
@@ -207,6 +225,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     s3: S3Settings = S3Settings()
     backfill: BackfillSettings = BackfillSettings()
+    follow: FollowSettings = FollowSettings()
     filters: FilterSettings = FilterSettings()
     ledger: LedgerSettings = LedgerSettings()
     ca_bundle: Path | None = None
@@ -454,6 +473,11 @@ def _validated(values: dict[str, Any], origins: Mapping[str, str]) -> Settings:
 
 
 def _warnings(settings: Settings) -> Iterator[str]:
+    if settings.follow.trailing_days <= settings.backfill.owed_days:
+        yield (
+            f"[follow] trailing_days = {settings.follow.trailing_days:g} should be longer than "
+            f"[backfill] owed_days = {settings.backfill.owed_days:g}, or what is listed late is not seen"
+        )
     rate = settings.webex.requests_per_minute
     if rate > WEBEX_REQUESTS_PER_MINUTE:
         yield (

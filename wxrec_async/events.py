@@ -9,7 +9,7 @@ URL, a token, a phone number or an e-mail address.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from wxrec_async.model import Window
@@ -78,6 +78,32 @@ class TaskSettled:
     task_id: str
     state: str
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAndLeft:
+    """Webex has more that is not ours to move: ``kinds`` counts contacts of other channels, transcripts, screens."""
+
+    kinds: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """A follower has ended round ``number`` (from 1) and waits until ``next_ms``, epoch milliseconds.
+
+    Before ``caught_up_ms`` everything listed has come to rest; None while that
+    cannot be told.  ``exit_code`` is the round's, ``owed`` and ``failed`` count
+    tasks and recordings of the whole ledger.
+    """
+
+    run_id: str
+    number: int
+    exit_code: int
+    stored: int
+    owed: int
+    failed: int
+    caught_up_ms: int | None
+    next_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +221,8 @@ Event = (
     | WindowIncomplete
     | CapturesAsked
     | TaskSettled
+    | SeenAndLeft
+    | Polled
     | RecordingStarted
     | RecordingStored
     | RecordingFailed
@@ -238,7 +266,7 @@ class RunTotals:
         """Fold one event in."""
         match event:
             case RunStarted(windows=windows):
-                self.windows = windows
+                self.windows, self.windows_listed, self.windows_incomplete = windows, 0, 0
             case PageListed(new=new):
                 self.tasks_listed += new
             case WindowListed():

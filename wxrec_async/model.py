@@ -175,11 +175,34 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """Something captures names of a task that is no audio, such as a transcript: it is counted and left there."""
+
+    id: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Capture:
     """What ``POST /v1/captures/query`` answered for one task; no recordings is an answer too."""
 
     task_id: str
     recordings: tuple[Recording, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """What was seen at Webex and is not ours to move.
+
+    ``kind`` is ``transcript``, ``screen``, another word of captures', or the
+    channel type of a contact that was not asked for; ``place_ms`` is when its
+    contact was created.
+    """
+
+    id: str
+    kind: str
+    place_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,13 +82,14 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class WebexWorld:
-    """Webex, ready to be asked."""
+    """Webex, ready to be asked; ``others`` lists the contacts of channels that are only counted."""
 
     client: WebexClient
     media: MediaSource
     refresher: Refresher
     org_id: str
     pacer: Pacer
+    others: WebexClient | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +215,11 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
     client = WebexClient(
         api_http, webex, org_id=secrets.org_id, retrier=telling_retrier(for_api, pacer.gate, reach, emit), emit=emit
     )
+    others = None
+    if webex.other_channels:
+        beside = webex.model_copy(update={"channel_types": webex.other_channels})
+        retrier = telling_retrier(for_api, pacer.gate, reach, emit)
+        others = WebexClient(api_http, beside, org_id=secrets.org_id, retrier=retrier, emit=emit)
     media_gate = telling_gate("the media host", emit)
     media = MediaSource(
         media_transport,
@@ -227,7 +233,7 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
         limits=MediaLimits(max_bytes=round(settings.backfill.max_recording_gib * (1 << 30))),
     )
     async with token_http, api_http, media_transport:
-        yield WebexWorld(client, media, refresher, secrets.org_id, pacer)
+        yield WebexWorld(client, media, refresher, secrets.org_id, pacer, others)
 
 
 @asynccontextmanager

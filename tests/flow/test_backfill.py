@@ -47,7 +47,7 @@ class House:
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.flow, self.refresher = Flow(tmp_path), FakeRefresher()
         self.wrap: Callable[[Ledger], Any] = lambda ledger: ledger
-        self.grace = 0.0
+        self.grace, self.poll_minutes = 0.0, 15.0
         monkeypatch.setattr(worlds, "open_storage", self._storage)
         monkeypatch.setattr(worlds, "open_webex", self._webex)
         monkeypatch.setattr(worlds, "load_secrets", self._secrets)
@@ -71,6 +71,7 @@ class House:
             {
                 "s3": {"bucket": "bucket", "key": "c/{task_id}/recording{ext}"},
                 "backfill": {"days_back": 2, "grace_seconds": self.grace},
+                "follow": {"poll_minutes": self.poll_minutes},
                 "ledger": {"path": str(self.flow.path)},
             }
         )

@@ -222,6 +222,17 @@ class RunFlags(WorkFlags, PeriodFlags):
         ),
     ] = None
     dry_run: Annotated[bool, _option("-n", "--dry-run", panel=WORK, help="only say what would be done")] = False
+    follow: Annotated[
+        bool, _option("--follow", panel=WORK, help="then keep polling the last days until stopped, as a service does")
+    ] = False
+    scheduled: Annotated[
+        bool,
+        _option(
+            "--scheduled",
+            panel=WORK,
+            help="for a timer: ask for what is owed or failed when it is due only, and list the last days again",
+        ),
+    ] = False
 
 
 @dataclass(kw_only=True)

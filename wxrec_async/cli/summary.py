@@ -8,7 +8,7 @@ from wxrec_async import events
 from wxrec_async.cli.text import harmless, size, span, visible
 from wxrec_async.events import Event
 from wxrec_async.ledger.protocol import Counts, Failure
-from wxrec_async.model import Window
+from wxrec_async.model import Window, iso
 from wxrec_async.plan import Plan
 from wxrec_async.report import Summary
 
@@ -34,7 +34,9 @@ class Noted:
 
     def hear(self, event: Event) -> None:
         """Keep what is to be named."""
-        if isinstance(event, events.RecordingGone) and len(self.gone) < NAMED:
+        if isinstance(event, events.RunStarted):  # a follower's next round: the one before was told
+            self.gone, self.incomplete = [], []
+        elif isinstance(event, events.RecordingGone) and len(self.gone) < NAMED:
             self.gone.append(event)
         elif isinstance(event, events.WindowIncomplete):
             self.incomplete.append(event)
@@ -44,10 +46,13 @@ def run_lines(summary: Summary, noted: Noted) -> Iterator[str]:
     """Write the end of a run."""
     counts, ending = summary.counts, summary.ending
     asked = str(summary.period) if summary.period else "the tasks asked for"
+    if summary.follow:
+        asked = f"everything so far, listed up to {iso(summary.follow.listed_to_ms)}"
     yield f"{asked}   run {summary.run_id}"
     yield from table_lines(counts, summary.left_out)
     if summary.left_out:
         yield f"  left out    {summary.left_out} by filters: {_reasons(summary.left_out_by)}"
+    yield from aside_lines(counts, summary.seen_and_left)
     yield f"  bytes       {size(counts.bytes)} stored by this run, {size(counts.bytes_total)} in all"
     speed = size(counts.bytes / summary.seconds) if summary.seconds else "0 B"
     yield f"  took        {span(summary.seconds)}, {speed}/s"
@@ -62,6 +67,15 @@ def run_lines(summary: Summary, noted: Noted) -> Iterator[str]:
     if ending.error:
         yield f"ended early: {harmless(ending.error)}"
     yield exit_line(summary.exit_code)
+
+
+def aside_lines(counts: Counts, seen_and_left: Mapping[str, int]) -> Iterator[str]:
+    """Say what came short, and what was seen and is not moved."""
+    if counts.incomplete:
+        yield f"  incomplete  {counts.incomplete} tasks have fewer recordings than Webex's search counts; asked again"
+    if seen_and_left:
+        named = {visible(kind).replace("_", " "): count for kind, count in sorted(seen_and_left.items())}
+        yield f"  left alone  {sum(seen_and_left.values())}   {_listed(named)}: seen, not moved"
 
 
 def exit_line(code: int) -> str:

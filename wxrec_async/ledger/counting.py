@@ -6,11 +6,11 @@ import sqlite3
 
 from wxrec_async.ledger.protocol import Counts, Failure, Scope
 from wxrec_async.ledger.rows import key
-from wxrec_async.ledger.tasks import scope_parameters
+from wxrec_async.ledger.tasks import FEWER_THAN_WITNESSED, scope_parameters
 from wxrec_async.model import RecordingState, TaskState
 
 # SQLite leaves out an arm whose condition is constant and false before it reads a row.
-_COUNT = """
+_COUNT = f"""
 WITH scope (n, state) AS (
     SELECT n, state FROM tasks WHERE :kind = 'period' AND place_ms >= :from_ms AND place_ms < :to_ms
     UNION ALL SELECT n, state FROM tasks WHERE :kind = 'everything'
@@ -22,12 +22,15 @@ SELECT 'recording', recordings.state, recordings.run IS :counted AND recordings.
     coalesce(sum(size), 0)
 FROM scope CROSS JOIN recordings ON recordings.task = scope.n GROUP BY 2, 3
 UNION ALL
+SELECT 'incomplete', 'captured', 0, count(*), 0 FROM scope CROSS JOIN tasks ON tasks.n = scope.n
+WHERE scope.state = 'captured' AND witness_recordings IS NOT NULL AND {FEWER_THAN_WITNESSED}
+UNION ALL
 SELECT 'unfinished', 'captured', 0, count(DISTINCT recordings.task), 0
 FROM recordings CROSS JOIN tasks ON n = task
 WHERE recordings.state IN ('listed', 'started', 'failed') AND recordings.state <> 'failed'
     AND CASE :kind WHEN 'period' THEN place_ms >= :from_ms AND place_ms < :to_ms
         WHEN 'named' THEN EXISTS (SELECT 1 FROM run_tasks WHERE run = :run AND task = n) ELSE 1 END
-"""
+"""  # noqa: S608 - put together from constants
 _FAILURES = """
 SELECT id, recording, reason, detail FROM (
     SELECT n, id, '' AS recording, reason, '' AS detail FROM tasks
@@ -79,6 +82,7 @@ def _add_up(number: dict[tuple[str, str, bool], int], size: dict[bool, int]) -> 
         unfinished_recordings=recordings(RecordingState.LISTED) + recordings(RecordingState.STARTED),
         bytes=size.get(True, 0),
         bytes_total=sum(size.values()),
+        incomplete=number.get(("incomplete", "captured", False), 0),
     )
 
 

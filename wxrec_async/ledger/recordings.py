@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from wxrec_async.errors import LedgerError
 from wxrec_async.ledger.protocol import KnownTask, StartedKey
 from wxrec_async.ledger.rows import key, number, text, words
-from wxrec_async.ledger.tasks import row_of
+from wxrec_async.ledger.tasks import looked_again, row_of, try_again
 from wxrec_async.model import OpenUpload, Recording, RecordingState, StoredObject
 
 _UPSERT = """
-INSERT INTO recordings (task, id, call_type, start_ms, stop_ms, listed_ms, changed_ms) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO recordings (task, id, call_type, start_ms, stop_ms, segment, listed_ms, changed_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (task, id) DO UPDATE SET
     call_type = coalesce(excluded.call_type, call_type), start_ms = coalesce(excluded.start_ms, start_ms),
-    stop_ms = coalesce(excluded.stop_ms, stop_ms)
+    stop_ms = coalesce(excluded.stop_ms, stop_ms), segment = excluded.segment
 """
 # Found again what this ledger already calls stored: who stored it stays.
 _STORE = """
@@ -43,14 +44,19 @@ class Storing:
     now_ms: int
 
 
-def captured(connection: sqlite3.Connection, task_id: str, recordings: Sequence[Recording], now_ms: int) -> KnownTask:
-    """Make the task CAPTURED and add what is new of its recordings."""
+def captured(
+    connection: sqlite3.Connection,
+    task_id: str,
+    recordings: Sequence[Recording],
+    now_ms: int,
+    next_ask_ms: int | None = None,
+) -> KnownTask:
+    """Make the task CAPTURED and add what is new of its recordings; ``next_ask_ms`` is when to look again."""
     n = row_of(connection, task_id)
-    connection.execute(
-        "UPDATE tasks SET state = 'captured', reason = '', next_ask_ms = NULL, changed_ms = ? WHERE n = ?", (now_ms, n)
-    )
+    connection.execute("UPDATE tasks SET state = 'captured', reason = '', changed_ms = ? WHERE n = ?", (now_ms, n))
     for recording in recordings:
         add(connection, n, recording, now_ms)
+    looked_again(connection, n, next_ask_ms, now_ms)
     return _known(connection, n, task_id, {key(recording.id): recording.id for recording in recordings})
 
 
@@ -62,7 +68,8 @@ def known(connection: sqlite3.Connection, task_id: str) -> KnownTask:
 def add(connection: sqlite3.Connection, n: int, recording: Recording, now_ms: int) -> None:
     """Add a recording of the task in row ``n`` as LISTED; one that is known keeps its state."""
     times = (number(recording.start_ms), number(recording.stop_ms))
-    connection.execute(_UPSERT, (n, key(recording.id), text(recording.call_type), *times, now_ms, now_ms))
+    facts = (n, key(recording.id), text(recording.call_type), *times, recording.segment)
+    connection.execute(_UPSERT, (*facts, now_ms, now_ms))
 
 
 def _known(connection: sqlite3.Connection, n: int, task_id: str, names: dict[str, str]) -> KnownTask:
@@ -119,11 +126,14 @@ def _refuse_second_holder(connection: sqlite3.Connection, n: int, facts: Storing
 def failed(connection: sqlite3.Connection, ids: tuple[str, str], reason: str, detail: str, now_ms: int) -> None:
     """Note a failure, unless the recording came to rest before."""
     n = _require(connection, *ids)
-    connection.execute(
+    changed = connection.execute(
         """UPDATE recordings SET state = 'failed', reason = ?, detail = ?, changed_ms = ?
            WHERE task = ? AND id = ? AND state NOT IN ('stored', 'gone')""",
         (words(reason), words(detail), now_ms, n, key(ids[1])),
     )
+    if changed.rowcount:
+        query = "SELECT listed_ms FROM recordings WHERE task = ? AND id = ?"
+        try_again(connection, n, connection.execute(query, (n, key(ids[1]))).fetchone()[0], now_ms)
 
 
 def gone(connection: sqlite3.Connection, task_id: str, recording_id: str, now_ms: int) -> None:

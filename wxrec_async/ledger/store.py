@@ -12,7 +12,7 @@ from anyio import CancelScope, to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from wxrec_async.events import Emit
-from wxrec_async.ledger import books, counting, inventory, opening
+from wxrec_async.ledger import aside, books, counting, inventory, lagging, opening
 from wxrec_async.ledger import recordings as recording_rows
 from wxrec_async.ledger import tasks as task_rows
 from wxrec_async.ledger.faults import explain
@@ -20,19 +20,22 @@ from wxrec_async.ledger.group import GroupCommit
 from wxrec_async.ledger.inventory import FoundRecording, StoredRow
 from wxrec_async.ledger.protocol import (
     ALL_WORK,
+    NOTHING,
     AskedBefore,
     BacklogTask,
     Counts,
     Failure,
     Identity,
+    Incomplete,
     KnownTask,
+    Lag,
     RunRecord,
     Scope,
     StartedKey,
     Work,
 )
 from wxrec_async.ledger.rows import Mask
-from wxrec_async.model import OpenUpload, Recording, StoredObject, Task, TaskState, Window
+from wxrec_async.model import LeftAlone, OpenUpload, Recording, StoredObject, Task, TaskState, Window
 
 T = TypeVar("T")
 
@@ -102,6 +105,18 @@ class SqliteReader:
         """Return what the ledger belongs to."""
         return await self._read(books.identity)
 
+    async def left_alone(self, scope: Scope) -> dict[str, int]:
+        """See `LedgerReader`."""
+        return await self._read(lambda db: aside.counts(db, scope))
+
+    async def incomplete(self, scope: Scope, *, limit: int = 1000) -> list[Incomplete]:
+        """See `LedgerReader`."""
+        return await self._read(lambda db: lagging.incomplete(db, scope, limit))
+
+    async def lag(self) -> Lag:
+        """See `LedgerReader`."""
+        return await self._read(lagging.lag)
+
     async def stored_rows(
         self, period: Window | None = None, *, after: StoredRow | None = None, limit: int = 1000
     ) -> list[StoredRow]:
@@ -141,13 +156,19 @@ class SqliteLedger(SqliteReader):
         await self._group.run(lambda db: books.close_window(db, window, now_ms))
 
     async def add_tasks(
-        self, tasks: Sequence[Task], *, listed_in: Window | None, now_ms: int, named_for: str | None = None
+        self,
+        tasks: Sequence[Task],
+        *,
+        listed_in: Window | None,
+        now_ms: int,
+        named_for: str | None = None,
+        patient: bool = False,
     ) -> list[Task]:
         current = self._run
 
         def work(db: sqlite3.Connection) -> list[Task]:
             named = None if named_for is None else books.run_row(db, named_for)
-            listing = task_rows.Listing(current=current, named=named, window=listed_in, now_ms=now_ms)
+            listing = task_rows.Listing(current=current, named=named, window=listed_in, now_ms=now_ms, patient=patient)
             return listing.add(db, tasks, self._mask)
 
         return await self._group.run(work)
@@ -170,20 +191,35 @@ class SqliteLedger(SqliteReader):
         only: Collection[Work] = ALL_WORK,
         due_only: bool = True,
         again: bool = False,
+        patient: bool = False,
     ) -> list[BacklogTask]:
         current = self._run
         options = {"now_ms": now_ms, "after": after, "limit": limit, "due_only": due_only, "again": again}
+        options["patient"] = patient
         return await self._read(lambda db: task_rows.backlog(db, scope, only, current, options))
+
+    async def late(
+        self, placed_in: Window, *, now_ms: int, after: int = 0, limit: int = 500, due_only: bool = True
+    ) -> list[BacklogTask]:
+        current = self._run
+        options = {"now_ms": now_ms, "after": after, "limit": limit, "due_only": due_only}
+        return await self._read(lambda db: task_rows.late(db, placed_in, current, options))
+
+    async def leave_alone(self, seen: Sequence[LeftAlone], transcripts: Mapping[str, int]) -> None:
+        await self._group.run(lambda db: aside.leave_alone(db, seen, transcripts))
 
     async def captured(self, task_id: str, recordings: Sequence[Recording], now_ms: int) -> KnownTask:
         return (await self.captured_many({task_id: recordings}, now_ms))[task_id]
 
-    async def captured_many(self, captures: Mapping[str, Sequence[Recording]], now_ms: int) -> dict[str, KnownTask]:
+    async def captured_many(
+        self, captures: Mapping[str, Sequence[Recording]], now_ms: int, look_again: Mapping[str, int] = NOTHING
+    ) -> dict[str, KnownTask]:
         if not all(captures.values()):
             raise ValueError("a captured task has at least one recording")
         return await self._group.run(
             lambda db: {
-                task_id: recording_rows.captured(db, task_id, found, now_ms) for task_id, found in captures.items()
+                task_id: recording_rows.captured(db, task_id, found, now_ms, look_again.get(task_id))
+                for task_id, found in captures.items()
             }
         )
 

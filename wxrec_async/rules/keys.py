@@ -83,11 +83,13 @@ def orders(
     """Give every recording of a task its place.
 
     ``holder`` is the id of the recording that is known to hold the main place
-    already; it keeps it.  ``base`` is metadata common to all objects.
+    already; it keeps it.  A segment never takes the place of the whole, which may
+    come later.  ``base`` is metadata common to all objects.
     """
     if not recordings:
         return []
-    main_id = holder or main_recording(recordings).id
+    main = main_recording(recordings)
+    main_id = holder or (None if main.segment else main.id)
     return [_order(task, recording, template, base, main=recording.id == main_id) for recording in recordings]
 
 

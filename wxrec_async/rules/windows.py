@@ -83,6 +83,13 @@ def clamp(period: Window, *, lookback_days: int, now_ms: int) -> Asked:
     return Asked(Period(from_ms, to_ms), tuple(words))
 
 
+def listable(period: Window, *, lookback_days: int, now_ms: int) -> Window | None:
+    """Return what of a period Webex still lists at ``now_ms``, None when it has moved out of sight."""
+    from_ms = max(period.from_ms, now_ms - lookback_days * DAY_MS + LOOKBACK_MARGIN_MS)
+    to_ms = min(period.to_ms, now_ms)
+    return Window(from_ms, to_ms) if from_ms < to_ms else None
+
+
 def subtract(window: Window, covered: Iterable[Window]) -> list[Window]:
     """Return what of ``window`` lies in none of ``covered``, in order of time."""
     left = []
@@ -96,6 +103,11 @@ def subtract(window: Window, covered: Iterable[Window]) -> list[Window]:
     if start < window.to_ms:
         left.append(Window(start, window.to_ms))
     return left
+
+
+def reopened(closed: Iterable[Window], since_ms: int) -> list[Window]:
+    """Return what of the ``closed`` spans lies before ``since_ms``: what is younger is listed again."""
+    return [Window(span.from_ms, min(span.to_ms, since_ms)) for span in closed if span.from_ms < since_ms]
 
 
 def cut(window: Window, length_ms: int = DAY_MS) -> Iterator[Window]:

@@ -26,7 +26,8 @@ class Control:
     """GET /_sandbox/{log,truth,objects,uploads,faults,addresses}; POST /_sandbox/faults sets profile and rules.
 
     Lists come as JSON lines.  ``log?since=N`` leaves out what was seen,
-    ``objects?sha256=1`` reads every object.
+    ``objects?sha256=1`` reads every object, ``truth?segments=1&virtual=1`` adds what
+    is there for those who ask for it.
     """
 
     organisation: Organisation
@@ -41,7 +42,7 @@ class Control:
                 since = request.query.get("since", "0")
                 return _lines(self.log.lines(int(since) if since.isdigit() else 0))
             case "GET", "/_sandbox/truth":
-                return _rows(await asyncio.to_thread(lambda: [truth_row(item) for item in self.organisation.truth()]))
+                return _rows(await asyncio.to_thread(self._truth, request))
             case "GET", "/_sandbox/objects":
                 deep = "sha256" in request.query
                 return _rows([await object_row(body, deep=deep) for body in list(self.bucket.objects.values())])
@@ -54,6 +55,10 @@ class Control:
             case "POST", "/_sandbox/faults":
                 return self._set_faults(await request.read())
         return web.Response(status=404, text="not found")
+
+    def _truth(self, request: web.BaseRequest) -> list[dict[str, Any]]:
+        segments, virtual = "segments" in request.query, "virtual" in request.query
+        return [truth_row(item) for item in self.organisation.truth(segments=segments, virtual=virtual)]
 
     def _faults(self) -> dict[str, Any]:
         hits = {f"{operation} {kind}": count for (operation, kind), count in sorted(self.faults.hits.items())}

@@ -24,7 +24,8 @@ class Options:
     ``port`` is the first of five consecutive ports, 0 takes free ones.
     ``requests_per_minute`` 0 means no limit.  Rates are bytes per second and
     connection, ``latency`` seconds per request.  ``clock`` gives epoch seconds
-    and can be moved to age tokens and URLs; ``budget_clock`` is the monotonic
+    and can be moved to age tokens and URLs, and calls (``s3_clock`` is the bucket's
+    own, for clients that sign by the clock on the wall); ``budget_clock`` is the monotonic
     one of the request budget.  ``name`` is how URLs call this machine.
     ``denied`` are IAM actions that S3 refuses.
     """
@@ -56,6 +57,7 @@ class Options:
     s3_rate: float = 0.0
     latency: float = 0.0
     clock: Callable[[], float] = time.time
+    s3_clock: Callable[[], float] | None = None
     budget_clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import bisect
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wxrec_async.sandbox.audio import MULAW, PCM16, SAMPLE_RATE, Audio
+from wxrec_async.sandbox.beside import MP3_NAME, attachments_of, extras_of, is_mp3, mp3_of
 from wxrec_async.sandbox.draw import Draw
 from wxrec_async.sandbox.recordings import SandboxRecording, TruthRecording, phone, truth_of
 
@@ -55,6 +56,8 @@ class Organisation:
     gives the same times all day long, and every contact still lies within the
     last ``days`` of any moment of that day.  By default nothing is owed: a
     contact whose capture was requested has one, ``null`` has none and is old.
+    With ``beside`` some contacts have segments, virtual-agent recordings, a
+    transcript, a screen recording, or an mp3; see `sandbox.beside`.
     """
 
     def __init__(  # noqa: PLR0913 - the knobs of a simulation
@@ -69,9 +72,10 @@ class Organisation:
         odd_names: bool = True,
         same_ms: int = 0,
         fresh: int = 0,
+        beside: bool = False,
     ) -> None:
         self.seed, self.days, self.seconds = seed, days, seconds
-        self.large, self.odd_names = large, odd_names
+        self.large, self.odd_names, self.beside = large, odd_names, beside
         self.id = Draw(seed, "org").uuid()
         clock = time.time() if now is None else now
         self._now_ms = int(clock * 1000)
@@ -79,6 +83,8 @@ class Organisation:
         self._tasks: list[SandboxTask] = []
         self._by_id: dict[str, SandboxTask] = {}
         self._purged: set[str] = set()
+        self._late_legs: dict[str, dict[int, int]] = {}
+        self._updated: dict[str, int] = {}
         for task in self._generate(tasks, same_ms, fresh):
             self._by_id[task.id] = task
         self._tasks = sorted(self._by_id.values(), key=_order)
@@ -159,31 +165,53 @@ class Organisation:
                 del row[name]
         if task.capture_requested is None and draw.unit(12) < 0.5:
             del row["captureRequested"]
+        if task.id in self._updated:
+            row["lastUpdatedTime"] = self._updated[task.id]
         return row
 
     def recordings(self, task: SandboxTask, now_ms: int | None = None) -> list[SandboxRecording]:
         """Return the recordings Webex would name at ``now_ms`` (None: when all is settled)."""
         if task.id in self._purged or (now_ms is not None and now_ms < task.ready_ms):
             return []
-        return [self._recording(task, leg) for leg in range(task.recordings)]
+        late = self._late_legs.get(task.id, {})
+        return [
+            self._recording(task, leg) for leg in range(task.recordings) if now_ms is None or now_ms >= late.get(leg, 0)
+        ]
+
+    def extras(
+        self, task: SandboxTask, *, segments: bool, virtual: bool, now_ms: int | None = None
+    ) -> list[SandboxRecording]:
+        """Return what captures names besides when asked for it: parts of the main recording, the virtual agent's."""
+        found = self.recordings(task, now_ms)
+        if not self.beside or not found or not found[0].main:
+            return []
+        wanted = [each for each in extras_of(self.seed, task.index, found[0]) if segments or not each.segment]
+        return [each for each in wanted if virtual or each.segment]
+
+    def attachments(self, task: SandboxTask) -> dict[str, list[dict[str, Any]]]:
+        """Return what captures names that is no audio."""
+        return attachments_of(self.seed, task.index, task.id) if self.beside and task.recordings else {}
 
     def recording(self, task_id: str, recording_id: str) -> SandboxRecording | None:
         """Find one recording, whether or not it is still listed."""
         task = self.get(task_id)
-        found = (self._recording(task, leg) for leg in range(task.recordings)) if task else iter(())
-        return next((recording for recording in found if recording.id == recording_id), None)
+        found = [self._recording(task, leg) for leg in range(task.recordings)] if task else []
+        if task and self.beside and found:
+            found += extras_of(self.seed, task.index, found[0])
+        return next((recording for recording in found if recording.own_id == recording_id), None)
 
     def _recording(self, task: SandboxTask, leg: int) -> SandboxRecording:
         draw = Draw(self.seed, "recording", task.index, leg)
         plain = leg == 0 and task.kind in ("one", "legs")
+        compressed = self.beside and is_mp3(self.seed, task.index, leg)
         return SandboxRecording(
             id=task.id if plain else draw.uuid(),
             task_id=task.id,
-            file_name=self._file_name(draw),
+            file_name=MP3_NAME if compressed else self._file_name(draw),
             call_type="main" if leg == 0 else "consult",
             start_ms=task.created_ms + 2000 + 700 * leg,
             main=leg == 0,
-            audio=self._audio(task, leg),
+            audio=mp3_of(self._audio(task, leg)) if compressed else self._audio(task, leg),
         )
 
     def _file_name(self, draw: Draw) -> str:
@@ -212,6 +240,20 @@ class Organisation:
         bisect.insort(self._tasks, task, key=_order)
         return task
 
+    def add_leg(self, task_id: str, ready_ms: int) -> None:
+        """Let a task get a further recording, a consult leg, at ``ready_ms``."""
+        task = self._by_id[task_id]
+        self._late_legs.setdefault(task_id, {})[task.recordings] = ready_ms
+        self.change(task_id, recordings=task.recordings + 1)
+
+    def change(self, task_id: str, *, updated_ms: int | None = None, **facts: Any) -> None:
+        """Let Webex have changed a task, such as ``capture_requested``; ``updated_ms`` is when, as its row says."""
+        old = self._by_id[task_id]
+        new = replace(old, **facts)
+        self._by_id[task_id] = self._tasks[self._tasks.index(old)] = new
+        if updated_ms is not None:
+            self._updated[task_id] = updated_ms
+
     def purge(self, task_id: str) -> None:
         """Let the recordings of a task be deleted by retention: captures no longer names them, media answers 404."""
         self._purged.add(task_id)
@@ -221,11 +263,16 @@ class Organisation:
 
     # What must come of it
 
-    def truth(self, channel_types: Iterable[str] = ("telephony",)) -> list[TruthRecording]:
+    def truth(
+        self, channel_types: Iterable[str] = ("telephony",), *, segments: bool = False, virtual: bool = False
+    ) -> list[TruthRecording]:
         """Return every recording that must be stored in the end, with its key, oldest task first."""
         wanted = frozenset(channel_types)
         return [
-            truth_of(recording) for task in self._tasks if task.channel in wanted for recording in self.recordings(task)
+            truth_of(recording)
+            for task in self._tasks
+            if task.channel in wanted
+            for recording in [*self.recordings(task), *self.extras(task, segments=segments, virtual=virtual)]
         ]
 
     def summary(self) -> dict[str, int]:

@@ -113,13 +113,14 @@ class WebexService:
         if type(minutes) is not int or not 1 <= minutes <= MAX_URL_MINUTES:
             raise Problem(400, "400", "urlExpiration must be between 1 and 60")
         silent = set(ids) if call.wrong("not_ready") or grant.org_id != self.organisation.id else set()
-        entries = [self._entry(task_id, minutes * 60, empty=task_id in silent) for task_id in ids]
+        more = {"segments": query.get("includeSegments") is True, "virtual": query.get("includeVARecordings") is True}
+        entries = [self._entry(task_id, minutes * 60, more, empty=task_id in silent) for task_id in ids]
         named = sorted(
             (e for e in entries if e is not None), key=lambda e: Draw("order", call.key, e["taskId"]).unit(0)
         )
         return {"meta": {"orgId": grant.org_id}, "data": named}
 
-    def _entry(self, task_id: str, seconds: int, *, empty: bool) -> dict[str, Any] | None:
+    def _entry(self, task_id: str, seconds: int, more: dict[str, bool], *, empty: bool) -> dict[str, Any] | None:
         """Return one answer; without a recording it is missing, null or empty, whichever this id always gets."""
         task = self.organisation.get(task_id)
         found = [] if task is None or empty else self.organisation.recordings(task, int(self.clock() * 1000))
@@ -127,13 +128,16 @@ class WebexService:
             choices: list[dict[str, Any] | None] = [None, {"recording": None}, {"recording": []}, {}]
             chosen = choices[Draw("empty", task_id).pick(0, len(choices))]
             return None if chosen is None else {"taskId": task_id, **chosen}
+        if task is not None:
+            found = [*self.organisation.extras(task, **more, now_ms=int(self.clock() * 1000)), *found]
         recordings = [self._recording(recording, seconds) for recording in found]
-        return {"taskId": task_id, "recording": recordings, "transcription": []}
+        beside = self.organisation.attachments(task) if task is not None else {}
+        return {"taskId": task_id, "recording": recordings, "transcription": [], **beside}
 
     def _recording(self, recording: SandboxRecording, seconds: int) -> dict[str, Any]:
         texts = Draw("times", recording.id).unit(0) < 0.1
         start, stop = recording.start_ms, recording.stop_ms
-        path = f"/recordings/{recording.task_id}/{recording.id}.wav"
+        path = f"/recordings/{recording.task_id}/{recording.own_id}.wav"
         attributes = {
             "fileName": recording.file_name,
             "filePath": self.presigner.sign(path, seconds),
@@ -145,7 +149,7 @@ class WebexService:
             "callType": recording.call_type,
             "sensitive": False,
         }
-        return {"id": recording.id, "segment": False, "attributes": attributes}
+        return {"id": recording.id, "segment": recording.segment, "attributes": attributes}
 
     def _check_org(self, asked: object, grant: Grant) -> None:
         if asked is not None and asked != grant.org_id:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 
 from wxrec_async.errors import AuthError, Nonsense
 from wxrec_async.events import Warned
-from wxrec_async.model import Capture, Recording, Secret, Task, TaskPage
+from wxrec_async.model import Attachment, Capture, Recording, Secret, Task, TaskPage
 from wxrec_async.rules.redact import redact_text
+from wxrec_async.webex.beside import attachments, audio_and_other, told_apart
 from wxrec_async.webex.coerce import as_count, as_dict, as_flag, as_id, as_ms, as_text, as_texts
 
 MAX_WORDS_CHARS = 300
@@ -125,15 +126,19 @@ def read_captures(
     answer, and `AuthError` when it is one for another organisation than ``org_id``.
     """
     rows: dict[str, list[object]] = {task_id: [] for task_id in asked}
+    beside: dict[str, list[Attachment]] = {task_id: [] for task_id in asked}
     odd: Counter[str] = Counter()
     for entry in _data(_answer(body, org_id)):
         task_id = as_id(as_dict(entry).get("taskId"))
         if task_id is None or task_id not in rows:
             odd["capture_not_asked_for"] += 1
         else:
-            rows[task_id] += _recording_rows(as_dict(entry))
+            audio, other = audio_and_other(_recording_rows(as_dict(entry)))
+            rows[task_id] += audio
+            beside[task_id] += attachments(task_id, as_dict(entry), other)
     found = {
-        task_id: Capture(task_id, _recordings(task_id, its, lease, url_problem, odd)) for task_id, its in rows.items()
+        task_id: Capture(task_id, _recordings(task_id, its, lease, url_problem, odd), tuple(beside[task_id]))
+        for task_id, its in rows.items()
     }
     return found, _warnings(odd)
 
@@ -154,10 +159,10 @@ def _recordings(
     task_id: str, rows: Sequence[object], lease: Lease, url_problem: UrlCheck, odd: Counter[str]
 ) -> tuple[Recording, ...]:
     found: dict[str, Recording] = {}
-    for number, row in enumerate(rows, 1):
-        recording = _recording(task_id, as_dict(row), lease, url_problem, odd)
+    read = [_recording(task_id, as_dict(row), lease, url_problem, odd) for row in rows]
+    for number, recording in enumerate(told_apart(read), 1):
         if not recording.id:
-            recording = _named(recording, number, len(rows), odd)
+            recording = _named(recording, number, len(rows), odd)  # noqa: PLW2901 - the same one, with its name
         if (known := found.get(recording.id)) is not None:
             odd["recording_repeated"] += 1
             if known.url is not None or recording.url is None:
