@@ -19,7 +19,7 @@ from typing import Any
 from wxrec_async.ledger import migrations
 from wxrec_async.model import DAY_MS, iso
 
-LAST_DAY_MS = 1_796_169_600_000  # 2026-12-01
+LAST_DAY_MS = 1_795_996_800_000  # 2026-11-30
 NOW_MS = LAST_DAY_MS + 9 * 3_600_000
 QUEUES = ("Support", "Second line", "Sales Asia-Pacific", "Rückfragen", "اللغة العربية", "Claims", "Callbacks", "")
 HOSTILE = '<script>alert("x")</script>'
@@ -63,7 +63,10 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
     migrations.register(connection)
     if new:
         path.chmod(0o600)
-        migrations.create(connection, ("ff33d2aa-723d-4599-8c27-af86f7dee1e4", "your-bucket-name", "call-detail/{task_id}/recording{ext}"))
+        migrations.create(
+            connection,
+            ("ff33d2aa-723d-4599-8c27-af86f7dee1e4", "your-bucket-name", "call-detail/{task_id}/recording{ext}"),
+        )
         connection.execute("PRAGMA journal_mode = WAL")
     try:
         connection.execute("BEGIN")
@@ -109,9 +112,19 @@ class Month:
             if running:
                 began = NOW_MS - 1_200_000
             summary = {"recordings": 1, "failed": self.failing.get(place, 0), "owed": self.owing.get(place, 0)}
-            period = (day - 6 * DAY_MS, began)
+            period = (max(self.first_ms, day - 6 * DAY_MS), began)
             who = "wxrec@recorder-1"
-            row = (place + 1, f"{place:04x}c0ffee{place:02x}", began, ended, code, *period, json.dumps(summary), "0.1.0", who)
+            row = (
+                place + 1,
+                f"{place:04x}c0ffee{place:02x}",
+                began,
+                ended,
+                code,
+                *period,
+                json.dumps(summary),
+                "0.1.0",
+                who,
+            )
             connection.execute(_RUN, row)
 
     def _listing(self, connection: sqlite3.Connection) -> None:
@@ -161,7 +174,7 @@ class Month:
 
     def _settled_at(self, n: int, place: int) -> int:
         if place == self.days - 1:
-            return NOW_MS - 1_200_000 + n % 1_100_000
+            return NOW_MS - 1_200_000 + n * 7919 % 1_100_000
         at = self.first_ms + (place + 1) * DAY_MS + 7_200_000 + n * 7919 % 1_800_000
         late = place == self.changed_late and n % 60 == 0
         return LAST_DAY_MS - DAY_MS if late else at
@@ -208,7 +221,9 @@ class Month:
                     "state": state,
                     "start_ms": created,
                     "stop_ms": created + 60_000,
-                    "object_key": f"call-detail/{task_id(n)}/recording{f'-{name}' if number else ''}.wav" if stored else None,
+                    "object_key": f"call-detail/{task_id(n)}/recording{f'-{name}' if number else ''}.wav"
+                    if stored
+                    else None,
                     "size": dice.randrange(200_000, 9_000_000) if stored else None,
                     "crc32": n * 2_654_435_761 % (1 << 32) if stored else None,
                     "etag": f'"{n:032x}"' if stored else None,

@@ -7,6 +7,7 @@ from wxrec_async.rules.shown import visible
 
 __all__ = ["harmless", "size", "span", "visible"]
 
+
 def harmless(text: str, *, lines: bool = False) -> str:
     """Mask secrets and write control characters out."""
     return visible(redact_text(text), lines=lines)

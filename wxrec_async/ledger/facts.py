@@ -4,6 +4,8 @@ Every query is bounded in what it returns, however hostile the ledger's content:
 a limit are left out by SQLite, and counted.
 """
 
+# ruff: noqa: S608 - queries are put together from the constants of this module, never from values
+
 from __future__ import annotations
 
 import json
@@ -76,7 +78,9 @@ _FLAGGED = f"""
 SELECT flags, count(*) FROM recordings AS r CROSS JOIN tasks AS t ON t.n = r.task
 WHERE r.state = 'stored' AND flags <> '' AND {_IN_SCOPE} GROUP BY flags ORDER BY 2 DESC, flags LIMIT :names
 """
-_LEFT_ALONE = f"SELECT kind, count(*) FROM left_alone WHERE {_IN_SCOPE} GROUP BY kind ORDER BY 2 DESC, kind LIMIT :names"
+_LEFT_ALONE = (
+    f"SELECT kind, count(*) FROM left_alone WHERE {_IN_SCOPE} GROUP BY kind ORDER BY 2 DESC, kind LIMIT :names"
+)
 _TRANSCRIPTS = f"SELECT coalesce(sum(transcripts), 0) FROM tasks WHERE transcripts > 0 AND {_IN_SCOPE}"
 _RUNS = """
 SELECT n, id, started_ms, ended_ms, exit_code, from_ms, to_ms, summary, tool_version, who
@@ -127,7 +131,7 @@ class Limits:
     failures: int = 500
     runs: int = 100
     certificates: int = 100
-    bars: int = 60
+    bars: int = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,9 +331,7 @@ class _Reading:
         stored = {place: (count, size) for place, count, size in self.rows(_STORED_BY_TIME, **span)}
         failed = dict(self.rows(_FAILED_BY_TIME, **span))
         places = range((span["end"] - begin) // width)
-        return [
-            Bar(begin + place * width, width, *stored.get(place, (0, 0)), failed.get(place, 0)) for place in places
-        ]
+        return [Bar(begin + place * width, width, *stored.get(place, (0, 0)), failed.get(place, 0)) for place in places]
 
 
 WIDTHS_MS = tuple(

@@ -21,21 +21,19 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 
 def spreadsheet_cell(text: str) -> str:
-    """Return a text no spreadsheet executes, on one line: control characters written out, formulas behind an apostrophe.
+    """Return a text no spreadsheet executes: a formula stands behind an apostrophe, controls are written out.
 
-    Leading spaces and quotes do not hide a formula: some programs strip them.
+    So it is one line, too.  Leading spaces and quotes do not hide a formula: some programs strip them.
     """
     plain = visible(text)
     return f"'{plain}" if plain.lstrip(" \u00a0\u3000'\"").startswith(_FORMULA) else plain
 
 
 def number_shown(value: str, *, plain: bool) -> str:
-    """Return a phone number or address as the ledger has it when ``plain``, else masked (again: that changes nothing)."""
+    """Return a phone number or address as the ledger has it when ``plain``, else masked (twice changes nothing)."""
     return value if plain else mask_number(value)
 
 
 def words_shown(value: str, *, plain: bool) -> str:
     """Return free text; unless ``plain``, a number or address somebody wrote into it is masked."""
     return value if plain else redact_text(value)
-
-
