@@ -43,7 +43,6 @@ _NEWEST_DAYS = f"""
 SELECT DISTINCT {_FLOOR_DAY} AS day FROM tasks WHERE place_ms IS NOT NULL AND {_IN_SCOPE} ORDER BY day DESC LIMIT :days
 """
 _BY_DAY = f"SELECT {_FLOOR_DAY} AS day, {_SUMS} {_TASKS} AND place_ms >= :cutoff GROUP BY day"
-_OUTSIDE_DAYS = f"SELECT NULL, {_SUMS} {_TASKS} AND (place_ms IS NULL OR place_ms < :cutoff)"
 _BY_QUEUE = f"""
 SELECT coalesce(nullif(queue_name, ''), queue_id, '') AS name, {_SUMS} {_TASKS}
 GROUP BY name ORDER BY 2 DESC, name LIMIT :names
@@ -234,14 +233,12 @@ class Bar:
 class ReportFacts:
     """Everything the page shows.  Lists are cut by `Limits`; what counts them is not.
 
-    ``outside`` are the tasks without a day and those of days beyond the limit.
     ``progress`` is over all runs, ``last_progress`` over the run that stored last.
     """
 
     identity: Identity
     counts: Counts
     days: Mapping[int, Tally]
-    outside: Tally
     queues: Sequence[tuple[str, Tally]]
     directions: Sequence[tuple[str, Tally]]
     failures: Sequence[FailureFact]
@@ -264,14 +261,12 @@ class ReportFacts:
 def read_facts(connection: sqlite3.Connection, period: Window | None, limits: Limits) -> ReportFacts:
     """Read everything; call it within one transaction."""
     reading = _Reading(connection, period, limits)
-    days, outside = reading.days()
     last = reading.value(_LAST_STORING_RUN)
     runs = [_run_fact(row) for row in reading.rows(_RUNS)]
     return ReportFacts(
         identity=books.identity(connection),
         counts=counting.counts(connection, InPeriod(period) if period else Everything(), None),
-        days=days,
-        outside=outside,
+        days=reading.days(),
         queues=[(name, Tally(*sums)) for name, *sums in reading.rows(_BY_QUEUE)],
         directions=[(name, Tally(*sums)) for name, *sums in reading.rows(_BY_DIRECTION)],
         failures=[FailureFact(*row) for row in reading.rows(_FAILURES)],
@@ -314,12 +309,10 @@ class _Reading:
         found = self._connection.execute(query, self._parameters).fetchone()
         return found[0] if found else None
 
-    def days(self) -> tuple[dict[int, Tally], Tally]:
+    def days(self) -> dict[int, Tally]:
         newest = self.rows(_NEWEST_DAYS)
         cutoff = newest[-1][0] if newest else 0
-        by_day = {day: Tally(*sums) for day, *sums in self.rows(_BY_DAY, cutoff=cutoff)}
-        (rest,) = self.rows(_OUTSIDE_DAYS, cutoff=cutoff)
-        return by_day, Tally(*rest[1:])
+        return {day: Tally(*sums) for day, *sums in self.rows(_BY_DAY, cutoff=cutoff)}
 
     def progress(self, run: int | None) -> list[Bar]:
         ((first, last),) = self.rows(_STORED_SPAN, run=run)

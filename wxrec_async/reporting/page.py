@@ -68,7 +68,7 @@ def render(facts: ReportFacts, asked: Asked) -> Iterator[str]:
         verdict=[*_verdict(facts, calendar)],
         states=[(state, SIGNS[state], WORDS[state], MEANINGS[state], calendar.count(state)) for state in DayState],
         charts=[*_charts(facts)],
-        outside=facts.outside if facts.outside.tasks else None,
+        outside=_rest([day.tally for day in calendar.days], facts),
         queues=_with_rest(facts.queues, facts),
         directions=_with_rest(facts.directions, facts),
         failed=facts.counts.failed + facts.counts.failed_tasks,
@@ -120,16 +120,19 @@ def _width(ms: int) -> str:
 
 
 def _with_rest(named: Sequence[tuple[str, Tally]], facts: ReportFacts) -> list[tuple[str, Tally]]:
-    """Add what the named ones leave, so that the columns add up to the totals."""
+    rest = _rest([tally for _, tally in named], facts)
+    return [*named, ("all others", rest)] if rest.tasks else [*named]
+
+
+def _rest(shown: Sequence[Tally], facts: ReportFacts) -> Tally:
+    """Return what is in none of those shown, so that every table adds up to the totals."""
     counts = facts.counts
     total = Tally(
         counts.tasks_listed, counts.tasks_with_recordings, counts.no_recording, counts.owed, counts.failed_tasks,
         counts.unfinished_tasks, counts.already_stored + counts.stored, counts.failed, counts.gone,
         counts.unfinished_recordings, counts.bytes_total,
     )  # fmt: skip
-    left = {name: getattr(total, name) - sum(getattr(tally, name) for _, tally in named) for name in _SUMMED}
-    rest = [("all others", Tally(**left))] if left["tasks"] > 0 else []
-    return [*named, *rest]
+    return Tally(**{name: getattr(total, name) - sum(getattr(tally, name) for tally in shown) for name in _SUMMED})
 
 
 _SUMMED = (
