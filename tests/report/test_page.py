@@ -1,9 +1,10 @@
-"""The page: figures are the ledger's, days are called by their state, hostile names are not obeyed, bounds are kept."""
+"""The page: figures are the ledger's, days called by their state, hostile names not obeyed, bounds kept."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ def hostile_ledger(path: Path) -> None:
     with writing(path) as connection:
         for n, name in enumerate(names, 1):
             connection.execute(
-                "UPDATE tasks SET queue_name = :name, direction = :name, agent_name = :name, status = :name WHERE n = :n",
+                "UPDATE tasks SET queue_name = :name, direction = :name, agent_name = :name WHERE n = :n",
                 {"name": name, "n": n},
             )
         connection.execute("UPDATE tasks SET origin = ?, destination = ?", (canaries.PHONE_NUMBER,) * 2)
@@ -234,6 +235,13 @@ def test_bars_are_few_and_of_a_round_width(span: int) -> None:
     width = bar_width(NOW_MS, NOW_MS + span, 48)
     assert (NOW_MS + span) // width - NOW_MS // width < 48
     assert width in WIDTHS_MS or width % WIDTHS_MS[-1] == 0
+
+
+def test_drawing_leaves_the_interpreter_as_it_was(month: Path) -> None:
+    """The charting library's hook in the import system is taken out again."""
+    html_of(month)
+    assert "pygal" in sys.modules
+    assert not [finder for finder in sys.meta_path if type(finder).__module__.startswith("pygal")]
 
 
 def test_the_ledger_is_not_touched(month: Path) -> None:

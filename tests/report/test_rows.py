@@ -47,7 +47,8 @@ def test_a_row_says_all_there_is(month: Path) -> None:
     expected = {
         "kind": "recording", "task_id": task_id(1), "state": "stored", "channel_type": "telephony", "crc32": "9e3779b1",
         "key": f"call-detail/{task_id(1)}/recording-{task_id(1)}-1.wav", "sha256": f"{1:064x}",
-        "run_id": "0000c0ffee00", "found_stored": False, "capture_requested": True, "origin": "***23", "agent_id": "a-1", "agent_name": None,
+        "run_id": "0000c0ffee00", "found_stored": False, "capture_requested": True,
+        "origin": "***23", "agent_id": "a-1", "agent_name": None,
     }  # fmt: skip
     assert {name: row[name] for name in expected} == expected
     assert row["created"].endswith("Z")

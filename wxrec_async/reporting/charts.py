@@ -6,14 +6,20 @@ taken out, the page's style sheet colours the classes that pygal gives.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import pygal
-
 from wxrec_async.ledger.facts import Bar
+
+# pygal adds a finder for its maps to every later import of the process, with an interface Python 3.12 dropped:
+# a warning each time on 3.11, and nothing a host of ours should have to live with.
+_FINDERS = [*sys.meta_path]
+import pygal  # noqa: E402
+
+sys.meta_path[:] = [each for each in sys.meta_path if each in _FINDERS or type(each) is not pygal.PluginImportFixer]
 
 WIDTH, HEIGHT = 940, 220
 LABELS = 8
