@@ -212,8 +212,8 @@ def test_what_was_left_alone_is_counted(month: Path, tmp_path: Path) -> None:
     path = tmp_path / "wxrec.db"
     Month(tasks=60, days=4).write(path)
     with writing(path) as connection:
-        rows = [(str(n), kind, LAST_DAY_MS) for n in range(3) for kind in ("screen", "email")]
-        connection.executemany("INSERT INTO left_alone (id, kind, place_ms) VALUES (?, ?, ?)", rows)
+        left = [(str(n), kind, LAST_DAY_MS) for n in range(3) for kind in ("screen", "email")]
+        connection.executemany("INSERT INTO left_alone (id, kind, place_ms) VALUES (?, ?, ?)", left)
         connection.execute("UPDATE tasks SET transcripts = 2 WHERE n <= 5")
     rows = {row[0]: row[1] for row in Reader(html_of(path)).rows["left"] if len(row) == 2}
     assert rows["screen recordings"] == rows["email"] == "3"
