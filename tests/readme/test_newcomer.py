@@ -32,7 +32,7 @@ TYPED_ELSEWHERE = (
     "chmod 600 secrets.json",
     "wxrec-async login --tokens-from",
     "#!/bin/sh",
-    "wxrec-async report --html",
+    "wxrec-async report --html report.html --from",
 )
 
 
@@ -142,7 +142,7 @@ def test_credentials_and_a_service_apps_tokens_are_taken_in(office: Office) -> N
 def test_the_ledger_goes_on_paper(office: Office) -> None:
     """A page of a month, private; rows on stdout for whoever reads on."""
     office.second.do("cd ~/wxrec-tour; cp org/config.toml config.toml; wxrec-async run")
-    shown = office.second.do(shell_block("wxrec-async report --html").body)
+    shown = office.second.do(shell_block("wxrec-async report --html report.html --from").body)
     assert "report.html: html, " in shown
     assert "\nkind,task_id,recording_id,state," in shown
     page = office.folder / "report.html"
