@@ -70,7 +70,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         first.begin(tour()[0].body)
         first.wait_for("--config ")
         there = Office(home, first, second, home / "wxrec-tour")
-        second.do(there.exports)
+        second.do(f". .venv/bin/activate\n{there.exports}")  # each test by itself, not only after the tour
         yield there
 
 
