@@ -32,6 +32,9 @@ SDKS = {
     "rich",
     "structlog",
     "opentelemetry",
+    "jinja2",
+    "markupsafe",
+    "pygal",
 }
 IMPURE = {"anyio", "asyncio", "time", "random", "os", "logging", "socket", "pathlib", "io", "threading", "secrets"}
 NOUNS = {"model", "errors"}
@@ -105,6 +108,11 @@ RULES = {
     "orchestrator": rule({*FLOW_MAY, "lister"}, SDKS, "the flow sees worlds only through small Protocols"),
     "plan": rule({*FLOW_MAY, "lister", "config"}, SDKS, "what would be done is arithmetic"),
     "report": rule({*FLOW_MAY, "config"}, SDKS, "rows in, text out"),
+    "reporting": rule(
+        {*NOUNS, *PIECES, "ledger", "reporting", "__version__"},
+        all_sdks_but("jinja2", "markupsafe", "pygal"),
+        "the ledger on paper asks nobody else; templates and charts are known here alone",
+    ),
     "sandbox": rule({"sandbox"}, {"httpx"}, "a witness that shared our code would confirm our mistakes"),
 }
 NOBODY_IMPORTS = {

@@ -22,7 +22,9 @@ from wxrec_async.errors import ConfigError
 PERIOD, SANDBOX, WORK, OUTPUT = "What", "The simulated organisation", "How much", "Output"
 CHOICE = "Which of them (names may be given more than once; * and ? are wildcards)"
 SETTINGS = "Settings, above environment and file"
-PANELS = (PERIOD, CHOICE, SANDBOX, WORK, OUTPUT, SETTINGS)
+REPORTS = "Which reports"
+PEOPLE = "People (in CSV and JSON lines; the page names nobody)"
+PANELS = (REPORTS, PERIOD, CHOICE, SANDBOX, WORK, PEOPLE, OUTPUT, SETTINGS)
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 

@@ -12,7 +12,7 @@ from anyio import CancelScope, to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from wxrec_async.events import Emit
-from wxrec_async.ledger import aside, books, counting, inventory, lagging, opening
+from wxrec_async.ledger import aside, books, counting, export, facts, inventory, lagging, opening
 from wxrec_async.ledger import recordings as recording_rows
 from wxrec_async.ledger import tasks as task_rows
 from wxrec_async.ledger.faults import explain
@@ -126,6 +126,20 @@ class SqliteReader:
         look of its own: what others write meanwhile may be in the next one.
         """
         return await self._read(lambda db: inventory.stored_rows(db, period, after, limit))
+
+    async def report_facts(self, period: Window | None, limits: facts.Limits) -> facts.ReportFacts:
+        """Return what the report shows, of the tasks of ``period`` (as `InPeriod` has it) or of all, at one moment."""
+        return await self._read(lambda db: facts.read_facts(db, period, limits))
+
+    async def export_rows(
+        self, period: Window | None = None, *, after: export.ExportRow | None = None, limit: int = 1000
+    ) -> list[export.ExportRow]:
+        """Return up to ``limit`` rows behind ``after``, in a fixed order; an empty list is the end.
+
+        Every page is a look of its own, so that a long export holds up no writer:
+        what others write meanwhile may be in the next one.
+        """
+        return await self._read(lambda db: export.export_rows(db, period, after, limit))
 
     async def close(self) -> None:
         """See `Ledger`."""
