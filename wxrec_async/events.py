@@ -9,7 +9,7 @@ URL, a token, a phone number or an e-mail address.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wxrec_async.model import Window
@@ -82,16 +82,17 @@ class TaskSettled:
 
 @dataclass(frozen=True, slots=True)
 class SeenAndLeft:
-    """Webex has more that is not ours to move: ``kinds`` counts contacts of other channels, transcripts, screens."""
+    """Webex has more that is not ours to move: ``count`` contacts of a channel, transcripts or screens, by ``kind``."""
 
-    kinds: Mapping[str, int]
+    kind: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Polled:
     """A follower has ended round ``number`` (from 1) and waits until ``next_ms``, epoch milliseconds.
 
-    Before ``caught_up_ms`` everything listed has come to rest; None while that
+    Before ``caught_up_ms`` everything listed has come to rest; 0 while that
     cannot be told.  ``exit_code`` is the round's, ``owed`` and ``failed`` count
     tasks and recordings of the whole ledger.
     """
@@ -102,7 +103,7 @@ class Polled:
     stored: int
     owed: int
     failed: int
-    caught_up_ms: int | None
+    caught_up_ms: int
     next_ms: int
 
 

@@ -124,7 +124,7 @@ class Follower:
                 counts.stored,
                 counts.owed,
                 counts.failed + counts.failed_tasks,
-                lag.caught_up_ms,
+                lag.caught_up_ms or 0,
                 next_ms,
             )
         )

@@ -271,7 +271,7 @@ class Orchestrator:
         ]
         if seen:
             await self._ledger.leave_alone(seen, {})
-            self._emit(events.SeenAndLeft(dict(Counter(each.kind for each in seen))))
+            self._tell_left(seen)
 
     async def _take_in(self, window: Window, page: TaskPage, new: Sequence[Task]) -> None:
         self._emit(events.PageListed(window, rows=page.rows, new=len(new)))
@@ -374,7 +374,11 @@ class Orchestrator:
         if seen:
             kinds = {task.id: [each.kind for each in found] for task, found in named if found}
             await self._ledger.leave_alone(seen, {each: its.count("transcript") for each, its in kinds.items()})
-            self._emit(events.SeenAndLeft(dict(Counter(each.kind for each in seen))))
+            self._tell_left(seen)
+
+    def _tell_left(self, seen: Sequence[LeftAlone]) -> None:
+        for kind, count in Counter(each.kind for each in seen).items():
+            self._emit(events.SeenAndLeft(kind, count))
 
     def _wanted(self, capture: Capture) -> list[Recording]:
         return [each for each in capture.recordings if self._job.include_segments or not each.segment]

@@ -28,7 +28,7 @@ _SHOWN: dict[type[Any], tuple[str, int, tuple[str, ...]]] = {
     events.WindowIncomplete: ("window_incomplete", WARNING, ("window", "reason")),
     events.CapturesAsked: ("captures_asked", DEBUG, ("tasks", "recordings", "seconds")),
     events.TaskSettled: ("task_settled", DEBUG, ("task_id", "state", "reason")),
-    events.SeenAndLeft: ("seen_and_left", DEBUG, ("kinds",)),
+    events.SeenAndLeft: ("seen_and_left", DEBUG, ("kind", "count")),
     events.Polled: (
         "following",
         INFO,
