@@ -53,7 +53,10 @@ def captured(
 ) -> KnownTask:
     """Make the task CAPTURED and add what is new of its recordings; ``next_ask_ms`` is when to look again."""
     n = row_of(connection, task_id)
-    connection.execute("UPDATE tasks SET state = 'captured', reason = '', changed_ms = ? WHERE n = ?", (now_ms, n))
+    connection.execute(
+        "UPDATE tasks SET state = 'captured', reason = '', changed_ms = ? WHERE n = ? AND state <> 'captured'",
+        (now_ms, n),
+    )
     for recording in recordings:
         add(connection, n, recording, now_ms)
     looked_again(connection, n, next_ask_ms, now_ms)

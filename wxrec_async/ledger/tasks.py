@@ -24,37 +24,40 @@ VALUES (
     :id, :channel_type, :status, :direction, :origin, :destination, :created_ms, :ended_ms, :updated_ms, :queue_id,
     :queue_name, :agent_id, :agent_name, :duration_ms, :capture_requested, :now_ms, :place_ms, :now_ms)
 """
+_LISTED = (
+    "channel_type", "status", "direction", "origin", "destination", "created_ms", "ended_ms", "queue_id",
+    "queue_name", "agent_id", "agent_name", "duration_ms", "capture_requested",
+)  # fmt: skip
+
+
+def _changed(values: Sequence[str]) -> str:
+    """Leave ``changed_ms`` when a listing says nothing new: a certified day does not change by being read again."""
+    return f"changed_ms = CASE WHEN ({', '.join(_LISTED)}) IS ({', '.join(values)}) THEN changed_ms ELSE :now_ms END"
+
+
+_THEIRS = tuple(f"coalesce(:{name}, {name})" for name in _LISTED)
+_OURS = tuple(f"coalesce({name}, :{name})" for name in _LISTED)
 # In an UPDATE every right-hand side sees the row as it was.  What Webex has touched since is worth a question now.
-_REFRESH_NEWER = """
+_REFRESH_NEWER = f"""
 UPDATE tasks SET
-    channel_type = coalesce(:channel_type, channel_type), status = coalesce(:status, status),
-    direction = coalesce(:direction, direction), origin = coalesce(:origin, origin),
-    destination = coalesce(:destination, destination), created_ms = coalesce(:created_ms, created_ms),
-    ended_ms = coalesce(:ended_ms, ended_ms), updated_ms = coalesce(:updated_ms, updated_ms),
-    queue_id = coalesce(:queue_id, queue_id), queue_name = coalesce(:queue_name, queue_name),
-    agent_id = coalesce(:agent_id, agent_id), agent_name = coalesce(:agent_name, agent_name),
-    duration_ms = coalesce(:duration_ms, duration_ms),
+    {", ".join(f"{name} = {value}" for name, value in zip(_LISTED, _THEIRS, strict=True))},
+    updated_ms = coalesce(:updated_ms, updated_ms),
     state = CASE WHEN state = 'no_recording' AND :capture_requested = 1 AND capture_requested IS NOT 1 THEN 'listed'
         WHEN state = 'no_recording' AND coalesce(:capture_requested, capture_requested) IS NULL
             AND :updated_ms > updated_ms THEN 'listed'
         ELSE state END,
     next_ask_ms = CASE WHEN :updated_ms > updated_ms AND state <> 'listed' THEN :now_ms ELSE next_ask_ms END,
-    capture_requested = coalesce(:capture_requested, capture_requested),
-    place_ms = coalesce(:created_ms, created_ms, place_ms, :place_ms), changed_ms = :now_ms
+    place_ms = coalesce(:created_ms, created_ms, place_ms, :place_ms),
+    {_changed(_THEIRS)}
 WHERE id = :id AND (updated_ms IS NULL OR :updated_ms >= updated_ms)
-"""
-_REFRESH_OLDER = """
+"""  # noqa: S608 - put together from constants
+_REFRESH_OLDER = f"""
 UPDATE tasks SET
-    channel_type = coalesce(channel_type, :channel_type), status = coalesce(status, :status),
-    direction = coalesce(direction, :direction), origin = coalesce(origin, :origin),
-    destination = coalesce(destination, :destination), created_ms = coalesce(created_ms, :created_ms),
-    ended_ms = coalesce(ended_ms, :ended_ms), queue_id = coalesce(queue_id, :queue_id),
-    queue_name = coalesce(queue_name, :queue_name), agent_id = coalesce(agent_id, :agent_id),
-    agent_name = coalesce(agent_name, :agent_name), duration_ms = coalesce(duration_ms, :duration_ms),
-    capture_requested = coalesce(capture_requested, :capture_requested),
-    place_ms = coalesce(created_ms, :created_ms, place_ms, :place_ms), changed_ms = :now_ms
+    {", ".join(f"{name} = {value}" for name, value in zip(_LISTED, _OURS, strict=True))},
+    place_ms = coalesce(created_ms, :created_ms, place_ms, :place_ms),
+    {_changed(_OURS)}
 WHERE id = :id
-"""
+"""  # noqa: S608 - likewise
 _HAS_OPEN = "SELECT EXISTS (SELECT 1 FROM recordings WHERE task = ? AND state IN ('listed', 'started', 'failed'))"
 _HAS_UNFINISHED = "SELECT EXISTS (SELECT 1 FROM recordings WHERE task = ? AND state IN ('listed', 'started'))"
 _HAS_ANY = "SELECT EXISTS (SELECT 1 FROM recordings WHERE task = ?)"
