@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from wxrec_async import events, worlds
+from wxrec_async.author import this_program
 from wxrec_async.auth.stores import TokenStore
 from wxrec_async.auth.tokens import Credentials
 from wxrec_async.bandwidth import limited
@@ -298,7 +299,7 @@ class Backfill:
         storage, begun = self._in_storage, anyio.current_time()
         self._emit.uploads.clear()
         self._tell_start(job, period, notes)
-        await storage.ledger.begin_run(job.run_id, self._now_ms(), period)
+        await storage.ledger.begin_run(job.run_id, self._now_ms(), period, author=this_program())
         try:
             ending = await self._carry_out(job, max_duration_s)
         finally:
@@ -349,6 +350,7 @@ class Backfill:
             pipe=plan.pipe,
             bodies=plan.bodies,
             overwrite=self.settings.s3.overwrite,
+            sha256=settings.evidence.sha256,
         )
         log = worlds.LedgerLog(storage.ledger, self._now_ms)
         source = limited(self._in_webex.media, settings.backfill.max_mib_per_second)

@@ -7,6 +7,7 @@ from wxrec_async.ledger.inventory import FoundRecording, StoredRow
 from wxrec_async.ledger.protocol import (
     ALL_WORK,
     AskedBefore,
+    Author,
     BacklogTask,
     Counts,
     Everything,
@@ -28,6 +29,7 @@ from wxrec_async.ledger.store import SqliteLedger, SqliteReader, open_ledger, op
 __all__ = [
     "ALL_WORK",
     "AskedBefore",
+    "Author",
     "BacklogTask",
     "Counts",
     "Everything",

@@ -13,16 +13,20 @@ from wxrec_async.ledger.tasks import row_of
 from wxrec_async.model import OpenUpload, Recording, RecordingState, StoredObject
 
 _UPSERT = """
-INSERT INTO recordings (task, id, call_type, start_ms, stop_ms, listed_ms, changed_ms) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO recordings (task, id, call_type, start_ms, stop_ms, tracking_id, listed_ms, changed_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (task, id) DO UPDATE SET
     call_type = coalesce(excluded.call_type, call_type), start_ms = coalesce(excluded.start_ms, start_ms),
-    stop_ms = coalesce(excluded.stop_ms, stop_ms)
+    stop_ms = coalesce(excluded.stop_ms, stop_ms),
+    tracking_id = CASE WHEN state = 'stored' THEN coalesce(tracking_id, excluded.tracking_id)
+        ELSE coalesce(excluded.tracking_id, tracking_id) END
 """
-# Found again what this ledger already calls stored: who stored it stays.
+# Found again what this ledger already calls stored: who stored it stays, and so does the SHA-256 of the same bytes.
 _STORE = """
 UPDATE recordings SET
     state = 'stored', object_key = :key, size = :size, crc32 = :crc32, etag = :etag, version_id = :version_id,
     flags = :flags, main_place = :main_place, reason = '', detail = '', changed_ms = :now,
+    sha256 = CASE WHEN size IS :size AND crc32 IS :crc32 THEN coalesce(:sha256, sha256) ELSE :sha256 END,
     run = CASE WHEN :already AND state = 'stored' THEN run ELSE :run END,
     stored_ms = CASE WHEN :already AND state = 'stored' THEN stored_ms ELSE :now END,
     already = CASE WHEN :already AND state = 'stored' THEN already ELSE :already END
@@ -61,8 +65,8 @@ def known(connection: sqlite3.Connection, task_id: str) -> KnownTask:
 
 def add(connection: sqlite3.Connection, n: int, recording: Recording, now_ms: int) -> None:
     """Add a recording of the task in row ``n`` as LISTED; one that is known keeps its state."""
-    times = (number(recording.start_ms), number(recording.stop_ms))
-    connection.execute(_UPSERT, (n, key(recording.id), text(recording.call_type), *times, now_ms, now_ms))
+    facts = (number(recording.start_ms), number(recording.stop_ms), text(recording.tracking_id))
+    connection.execute(_UPSERT, (n, key(recording.id), text(recording.call_type), *facts, now_ms, now_ms))
 
 
 def _known(connection: sqlite3.Connection, n: int, task_id: str, names: dict[str, str]) -> KnownTask:
@@ -98,6 +102,7 @@ def stored(connection: sqlite3.Connection, facts: Storing, obj: StoredObject) ->
             "crc32": obj.crc32,
             "etag": text(obj.etag),
             "version_id": text(obj.version_id),
+            "sha256": text(obj.sha256),
             "flags": " ".join(map(words, facts.flags)),
             "main_place": facts.main_place,
             "already": facts.already,

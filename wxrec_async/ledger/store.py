@@ -21,6 +21,7 @@ from wxrec_async.ledger.inventory import FoundRecording, StoredRow
 from wxrec_async.ledger.protocol import (
     ALL_WORK,
     AskedBefore,
+    Author,
     BacklogTask,
     Counts,
     Failure,
@@ -130,8 +131,10 @@ class SqliteLedger(SqliteReader):
         """How many transactions were committed."""
         return self._group.commits
 
-    async def begin_run(self, run_id: str, now_ms: int, scope: Window | None) -> None:
-        self._run = await self._group.run(lambda db: books.begin_run(db, run_id, now_ms, scope))
+    async def begin_run(
+        self, run_id: str, now_ms: int, scope: Window | None, *, author: Author | None = None
+    ) -> None:
+        self._run = await self._group.run(lambda db: books.begin_run(db, run_id, now_ms, scope, author))
 
     async def end_run(self, run_id: str, now_ms: int, exit_code: int, summary: Mapping[str, object]) -> None:
         await self._group.run(lambda db: books.end_run(db, run_id, now_ms, exit_code, summary))

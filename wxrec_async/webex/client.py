@@ -153,7 +153,7 @@ class WebexClient:
         leased_at = anyio.current_time()
         answer = await self._calls.post(f"{self._settings.api_url}/captures/query", self._captures_body(ids))
         lease = Lease(leased_at, URL_MINUTES * 60.0)
-        found, odd = read_captures(answer.body, ids, lease, self._url_problem)
+        found, odd = read_captures(answer.body, ids, lease, self._url_problem, answer.tracking_id)
         self._warn(odd)
         return found
 

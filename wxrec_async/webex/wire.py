@@ -20,6 +20,7 @@ from wxrec_async.rules.redact import redact_text
 from wxrec_async.webex.coerce import as_count, as_dict, as_flag, as_id, as_ms, as_text, as_texts
 
 MAX_WORDS_CHARS = 300
+MAX_TRACKING_ID_CHARS = 128
 S3_ERROR_HEAD = 4096
 
 _S3_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
@@ -112,7 +113,7 @@ def _next_link(answer: dict[str, object]) -> str | None:
 
 
 def read_captures(
-    body: bytes, asked: Sequence[str], lease: Lease, url_problem: UrlCheck
+    body: bytes, asked: Sequence[str], lease: Lease, url_problem: UrlCheck, tracking_id: str | None = None
 ) -> tuple[dict[str, Capture], list[Warned]]:
     """Read an answer of ``POST /v1/captures/query``: one `Capture` for every id of ``asked``, in that order.
 
@@ -129,8 +130,15 @@ def read_captures(
             odd["capture_not_asked_for"] += 1
         else:
             rows[task_id] += _recording_rows(as_dict(entry))
+    tracking_id = _cut(tracking_id or "", MAX_TRACKING_ID_CHARS) or None
     found = {
-        task_id: Capture(task_id, _recordings(task_id, its, lease, url_problem, odd)) for task_id, its in rows.items()
+        task_id: Capture(
+            task_id,
+            tuple(
+                replace(each, tracking_id=tracking_id) for each in _recordings(task_id, its, lease, url_problem, odd)
+            ),
+        )
+        for task_id, its in rows.items()
     }
     return found, _warnings(odd)
 
