@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from wxrec_async import events, worlds
-from wxrec_async.author import this_program
 from wxrec_async.auth.stores import TokenStore
 from wxrec_async.auth.tokens import Credentials
+from wxrec_async.author import this_program
 from wxrec_async.bandwidth import limited
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, RunStopped
@@ -44,6 +44,7 @@ from wxrec_async.rules.filters import NO_FILTERS, Filters
 from wxrec_async.rules.selection import HOUR_MS, MINUTE_MS, Ages
 from wxrec_async.running import Announcer, Budget, Run
 from wxrec_async.s3.owner import why_denied
+from wxrec_async.sidecars import Sidecars
 from wxrec_async.telling import telling_reach
 from wxrec_async.transfer import Limits, Transfer
 
@@ -317,7 +318,16 @@ class Backfill:
     async def _carry_out(self, job: Job, max_duration_s: float | None) -> Ending:
         """Tidy up after a crash, run, and sweep the keys of which it is not known whether an upload is open."""
         storage, carrier, pacer = self._in_storage, self._transfer(), self._in_webex.pacer
-        orchestrator = Orchestrator(job, self._in_webex.client, storage.ledger, carrier, self._emit, self._now_ms)
+        sidecars = self._sidecars(job) if self.settings.s3.sidecar else None
+        orchestrator = Orchestrator(
+            job,
+            self._in_webex.client,
+            storage.ledger,
+            carrier,
+            self._emit,
+            self._now_ms,
+            at_rest=sidecars.at_rest if sidecars else None,
+        )
         recovery = Recovery(storage.ledger, storage.store, carrier, job.key_template, self._emit)
         self._running = Run(
             orchestrator,
@@ -330,11 +340,24 @@ class Backfill:
             self._running.stop(self._stop_reason)
         error = await self._running.carry_out(max_duration_s)
         error = error or await storage.sweep_uncertain(carrier)
+        if sidecars and orchestrator.stopped in {None, "limit"}:
+            error = error or await sidecars.catch_up(job.scope)
         return Ending(
             incomplete=tuple(orchestrator.incomplete),
             stopped=orchestrator.stopped,
             error=self._words_of(error) if error else None,
             error_exit=_exit_of(error),
+        )
+
+    def _sidecars(self, job: Job) -> Sidecars:
+        storage, masked = self._in_storage, self.settings.ledger.phone_numbers == "masked"
+        return Sidecars(
+            storage.store,
+            storage.ledger,
+            template=job.key_template,
+            masked=masked,
+            metadata=dict(job.metadata),
+            emit=self._emit,
         )
 
     def _words_of(self, error: AuthError | RunStopped) -> str:

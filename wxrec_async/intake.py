@@ -70,7 +70,7 @@ class PartReader:
 
     @property
     def sha256(self) -> str | None:
-        """SHA-256 in hex of everything read so far: the whole body, once `more` says no; None when it was not wanted."""
+        """SHA-256 in hex of all that was read: the whole body, once `more` says no; None when it was not wanted."""
         return self._sha256.hexdigest() if self._sha256 else None
 
     async def more(self) -> bool:

@@ -186,11 +186,15 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where an object goes and what is said about it."""
+    """Where an object goes and what is said about it.
+
+    ``at_hand`` keeps it out of storage classes that must be restored before they can be read.
+    """
 
     key: str
     content_type: str
     metadata: dict[str, str] = field(default_factory=dict)
+    at_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 `open_ledger` opens it for the one process that writes, `open_reader` for those who look on.
 """
 
+from wxrec_async.ledger.evidence import CertificateRow, EvidenceBooks
 from wxrec_async.ledger.inventory import FoundRecording, StoredRow
 from wxrec_async.ledger.protocol import (
     ALL_WORK,
@@ -31,8 +32,10 @@ __all__ = [
     "AskedBefore",
     "Author",
     "BacklogTask",
+    "CertificateRow",
     "Counts",
     "Everything",
+    "EvidenceBooks",
     "Failure",
     "FoundRecording",
     "Identity",

@@ -22,7 +22,13 @@ def begin_run(
     connection.execute(
         """INSERT OR IGNORE INTO runs (id, started_ms, from_ms, to_ms, tool_version, who)
            VALUES (?, ?, ?, ?, ?, ?)""",
-        (key(run_id), now_ms, *span, text(author.tool_version) if author else None, text(author.who) if author else None),
+        (
+            key(run_id),
+            now_ms,
+            *span,
+            text(author.tool_version) if author else None,
+            text(author.who) if author else None,
+        ),
     )
     return run_row(connection, run_id)
 

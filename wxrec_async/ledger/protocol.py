@@ -204,9 +204,7 @@ class Ledger(LedgerReader, Protocol):
     upload the ledger never heard of is a LedgerError too.
     """
 
-    async def begin_run(
-        self, run_id: str, now_ms: int, scope: Window | None, *, author: Author | None = None
-    ) -> None:
+    async def begin_run(self, run_id: str, now_ms: int, scope: Window | None, *, author: Author | None = None) -> None:
         """Open a run.  From here on no task is handed out twice (see `add_tasks`, `backlog`)."""
         ...
 

@@ -110,6 +110,7 @@ def stored(connection: sqlite3.Connection, facts: Storing, obj: StoredObject) ->
             "now": facts.now_ms,
         },
     )
+    _outdate_sidecar(connection, n)
 
 
 def _refuse_second_holder(connection: sqlite3.Connection, n: int, facts: Storing) -> None:
@@ -134,11 +135,17 @@ def failed(connection: sqlite3.Connection, ids: tuple[str, str], reason: str, de
 def gone(connection: sqlite3.Connection, task_id: str, recording_id: str, now_ms: int) -> None:
     """Note that Webex deleted it, unless it is stored."""
     n = _require(connection, task_id, recording_id)
+    _outdate_sidecar(connection, n)
     connection.execute(
         """UPDATE recordings SET state = 'gone', reason = '', detail = '', changed_ms = ?
            WHERE task = ? AND id = ? AND state <> 'stored'""",
         (now_ms, n, key(recording_id)),
     )
+
+
+def _outdate_sidecar(connection: sqlite3.Connection, n: int) -> None:
+    """What a sidecar says of this task is not how it stands any more."""
+    connection.execute("UPDATE tasks SET sidecar_sha256 = NULL WHERE n = ? AND sidecar_sha256 IS NOT NULL", (n,))
 
 
 def _require(connection: sqlite3.Connection, task_id: str, recording_id: str) -> int:

@@ -29,7 +29,7 @@ SCHEMA = 1
 CERTIFICATE_TYPE = "application/json"
 MANIFEST_TYPE = "application/x-ndjson"
 MAX_CERTIFICATE = 1 << 20
-MAX_LINE = 1 << 16
+MAX_LINE = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CERTIFICATE_KEY = re.compile(r"(\d{8})\.json")
 
@@ -342,9 +342,7 @@ def _certificate(key: str, data: bytes, said: dict[str, Any]) -> Certificate:
         day=day,
         counts=content.counts,
         filters=content.filters,
-        manifest=Manifest(
-            _text(manifest, "key"), content.manifest_sha256, content.manifest_size, content.recordings
-        ),
+        manifest=Manifest(_text(manifest, "key"), content.manifest_sha256, content.manifest_size, content.recordings),
         content_sha256=content.sha256,
         previous=_link(said["previous"]),
         follows=_link(said["follows"]),
@@ -353,23 +351,25 @@ def _certificate(key: str, data: bytes, said: dict[str, Any]) -> Certificate:
     )
 
 
-def misplaced(found: Certificate, before: Certificate | None, same_day: Certificate | None, places: Places) -> list[str]:
+def misplaced(
+    found: Certificate, places: Places, *, previous: Link | None, follows: Link | None, number: int
+) -> list[str]:
     """Return what is wrong with a certificate's place in the chain, a sentence each.
 
-    ``before`` is the one with the number before its own, ``same_day`` the newest
-    of its day among those before it; None where there is none.
+    ``previous`` is the certificate before it, ``follows`` the newest of its day
+    among those before it, ``number`` the one it should have among those of its day.
     """
     wrong = []
     if found.org_id != places.org_id:
         wrong.append(f"it is of organisation {found.org_id!r}, not of {places.org_id!r}")
     if found.key != places.certificate(found.n):
         wrong.append(f"it calls itself number {found.n} and lies elsewhere")
-    if found.previous != (before.link if before else None):
+    if found.previous != previous:
         wrong.append("the certificate before it is not the one it names: the chain is broken or forked here")
-    if found.follows != (same_day.link if same_day else None):
+    if found.follows != follows:
         wrong.append("it does not follow the certificate of its day that came before it")
-    if found.number != (same_day.number if same_day else 0) + 1:
-        wrong.append(f"it calls itself number {found.number} of its day")
+    if found.number != number:
+        wrong.append(f"it calls itself number {found.number} of its day, and is number {number}")
     if found.manifest.key != places.manifest(found.day, found.number, found.manifest.sha256):
         wrong.append("its manifest lies elsewhere")
     return wrong

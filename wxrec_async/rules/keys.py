@@ -258,7 +258,7 @@ def evidence_prefix(template: str) -> str:
 
 
 def may_have_sidecars(template: str) -> bool:
-    """Say whether no recording can take the key of a sidecar: those of recordings then end as the table of types has it."""
+    """Say whether no recording can take the key of a sidecar: it then ends in one of the extensions above."""
     return template.endswith("{ext}")
 
 
