@@ -35,13 +35,15 @@ async def ledger(tmp_path: Path) -> AsyncIterator[SqliteLedger]:
         yield ledger
 
 
-async def stored(ledger: SqliteLedger, task: str, *recordings: str, created_ms: int = 5, **facts: str | None) -> None:
+async def stored(
+    ledger: SqliteLedger, task: str, *recordings: str, created_ms: int = 5, sha256: str | None = "a" * 64
+) -> None:
     """Have a task with these recordings stored."""
     await ledger.add_tasks([Task(task, created_ms=created_ms)], listed_in=DAY, now_ms=10)
     found = [Recording(task, name, tracking_id="TRACK-1") for name in recordings]
     await ledger.captured(task, found, 11)
     for name in recordings:
-        await store(ledger, task, name, **facts)
+        await store(ledger, task, name, sha256=sha256)
 
 
 async def store(

@@ -41,11 +41,15 @@ def test_the_templates_are_ones_that_sidecars_may_have(template: str) -> None:
     assert keys.may_have_sidecars(template)
 
 
-@given(st.sampled_from(TEMPLATES), IDS, IDS, DATES, DATES, st.integers(1, 30), st.integers(1, 30))
+STATES = st.tuples(IDS, DATES, st.integers(1, 30))
+
+
+@given(st.sampled_from(TEMPLATES), STATES, STATES)
 def test_no_two_tasks_share_a_sidecar(
-    template: str, one: str, other: str, created: int, later: int, number: int, further: int
+    template: str, state: tuple[str, int, int], another: tuple[str, int, int]
 ) -> None:
     """Nor two states of one; and each is known for a sidecar by its key."""
+    (one, created, number), (other, later, further) = state, another
     first = keys.sidecar_key(Task(one, created_ms=created), None, number, template=template)
     second = keys.sidecar_key(Task(other, created_ms=later), None, further, template=template)
     assert keys.is_sidecar(first, template=template)
@@ -54,14 +58,19 @@ def test_no_two_tasks_share_a_sidecar(
 
 @pytest.mark.fault("X17")
 @given(
-    st.sampled_from(TEMPLATES), IDS, IDS, IDS, DATES, st.booleans(), st.sampled_from(["a.wav", "b.MP3", "", "c.json"])
+    st.sampled_from(TEMPLATES),
+    st.tuples(IDS, IDS, IDS),
+    DATES,
+    st.booleans(),
+    st.sampled_from(["a.wav", "b.MP3", "", "c.json"]),
 )
 def test_no_recording_takes_the_place_of_a_sidecar_or_of_evidence(
-    template: str, task_id: str, recording_id: str, other: str, created: int, main: bool, file_name: str
+    template: str, ids: tuple[str, str, str], created: int, main: bool, file_name: str
 ) -> None:
     """Whatever the ids are."""
-    task = Task(task_id, created_ms=created)
-    target = keys.target(task, Recording(task_id, recording_id, file_name), template=template, base={}, main=main)
+    task_id, recording_id, other = ids
+    task, recording = Task(task_id, created_ms=created), Recording(task_id, recording_id, file_name)
+    target = keys.target(task, recording, template=template, base={}, main=main)
     assert not keys.is_sidecar(target.key, template=template)
     assert not target.key.startswith(keys.evidence_prefix(template))
     assert target.key != keys.sidecar_key(Task(other, created_ms=created), None, 1, template=template)
@@ -109,7 +118,7 @@ ITEMS = st.builds(
     size=st.integers(0, 1 << 50),
     crc32=st.none() | st.integers(0, 0xFFFFFFFF),
     sha256=st.none() | st.just("ab" * 32),
-    etag=st.none() | TEXTS,
+    etag=st.none() | st.text(max_size=5),
 )
 
 
@@ -120,7 +129,7 @@ def test_a_manifest_line_can_be_read_back(item: Item) -> None:
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
     named = evidence.read_line(line)
-    assert (named.key, named.size, named.sha256, named.etag) == (item.key, item.size, item.sha256, item.etag)
+    assert (named.key, named.size, named.sha256, named.etag) == (item.key, item.size, item.sha256, item.etag or None)
     assert evidence.canonical(json.loads(line)) == line
 
 
