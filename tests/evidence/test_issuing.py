@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import platform
+import pwd
 import zlib
 
 import anyio
@@ -23,6 +26,7 @@ from tests.evidence.kit import (
     said,
 )
 from tests.verify.site import Site
+from wxrec_async import __version__
 from wxrec_async.evidence import ChainBroken, audit
 from wxrec_async.model import DAY_MS, Window
 
@@ -211,3 +215,16 @@ async def test_no_number_token_or_url_is_in_the_evidence(site: Site) -> None:
         assert found_in(text) == []
         assert "X-Amz" not in text
         assert "://" not in text
+
+
+@pytest.mark.fault("X28")
+async def test_a_run_is_signed(site: Site) -> None:
+    """The ledger, and `status --json`, know which program ran and as whom; the bucket is not told who."""
+    told = await site.call("status", "--json")
+    run = told.lines[-1]["last_run"]
+    assert run["tool_version"] == __version__
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert run["who"] == f"{user}@{platform.node()}"
+    await certify_all(site)
+    for key in [*evidence_in(site, "manifests"), *evidence_in(site, "certificates")]:
+        assert run["who"] not in site.bytes_of(key).decode()

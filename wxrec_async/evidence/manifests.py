@@ -95,7 +95,8 @@ class Manifests:
             # Somebody writes the same, or an answer was lost: what counts is what lies there.
             if not await self._is_there(target.key, made):
                 raise
-        await self._tidy(target.key)
+        if made.size > self._part_size:
+            await self._tidy(target.key)
 
     async def _blocks(self, day: Window) -> AsyncIterator[bytes]:
         page = await self._ledger.items(day, limit=PAGE)
