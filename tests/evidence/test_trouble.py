@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from isal.isal_zlib import crc32
 from moto.server import ThreadedMotoServer
 
 from tests.evidence.kit import COUNTS, NOON, ROOT, certify_all, days_of, evidence_in, issuing
+from tests.s3 import swift_server
 from tests.verify.site import Site, open_site
 from wxrec_async.bucket import open_bucket
 from wxrec_async.config import S3Settings, Settings
@@ -20,6 +24,7 @@ from wxrec_async.ledger import Identity, open_ledger
 from wxrec_async.model import DAY_MS, Part, Recording, StoredObject, Target, Task, Window
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp
+from wxrec_async.s3.client import open_client
 from wxrec_async.s3.requests import Requests
 
 pytestmark = pytest.mark.anyio
@@ -100,34 +105,46 @@ def test_evidence_stays_readable(asked: str, kept: str | None) -> None:
     assert proof["IfNoneMatch"] == "*"
 
 
-@pytest.fixture
-async def on_moto(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Settings]:
-    """Settings for a bucket in moto, which names no full-object checksum for some objects."""
+def swift_folder() -> Path:
+    folder = os.environ.get("WXREC_SWIFT_BIN")
+    if not folder:
+        pytest.skip("WXREC_SWIFT_BIN does not name the bin folder of a virtualenv with swift (see .ci/swift.sh)")
+    return Path(folder)
+
+
+@contextmanager
+def moto() -> Iterator[str]:
+    """Start moto, which names no full-object checksum for some objects."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    s3 = S3Settings(bucket="wxrec-evidence", region="us-east-1", endpoint_url=f"http://{host}:{port}")
-    settings = Settings(s3=s3)
-    from wxrec_async.s3.client import open_client  # noqa: PLC0415
-
-    async with open_client(s3, connections=2) as client:
-        await client.create_bucket(Bucket=s3.bucket)
-    yield settings
+    yield f"http://{host}:{port}"
     server.stop()
 
 
-async def test_another_store_will_do(on_moto: Settings, tmp_path: Path) -> None:
+@pytest.fixture(params=["moto", pytest.param("swift", marks=pytest.mark.swift)])
+async def elsewhere(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Settings]:
+    """Settings for a bucket on a server that nobody here wrote; Swift names no checksum at all."""
+    of_swift = request.param == "swift"
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", swift_server.ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", swift_server.SECRET_KEY)
+    with swift_server.swift(swift_folder(), tmp_path) if of_swift else moto() as endpoint:
+        s3 = S3Settings(bucket="wxrec-evidence", region="us-east-1", endpoint_url=endpoint)
+        async with open_client(s3, connections=2) as client:
+            await client.create_bucket(Bucket=s3.bucket)
+        yield Settings(s3=s3)
+
+
+async def test_another_store_will_do(elsewhere: Settings, tmp_path: Path) -> None:
     """Certify, certify again, lose a certificate, audit: on a server that is not ours."""
-    identity = Identity("org-1", on_moto.s3.bucket, on_moto.s3.key)
+    identity = Identity("org-1", elsewhere.s3.bucket, elsewhere.s3.key)
     day, key = Window(0, DAY_MS), "call-detail/t1/recording.wav"
     async with (
-        open_bucket(on_moto, ignore) as bucket,
+        open_bucket(elsewhere, ignore) as bucket,
         open_ledger(tmp_path / "l.db", identity, mask=str, emit=ignore) as ledger,
     ):
-        from isal.isal_zlib import crc32  # noqa: PLC0415
-
         data = b"RIFF" * 100
         await bucket.put(Target(key, "audio/wav"), Part(1, (data,), len(data), crc32(data)))
         digest = await bucket.digest(key, len(data))
@@ -142,7 +159,7 @@ async def test_another_store_will_do(on_moto: Settings, tmp_path: Path) -> None:
         assert await issuer.certify(day, {"stored": 1}, {}, "run-1") is None
         assert await issuer.certify(day, {"stored": 1, "owed": 1}, {}, "run-1")
         assert await issuer.certify(Window(DAY_MS, 2 * DAY_MS), {}, {}, "run-1")
-        report = await audit(on_moto, full=True)
+        report = await audit(elsewhere, full=True)
         assert (report.problems, report.exit_code, report.certificates, report.recordings) == ([], 0, 3, 1)
-        await bucket._client.delete_object(Bucket=on_moto.s3.bucket, Key=first)
-        assert (await audit(on_moto)).counts == {"certificate_missing": 1, "manifest_unclaimed": 1}
+        await bucket._client.delete_object(Bucket=elsewhere.s3.bucket, Key=first)
+        assert (await audit(elsewhere)).counts == {"certificate_missing": 1, "manifest_unclaimed": 1}

@@ -93,7 +93,9 @@ def _audit(desk: Desk, flags: VerifyFlags) -> int:
 
     def work(settings: Settings, emit: Emit) -> Awaitable[evidence.AuditReport]:
         full = flags.level == "full"
-        return evidence.audit(settings, full=full, period=_period(flags), on_problem=hear, emit=emit)
+        return evidence.audit(
+            settings, full=full, period=_period(flags), on_problem=hear, on_looked=named.looked, emit=emit
+        )
 
     return _carried_out(desk, flags, work, audit_lines, named)
 
@@ -166,6 +168,10 @@ class _Named:
             self._lines += 1
             if self._most is None or self._lines <= self._most:
                 self._desk.out.line(line())
+
+    def looked(self) -> None:
+        """Count one of which there is nothing to say."""
+        self.count += 1
 
     def rest(self) -> Iterator[str]:
         """Say how many were not written."""

@@ -38,18 +38,20 @@ async def audit(
     full: bool = False,
     period: Window | None = None,
     on_problem: OnProblem = unheard,
+    on_looked: Callable[[], None] = lambda: None,
     emit: Emit = ignore,
 ) -> AuditReport:
     """Check every certificate and manifest, and the objects of the days in ``period`` (default: all of them).
 
     ``full`` reads the objects back and compares their SHA-256.  Nothing is
-    written.  ``on_problem`` hears of everything that is wrong.  Raises
+    written.  ``on_problem`` hears of everything that is wrong, ``on_looked`` is called
+    for every recording that was looked at.  Raises
     `ConfigError`, `AuthError` or `RunStopped` when it cannot begin or go on.
     """
     begun = anyio.current_time()
     async with open_bucket(settings, emit) as bucket:
         report = AuditReport("full" if full else "head", period)
-        auditing = _Auditing(bucket, settings, report, on_problem)
+        auditing = _Auditing(bucket, settings, report, on_problem, on_looked)
         try:
             await auditing.run()
         except GivenUp as given_up:
@@ -60,9 +62,16 @@ async def audit(
 
 
 class _Auditing:
-    def __init__(self, bucket: S3Inspector, settings: Settings, report: AuditReport, on_problem: OnProblem) -> None:
+    def __init__(
+        self,
+        bucket: S3Inspector,
+        settings: Settings,
+        report: AuditReport,
+        on_problem: OnProblem,
+        on_looked: Callable[[], None],
+    ) -> None:
         self._bucket, self._settings = bucket, settings
-        self._report, self._on_problem = report, on_problem
+        self._report, self._on_problem, self._on_looked = report, on_problem, on_looked
         self._looker = Looker(bucket, report.level == "full", settings.backfill.max_failures_in_row)
         self._root = keys.evidence_prefix(settings.s3.key)
         self._named = array("Q")  # eight bytes of a hash for each key that is named, sorted in the end
@@ -131,6 +140,7 @@ class _Auditing:
     async def _look(self, named: Named) -> None:
         problem = await self._looker.problem_of(named)
         self._report.recordings += 1
+        self._on_looked()
         if problem is not None:
             self._add(problem)
 
