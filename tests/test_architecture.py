@@ -106,6 +106,13 @@ RULES = {
     "transfer": rule({*FLOW_MAY, "intake"}, SDKS, "one recording, whatever its source and store: no ledger needed"),
     "recovery": rule(FLOW_MAY, SDKS, "the flow sees worlds only through small Protocols"),
     "orchestrator": rule({*FLOW_MAY, "lister"}, SDKS, "the flow sees worlds only through small Protocols"),
+    "author": rule({"ledger.protocol", "__version__"}, SDKS, "who runs this is asked of the operating system alone"),
+    "sidecars": rule(FLOW_MAY, SDKS, "the flow sees worlds only through small Protocols"),
+    "evidence": rule(
+        {*FLOW_MAY, "evidence", "author", "bucket", "ledger", "report", "s3.inspection", "s3.wire"},
+        SDKS,
+        "it stands on the bucket and the ledger as they are opened, like verify, and knows no SDK and no Webex",
+    ),
     "plan": rule({*FLOW_MAY, "lister", "config"}, SDKS, "what would be done is arithmetic"),
     "report": rule({*FLOW_MAY, "config"}, SDKS, "rows in, text out"),
     "reporting": rule(

@@ -25,6 +25,7 @@ import anyio
 from wxrec_async import events, worlds
 from wxrec_async.auth.stores import TokenStore
 from wxrec_async.auth.tokens import Credentials
+from wxrec_async.author import this_program
 from wxrec_async.bandwidth import limited
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, RunStopped
@@ -46,6 +47,7 @@ from wxrec_async.rules.schedule import MINUTE_MS, Pace
 from wxrec_async.rules.selection import HOUR_MS, Ages
 from wxrec_async.running import Announcer, Budget, Run
 from wxrec_async.s3.owner import why_denied
+from wxrec_async.sidecars import Sidecars
 from wxrec_async.telling import telling_reach
 from wxrec_async.transfer import Limits, Transfer
 
@@ -382,7 +384,7 @@ class Backfill:
         storage, begun = self._in_storage, anyio.current_time()
         self._emit.uploads.clear()
         self._tell_start(job, period, notes)
-        await storage.ledger.begin_run(job.run_id, self._now_ms(), period)
+        await storage.ledger.begin_run(job.run_id, self._now_ms(), period, author=this_program())
         try:
             ending = await self._carry_out(job, max_duration_s)
         finally:
@@ -403,8 +405,16 @@ class Backfill:
         """Tidy up after a crash, run, and sweep the keys of which it is not known whether an upload is open."""
         storage, carrier, pacer = self._in_storage, self._transfer(), self._in_webex.pacer
         webex = self._in_webex
+        sidecars = self._sidecars(job) if self.settings.s3.sidecar else None
         orchestrator = Orchestrator(
-            job, webex.client, storage.ledger, carrier, self._emit, self._now_ms, others=webex.others
+            job,
+            webex.client,
+            storage.ledger,
+            carrier,
+            self._emit,
+            self._now_ms,
+            others=webex.others,
+            at_rest=sidecars.at_rest if sidecars else None,
         )
         recovery = Recovery(storage.ledger, storage.store, carrier, job.key_template, self._emit)
         self._running = Run(
@@ -418,11 +428,24 @@ class Backfill:
             self._running.stop(self._stop_reason)
         error = await self._running.carry_out(max_duration_s)
         error = error or await storage.sweep_uncertain(carrier)
+        if sidecars and orchestrator.stopped in {None, "limit"}:
+            error = error or await sidecars.catch_up(job.scope)
         return Ending(
             incomplete=tuple(orchestrator.incomplete),
             stopped=orchestrator.stopped,
             error=self._words_of(error) if error else None,
             error_exit=_exit_of(error),
+        )
+
+    def _sidecars(self, job: Job) -> Sidecars:
+        storage, masked = self._in_storage, self.settings.ledger.phone_numbers == "masked"
+        return Sidecars(
+            storage.store,
+            storage.ledger,
+            template=job.key_template,
+            masked=masked,
+            metadata=dict(job.metadata),
+            emit=self._emit,
         )
 
     def _words_of(self, error: AuthError | RunStopped) -> str:
@@ -438,6 +461,7 @@ class Backfill:
             pipe=plan.pipe,
             bodies=plan.bodies,
             overwrite=self.settings.s3.overwrite,
+            sha256=settings.evidence.sha256,
         )
         log = worlds.LedgerLog(storage.ledger, self._now_ms)
         source = limited(self._in_webex.media, settings.backfill.max_mib_per_second)

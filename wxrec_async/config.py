@@ -121,6 +121,7 @@ class S3Settings(Section):
     object_lock_days: Annotated[int, Field(ge=0)] = 0
     overwrite: bool = False
     require_sse: bool = False
+    sidecar: bool = False
 
     @field_validator("endpoint_url")
     @classmethod
@@ -131,6 +132,12 @@ class S3Settings(Section):
     @classmethod
     def _check_key(cls, value: str) -> str:
         return _checked_key_template(value)
+
+    @model_validator(mode="after")
+    def _sidecars_have_a_place(self) -> S3Settings:
+        if self.sidecar and not self.key.endswith("{ext}"):
+            raise ValueError("sidecar needs a key that ends in {ext}, or a recording could take the place of a sidecar")
+        return self
 
     @model_validator(mode="after")
     def _lock_has_days(self) -> S3Settings:
@@ -214,6 +221,12 @@ class LedgerSettings(Section):
     phone_numbers: Literal["masked", "plain"] = "masked"
 
 
+class EvidenceSettings(Section):
+    """What is written down so that others can prove what was stored."""
+
+    sha256: bool = True
+
+
 class Settings(BaseSettings):
     """Everything the program can be told."""
 
@@ -228,6 +241,7 @@ class Settings(BaseSettings):
     follow: FollowSettings = FollowSettings()
     filters: FilterSettings = FilterSettings()
     ledger: LedgerSettings = LedgerSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     ca_bundle: Path | None = None
 
     @field_validator("ca_bundle", mode="before")

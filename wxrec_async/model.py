@@ -155,6 +155,7 @@ class Recording:
     ``leased_at`` is the monotonic time (seconds) at which the URL was handed
     out and ``lease_s`` how long it is promised to live.  ``url`` is None when
     Webex named none, ``problem`` then says why it cannot be fetched.
+    ``tracking_id`` is that of the answer which named the recording.
     """
 
     task_id: str
@@ -172,6 +173,7 @@ class Recording:
     leased_at: float = 0.0
     lease_s: float = 3600.0
     problem: str | None = None
+    tracking_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +209,15 @@ class LeftAlone:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where an object goes and what is said about it."""
+    """Where an object goes and what is said about it.
+
+    ``at_hand`` keeps it out of storage classes that must be restored before they can be read.
+    """
 
     key: str
     content_type: str
     metadata: dict[str, str] = field(default_factory=dict)
+    at_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +263,7 @@ class StoredObject:
 
     ``crc32`` is the full-object CRC-32 when the store knows one, ``checksums``
     all full-object checksums it names, base64 as S3 writes them, by algorithm.
+    ``sha256`` is ours, in hex, when the bytes went through this process.
     """
 
     key: str
@@ -267,6 +274,7 @@ class StoredObject:
     version_id: str | None = None
     content_type: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ exception ends the run.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -112,10 +112,17 @@ class Job:
     max_failures_in_row: int = 100
 
 
-class Orchestrator:
-    """Runs one job once; ``others`` lists the contacts of other channels, if they are to be counted."""
+AtRest = Callable[[str], Awaitable[None]]
 
-    def __init__(  # noqa: PLR0913 - the outsides, each behind its Protocol
+
+class Orchestrator:
+    """Runs one job once.
+
+    ``others`` lists the contacts of other channels, if they are to be counted;
+    ``at_rest`` is called with a task's id when nothing more is done for it in this run.
+    """
+
+    def __init__(  # noqa: PLR0913 - the outsides, each behind its Protocol, and one who listens
         self,
         job: Job,
         webex: TaskSource,
@@ -125,10 +132,12 @@ class Orchestrator:
         now_ms: Callable[[], int],
         *,
         others: PageSource | None = None,
+        at_rest: AtRest | None = None,
     ) -> None:
         self._others = others
         self._job, self._webex, self._ledger, self._carrier = job, webex, ledger, carrier
         self._emit, self._now_ms = emit, now_ms
+        self._at_rest, self._left = at_rest, Counter[str]()
         self._lister = Lister(webex, job.page_size, job.channel_types)
         self._tasks: BatchQueue[Task] = BatchQueue(max(100, CAPTURES_BATCH * job.concurrency))
         self._orders: deque[Order] = deque()
@@ -358,6 +367,7 @@ class Orchestrator:
             return []
         known = await self._ledger.captured_many(found, self._now_ms(), self._second_looks(batch))
         orders = [await self._orders_of(task, found[task.id], known[task.id]) for task in batch if task.id in found]
+        self._left.update(each.recording.task_id for each in chain.from_iterable(orders))
         return list(chain.from_iterable(orders))
 
     def _second_looks(self, batch: Sequence[Task]) -> dict[str, int]:
@@ -467,6 +477,14 @@ class Orchestrator:
             case Gone():
                 await self._ledger.recording_gone(recording.task_id, recording.id, self._now_ms())
                 self._emit(events.RecordingGone(recording.task_id, recording.id))
+        await self._perhaps_at_rest(recording.task_id)
+
+    async def _perhaps_at_rest(self, task_id: str) -> None:
+        self._left[task_id] -= 1
+        if self._left[task_id] <= 0:
+            del self._left[task_id]
+            if self._at_rest is not None:
+                await self._at_rest(task_id)
 
     async def _note_stored(self, recording: Recording, stored: Stored, seconds: float) -> None:
         found = stored.object

@@ -25,6 +25,7 @@ from wxrec_async.model import StoredObject, Window, iso
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.rules import keys
+from wxrec_async.s3.wire import Digest
 
 PAGE = 1000
 KEPT = 1000
@@ -134,7 +135,7 @@ class Objects(Protocol):
 
     async def head(self, key: str) -> StoredObject | None: ...
 
-    async def read_back(self, key: str, size: int) -> tuple[int, int]: ...
+    async def digest(self, key: str, size: int) -> Digest: ...
 
 
 class Rows(Protocol):
@@ -146,6 +147,7 @@ class Rows(Protocol):
 
 
 Mark = Callable[[StoredRow, str, str], Awaitable[bool]]
+FillIn = Callable[[StoredRow, str], Awaitable[bool]]
 OnFinding = Callable[[Finding], None]
 
 
@@ -166,7 +168,8 @@ async def verify(  # noqa: PLR0913 - the command has these flags
     """Look at every recording stored in ``period`` (default: all) and say what the bucket has of it.
 
     Without ``mark`` the ledger is only read, also beside a run.  With it the
-    ledger is held alone, and a recording that is missing or differs becomes
+    ledger is held alone, a SHA-256 that it does not know is filled in from bytes
+    that were read back, and a recording that is missing or differs becomes
     work for the next run; one that differs is named by that run as a conflict,
     never overwritten.  ``on_finding`` hears of every object.  Raises
     `ConfigError`, `AuthError`, `LedgerError` or `RunStopped` when it cannot begin
@@ -184,16 +187,23 @@ async def verify(  # noqa: PLR0913 - the command has these flags
                     await bucket.check_bucket()  # HEAD says 404 for a bucket that is gone, too
                 return await ledger.lost(row, reason, detail, round(clock() * 1000))
 
-            verification = _Verification(bucket, ledger, level, on_finding, marked)
+            verification = _Verification(bucket, ledger, level, on_finding, mark=marked, fill_in=ledger.note_sha256)
             return await verification.run(period, settings.backfill)
 
 
 class _Verification:
     def __init__(
-        self, bucket: Objects, rows: Rows, level: Level, on_finding: OnFinding, mark: Mark | None = None
+        self,
+        bucket: Objects,
+        rows: Rows,
+        level: Level,
+        on_finding: OnFinding,
+        *,
+        mark: Mark | None = None,
+        fill_in: FillIn | None = None,
     ) -> None:
         self._bucket, self._rows, self._level = bucket, rows, level
-        self._on_finding, self._mark = on_finding, mark
+        self._on_finding, self._mark, self._fill_in = on_finding, mark, fill_in
         self._streak = 0
 
     async def run(self, period: Window | None, limits: BackfillSettings) -> VerifyReport:
@@ -245,8 +255,11 @@ class _Verification:
         differences = differing(row, found)
         read = 0
         if not (differences.keys() & {"size", "crc32"}) and (self._level is Level.FULL or not proven(row, found)):
-            read, crc32 = await self._bucket.read_back(row.key, found.size)
-            differences |= differing_bytes(row, found, read, crc32)
+            digest = await self._bucket.digest(row.key, found.size)
+            read = digest.size
+            differences |= differing_bytes(row, found, digest)
+            if not differences and self._fill_in is not None and row.sha256 is None:
+                await self._fill_in(row, digest.sha256)
         if not differences:
             return Finding(row, Verdict.OK, bytes_read=read)
         detail = "; ".join(differences.values())
@@ -285,11 +298,13 @@ def proven(row: StoredRow, found: StoredObject) -> bool:
     return bool(row.etag) and row.etag.strip('"') == found.etag.strip('"')
 
 
-def differing_bytes(row: StoredRow, found: StoredObject, size: int, crc32: int) -> dict[str, str]:
+def differing_bytes(row: StoredRow, found: StoredObject, read: Digest) -> dict[str, str]:
     """Return what the bytes read back contradict."""
     wanted = row.crc32 if row.crc32 is not None else found.crc32
-    if size != row.size:
-        return {"bytes": f"{size} bytes were read back, not {row.size}"}
-    if wanted is not None and crc32 != wanted:
-        return {"bytes": f"the CRC-32 of its bytes is {crc32:08x}, not {wanted:08x}"}
+    if read.size != row.size:
+        return {"bytes": f"{read.size} bytes were read back, not {row.size}"}
+    if wanted is not None and read.crc32 != wanted:
+        return {"bytes": f"the CRC-32 of its bytes is {read.crc32:08x}, not {wanted:08x}"}
+    if row.sha256 is not None and read.sha256 != row.sha256:
+        return {"bytes": f"the SHA-256 of its bytes is {read.sha256}, not {row.sha256}"}
     return {}

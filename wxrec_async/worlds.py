@@ -40,8 +40,8 @@ from wxrec_async.rules.redact import mask_number
 from wxrec_async.rules.retry import for_api, for_download, for_s3
 from wxrec_async.rules.tokens import token_org
 from wxrec_async.s3.client import open_client
+from wxrec_async.s3.inspection import S3Inspector
 from wxrec_async.s3.owner import check_owner
-from wxrec_async.s3.uploads import S3Store
 from wxrec_async.telling import telling_gate, telling_retrier
 from wxrec_async.transfer import Transfer
 from wxrec_async.webex.client import WebexClient
@@ -96,8 +96,8 @@ class WebexWorld:
 class Storage:
     """The bucket and the ledger, both checked."""
 
-    store: S3Store
-    ledger: Ledger
+    store: S3Inspector
+    ledger: SqliteLedger
     concurrency: int
 
     async def sweep_uncertain(self, transfer: Transfer) -> AuthError | RunStopped | None:
@@ -247,7 +247,7 @@ async def open_storage(
     async with open_client(
         settings.s3, connections=connections, ca_bundle=settings.ca_bundle, session=given.s3_session
     ) as client:
-        store = S3Store(client, settings.s3, telling_retrier(for_s3, gate, reach, emit), gate)
+        store = S3Inspector(client, settings.s3, telling_retrier(for_s3, gate, reach, emit), gate)
         await store.check_bucket()
         await check_owner(client, settings.s3, gate)
         async with open_ledger(settings.ledger.path, identity, mask=_mask(settings), emit=emit) as ledger:

@@ -11,6 +11,7 @@ import pytest
 
 from wxrec_async.errors import ConfigError, LedgerError
 from wxrec_async.ledger import (
+    Author,
     Counts,
     Everything,
     Failure,
@@ -88,6 +89,20 @@ class LedgerContract:
             assert (run.run_id, run.ended_ms, run.exit_code, run.scope, run.summary) == (
                 "run-1", 140, 5, DAY, {"stored": 1},
             )  # fmt: skip
+
+    @pytest.mark.fault("X28")
+    async def test_a_run_says_who_made_it(self, opener: Opener) -> None:
+        """Version and user are kept with the run; a run without them has none."""
+        async with opener() as ledger:
+            await ledger.begin_run("run-0", 90, DAY)
+            run = await ledger.last_run()
+            assert run is not None
+            assert run.author is None
+            await ledger.begin_run("run-1", 100, DAY, author=Author("1.2", "op@host"))
+        async with opener() as ledger:
+            run = await ledger.last_run()
+            assert run is not None
+            assert run.author == Author("1.2", "op@host")
 
     @pytest.mark.parametrize(
         "other",

@@ -28,11 +28,15 @@ NOT_RUN = {
     "aws s3api ": "needs an AWS account; test_snippets reads the files it names",
     "aws secretsmanager ": "needs an AWS account; tests/login and tests/auth have both secrets against a server",
 }
+NIGHTLY, AUDIT = "#!/bin/sh\n# The summary", "#!/bin/sh\n# audit.sh"
+EVIDENCE = "wxrec-async verify --evidence\n"  # tests/evidence
 TYPED_ELSEWHERE = (
     "chmod 600 secrets.json",
     "wxrec-async login --tokens-from",
-    "#!/bin/sh",
     "wxrec-async report --html report.html --from",
+    NIGHTLY,
+    AUDIT,
+    EVIDENCE,
 )
 
 

@@ -511,3 +511,15 @@ async def test_error_body_already_read_by_the_auth_flow_is_read_again() -> None:
         with pytest.raises(GivenUp) as caught:
             await w.client.tasks_page(WINDOW, from_ms=MS)
         assert "too wide" in str(caught.value)
+
+
+async def test_recordings_carry_the_tracking_id_of_their_answer() -> None:
+    """Support asks for it, years later: it goes with every recording the answer named."""
+    router = respx.MockRouter()
+    row = {"taskId": "t1", "recording": [{"id": "r1", "attributes": {"filePath": "https://media.test/a"}}]}
+    router.post(f"{BASE}/captures/query").mock(
+        return_value=httpx.Response(200, json={"data": [row]}, headers={"trackingid": "TRACK-7"})
+    )
+    async with world(router) as w:
+        answer = await w.client.captures(["t1"])
+    assert [each.tracking_id for each in answer.captures["t1"].recordings] == ["TRACK-7"]

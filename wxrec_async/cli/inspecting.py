@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 import anyio
 
 from wxrec_async import cleanup as cleaning
+from wxrec_async import evidence
 from wxrec_async import rebuild as rebuilding
 from wxrec_async import verify as verifying
 from wxrec_async.cli.cleanup import CleanupFlags
@@ -16,6 +17,7 @@ from wxrec_async.cli.desk import Desk
 from wxrec_async.cli.event_log import EventLog
 from wxrec_async.cli.failing import cause_of
 from wxrec_async.cli.findings import (
+    audit_lines,
     cleaned_line,
     cleaned_record,
     cleanup_lines,
@@ -23,6 +25,8 @@ from wxrec_async.cli.findings import (
     finding_record,
     left_line,
     left_record,
+    problem_line,
+    problem_record,
     rebuild_lines,
     verify_lines,
 )
@@ -59,7 +63,9 @@ R = TypeVar("R", bound=Report)
 
 
 def verify(flags: VerifyFlags) -> int:
-    """Compare the bucket with the ledger."""
+    """Compare the bucket with the ledger, or with the evidence that lies in it."""
+    if flags.evidence:
+        return guarded(Desk(flags), _refuse_mark if flags.mark else lambda desk: _audit(desk, flags))
 
     def body(desk: Desk) -> int:
         named = _Named(desk)
@@ -77,6 +83,25 @@ def verify(flags: VerifyFlags) -> int:
         return _carried_out(desk, flags, work, verify_lines, named)
 
     return guarded(Desk(flags), body)
+
+
+def _audit(desk: Desk, flags: VerifyFlags) -> int:
+    named = _Named(desk)
+
+    def hear(problem: evidence.Problem) -> None:
+        named.hear(lambda: problem_record(problem), lambda: problem_line(problem))
+
+    def work(settings: Settings, emit: Emit) -> Awaitable[evidence.AuditReport]:
+        full = flags.level == "full"
+        return evidence.audit(
+            settings, full=full, period=_period(flags), on_problem=hear, on_looked=named.looked, emit=emit
+        )
+
+    return _carried_out(desk, flags, work, audit_lines, named)
+
+
+def _refuse_mark(_desk: Desk) -> int:
+    raise ConfigError("--mark goes with the ledger, not with --evidence; verify without --evidence to mark")
 
 
 def rebuild(flags: RebuildFlags) -> int:
@@ -143,6 +168,10 @@ class _Named:
             self._lines += 1
             if self._most is None or self._lines <= self._most:
                 self._desk.out.line(line())
+
+    def looked(self) -> None:
+        """Count one of which there is nothing to say."""
+        self.count += 1
 
     def rest(self) -> Iterator[str]:
         """Say how many were not written."""

@@ -58,7 +58,8 @@ class LedgerStatus:
         ended = {"started": iso(run.started_ms), "ended": iso(run.ended_ms), "exit_code": run.exit_code}
         scope = run.scope
         period = {"from": iso(scope.from_ms), "to": iso(scope.to_ms)} if scope else {"from": None, "to": None}
-        return {"run_id": run.run_id, **ended, **period}
+        author = {"tool_version": run.author.tool_version, "who": run.author.who} if run.author else {}
+        return {"run_id": run.run_id, **ended, **period, **author}
 
     def lines(self) -> Iterator[str]:
         """Write it for people."""

@@ -3,10 +3,12 @@
 `open_ledger` opens it for the one process that writes, `open_reader` for those who look on.
 """
 
+from wxrec_async.ledger.evidence import CertificateRow, EvidenceBooks
 from wxrec_async.ledger.inventory import FoundRecording, StoredRow
 from wxrec_async.ledger.protocol import (
     ALL_WORK,
     AskedBefore,
+    Author,
     BacklogTask,
     Counts,
     Everything,
@@ -30,9 +32,12 @@ from wxrec_async.ledger.store import SqliteLedger, SqliteReader, open_ledger, op
 __all__ = [
     "ALL_WORK",
     "AskedBefore",
+    "Author",
     "BacklogTask",
+    "CertificateRow",
     "Counts",
     "Everything",
+    "EvidenceBooks",
     "Failure",
     "FoundRecording",
     "Identity",

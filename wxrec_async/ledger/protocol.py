@@ -26,6 +26,14 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Author:
+    """Who made a run: the program's version, and the user as ``name@host``."""
+
+    tool_version: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
 class Everything:
     """Scope: every task the ledger knows."""
 
@@ -191,6 +199,7 @@ class RunRecord:
     exit_code: int | None
     scope: Window | None
     summary: Mapping[str, object]
+    author: Author | None = None
 
 
 class LedgerReader(Protocol):
@@ -238,7 +247,7 @@ class Ledger(LedgerReader, Protocol):
     upload the ledger never heard of is a LedgerError too.
     """
 
-    async def begin_run(self, run_id: str, now_ms: int, scope: Window | None) -> None:
+    async def begin_run(self, run_id: str, now_ms: int, scope: Window | None, *, author: Author | None = None) -> None:
         """Open a run.  From here on no task is handed out twice (see `add_tasks`, `backlog`)."""
         ...
 

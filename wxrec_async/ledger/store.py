@@ -15,6 +15,7 @@ from wxrec_async.events import Emit
 from wxrec_async.ledger import aside, books, counting, export, facts, inventory, lagging, opening
 from wxrec_async.ledger import recordings as recording_rows
 from wxrec_async.ledger import tasks as task_rows
+from wxrec_async.ledger.evidence import EvidenceBooks
 from wxrec_async.ledger.faults import explain
 from wxrec_async.ledger.group import GroupCommit
 from wxrec_async.ledger.inventory import FoundRecording, StoredRow
@@ -22,6 +23,7 @@ from wxrec_async.ledger.protocol import (
     ALL_WORK,
     NOTHING,
     AskedBefore,
+    Author,
     BacklogTask,
     Counts,
     Failure,
@@ -146,7 +148,7 @@ class SqliteReader:
         await self._group.close()
 
 
-class SqliteLedger(SqliteReader):
+class SqliteLedger(SqliteReader, EvidenceBooks):
     """`Ledger` on a SQLite connection; get one from `open_ledger`.  Each method's contract stands in `Ledger`."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, mask: Mask) -> None:
@@ -154,13 +156,16 @@ class SqliteLedger(SqliteReader):
         self._mask = mask
         self._run: int | None = None
 
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._group.run(work)
+
     @property
     def commits(self) -> int:
         """How many transactions were committed."""
         return self._group.commits
 
-    async def begin_run(self, run_id: str, now_ms: int, scope: Window | None) -> None:
-        self._run = await self._group.run(lambda db: books.begin_run(db, run_id, now_ms, scope))
+    async def begin_run(self, run_id: str, now_ms: int, scope: Window | None, *, author: Author | None = None) -> None:
+        self._run = await self._group.run(lambda db: books.begin_run(db, run_id, now_ms, scope, author))
 
     async def end_run(self, run_id: str, now_ms: int, exit_code: int, summary: Mapping[str, object]) -> None:
         await self._group.run(lambda db: books.end_run(db, run_id, now_ms, exit_code, summary))

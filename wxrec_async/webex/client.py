@@ -152,7 +152,7 @@ class WebexClient:
     async def _ask_once(self, ids: Sequence[str]) -> dict[str, Capture]:
         leased_at = anyio.current_time()
         answer = await self._calls.post(f"{self._settings.api_url}/captures/query", self._captures_body(ids))
-        lease = Lease(leased_at, URL_MINUTES * 60.0)
+        lease = Lease(leased_at, URL_MINUTES * 60.0, answer.tracking_id)
         found, odd = read_captures(answer.body, ids, lease, self._url_problem, org_id=self._org_id)
         self._warn(odd)
         return found

@@ -21,6 +21,7 @@ from wxrec_async.webex.beside import attachments, audio_and_other, told_apart
 from wxrec_async.webex.coerce import as_count, as_dict, as_flag, as_id, as_ms, as_text, as_texts
 
 MAX_WORDS_CHARS = 300
+MAX_TRACKING_ID_CHARS = 128
 S3_ERROR_HEAD = 4096
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -32,10 +33,11 @@ UrlCheck = Callable[[str], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """When the URLs of an answer were handed out (monotonic seconds), and for how many seconds."""
+    """When the URLs of an answer were handed out (monotonic seconds) and for how many seconds; its tracking id."""
 
     leased_at: float
     lease_s: float
+    tracking_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,12 @@ def _next_link(answer: dict[str, object]) -> str | None:
 
 
 def read_captures(
-    body: bytes, asked: Sequence[str], lease: Lease, url_problem: UrlCheck, *, org_id: str = ""
+    body: bytes,
+    asked: Sequence[str],
+    lease: Lease,
+    url_problem: UrlCheck,
+    *,
+    org_id: str = "",
 ) -> tuple[dict[str, Capture], list[Warned]]:
     """Read an answer of ``POST /v1/captures/query``: one `Capture` for every id of ``asked``, in that order.
 
@@ -203,6 +210,7 @@ def _recording(
         participants=as_texts(said.get("participants")),
         leased_at=lease.leased_at,
         lease_s=lease.lease_s,
+        tracking_id=_cut(lease.tracking_id or "", MAX_TRACKING_ID_CHARS) or None,
         problem=problem,
     )
 
