@@ -72,6 +72,8 @@ class WebexSettings(Section):
     media_hosts: TextList = ("*.amazonaws.com", "*.webex.com")
     include_va: bool = False
     include_segments: bool = False
+    search: Literal["auto", "required", "off"] = "auto"
+    search_counts: bool = True
     proxy: str = ""
 
     @field_validator("base_url", "auth_url")

@@ -44,6 +44,7 @@ from wxrec_async.transfer import Transfer
 from wxrec_async.webex.client import WebexClient
 from wxrec_async.webex.media import MediaLimits, MediaSource
 from wxrec_async.webex.pacing import PacedTransport
+from wxrec_async.webex.search import TaskSearch
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class WebexWorld:
     refresher: Refresher
     org_id: str
     pacer: Pacer
+    search: TaskSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +198,9 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
         proxy=webex.proxy,
         address_check=partial(address_allowed, loopback=_on_loopback(settings)),
     )
-    client = WebexClient(
-        api_http, webex, org_id=secrets.org_id, retrier=telling_retrier(for_api, pacer.gate, reach, emit), emit=emit
-    )
+    retrier = telling_retrier(for_api, pacer.gate, reach, emit)
+    client = WebexClient(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit)
+    search = TaskSearch(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit)
     media_gate = telling_gate("the media host", emit)
     media = MediaSource(
         media_transport,
@@ -212,7 +214,7 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
         limits=MediaLimits(max_bytes=round(settings.backfill.max_recording_gib * (1 << 30))),
     )
     async with token_http, api_http, media_transport:
-        yield WebexWorld(client, media, refresher, secrets.org_id, pacer)
+        yield WebexWorld(client, media, refresher, secrets.org_id, pacer, search)
 
 
 @asynccontextmanager
@@ -229,7 +231,7 @@ async def open_storage(
         store = S3Store(client, settings.s3, telling_retrier(for_s3, gate, reach, emit), gate)
         await store.check_bucket()
         await check_owner(client, settings.s3, gate)
-        async with open_ledger(settings.ledger.path, identity, mask=_mask(settings), emit=emit) as ledger:
+        async with open_ledger(settings.ledger.path, identity, mask=number_mask(settings), emit=emit) as ledger:
             yield Storage(store, ledger, settings.backfill.concurrency)
 
 
@@ -312,7 +314,8 @@ def aws_options(settings: Settings) -> AwsOptions:
     return AwsOptions(region=settings.s3.region, profile=settings.s3.profile, ca_bundle=ca_bundle)
 
 
-def _mask(settings: Settings) -> Callable[[str], str]:
+def number_mask(settings: Settings) -> Callable[[str], str]:
+    """Return what telephone numbers go through on their way into the ledger."""
     return mask_number if settings.ledger.phone_numbers == "masked" else str
 
 

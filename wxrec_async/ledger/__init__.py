@@ -23,6 +23,8 @@ from wxrec_async.ledger.protocol import (
     Work,
 )
 from wxrec_async.ledger.replacing import Replacement, open_replacement
+from wxrec_async.ledger.sightings import Sighting, Sightings, open_sightings
+from wxrec_async.ledger.standing import KnownRecording, TaskRow
 from wxrec_async.ledger.store import SqliteLedger, SqliteReader, open_ledger, open_reader
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "FoundRecording",
     "Identity",
     "InPeriod",
+    "KnownRecording",
     "KnownTask",
     "Ledger",
     "LedgerReader",
@@ -42,12 +45,16 @@ __all__ = [
     "Replacement",
     "RunRecord",
     "Scope",
+    "Sighting",
+    "Sightings",
     "SqliteLedger",
     "SqliteReader",
     "StartedKey",
     "StoredRow",
+    "TaskRow",
     "Work",
     "open_ledger",
     "open_reader",
     "open_replacement",
+    "open_sightings",
 ]

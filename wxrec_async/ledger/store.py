@@ -12,7 +12,7 @@ from anyio import CancelScope, to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from wxrec_async.events import Emit
-from wxrec_async.ledger import books, counting, inventory, opening
+from wxrec_async.ledger import books, counting, inventory, opening, standing
 from wxrec_async.ledger import recordings as recording_rows
 from wxrec_async.ledger import tasks as task_rows
 from wxrec_async.ledger.faults import explain
@@ -32,7 +32,8 @@ from wxrec_async.ledger.protocol import (
     Work,
 )
 from wxrec_async.ledger.rows import Mask
-from wxrec_async.model import OpenUpload, Recording, StoredObject, Task, TaskState, Window
+from wxrec_async.ledger.standing import TaskRow
+from wxrec_async.model import OpenUpload, Recording, StoredObject, Task, TaskState, Window, Witness
 
 T = TypeVar("T")
 
@@ -111,6 +112,17 @@ class SqliteReader:
         look of its own: what others write meanwhile may be in the next one.
         """
         return await self._read(lambda db: inventory.stored_rows(db, period, after, limit))
+
+    async def task_rows(self, window: Window, *, after: TaskRow | None = None, limit: int = 500) -> list[TaskRow]:
+        """Return up to ``limit`` tasks placed in ``window`` behind ``after``, oldest first; an empty list is the end.
+
+        A task's place is its creation, else the start of the window it was listed in.
+        """
+        return await self._read(lambda db: standing.page(db, window, after, limit))
+
+    async def rows_of(self, task_ids: Sequence[str]) -> dict[str, TaskRow]:
+        """Return the tasks among these that are known."""
+        return await self._read(lambda db: standing.of_ids(db, task_ids))
 
     async def close(self) -> None:
         """See `Ledger`."""
@@ -278,3 +290,11 @@ class SqliteLedger(SqliteReader):
             return inventory.adopt(db, found, books.run_row(db, run_id), now_ms, self._mask)
 
         return await self._group.run(work)
+
+    async def witnessed(self, found: Sequence[Witness], now_ms: int) -> None:
+        """Keep what Search says of tasks that are known."""
+        await self._group.run(lambda db: standing.witness(db, found, now_ms))
+
+    async def deleted_at_webex(self, row: TaskRow, now_ms: int) -> None:
+        """Note that Webex deleted what was never stored of a task: its recordings become GONE, one at least."""
+        await self._group.run(lambda db: standing.deleted(db, row, now_ms))
