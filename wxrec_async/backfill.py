@@ -26,13 +26,14 @@ from wxrec_async import events, worlds
 from wxrec_async.auth.stores import TokenStore
 from wxrec_async.auth.tokens import Credentials
 from wxrec_async.bandwidth import limited
+from wxrec_async.choices import ages_of, filters_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.ledger.protocol import ALL_WORK, Everything, InPeriod, NamedFor, Scope, Work
 from wxrec_async.left_out import count_left_out
 from wxrec_async.lister import Lister
-from wxrec_async.model import DAY_MS, Window
+from wxrec_async.model import Window
 from wxrec_async.orchestrator import Job, Orchestrator
 from wxrec_async.plan import Plan, plan_window
 from wxrec_async.plumbing.pool import BufferPool
@@ -40,7 +41,7 @@ from wxrec_async.recovery import Recovery
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import keys, windows
 from wxrec_async.rules.filters import NO_FILTERS, Filters
-from wxrec_async.rules.selection import HOUR_MS, MINUTE_MS, Ages
+from wxrec_async.rules.selection import Ages
 from wxrec_async.running import Announcer, Budget, Run
 from wxrec_async.s3.owner import why_denied
 from wxrec_async.telling import telling_reach
@@ -244,23 +245,10 @@ class Backfill:
         return windows.clamp(period, lookback_days=self.settings.webex.lookback_days, now_ms=self._now_ms())
 
     def _ages(self) -> Ages:
-        backfill = self.settings.backfill
-        return Ages(
-            settle_ms=round(backfill.settle_minutes * MINUTE_MS),
-            null_ms=round(backfill.owed_null_hours * HOUR_MS),
-            missing_ms=round(backfill.owed_days * DAY_MS),
-        )
+        return ages_of(self.settings)
 
     def _filters(self) -> Filters:
-        asked = self.settings.filters
-        return Filters(
-            asked.queues,
-            asked.exclude_queues,
-            asked.agents,
-            asked.exclude_agents,
-            asked.directions,
-            round(asked.min_duration_seconds * 1000),
-        )
+        return filters_of(self.settings)
 
     def _job(
         self,

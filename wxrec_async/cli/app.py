@@ -25,6 +25,7 @@ from wxrec_async.cli.flags import (
 from wxrec_async.cli.helping import HELP, Command, Group, Program
 from wxrec_async.cli.ledger import rebuild
 from wxrec_async.cli.login import login
+from wxrec_async.cli.reconcile import reconcile
 from wxrec_async.cli.verify import verify
 
 SETTINGS = {"help_option_names": [*HELP], "max_content_width": 110}
@@ -44,7 +45,7 @@ ledger_app = typer.Typer(
     cls=Group, rich_markup_mode=None, help="Look after the ledger.", no_args_is_help=True, context_settings=SETTINGS
 )
 ledger_app.command("rebuild", cls=Command)(rebuild)
-for command in (login, doctor, verify, cleanup):
+for command in (login, doctor, verify, reconcile, cleanup):
     app.command(command.__name__, cls=Command)(command)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(config_app, name="config")

@@ -33,7 +33,8 @@ SELECT n, place_ms, reason, id, channel_type, status, direction, origin, destina
 FROM tasks WHERE id = ?
 """
 _RECORDINGS = """
-SELECT id, state, reason, object_key, size, crc32, etag, stored_ms IS NOT NULL FROM recordings WHERE task = ? ORDER BY id
+SELECT id, state, reason, object_key, size, crc32, etag, stored_ms IS NOT NULL
+FROM recordings WHERE task = ? ORDER BY id
 """
 _WITNESS = """
 UPDATE tasks SET witness_ms = :now_ms, witness_recordings = :recordings, witness_bytes = :bytes,

@@ -17,16 +17,18 @@ from wxrec_async.sandbox.log import RequestLog
 from wxrec_async.sandbox.organisation import Organisation
 from wxrec_async.sandbox.recordings import TruthRecording
 from wxrec_async.sandbox.s3.state import Bucket, StoredBody, Upload
+from wxrec_async.sandbox.tampering import Tampering
 
 PROFILES = ("none", "mild", "storm")
 
 
 @dataclass(slots=True)
 class Control:
-    """GET /_sandbox/{log,truth,objects,uploads,faults,addresses}; POST /_sandbox/faults sets profile and rules.
+    """GET /_sandbox/{log,truth,objects,uploads,faults,addresses,organisation}; POST /_sandbox/faults sets them.
 
-    Lists come as JSON lines.  ``log?since=N`` leaves out what was seen,
-    ``objects?sha256=1`` reads every object.
+    POST /_sandbox/faults sets profile and rules, POST /_sandbox/objects and
+    /_sandbox/organisation do what `Tampering` says.  Lists come as JSON lines.
+    ``log?since=N`` leaves out what was seen, ``objects?sha256=1`` reads every object.
     """
 
     organisation: Organisation
@@ -51,9 +53,24 @@ class Control:
                 return web.json_response(self.addresses())
             case "GET", "/_sandbox/faults":
                 return web.json_response(self._faults())
+            case "GET", "/_sandbox/organisation":
+                return web.json_response(self.organisation.planted())
             case "POST", "/_sandbox/faults":
                 return self._set_faults(await request.read())
+            case "POST", "/_sandbox/objects" | "/_sandbox/organisation" as path:
+                return await self._tamper(path, await request.read())
         return web.Response(status=404, text="not found")
+
+    async def _tamper(self, path: str, body: bytes) -> web.Response:
+        tampering = Tampering(self.organisation, self.bucket)
+        try:
+            wanted = json.loads(body)
+            done = await tampering.objects(wanted) if path.endswith("objects") else tampering.organise(wanted)
+        except KeyError as missing:
+            return web.Response(status=404, text=f"there is no {missing.args[0]}")
+        except (ValueError, TypeError, AttributeError):
+            return web.Response(status=400, text="expected lists of keys or ids, see Tampering")
+        return web.json_response(done)
 
     def _faults(self) -> dict[str, Any]:
         hits = {f"{operation} {kind}": count for (operation, kind), count in sorted(self.faults.hits.items())}

@@ -26,7 +26,8 @@ class Options:
     connection, ``latency`` seconds per request.  ``clock`` gives epoch seconds
     and can be moved to age tokens and URLs; ``budget_clock`` is the monotonic
     one of the request budget.  ``name`` is how URLs call this machine.
-    ``denied`` are IAM actions that S3 refuses.
+    ``denied`` are IAM actions that S3 refuses.  Without ``searches`` the
+    organisation has no Search; with it, it serves ``max_search_rows`` rows to one query.
     """
 
     tasks: int = 100
@@ -49,6 +50,8 @@ class Options:
     region: str = "us-east-1"
     bucket_owner: str = "123456789012"
     denied: frozenset[str] = frozenset()
+    searches: bool = True
+    max_search_rows: int = 100_000
     second_complete: str = "same"
     lifecycle_days: int = 7
     md5_etags: bool = False
