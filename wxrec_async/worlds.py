@@ -27,6 +27,7 @@ from wxrec_async.errors import AuthError, ConfigError, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.ledger import opening
 from wxrec_async.ledger.protocol import BacklogTask, Counts, Identity, KnownTask, Ledger, Scope
+from wxrec_async.ledger.standing import TaskRow
 from wxrec_async.ledger.store import SqliteLedger, open_ledger
 from wxrec_async.left_out import WorkLeft
 from wxrec_async.model import Window
@@ -87,7 +88,7 @@ class WebexWorld:
     refresher: Refresher
     org_id: str
     pacer: Pacer
-    search: TaskSearch
+    search: TaskSearch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +267,8 @@ class LedgerCounts(WorkLeft, Protocol):
 
     async def closed_windows(self, period: Window) -> list[Window]: ...
 
+    async def task_rows(self, window: Window, *, after: TaskRow | None = None, limit: int = 500) -> list[TaskRow]: ...
+
 
 class _NoLedger:
     """A ledger that was never begun."""
@@ -274,6 +277,9 @@ class _NoLedger:
         return Counts()
 
     async def closed_windows(self, period: Window) -> list[Window]:  # noqa: ARG002
+        return []
+
+    async def task_rows(self, *_: object, **__: object) -> list[TaskRow]:
         return []
 
     async def backlog(self, *_: object, **__: object) -> list[BacklogTask]:

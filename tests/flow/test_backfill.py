@@ -64,7 +64,7 @@ class House:
     @asynccontextmanager
     async def _webex(self, *_: object) -> AsyncIterator[object]:
         flow = self.flow
-        yield worlds.WebexWorld(flow.webex, flow.source, self.refresher, "org", Pacer(300), None)  # type: ignore[arg-type]
+        yield worlds.WebexWorld(flow.webex, flow.source, self.refresher, "org", Pacer(300))  # type: ignore[arg-type]
 
     def backfill(self, **options: Any) -> Backfill:
         settings = Settings.model_validate(

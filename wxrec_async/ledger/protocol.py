@@ -10,9 +10,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from wxrec_async.model import OpenUpload, Recording, RecordingState, StoredObject, Task, TaskState, Window
+
+if TYPE_CHECKING:
+    from wxrec_async.ledger.standing import TaskRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +84,16 @@ class AskedBefore:
 
 @dataclass(frozen=True, slots=True)
 class BacklogTask:
-    """A task to take up again, as the ledger keeps it; ``row`` is what the next `Ledger.backlog` takes as ``after``."""
+    """A task to take up again, as the ledger keeps it.
+
+    ``row`` is what the next `Ledger.backlog` takes as ``after``, ``place_ms`` and
+    ``row`` what the next `Ledger.oldest_work` does.
+    """
 
     row: int
     task: Task
     asked: AskedBefore
+    place_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +189,13 @@ class LedgerReader(Protocol):
         """Return the run begun last."""
         ...
 
+    async def task_rows(self, window: Window, *, after: TaskRow | None = None, limit: int = 500) -> list[TaskRow]:
+        """Return up to ``limit`` tasks placed in ``window`` behind ``after``, oldest first; an empty list is the end.
+
+        A task's place is its creation, else the start of the window it was listed in.
+        """
+        ...
+
     async def identity(self) -> Identity:
         """Return what the ledger belongs to."""
         ...
@@ -241,6 +256,22 @@ class Ledger(LedgerReader, Protocol):
         ``due_only`` leaves out owed tasks whose ``next_ask_ms`` is still to come.
         Tasks this run was handed before are left out unless ``again``.  An empty
         list is the end.
+        """
+        ...
+
+    async def oldest_work(
+        self,
+        scope: Everything | InPeriod,
+        *,
+        now_ms: int,
+        after: BacklogTask | None = None,
+        limit: int = 500,
+        only: Collection[Work] = ALL_WORK,
+        due_only: bool = True,
+    ) -> list[BacklogTask]:
+        """As `backlog`, but by ascending place, so that what would be purged first comes first.
+
+        A task without a place is in no answer; it is left to `backlog`.
         """
         ...
 

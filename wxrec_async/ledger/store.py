@@ -23,8 +23,10 @@ from wxrec_async.ledger.protocol import (
     AskedBefore,
     BacklogTask,
     Counts,
+    Everything,
     Failure,
     Identity,
+    InPeriod,
     KnownTask,
     RunRecord,
     Scope,
@@ -36,6 +38,7 @@ from wxrec_async.ledger.standing import TaskRow
 from wxrec_async.model import OpenUpload, Recording, StoredObject, Task, TaskState, Window, Witness
 
 T = TypeVar("T")
+ALL_TIME = (-(1 << 63), (1 << 63) - 1)
 
 
 @asynccontextmanager
@@ -114,10 +117,7 @@ class SqliteReader:
         return await self._read(lambda db: inventory.stored_rows(db, period, after, limit))
 
     async def task_rows(self, window: Window, *, after: TaskRow | None = None, limit: int = 500) -> list[TaskRow]:
-        """Return up to ``limit`` tasks placed in ``window`` behind ``after``, oldest first; an empty list is the end.
-
-        A task's place is its creation, else the start of the window it was listed in.
-        """
+        """See `LedgerReader`."""
         return await self._read(lambda db: standing.page(db, window, after, limit))
 
     async def rows_of(self, task_ids: Sequence[str]) -> dict[str, TaskRow]:
@@ -186,6 +186,23 @@ class SqliteLedger(SqliteReader):
         current = self._run
         options = {"now_ms": now_ms, "after": after, "limit": limit, "due_only": due_only, "again": again}
         return await self._read(lambda db: task_rows.backlog(db, scope, only, current, options))
+
+    async def oldest_work(
+        self,
+        scope: Everything | InPeriod,
+        *,
+        now_ms: int,
+        after: BacklogTask | None = None,
+        limit: int = 500,
+        only: Collection[Work] = ALL_WORK,
+        due_only: bool = True,
+    ) -> list[BacklogTask]:
+        current = self._run
+        first, end = (scope.period.from_ms, scope.period.to_ms) if isinstance(scope, InPeriod) else ALL_TIME
+        place = first if after is None or after.place_ms is None else after.place_ms
+        options = {"now_ms": now_ms, "place_ms": place, "row": after.row if after else 0, "limit": limit}
+        options["due_only"] = due_only
+        return await self._read(lambda db: task_rows.oldest_work(db, end, only, current, options))
 
     async def captured(self, task_id: str, recordings: Sequence[Recording], now_ms: int) -> KnownTask:
         return (await self.captured_many({task_id: recordings}, now_ms))[task_id]

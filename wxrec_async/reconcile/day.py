@@ -17,10 +17,10 @@ from wxrec_async.model import Task, TaskPage, Window, Witness
 from wxrec_async.reconcile.asking import Asker
 from wxrec_async.reconcile.facts import Looked, Sides
 from wxrec_async.reconcile.report import NOT_IN_SEARCH, NOT_IN_TASKS, DayReport, Difference
-from wxrec_async.reconcile.witnesses import SearchReader
 from wxrec_async.rules.cursors import searchable
 from wxrec_async.rules.reconciling import Asked, Judgement, Standing, TaskFacts, judge, may_be_deleted, must_ask
 from wxrec_async.rules.selection import Ages, of_channel
+from wxrec_async.searching import SearchReader
 from wxrec_async.verify import REASONS, Comparison, Finding, Verdict
 
 PAGE = 500

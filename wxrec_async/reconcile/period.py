@@ -22,10 +22,10 @@ from wxrec_async.reconcile.asking import Asker
 from wxrec_async.reconcile.day import Bench, Certifier, Day, OnDifference
 from wxrec_async.reconcile.facts import Sides
 from wxrec_async.reconcile.report import DayReport, Difference, ReconcileReport
-from wxrec_async.reconcile.witnesses import SearchReader
 from wxrec_async.report import EXIT_AUTH
 from wxrec_async.rules import windows
 from wxrec_async.rules.windows import Asked
+from wxrec_async.searching import SearchReader
 from wxrec_async.telling import telling_reach
 from wxrec_async.verify import Comparison, Level
 
@@ -130,7 +130,7 @@ async def _bench(
             ledger=ledger,
             sightings=sightings,
             lister=Lister(webex.client, chosen.page_size, chosen.channel_types),
-            search=None if chosen.search == "off" else SearchReader(webex.search),
+            search=SearchReader(webex.search) if webex.search and chosen.search != "off" else None,
             search_required=chosen.search == "required",
             asker=Asker(
                 webex.client,
