@@ -102,7 +102,31 @@ RULES = {
     "transfer": rule({*FLOW_MAY, "intake"}, SDKS, "one recording, whatever its source and store: no ledger needed"),
     "recovery": rule(FLOW_MAY, SDKS, "the flow sees worlds only through small Protocols"),
     "orchestrator": rule({*FLOW_MAY, "lister"}, SDKS, "the flow sees worlds only through small Protocols"),
-    "plan": rule({*FLOW_MAY, "lister", "config"}, SDKS, "what would be done is arithmetic"),
+    "searching": rule({*FLOW_MAY, "searching"}, SDKS, "the flow sees worlds only through small Protocols"),
+    "choices": rule({*NOUNS, "config", "rules"}, SDKS, "settings into what the rules take"),
+    "plan": rule({*FLOW_MAY, "lister", "config", "planned_day"}, SDKS, "what would be done is arithmetic"),
+    "planned_day": rule({*NOUNS, "rules"}, SDKS | IMPURE, "what would be done is arithmetic"),
+    "planner": rule(
+        {*FLOW_MAY, "ledger", "lister", "searching", "plan", "planned_day"}, SDKS, "it reads lists and the ledger"
+    ),
+    "reconcile": rule(
+        {
+            *FLOW_MAY,
+            "reconcile",
+            "ledger",
+            "lister",
+            "searching",
+            "orchestrator",
+            "verify",
+            "bucket",
+            "report",
+            "choices",
+            "telling",
+            "worlds",
+        },
+        SDKS,
+        "worlds are opened by worlds and bucket; it knows no SDK",
+    ),
     "report": rule({*FLOW_MAY, "config"}, SDKS, "rows in, text out"),
     "sandbox": rule({"sandbox"}, {"httpx"}, "a witness that shared our code would confirm our mistakes"),
 }
