@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.canaries import found_in
 from wxrec_async import Backfill
 from wxrec_async.errors import AuthError, LedgerError
 from wxrec_async.ledger import open_reader
@@ -232,5 +233,7 @@ async def test_the_command_names_and_counts(site: Month) -> None:
     assert sum(summary["counts"].values()) == summary["tasks_listed"]
     assert len(summary["certified_days"]) == len([day for day in summary["windows"] if day["certified"]]) - 2
     assert (await site.run()).exit_code == 0
+    assert found_in(told.out + told.err) == []
     told = await site.call("reconcile", "-q")
+    assert found_in(told.out + told.err) == []
     assert (told.code, told.out.splitlines()[-1][:7]) == (0, "exit 0:")
