@@ -97,6 +97,20 @@ async def test_pages_of_tasks_carry_recordings_and_the_witness(ledger: SqliteLed
     assert set(await ledger.rows_of(["t3", "nobody"])) == {"t3"}
 
 
+async def test_a_capture_that_search_says_was_requested_is_a_promise(ledger: SqliteLedger) -> None:
+    """A run then asks for it; what Search does not say changes nothing."""
+    said = {"promised": True, "refused": False, "silent": None}
+    tasks = [Task(name, created_ms=1, capture_requested=False) for name in said]
+    await ledger.add_tasks(tasks, listed_in=None, now_ms=1)
+    await ledger.witnessed([Witness(Task(name, capture_requested=value)) for name, value in said.items()], 2)
+    rows = await ledger.rows_of(list(said))
+    assert {name: row.task.capture_requested for name, row in rows.items()} == {
+        "promised": True,
+        "refused": False,
+        "silent": False,
+    }
+
+
 async def test_what_webex_deleted_comes_to_rest_and_what_was_stored_stays(ledger: SqliteLedger) -> None:
     """A task without recordings gets one that is gone; open ones are gone; stored and lost ones are not excused."""
     await add(ledger, ("bare", 1), ("open", 2), ("stored", 3))

@@ -99,7 +99,7 @@ def plan(ctx: typer.Context, flags: PlanFlags) -> None:
 @app.command(cls=Command)
 @takes(WorkFlags)
 def retry(ctx: typer.Context, flags: WorkFlags) -> None:
-    """Take up only what failed or is owed."""
+    """Take up only what is left: failed, owed, or found to be missing."""
     from wxrec_async.cli import running  # noqa: PLC0415 - heavy
 
     raise typer.Exit(running.retry(joined(ctx.obj, flags, "retry")))

@@ -38,7 +38,7 @@ FROM recordings WHERE task = ? ORDER BY id
 """
 _WITNESS = """
 UPDATE tasks SET witness_ms = :now_ms, witness_recordings = :recordings, witness_bytes = :bytes,
-    witness_deleted = :deleted
+    witness_deleted = :deleted, capture_requested = CASE WHEN :promised THEN 1 ELSE capture_requested END
 WHERE id = :id
 """
 _TASK = slice(3, 18)
@@ -116,9 +116,13 @@ def _recording(row: int, task_id: str, found: Sequence[Any]) -> KnownRecording:
 
 
 def witness(connection: sqlite3.Connection, found: Sequence[Witness], now_ms: int) -> None:
-    """Keep what Search said; a task that is not known is passed over."""
+    """Keep what Search said; a task that is not known is passed over.
+
+    A capture that Search says was requested is a promise, which the other list may not have heard of.
+    """
     for each in found:
-        said = {"recordings": number(each.recordings), "bytes": number(each.bytes), "deleted": each.deleted}
+        said: dict[str, Any] = {"recordings": number(each.recordings), "bytes": number(each.bytes)}
+        said |= {"deleted": each.deleted, "promised": each.task.capture_requested is True}
         connection.execute(_WITNESS, said | {"id": key(each.task.id), "now_ms": now_ms})
 
 

@@ -120,7 +120,7 @@ async def _bench(
     tls, reach, path = worlds.trusted(settings), telling_reach(emit), settings.ledger.path
     opened = open_ledger(path, identity, mask=worlds.number_mask(settings), emit=emit)
     async with (
-        open_bucket(settings, emit) as bucket,
+        open_bucket(settings, emit, given.s3_session) as bucket,
         opened as ledger,
         open_sightings(path) as sightings,
         worlds.open_webex(settings, secrets, tls, emit, reach, clock, given) as webex,
