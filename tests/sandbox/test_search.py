@@ -12,7 +12,7 @@ import pytest
 from wxrec_async.sandbox import Options, Organisation, Sandbox
 from wxrec_async.sandbox.graphql import QueryError, parse
 
-from .kit import DAY_MS, Webex, http_client
+from .kit import DAY_MS, Webex, http_client, s3_client
 
 pytestmark = pytest.mark.anyio
 
@@ -165,3 +165,20 @@ def test_late_captures_come_with_the_days() -> None:
     organisation.ahead_ms = 2 * DAY_MS
     assert all(organisation.recordings(task, int(now * 1000)) for task in late if task)
     assert organisation.planted()["late"] == []
+
+
+async def test_days_can_pass_that_the_aws_sdk_knows_nothing_of() -> None:
+    """The organisation's clock is two days ahead, captures come, and S3 still takes what is signed today."""
+    organisation = Organisation(20, 1, late=2)
+    late = organisation.planted()["late"]
+    options = Options(
+        organisation=organisation,
+        requests_per_minute=0,
+        clock=lambda: time.time() + 2 * 86_400,
+        s3_clock=time.time,
+    )
+    async with Sandbox(options) as sandbox, http_client() as http, s3_client(sandbox) as s3:
+        webex = Webex(sandbox, http)
+        answer = (await webex.captures(*late)).json()
+        assert sorted(entry["taskId"] for entry in answer["data"] if entry.get("recording")) == sorted(late)
+        await s3.put_object(Bucket=sandbox.bucket, Key="a", Body=b"x")

@@ -24,8 +24,9 @@ class Options:
     ``port`` is the first of five consecutive ports, 0 takes free ones.
     ``requests_per_minute`` 0 means no limit.  Rates are bytes per second and
     connection, ``latency`` seconds per request.  ``clock`` gives epoch seconds
-    and can be moved to age tokens and URLs; ``budget_clock`` is the monotonic
-    one of the request budget.  ``name`` is how URLs call this machine.
+    and can be moved to age tokens and URLs; ``s3_clock`` is what signatures are held
+    against when days pass that the AWS SDK knows nothing of (None: ``clock``);
+    ``budget_clock`` is the monotonic one of the request budget.  ``name`` is how URLs call this machine.
     ``denied`` are IAM actions that S3 refuses.  Without ``searches`` the
     organisation has no Search; with it, it serves ``max_search_rows`` rows to one query.
     """
@@ -59,6 +60,7 @@ class Options:
     s3_rate: float = 0.0
     latency: float = 0.0
     clock: Callable[[], float] = time.time
+    s3_clock: Callable[[], float] | None = None
     budget_clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:

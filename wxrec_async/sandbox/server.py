@@ -108,7 +108,7 @@ class Sandbox:
 
     def _handlers(self) -> dict[str, Handler]:
         given = self.options
-        verifier = Verifier(self.access_key, self.secret_key, given.region, given.clock)
+        verifier = Verifier(self.access_key, self.secret_key, given.region, given.s3_clock or given.clock)
         services: list[Service] = [
             WebexService(
                 self.organisation,
