@@ -27,6 +27,7 @@ from wxrec_async.auth.stores import TokenStore
 from wxrec_async.auth.tokens import Credentials
 from wxrec_async.author import this_program
 from wxrec_async.bandwidth import limited
+from wxrec_async.choices import ages_of, filters_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, ignore
@@ -36,17 +37,21 @@ from wxrec_async.left_out import count_left_out
 from wxrec_async.lister import Lister
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.orchestrator import Job, Orchestrator
-from wxrec_async.plan import Plan, plan_window
+from wxrec_async.plan import Plan
+from wxrec_async.planned_day import Outlook
+from wxrec_async.planner import Planner
 from wxrec_async.plumbing.pool import BufferPool
 from wxrec_async.recovery import Recovery
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import keys, windows
 from wxrec_async.rules.filters import NO_FILTERS, Filters
 from wxrec_async.rules.polling import Look, Rhythm
-from wxrec_async.rules.schedule import MINUTE_MS, Pace
-from wxrec_async.rules.selection import HOUR_MS, Ages
+from wxrec_async.rules.purging import Timeline
+from wxrec_async.rules.schedule import MINUTE_MS
+from wxrec_async.rules.selection import Ages
 from wxrec_async.running import Announcer, Budget, Run
 from wxrec_async.s3.owner import why_denied
+from wxrec_async.searching import SearchReader
 from wxrec_async.sidecars import Sidecars
 from wxrec_async.telling import telling_reach
 from wxrec_async.transfer import Limits, Transfer
@@ -208,8 +213,8 @@ class Backfill:
     async def retry(
         self, *, limit: int | None = None, max_duration_s: float | None = None, on_event: Emit | None = None
     ) -> Summary:
-        """Take up only what failed or is owed, whenever it was listed."""
-        job = self._job(Everything(), only=frozenset({Work.FAILED, Work.OWED}), limit=limit)
+        """Take up only what is left: failed, owed, unfinished or found by `reconcile`, whenever it was listed."""
+        job = self._job(Everything(), only=ALL_WORK, limit=limit)
         job = replace(job, look_again=Window(0, self._now_ms() + 1))
         with self._one_run(on_event):
             return await self._do(job, None, max_duration_s)
@@ -241,18 +246,28 @@ class Backfill:
             known = left.out_of(await ledger.counts(InPeriod(asked.period), None))
             listed = windows.subtract(asked.period, _left(asked.period, closed))
             behind = [await count_left_out(ledger, InPeriod(span), filters, now_ms) for span in listed]
-        planned = [
-            await plan_window(lister, window, self._ages(), self._now_ms(), filters)
-            for window in _left(asked.period, closed)
-        ]
+            planner = Planner(ledger, lister, self._sizes(), self._outlook(filters, now_ms))
+            planned, days = await planner.plan(asked.period, _left(asked.period, closed))
         return Plan(
             asked.period,
-            tuple(planned),
+            planned,
             known,
             webex.requests_per_minute,
-            notes=asked.clamped,
+            notes=(*asked.clamped, *planner.notes),
             known_left_out=sum(each.tasks for each in behind),
+            days=days,
+            retention_days=webex.retention_days,
         )
+
+    def _sizes(self) -> SearchReader | None:
+        """Return what tells how large recordings are before they are there, if there is such a thing."""
+        wanted = self.settings.webex.search != "off"
+        return SearchReader(self._in_webex.search) if wanted and self._in_webex.search else None
+
+    def _outlook(self, filters: Filters, now_ms: int) -> Outlook:
+        webex, speed = self.settings.webex, self.settings.backfill.max_mib_per_second
+        timeline = Timeline(now_ms, webex.requests_per_minute, webex.retention_days, speed * (1 << 20))
+        return Outlook(timeline, self._ages(), filters, now_ms)
 
     def stop(self, reason: str) -> None:
         """Take no new work; what is in flight has the grace period to finish.  Without a run it does nothing."""
@@ -300,14 +315,7 @@ class Backfill:
         return windows.clamp(period, lookback_days=self.settings.webex.lookback_days, now_ms=self._now_ms())
 
     def _ages(self) -> Ages:
-        backfill = self.settings.backfill
-        return Ages(
-            settle_ms=round(backfill.settle_minutes * MINUTE_MS),
-            null_ms=round(backfill.owed_null_hours * HOUR_MS),
-            missing_ms=round(backfill.owed_days * DAY_MS),
-            look_again_ms=round(backfill.look_again_hours * HOUR_MS),
-            pace=Pace(round(backfill.ask_again_minutes * MINUTE_MS), round(backfill.ask_again_max_hours * HOUR_MS)),
-        )
+        return ages_of(self.settings)
 
     def _rhythm(self) -> Rhythm:
         follow = self.settings.follow
@@ -332,15 +340,7 @@ class Backfill:
         )
 
     def _filters(self) -> Filters:
-        asked = self.settings.filters
-        return Filters(
-            asked.queues,
-            asked.exclude_queues,
-            asked.agents,
-            asked.exclude_agents,
-            asked.directions,
-            round(asked.min_duration_seconds * 1000),
-        )
+        return filters_of(self.settings)
 
     def _job(
         self,

@@ -74,6 +74,8 @@ class WebexSettings(Section):
     include_va: bool = False
     include_segments: bool = False
     count_other_channels: bool = True
+    search: Literal["auto", "required", "off"] = "auto"
+    search_counts: bool = True
     proxy: str = ""
 
     @field_validator("base_url", "auth_url")

@@ -149,6 +149,38 @@ class TaskPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Witness:
+    """One contact as Search shows it: a second list, which Webex keeps apart from ``GET /v1/tasks``.
+
+    ``recordings`` and ``bytes`` are how many recordings Webex has of it and how
+    large they are together; ``deleted`` when they were deleted, ``active`` while
+    the contact goes on.  None where Search does not say.
+    """
+
+    task: Task
+    recordings: int | None = None
+    bytes: int | None = None
+    errors: int | None = None
+    deleted: bool | None = None
+    active: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """One answer of Search.
+
+    ``rows`` counts what the server sent, ``unreadable`` the rows among them
+    without a usable id; ``cursor`` asks for the page behind this one and is
+    empty after the last.
+    """
+
+    witnesses: tuple[Witness, ...]
+    rows: int
+    cursor: str = ""
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """One audio file of a task, with the pre-signed URL it can be fetched from for a while.
 

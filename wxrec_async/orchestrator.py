@@ -26,7 +26,7 @@ import anyio
 from wxrec_async import events
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit
-from wxrec_async.ledger.protocol import ALL_WORK, AskedBefore, KnownTask, Ledger, Scope, Work
+from wxrec_async.ledger.protocol import ALL_WORK, AskedBefore, BacklogTask, KnownTask, Ledger, NamedFor, Scope, Work
 from wxrec_async.lister import Lister, PageSource
 from wxrec_async.model import (
     Capture,
@@ -222,7 +222,16 @@ class Orchestrator:
             await self._take_up(batch, listed_in=None)
 
     async def _feed_backlog(self, only: frozenset[Work]) -> None:
-        """Take up again what an earlier run left."""
+        """Take up again what an earlier run left, what is purged first before the rest."""
+        last: BacklogTask | None = None
+        scope = self._job.scope
+        while not isinstance(scope, NamedFor) and (
+            oldest := await self._ledger.oldest_work(
+                scope, now_ms=self._now_ms(), after=last, only=only, due_only=False
+            )
+        ):
+            last = oldest[-1]
+            await self._resume(oldest, only)
         after = 0
         while rows := await self._ledger.backlog(
             self._job.scope,
@@ -233,9 +242,12 @@ class Orchestrator:
             patient=self._job.due_only,
         ):
             after = rows[-1].row
-            if Work.FAILED in only:
-                self._failed_before.update(row.task.id for row in rows)
-            await self._consider([row.task for row in rows])
+            await self._resume(rows, only)
+
+    async def _resume(self, rows: Sequence[BacklogTask], only: frozenset[Work]) -> None:
+        if Work.FAILED in only:
+            self._failed_before.update(row.task.id for row in rows)
+        await self._consider([row.task for row in rows])
 
     async def _feed_late(self) -> None:
         """Ask once more for tasks that have recordings and may have got further ones since."""

@@ -202,9 +202,8 @@ class _Verification:
         mark: Mark | None = None,
         fill_in: FillIn | None = None,
     ) -> None:
-        self._bucket, self._rows, self._level = bucket, rows, level
-        self._on_finding, self._mark, self._fill_in = on_finding, mark, fill_in
-        self._streak = 0
+        self._comparison, self._rows, self._level = Comparison(bucket, level, fill_in), rows, level
+        self._on_finding, self._mark = on_finding, mark
 
     async def run(self, period: Window | None, limits: BackfillSettings) -> VerifyReport:
         report, begun = VerifyReport(self._level, period), anyio.current_time()
@@ -220,18 +219,11 @@ class _Verification:
             finding = await self._marked(await self._judge(row))
             report.add(finding)
             self._on_finding(finding)
-            self._check_streak(finding, limits.max_failures_in_row)
+            self._comparison.check_streak(finding, limits.max_failures_in_row)
 
         await for_each(feed, work, limits.concurrency)
         report.seconds = anyio.current_time() - begun
         return report
-
-    def _check_streak(self, finding: Finding, most: int) -> None:
-        """Stop when so many in a row cannot be known that the fault must be everybody's."""
-        self._streak = self._streak + 1 if finding.verdict is Verdict.UNKNOWN else 0
-        if self._streak >= most:
-            words = f"{self._streak} objects in a row could not be looked at, the last one because {finding.detail}"
-            raise AuthError(words) if finding.denied else RunStopped(words)
 
     async def _marked(self, finding: Finding) -> Finding:
         reason = REASONS.get(finding.verdict)
@@ -240,6 +232,21 @@ class _Verification:
         return replace(finding, marked=await self._mark(finding.row, reason, finding.detail))
 
     async def _judge(self, row: StoredRow) -> Finding:
+        return await self._comparison.judge(row)
+
+
+class Comparison:
+    """Holds one stored recording against the bucket, as closely as ``level`` says.
+
+    ``fill_in`` hears of the SHA-256 of sound bytes that were read back and had none.
+    """
+
+    def __init__(self, bucket: Objects, level: Level, fill_in: FillIn | None = None) -> None:
+        self._bucket, self._level, self._fill_in = bucket, level, fill_in
+        self._streak = 0
+
+    async def judge(self, row: StoredRow) -> Finding:
+        """Say what the bucket has of it; UNKNOWN when S3 does not let us look, never an exception of one object."""
         try:
             return await self._compare(row)
         except (Rejected, GivenUp) as failure:
@@ -264,6 +271,13 @@ class _Verification:
             return Finding(row, Verdict.OK, bytes_read=read)
         detail = "; ".join(differences.values())
         return Finding(row, Verdict.DIFFERENT, tuple(differences), detail, bytes_read=read)
+
+    def check_streak(self, finding: Finding, most: int) -> None:
+        """Stop when so many in a row cannot be known that the fault must be everybody's."""
+        self._streak = self._streak + 1 if finding.verdict is Verdict.UNKNOWN else 0
+        if self._streak >= most:
+            words = f"{self._streak} objects in a row could not be looked at, the last one because {finding.detail}"
+            raise AuthError(words) if finding.denied else RunStopped(words)
 
 
 def differing(row: StoredRow, found: StoredObject) -> dict[str, str]:

@@ -29,6 +29,7 @@ from wxrec_async.errors import AuthError, ConfigError, RunStopped
 from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.ledger import opening
 from wxrec_async.ledger.protocol import BacklogTask, Counts, Identity, KnownTask, Ledger, Scope
+from wxrec_async.ledger.standing import TaskRow
 from wxrec_async.ledger.store import SqliteLedger, open_ledger
 from wxrec_async.left_out import WorkLeft
 from wxrec_async.model import Window
@@ -47,6 +48,7 @@ from wxrec_async.transfer import Transfer
 from wxrec_async.webex.client import WebexClient
 from wxrec_async.webex.media import MediaLimits, MediaSource
 from wxrec_async.webex.pacing import PacedTransport
+from wxrec_async.webex.search import TaskSearch
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ class WebexWorld:
     org_id: str
     pacer: Pacer
     others: WebexClient | None = None
+    search: TaskSearch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,13 +215,12 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
         proxy=webex.proxy,
         address_check=partial(address_allowed, loopback=_on_loopback(settings)),
     )
-    client = WebexClient(
-        api_http, webex, org_id=secrets.org_id, retrier=telling_retrier(for_api, pacer.gate, reach, emit), emit=emit
-    )
+    retrier = telling_retrier(for_api, pacer.gate, reach, emit)
+    client = WebexClient(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit)
+    search = TaskSearch(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit)
     others = None
     if webex.other_channels:
         beside = webex.model_copy(update={"channel_types": webex.other_channels})
-        retrier = telling_retrier(for_api, pacer.gate, reach, emit)
         others = WebexClient(api_http, beside, org_id=secrets.org_id, retrier=retrier, emit=emit)
     media_gate = telling_gate("the media host", emit)
     media = MediaSource(
@@ -233,7 +235,7 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
         limits=MediaLimits(max_bytes=round(settings.backfill.max_recording_gib * (1 << 30))),
     )
     async with token_http, api_http, media_transport:
-        yield WebexWorld(client, media, refresher, secrets.org_id, pacer, others)
+        yield WebexWorld(client, media, refresher, secrets.org_id, pacer, others, search)
 
 
 @asynccontextmanager
@@ -250,7 +252,7 @@ async def open_storage(
         store = S3Inspector(client, settings.s3, telling_retrier(for_s3, gate, reach, emit), gate)
         await store.check_bucket()
         await check_owner(client, settings.s3, gate)
-        async with open_ledger(settings.ledger.path, identity, mask=_mask(settings), emit=emit) as ledger:
+        async with open_ledger(settings.ledger.path, identity, mask=number_mask(settings), emit=emit) as ledger:
             yield Storage(store, ledger, settings.backfill.concurrency)
 
 
@@ -285,6 +287,8 @@ class LedgerCounts(WorkLeft, Protocol):
 
     async def closed_windows(self, period: Window) -> list[Window]: ...
 
+    async def task_rows(self, window: Window, *, after: TaskRow | None = None, limit: int = 500) -> list[TaskRow]: ...
+
 
 class _NoLedger:
     """A ledger that was never begun."""
@@ -293,6 +297,9 @@ class _NoLedger:
         return Counts()
 
     async def closed_windows(self, period: Window) -> list[Window]:  # noqa: ARG002
+        return []
+
+    async def task_rows(self, *_: object, **__: object) -> list[TaskRow]:
         return []
 
     async def backlog(self, *_: object, **__: object) -> list[BacklogTask]:
@@ -339,7 +346,8 @@ def aws_options(settings: Settings) -> AwsOptions:
     return AwsOptions(region=settings.s3.region, profile=settings.s3.profile, ca_bundle=ca_bundle)
 
 
-def _mask(settings: Settings) -> Callable[[str], str]:
+def number_mask(settings: Settings) -> Callable[[str], str]:
+    """Return what telephone numbers go through on their way into the ledger."""
     return mask_number if settings.ledger.phone_numbers == "masked" else str
 
 

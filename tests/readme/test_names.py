@@ -17,7 +17,8 @@ from wxrec_async.config import known_keys
 
 PACKAGE = Path(wxrec_async.__file__).parent
 COMMANDS = (
-    "run", "plan", "retry", "status", "verify", "report", "cleanup", "login", "doctor", "sandbox", "sandbox serve",
+    "run", "plan", "retry", "status", "verify", "reconcile", "report", "cleanup", "login", "doctor", "sandbox",
+    "sandbox serve",
     "config show", "ledger rebuild",
 )  # fmt: skip
 OTHERS_FLAGS = {"--help"}  # click's own

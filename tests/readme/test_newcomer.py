@@ -111,6 +111,7 @@ def test_the_tour_leads_from_a_clone_to_a_rebuilt_ledger(office: Office) -> None
     assert FIGURES.findall(screen_after(rest)) == FIGURES.findall(shown)
     for level in ("head", "full"):
         assert re.search(rf"(\d+) stored recordings looked at \({level}\): \1 ok, 0 missing", shown)
+    assert "exit 0: certified: every task" in shown
     shown = office.second.do(tidy.body)
     for words in ("report.html: html, ", "0 B stored by this run", "0 unfinished uploads", "concurrency = 64"):
         assert words in shown

@@ -252,6 +252,22 @@ class SiteFlags(OutputFlags):
         Literal["none", "mild", "storm"] | None,
         _option("--faults", metavar="KIND", panel=SANDBOX, help="what goes wrong: none, mild or storm (default: none)"),
     ] = None
+    days: Annotated[
+        int | None, _option("--days", metavar="N", min=2, panel=SANDBOX, help="over how many days (default: 7)")
+    ] = None
+    late: Annotated[
+        int | None,
+        _option("--late", metavar="N", min=0, panel=SANDBOX, help="calls whose recording comes in a day or two"),
+    ] = None
+    search: Annotated[
+        Literal["full", "none", "disagreeing"] | None,
+        _option(
+            "--search",
+            metavar="KIND",
+            panel=SANDBOX,
+            help="its second list of calls: full, none, or disagreeing with the first (default: full)",
+        ),
+    ] = None
     dir: Annotated[
         Path | None,
         _option("--dir", metavar="DIR", panel=SANDBOX, help="bucket, ledger and settings (default: ./wxrec-sandbox)"),

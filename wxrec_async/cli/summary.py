@@ -118,8 +118,44 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     cost = f"about {span(plan.minutes * 60)} at {plan.requests_per_minute:g} a minute"
     calls = plan.listing_calls + plan.captures_calls
     yield f"  calls to Webex      {calls}, {cost}: {plan.listing_calls} to list, {plan.captures_calls} to captures"
+    yield from _volume_lines(plan)
+    yield from _purge_lines(plan)
     yield from (f"note: {harmless(note)}" for note in plan.notes)
     yield "nothing was moved; leave out --dry-run, or say `run`, to begin"
+
+
+def _volume_lines(plan: Plan) -> Iterator[str]:
+    """Say how much there is to move, day by day and in all."""
+    for day in plan.days:
+        if day.tasks:
+            yield (
+                f"  {str(iso(day.window.from_ms))[:10]}   {day.tasks} tasks, {day.will_record} with a recording, "
+                f"{day.may_record} perhaps, {day.stored} recordings stored; to do: {day.to_ask} tasks, "
+                f"{day.captures_calls} calls, {span(day.captures_calls / plan.requests_per_minute * 60)}, "
+                f"about {size(day.bytes_likely)}"
+            )
+    low, high, likely = plan.total("bytes_low"), plan.total("bytes_high"), plan.total("bytes_likely")
+    measured = plan.total("measured")
+    yield f"  to move             about {size(likely)} ({size(low)} to {size(high)})"
+    if measured < plan.total("to_ask"):
+        yield "                      by call length, at 16 to 32 kB a second" + (
+            f"; {measured} tasks by what Search says" if measured else ""
+        )
+    elif measured:
+        yield "                      by what Search says of each task"
+
+
+def _purge_lines(plan: Plan) -> Iterator[str]:
+    """Say what is purged first, and what is purged before a run gets to it."""
+    if not plan.retention_days or (nearest := plan.nearest) is None:
+        return
+    days = f"[webex] retention_days = {plan.retention_days}"
+    yield f"  purged first        task {visible(nearest.task_id)} on {iso(nearest.purge_ms)} ({days})"
+    late = list(plan.at_risk)
+    for each in late[:NAMED]:
+        yield f"purged too early: task {visible(each.task_id)}: {iso(each.purge_ms)}, reached {iso(each.reached_ms)}"
+    if len(late) > NAMED:
+        yield f"purged too early: and {len(late) - NAMED} more; --json names all"
 
 
 def table_lines(counts: Counts, left_out: int = 0) -> Iterator[str]:

@@ -27,6 +27,8 @@ from wxrec_async.ledger.protocol import (
     Work,
 )
 from wxrec_async.ledger.replacing import Replacement, open_replacement
+from wxrec_async.ledger.sightings import Sighting, Sightings, open_sightings
+from wxrec_async.ledger.standing import KnownRecording, TaskRow
 from wxrec_async.ledger.store import SqliteLedger, SqliteReader, open_ledger, open_reader
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "Identity",
     "InPeriod",
     "Incomplete",
+    "KnownRecording",
     "KnownTask",
     "Lag",
     "Ledger",
@@ -51,12 +54,16 @@ __all__ = [
     "Replacement",
     "RunRecord",
     "Scope",
+    "Sighting",
+    "Sightings",
     "SqliteLedger",
     "SqliteReader",
     "StartedKey",
     "StoredRow",
+    "TaskRow",
     "Work",
     "open_ledger",
     "open_reader",
     "open_replacement",
+    "open_sightings",
 ]

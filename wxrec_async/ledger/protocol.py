@@ -11,9 +11,12 @@ import enum
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from wxrec_async.model import LeftAlone, OpenUpload, Recording, RecordingState, StoredObject, Task, TaskState, Window
+
+if TYPE_CHECKING:
+    from wxrec_async.ledger.standing import TaskRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +94,16 @@ class AskedBefore:
 
 @dataclass(frozen=True, slots=True)
 class BacklogTask:
-    """A task to take up again, as the ledger keeps it; ``row`` is what the next `Ledger.backlog` takes as ``after``."""
+    """A task to take up again, as the ledger keeps it.
+
+    ``row`` is what the next `Ledger.backlog` takes as ``after``, ``place_ms`` and
+    ``row`` what the next `Ledger.oldest_work` does.
+    """
 
     row: int
     task: Task
     asked: AskedBefore
+    place_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +241,13 @@ class LedgerReader(Protocol):
         """Say how far behind the ledger is."""
         ...
 
+    async def task_rows(self, window: Window, *, after: TaskRow | None = None, limit: int = 500) -> list[TaskRow]:
+        """Return up to ``limit`` tasks placed in ``window`` behind ``after``, oldest first; an empty list is the end.
+
+        A task's place is its creation, else the start of the window it was listed in.
+        """
+        ...
+
     async def identity(self) -> Identity:
         """Return what the ledger belongs to."""
         ...
@@ -317,6 +332,22 @@ class Ledger(LedgerReader, Protocol):
 
     async def leave_alone(self, seen: Sequence[LeftAlone], transcripts: Mapping[str, int]) -> None:
         """Note what was seen and left, and how many transcripts each known task has.  May be called twice."""
+        ...
+
+    async def oldest_work(
+        self,
+        scope: Everything | InPeriod,
+        *,
+        now_ms: int,
+        after: BacklogTask | None = None,
+        limit: int = 500,
+        only: Collection[Work] = ALL_WORK,
+        due_only: bool = True,
+    ) -> list[BacklogTask]:
+        """As `backlog`, but by ascending place, so that what would be purged first comes first.
+
+        A task without a place is in no answer; it is left to `backlog`.
+        """
         ...
 
     async def captured(self, task_id: str, recordings: Sequence[Recording], now_ms: int) -> KnownTask:

@@ -12,7 +12,7 @@ from anyio import CancelScope, to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from wxrec_async.events import Emit
-from wxrec_async.ledger import aside, books, counting, export, facts, inventory, lagging, opening
+from wxrec_async.ledger import aside, books, counting, export, facts, inventory, lagging, opening, standing
 from wxrec_async.ledger import recordings as recording_rows
 from wxrec_async.ledger import tasks as task_rows
 from wxrec_async.ledger.evidence import EvidenceBooks
@@ -26,9 +26,11 @@ from wxrec_async.ledger.protocol import (
     Author,
     BacklogTask,
     Counts,
+    Everything,
     Failure,
     Identity,
     Incomplete,
+    InPeriod,
     KnownTask,
     Lag,
     RunRecord,
@@ -37,9 +39,11 @@ from wxrec_async.ledger.protocol import (
     Work,
 )
 from wxrec_async.ledger.rows import Mask
-from wxrec_async.model import LeftAlone, OpenUpload, Recording, StoredObject, Task, TaskState, Window
+from wxrec_async.ledger.standing import TaskRow
+from wxrec_async.model import LeftAlone, OpenUpload, Recording, StoredObject, Task, TaskState, Window, Witness
 
 T = TypeVar("T")
+ALL_TIME = (-(1 << 63), (1 << 63) - 1)
 
 
 @asynccontextmanager
@@ -143,6 +147,14 @@ class SqliteReader:
         """
         return await self._read(lambda db: export.export_rows(db, period, after, limit))
 
+    async def task_rows(self, window: Window, *, after: TaskRow | None = None, limit: int = 500) -> list[TaskRow]:
+        """See `LedgerReader`."""
+        return await self._read(lambda db: standing.page(db, window, after, limit))
+
+    async def rows_of(self, task_ids: Sequence[str]) -> dict[str, TaskRow]:
+        """Return the tasks among these that are known."""
+        return await self._read(lambda db: standing.of_ids(db, task_ids))
+
     async def close(self) -> None:
         """See `Ledger`."""
         await self._group.close()
@@ -226,6 +238,23 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
 
     async def leave_alone(self, seen: Sequence[LeftAlone], transcripts: Mapping[str, int]) -> None:
         await self._group.run(lambda db: aside.leave_alone(db, seen, transcripts))
+
+    async def oldest_work(
+        self,
+        scope: Everything | InPeriod,
+        *,
+        now_ms: int,
+        after: BacklogTask | None = None,
+        limit: int = 500,
+        only: Collection[Work] = ALL_WORK,
+        due_only: bool = True,
+    ) -> list[BacklogTask]:
+        current = self._run
+        first, end = (scope.period.from_ms, scope.period.to_ms) if isinstance(scope, InPeriod) else ALL_TIME
+        place = first if after is None or after.place_ms is None else after.place_ms
+        options = {"now_ms": now_ms, "place_ms": place, "row": after.row if after else 0, "limit": limit}
+        options["due_only"] = due_only
+        return await self._read(lambda db: task_rows.oldest_work(db, end, only, current, options))
 
     async def captured(self, task_id: str, recordings: Sequence[Recording], now_ms: int) -> KnownTask:
         return (await self.captured_many({task_id: recordings}, now_ms))[task_id]
@@ -333,3 +362,11 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
             return inventory.adopt(db, found, books.run_row(db, run_id), now_ms, self._mask)
 
         return await self._group.run(work)
+
+    async def witnessed(self, found: Sequence[Witness], now_ms: int) -> None:
+        """Keep what Search says of tasks that are known."""
+        await self._group.run(lambda db: standing.witness(db, found, now_ms))
+
+    async def deleted_at_webex(self, row: TaskRow, now_ms: int) -> None:
+        """Note that Webex deleted what was never stored of a task: its recordings become GONE, one at least."""
+        await self._group.run(lambda db: standing.deleted(db, row, now_ms))

@@ -111,6 +111,22 @@ WHERE place_ms >= :from_ms AND place_ms < :to_ms AND state = 'captured' AND n > 
 ORDER BY n LIMIT :limit
 """  # noqa: S608 - put together from constants
 _FEWER = f"SELECT {FEWER_THAN_WITNESSED}, first_seen_ms FROM tasks WHERE n = ?"  # noqa: S608 - likewise
+# By place: one walk along tasks_by_place over all pages together, with a look at the open recordings of each task
+# that has any.
+_OLDEST = """
+SELECT place_ms, tasks.n, id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms,
+    queue_id, queue_name, agent_id, agent_name, duration_ms, capture_requested,
+    state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms
+FROM tasks
+WHERE place_ms >= :place_ms AND place_ms < :to_ms AND (place_ms, n) > (:place_ms, :row)
+    AND ((state = 'listed' AND :listed) OR (state = 'failed' AND :failed)
+        OR (state = 'owed' AND :owed AND (NOT :due_only OR coalesce(next_ask_ms, 0) <= :now_ms))
+        OR (state <> 'no_recording' AND EXISTS (
+            SELECT 1 FROM recordings WHERE task = n AND state IN ('listed', 'started', 'failed')
+                AND ((recordings.state = 'failed' AND :failed) OR (recordings.state <> 'failed' AND :unfinished)))))
+    AND (handed_run IS NULL OR handed_run IS NOT :current)
+ORDER BY place_ms, n LIMIT :limit
+"""
 _ONE = """
 SELECT id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
     queue_name, agent_id, agent_name, duration_ms, capture_requested
@@ -240,6 +256,23 @@ def _handed_out(connection: sqlite3.Connection, rows: list[Any], current: int | 
         n, columns = row[0], row[1:]
         hand_out(connection, n, current)
         found.append(BacklogTask(n, task_of(columns[:_TASK_WIDTH]), asked_of(columns[_TASK_WIDTH:])))
+    return found
+
+
+def oldest_work(
+    connection: sqlite3.Connection,
+    to_ms: int,
+    only: Collection[Work],
+    current: int | None,
+    options: dict[str, int],
+) -> list[BacklogTask]:
+    """Page through what is left to do by place and hand it out; ``options``: now_ms, place_ms, row, limit, due_only."""
+    wanted = {str(work): work in only for work in Work}
+    parameters = wanted | options | {"to_ms": to_ms, "current": current}
+    found = []
+    for place_ms, n, *columns in connection.execute(_OLDEST, parameters).fetchall():
+        hand_out(connection, n, current)
+        found.append(BacklogTask(n, task_of(columns[:_TASK_WIDTH]), asked_of(columns[_TASK_WIDTH:]), place_ms))
     return found
 
 

@@ -15,10 +15,14 @@ LOOKBACK_MARGIN_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A period that can be asked for, and what was changed to make it so, a sentence each."""
+    """A period that can be asked for, and what was changed to make it so, a sentence each.
+
+    ``begins_late`` when Webex no longer lists the beginning of what was asked for.
+    """
 
     period: Period
     clamped: tuple[str, ...] = ()
+    begins_late: bool = False
 
 
 def read_moment(text: str, name: str) -> int:
@@ -79,7 +83,7 @@ def clamp(period: Window, *, lookback_days: int, now_ms: int) -> Asked:
             f"--from {iso(from_ms)}: Webex lists no calls older than {lookback_days} days ([webex] lookback_days); "
             f"beginning at {iso(oldest)} instead, use --task-ids-from for what is older"
         )
-        from_ms = oldest
+        return Asked(Period(oldest, to_ms), tuple(words), begins_late=True)
     return Asked(Period(from_ms, to_ms), tuple(words))
 
 

@@ -64,7 +64,3 @@ class S3Inspector(S3Store):
             if len(block) != count:
                 return  # it is shorter than was said: whoever adds it up will see
             first += count
-
-    async def read_back(self, key: str, size: int) -> tuple[int, int]:
-        """Read an object of about ``size`` bytes as a stream; return its true size and CRC-32."""
-        return await self._retrier.run("read_object", lambda: self._wire.read_crc32(key, size))

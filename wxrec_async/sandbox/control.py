@@ -17,17 +17,19 @@ from wxrec_async.sandbox.log import RequestLog
 from wxrec_async.sandbox.organisation import Organisation
 from wxrec_async.sandbox.recordings import TruthRecording
 from wxrec_async.sandbox.s3.state import Bucket, StoredBody, Upload
+from wxrec_async.sandbox.tampering import Tampering
 
 PROFILES = ("none", "mild", "storm")
 
 
 @dataclass(slots=True)
 class Control:
-    """GET /_sandbox/{log,truth,objects,uploads,faults,addresses}; POST /_sandbox/faults sets profile and rules.
+    """GET /_sandbox/{log,truth,objects,uploads,faults,addresses,organisation}; POST /_sandbox/faults sets them.
 
-    Lists come as JSON lines.  ``log?since=N`` leaves out what was seen,
-    ``objects?sha256=1`` reads every object, ``truth?segments=1&virtual=1`` adds what
-    is there for those who ask for it.
+    POST /_sandbox/faults sets profile and rules, POST /_sandbox/objects and
+    /_sandbox/organisation do what `Tampering` says.  Lists come as JSON lines.
+    ``log?since=N`` leaves out what was seen, ``objects?sha256=1`` reads every
+    object, ``truth?segments=1&virtual=1`` adds what is there for those who ask for it.
     """
 
     organisation: Organisation
@@ -52,13 +54,28 @@ class Control:
                 return web.json_response(self.addresses())
             case "GET", "/_sandbox/faults":
                 return web.json_response(self._faults())
+            case "GET", "/_sandbox/organisation":
+                return web.json_response(self.organisation.planted())
             case "POST", "/_sandbox/faults":
                 return self._set_faults(await request.read())
+            case "POST", "/_sandbox/objects" | "/_sandbox/organisation" as path:
+                return await self._tamper(path, await request.read())
         return web.Response(status=404, text="not found")
 
     def _truth(self, request: web.BaseRequest) -> list[dict[str, Any]]:
         segments, virtual = "segments" in request.query, "virtual" in request.query
         return [truth_row(item) for item in self.organisation.truth(segments=segments, virtual=virtual)]
+
+    async def _tamper(self, path: str, body: bytes) -> web.Response:
+        tampering = Tampering(self.organisation, self.bucket)
+        try:
+            wanted = json.loads(body)
+            done = await tampering.objects(wanted) if path.endswith("objects") else tampering.organise(wanted)
+        except KeyError as missing:
+            return web.Response(status=404, text=f"there is no {missing.args[0]}")
+        except (ValueError, TypeError, AttributeError):
+            return web.Response(status=400, text="expected lists of keys or ids, see Tampering")
+        return web.json_response(done)
 
     def _faults(self) -> dict[str, Any]:
         hits = {f"{operation} {kind}": count for (operation, kind), count in sorted(self.faults.hits.items())}

@@ -1,7 +1,7 @@
 """Which request goes wrong, and how: a pure function of (seed, operation, key, attempt), or a script.
 
 Operations are the names of the request log: ``token``, ``authorize``,
-``tasks``, ``captures``, ``organization``, ``media.get``, ``s3.PutObject``,
+``tasks``, ``captures``, ``search``, ``organization``, ``media.get``, ``s3.PutObject``,
 ``s3.UploadPart`` and so on.  Keys are task ids (joined by commas for
 captures), recording ids and object keys (``key#partNumber`` for a part).
 Attempts count from 1 per (operation, key).
@@ -145,7 +145,7 @@ MENU: dict[str, tuple[tuple[Fault, ...], tuple[Fault, ...]]] = {
     ),
     "s3.*": ((*COMMON, _fault("slow_down"), _fault("internal_error")), ()),
 }
-MENU["captures"] = MENU["organization"] = MENU["tasks"]
+MENU["captures"] = MENU["organization"] = MENU["search"] = MENU["tasks"]
 
 
 def from_profile(

@@ -24,10 +24,11 @@ class Options:
     ``port`` is the first of five consecutive ports, 0 takes free ones.
     ``requests_per_minute`` 0 means no limit.  Rates are bytes per second and
     connection, ``latency`` seconds per request.  ``clock`` gives epoch seconds
-    and can be moved to age tokens and URLs, and calls (``s3_clock`` is the bucket's
-    own, for clients that sign by the clock on the wall); ``budget_clock`` is the monotonic
-    one of the request budget.  ``name`` is how URLs call this machine.
-    ``denied`` are IAM actions that S3 refuses.
+    and can be moved to age tokens and URLs, and calls; ``s3_clock`` is what signatures are held
+    against when days pass that the AWS SDK knows nothing of (None: ``clock``);
+    ``budget_clock`` is the monotonic one of the request budget.  ``name`` is how URLs call this machine.
+    ``denied`` are IAM actions that S3 refuses.  Without ``searches`` the
+    organisation has no Search; with it, it serves ``max_search_rows`` rows to one query.
     """
 
     tasks: int = 100
@@ -50,6 +51,8 @@ class Options:
     region: str = "us-east-1"
     bucket_owner: str = "123456789012"
     denied: frozenset[str] = frozenset()
+    searches: bool = True
+    max_search_rows: int = 100_000
     second_complete: str = "same"
     lifecycle_days: int = 7
     md5_etags: bool = False

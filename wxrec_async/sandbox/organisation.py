@@ -73,6 +73,8 @@ class Organisation:
         same_ms: int = 0,
         fresh: int = 0,
         beside: bool = False,
+        late: int = 0,
+        disagreeing: bool = False,
     ) -> None:
         self.seed, self.days, self.seconds = seed, days, seconds
         self.large, self.odd_names, self.beside = large, odd_names, beside
@@ -85,9 +87,14 @@ class Organisation:
         self._purged: set[str] = set()
         self._late_legs: dict[str, dict[int, int]] = {}
         self._updated: dict[str, int] = {}
-        for task in self._generate(tasks, same_ms, fresh):
+        self._unlisted: set[str] = set()
+        self._unsearched: set[str] = set()
+        self.ahead_ms = 0  # how much later it is for captures than on the clock
+        for task in (*self._generate(tasks, same_ms, fresh), *self._generate_late(tasks + fresh, late)):
             self._by_id[task.id] = task
         self._tasks = sorted(self._by_id.values(), key=_order)
+        if disagreeing:
+            self._plant()
 
     def _span(self, free: bool) -> tuple[int, int]:
         anchor, days = self._now_ms, self.days
@@ -113,6 +120,27 @@ class Organisation:
             requested = None if draw.unit(7) < 0.5 else True
             yield SandboxTask(index, _task_id(self.seed, index), created, "telephony", requested, "one", ready)
 
+    def _generate_late(self, start: int, count: int) -> Iterator[SandboxTask]:
+        """Yield old calls whose capture comes one to two days from now; half of them Webex had promised nothing for."""
+        for index in range(start, start + count):
+            draw = Draw(self.seed, "task", index)
+            created = self._newest_ms - int(draw.unit(4) * HOUR_MS)
+            ready = self._now_ms + int((1 + draw.unit(6) * 0.9) * DAY_MS)
+            requested = True if index % 2 else None
+            yield SandboxTask(index, _task_id(self.seed, index), created, "telephony", requested, "one", ready)
+
+    def _plant(self) -> None:
+        """Let the lists disagree: each third of 3 % of the calls is on one list only, or deleted at Webex."""
+        calls = [task for task in self._tasks if task.channel == "telephony" and task.recordings and not task.ready_ms]
+        for number, task in enumerate(calls):
+            match number % 100:
+                case 7:
+                    self._unlisted.add(task.id)
+                case 42:
+                    self._unsearched.add(task.id)
+                case 73:
+                    self._purged.add(task.id)
+
     def _task(self, index: int, created: int, draw: Draw) -> SandboxTask:
         channel = "telephony" if draw.unit(6) < 0.93 else ("email", "chat", "social")[draw.pick(7, 3)]
         kind = _kind(draw.unit(8)) if channel == "telephony" else "unknown"
@@ -135,6 +163,16 @@ class Organisation:
         low = bisect.bisect_left(self._tasks, (from_ms, ""), key=_order)
         high = bisect.bisect_left(self._tasks, (to_ms, ""), key=_order)
         return self._tasks[low:high]
+
+    def listed_between(self, from_ms: int, to_ms: int) -> Sequence[SandboxTask]:
+        """Return those of `between` that the list of tasks has."""
+        found = self.between(from_ms, to_ms)
+        return [task for task in found if task.id not in self._unlisted] if self._unlisted else found
+
+    def searched_between(self, from_ms: int, to_ms: int) -> Sequence[SandboxTask]:
+        """Return those of `between` that Search has."""
+        found = self.between(from_ms, to_ms)
+        return [task for task in found if task.id not in self._unsearched] if self._unsearched else found
 
     def get(self, task_id: str) -> SandboxTask | None:
         return self._by_id.get(task_id)
@@ -171,7 +209,7 @@ class Organisation:
 
     def recordings(self, task: SandboxTask, now_ms: int | None = None) -> list[SandboxRecording]:
         """Return the recordings Webex would name at ``now_ms`` (None: when all is settled)."""
-        if task.id in self._purged or (now_ms is not None and now_ms < task.ready_ms):
+        if task.id in self._purged or (now_ms is not None and now_ms + self.ahead_ms < task.ready_ms):
             return []
         late = self._late_legs.get(task.id, {})
         return [
@@ -260,6 +298,52 @@ class Organisation:
 
     def is_purged(self, task_id: str) -> bool:
         return task_id in self._purged
+
+    def hide(self, task_id: str, *, from_list: bool = False, from_search: bool = False) -> None:
+        """Let one of the two lists not have a task."""
+        if from_list:
+            self._unlisted.add(task_id)
+        if from_search:
+            self._unsearched.add(task_id)
+
+    def planted(self) -> dict[str, Any]:
+        """Return the ids of what was planted, and of the captures that are still to come."""
+        late = [task.id for task in self._tasks if task.ready_ms > self._now_ms + self.ahead_ms]
+        return {
+            "days_ahead": self.ahead_ms / DAY_MS,
+            "only_in_search": sorted(self._unlisted),
+            "only_in_list": sorted(self._unsearched),
+            "deleted": sorted(self._purged),
+            "late": sorted(late),
+        }
+
+    def search_row(self, task: SandboxTask, now_ms: int) -> dict[str, Any]:
+        """Return everything Search knows of a task, which has none of the gaps of the other list."""
+        draw = Draw(self.seed, "attributes", task.index)
+        there = [self._recording(task, leg) for leg in range(task.recordings)]
+        if now_ms + self.ahead_ms < task.ready_ms:
+            there = []
+        length = self._audio(task, 0).seconds if task.recordings else 30.0
+        ended = task.created_ms + round(length * 1000) + 4000
+        return {
+            "id": task.id,
+            "status": "ended",
+            "isActive": False,
+            "createdTime": task.created_ms,
+            "endedTime": ended,
+            "totalDuration": ended - task.created_ms,
+            "channelType": task.channel,
+            "direction": ("inbound", "inbound", "outbound", "outdial")[draw.pick(2, 4)],
+            "origin": phone(draw.pick(1, 10_000)),
+            "destination": "+15550109999",
+            "captureRequested": bool(there) or task.capture_requested,
+            "recordingCount": len(there),
+            "recordingFileSize": sum(recording.audio.size for recording in there),
+            "recordingErrorCount": 0,
+            "isRecordingDeleted": task.id in self._purged,
+            "lastQueue": None if draw.unit(3) < 0.1 else _named(QUEUES[draw.pick(4, 4)]),
+            "lastAgent": _named(f"Agent {1 + draw.pick(6, 40)}"),
+        }
 
     # What must come of it
 

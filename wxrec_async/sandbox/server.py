@@ -110,7 +110,15 @@ class Sandbox:
         given = self.options
         verifier = Verifier(self.access_key, self.secret_key, given.region, given.s3_clock or given.clock)
         services: list[Service] = [
-            WebexService(self.organisation, self.desk, self.budget, self._presigner, given.clock),
+            WebexService(
+                self.organisation,
+                self.desk,
+                self.budget,
+                self._presigner,
+                given.clock,
+                given.searches,
+                given.max_search_rows,
+            ),
             AuthService(self.desk),
             MediaService(self.organisation, self._presigner, given.media_rate),
             S3Service(self.s3, verifier),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from wxrec_async.sandbox.organisation import (
 )
 from wxrec_async.sandbox.presign import Presigner
 from wxrec_async.sandbox.recordings import SandboxRecording, participants
+from wxrec_async.sandbox.search import SearchDesk
 from wxrec_async.sandbox.tokens import Grant, TokenDesk
 
 MAX_SPAN_MS = 184 * DAY_MS
@@ -39,7 +41,13 @@ class WebexService:
     budget: Budget
     presigner: Presigner
     clock: Callable[[], float]
+    searches: bool = True
+    max_search_rows: int = 100_000
     name: str = "api"
+
+    @property
+    def search(self) -> SearchDesk:
+        return SearchDesk(self.organisation, self.max_search_rows)
 
     async def classify(self, call: Call) -> tuple[str, str]:
         request = call.request
@@ -49,6 +57,9 @@ class WebexService:
             case "POST", ["captures", "query"]:
                 call.body = await request.read()
                 return "captures", ",".join(sorted(_readable_ids(call.body)))
+            case "POST", ["search"]:
+                call.body = await request.read()
+                return "search", hashlib.blake2b(call.body, digest_size=8).hexdigest()
             case "GET", ["organization", org_id]:
                 return "organization", org_id
         raise Problem(404, "404", "Resource not found")
@@ -74,7 +85,18 @@ class WebexService:
             return {"id": call.key, "name": "Sandbox Organisation", "timezone": "UTC"}
         if call.operation == "tasks":
             return self._tasks(call, grant)
+        if call.operation == "search":
+            return self._search(call, grant)
         return self._captures(call, grant)
+
+    # POST /v1/search
+
+    def _search(self, call: Call, grant: Grant) -> dict[str, Any]:
+        self._check_org(call.request.query.get("orgId"), grant)
+        if not self.searches:
+            raise Problem(404, "404", "Resource not found")
+        mine = grant.org_id == self.organisation.id
+        return self.search.answer(call.body, int(self.clock() * 1000)) if mine else self.search.empty()
 
     # GET /v1/tasks
 
@@ -102,7 +124,7 @@ class WebexService:
             raise Problem(400, "400", "The time range must not exceed 184 days")
         if from_ms < now_ms - MAX_LOOK_BACK_MS:
             raise Problem(400, "400", "'from' must be within the last 12 months")
-        return list(self.organisation.between(from_ms, min(to_ms, now_ms + 1)))
+        return list(self.organisation.listed_between(from_ms, min(to_ms, now_ms + 1)))
 
     # POST /v1/captures/query
 

@@ -57,7 +57,7 @@ def read_tasks(body: bytes, *, tracking_id: str | None = None, org_id: str = "")
     the body is not such an answer, or has rows and not one of them usable, and
     `AuthError` when it is one for another organisation than ``org_id``.
     """
-    answer = _answer(body, org_id)
+    answer = answer_of(body, org_id)
     rows = _data(answer)
     found: dict[str, Task] = {}
     odd: Counter[str] = Counter()
@@ -135,7 +135,7 @@ def read_captures(
     rows: dict[str, list[object]] = {task_id: [] for task_id in asked}
     beside: dict[str, list[Attachment]] = {task_id: [] for task_id in asked}
     odd: Counter[str] = Counter()
-    for entry in _data(_answer(body, org_id)):
+    for entry in _data(answer_of(body, org_id)):
         task_id = as_id(as_dict(entry).get("taskId"))
         if task_id is None or task_id not in rows:
             odd["capture_not_asked_for"] += 1
@@ -210,7 +210,7 @@ def _recording(
         participants=as_texts(said.get("participants")),
         leased_at=lease.leased_at,
         lease_s=lease.lease_s,
-        tracking_id=_cut(lease.tracking_id or "", MAX_TRACKING_ID_CHARS) or None,
+        tracking_id=cut_words(lease.tracking_id or "", MAX_TRACKING_ID_CHARS) or None,
         problem=problem,
     )
 
@@ -235,7 +235,7 @@ def read_error(body: bytes, header_tracking_id: str | None = None) -> ApiError:
     code = as_text(inner.get("key") or inner.get("code")) or as_text(error) or as_text(answer.get("code")) or ""
     words = _words(inner) or _words(answer)
     tracking_id = header_tracking_id or as_text(answer.get("trackingId")) or as_text(inner.get("trackingId"))
-    return ApiError(_cut(code, 64), _cut(words, MAX_WORDS_CHARS), _cut(tracking_id or "", 128) or None)
+    return ApiError(cut_words(code, 64), cut_words(words, MAX_WORDS_CHARS), cut_words(tracking_id or "", 128) or None)
 
 
 def _words(said: dict[str, object]) -> str:
@@ -257,16 +257,17 @@ def read_s3_error(head: bytes) -> tuple[str, str]:
     head = head[:S3_ERROR_HEAD]
     code, message = _S3_CODE.search(head), _S3_MESSAGE.search(head)
     words = message.group(1).decode("utf-8", "replace") if message else ""
-    return (code.group(1).decode() if code else "", _cut(words, MAX_WORDS_CHARS))
+    return (code.group(1).decode() if code else "", cut_words(words, MAX_WORDS_CHARS))
 
 
-def _cut(text: str, length: int) -> str:
+def cut_words(text: str, length: int = MAX_WORDS_CHARS) -> str:
     """Redact before cutting, so that no half of a secret gets past the patterns; one line, printable."""
     line = " ".join(redact_text(text).split())
     return "".join(sign for sign in line if sign.isprintable())[:length]
 
 
-def _answer(body: bytes, org_id: str) -> dict[str, object]:
+def answer_of(body: bytes, org_id: str = "") -> dict[str, object]:
+    """Parse an answer; raises `Nonsense` when it is no JSON object, `AuthError` when it is another organisation's."""
     answer = _parsed(body)
     if not isinstance(answer, dict):
         raise Nonsense("the answer is not a JSON object")
