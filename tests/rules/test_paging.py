@@ -256,7 +256,9 @@ def test_a_window_of_many_tasks_takes_no_more_memory_than_one_of_few() -> None:
     tracemalloc.start()
     try:
         for number in range(pages):
-            rows = tuple(Task(f"{number:08}-{n:028}", created_ms=START + (number * 1000 + n) * 500) for n in range(1000))
+            rows = tuple(
+                Task(f"{number:08}-{n:028}", created_ms=START + (number * 1000 + n) * 500) for n in range(1000)
+            )
             assert len(pager.take(TaskPage(rows, 1000)).new) == 1000
             del rows
             if number == pages // 10:
@@ -269,7 +271,7 @@ def test_a_window_of_many_tasks_takes_no_more_memory_than_one_of_few() -> None:
 
 @pytest.mark.fault("W20")
 def test_a_server_that_begins_anew_on_every_page_is_noticed_and_left() -> None:
-    """It ignores ``from`` after a while, so that forgotten ids come again: told, each at most once more, and it ends."""
+    """It ignores ``from`` now and then, so that forgotten ids come again: told, each at most once more, and it ends."""
     server, told = Server(tasks(list(range(0, 40_000, 200))), 20), 0
     window = Window(START, START + 40_000)
     pager, found = Pager(window, 20), list[str]()
