@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.auth.auth_kit import DAY, T0, Bench, TokenRules, bench, cancelled_after, number, pair
-from wxrec_async.plumbing.finishing import finish
 from wxrec_async.errors import AuthError
+from wxrec_async.plumbing.finishing import finish
 
 pytestmark = pytest.mark.anyio
 

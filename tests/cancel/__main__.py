@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", choices=("none", "mild"), default="mild")
     given = parser.parse_args(arguments)
-    options = ("--tasks", "16", "--seconds", "0.5", "3", "--latency", "0.004", "--faults", given.faults)
+    options = ("--tasks", "24", "--seconds", "0.5", "5", "--latency", "0.004", "--faults", given.faults)
     with tempfile.TemporaryDirectory(prefix="wxrec-cancel-") as folder, sandbox(Path(folder), *options) as world:
         report = asyncio.run(Service(world, given.seed).cancel(given.moments))
     print(json.dumps(asdict(report)))  # noqa: T201 - the report

@@ -19,7 +19,7 @@ import anyio
 from tests.e2e.world import World
 from wxrec_async import Backfill, load_config
 
-BATCH = 20  # moments between two whole backfills; each batch has a ledger and keys of its own
+BATCH = 20  # cancellations between two whole backfills; each batch has a ledger and keys of its own
 PATIENCE_S = 60.0
 IDLE_THREADS = 12  # anyio and the loop keep a few idle workers; growth is what is looked for
 
@@ -30,7 +30,6 @@ Work = Callable[[], Awaitable[object]]
 class Report:
     """What came of it; ``left`` names what was found that should not be there."""
 
-    moments: int = 0
     cancelled: int = 0
     ended_before: int = 0
     whole_runs: int = 0
@@ -114,8 +113,8 @@ class Service:
         self._listen()
         await self._whole("warm-up")  # what is loaded once stays loaded
         self._files = open_files()
-        while self._report.moments < moments:
-            await self._batch(min(BATCH, moments - self._report.moments))
+        while self._report.cancelled < moments:
+            await self._batch(min(BATCH, moments - self._report.cancelled))
         self._report.how = dict(self._how)
         self._report.seconds = round(time.monotonic() - begun, 1)
         return self._report
@@ -142,12 +141,15 @@ class Service:
         return Backfill(settings)
 
     async def _batch(self, moments: int) -> None:
-        name = f"batch-{self._report.moments}"
-        for _ in range(moments // 5):
+        """Cancel until there is nothing left to do, or often enough; then let one backfill come to its end."""
+        name = f"batch-{self._report.whole_runs}"
+        opening = moments // 5
+        for _ in range(opening):
             await self._one(name, lambda: self._open_run_close(name))
         async with self._backfill(name) as backfill:
-            for _ in range(moments - moments // 5):
-                await self._one(name, backfill.run)
+            for _ in range(moments - opening):
+                if not await self._one(name, backfill.run):
+                    break
             self._check(name, at_most=open_files())
             await self._run_to_the_end(name, backfill)
         await self._settle()
@@ -157,14 +159,14 @@ class Service:
         async with self._backfill(name) as backfill:
             await backfill.run()
 
-    async def _one(self, name: str, work: Work) -> None:
+    async def _one(self, name: str, work: Work) -> bool:
+        """Do the work, cancel it, look around; return whether it was cancelled before it had ended."""
         way = self._chance.choice(WAYS)
-        after_s = self._chance.random() ** 2 * self._whole_s * 1.2
+        after_s = self._chance.random() ** 2 * self._whole_s
         tasks = asyncio.all_tasks()
         with anyio.fail_after(PATIENCE_S):
             hit = await way(work, after_s)
         self._how[way.__name__] += 1
-        self._report.moments += 1
         self._report.cancelled += hit
         self._report.ended_before += not hit
         if strange := asyncio.all_tasks() - tasks:
@@ -173,6 +175,7 @@ class Service:
             self._report.left += [f"{name} {way.__name__} after {after_s:.4f} s: task {task!r}" for task in strange]
         if uploads := await asyncio.to_thread(self._world.uploads):
             self._report.left.append(f"{name} {way.__name__} after {after_s:.4f} s: {len(uploads)} uploads open")
+        return hit
 
     async def _settle(self) -> None:
         """Let closed transports leave the loop, and collect."""

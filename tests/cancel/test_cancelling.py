@@ -24,7 +24,6 @@ def test_a_backfill_cancelled_at_any_moment_leaves_nothing(moments: int, seed: i
     assert done.returncode == 0, (done.stdout[-3000:], done.stderr[-3000:])
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["left"] == []
-    assert report["moments"] == moments
-    assert report["cancelled"] >= moments // 2
-    assert report["whole_runs"] == 1 + moments // 20
+    assert report["cancelled"] == moments
+    assert report["whole_runs"] > moments // 20
     assert done.stderr == ""

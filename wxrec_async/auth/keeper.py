@@ -7,11 +7,11 @@ from collections.abc import Callable
 import anyio
 
 from wxrec_async.auth.endpoint import InvalidGrant, TokenEndpoint
-from wxrec_async.plumbing.finishing import finish
 from wxrec_async.auth.stores import StoreMoved, TokenStore
 from wxrec_async.auth.tokens import Tokens
 from wxrec_async.errors import WxrecError
 from wxrec_async.events import Emit, TokenRefreshed, Warned
+from wxrec_async.plumbing.finishing import finish
 
 SAVE_WITHIN_S = 60.0
 HURRIED_ASK_S = 3.0  # for an answer when somebody waits for us to be gone: less loses tokens, more outlives a platform
