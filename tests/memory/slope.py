@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,10 @@ PER = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """A run: ``curve`` is (tasks listed, MiB resident), ``mib_per_100k`` the line through it after the warm-up."""
+    """A run: ``curve`` is (tasks listed, MiB resident), ``mib_per_100k`` the line through it after the warm-up.
+
+    ``tail_mib`` is what the end of the run, with its counting, took above all that.
+    """
 
     tasks: int
     code: int
@@ -28,6 +32,10 @@ class Slope:
     @property
     def mib_per_100k(self) -> float:
         return PER * line([point for point in self.curve if self.tasks / 10 <= point[0] < self.tasks])
+
+    @property
+    def tail_mib(self) -> float:
+        return self.peak_mib - max(mib for listed, mib in self.curve if listed < self.tasks)
 
     def thinned(self, points: int = 20) -> list[tuple[int, float]]:
         """Return the curve at about so many tasks, evenly spread: the largest size seen in each stretch."""
@@ -51,8 +59,7 @@ async def measure(folder: Path, tasks: int, *, days: float = 7, recorded: int = 
     crowd = Crowd(tasks, days=days, recorded=recorded)
     options = Options(organisation=crowd, discard=True, requests_per_minute=0)
     async with Sandbox(options) as sandbox:
-        sandbox.log.limit = 1000
-        sandbox.log.__post_init__()
+        sandbox.log.entries = deque(maxlen=1000)  # a million requests are not to be kept
         arguments = ("--concurrency", str(concurrency))
         async with watching(sandbox, folder, lambda: crowd.shown, arguments) as watched:
             code = await watched.process.wait()

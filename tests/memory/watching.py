@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from wxrec_async.sandbox import Sandbox
 
-CEILING = re.compile(r"memory stays under (\d+) MiB")
+CEILING = re.compile(r"memory_ceiling_mib=(\d+)")
+LOOK_EVERY_S = 0.2
 
 
 def resident_mib(pid: int, name: str = "VmRSS") -> float:
@@ -28,39 +30,36 @@ def resident_mib(pid: int, name: str = "VmRSS") -> float:
 
 @dataclass(slots=True)
 class Watched:
-    """A program under way.  ``curve`` holds (tasks listed so far, MiB resident), ``said`` its standard error."""
+    """A program under way.  ``curve`` holds (progress, MiB resident): progress is whatever was counted."""
 
     process: asyncio.subprocess.Process
     curve: list[tuple[int, float]] = field(default_factory=list)
     peak_mib: float = 0.0
+    ceiling_mib: int = 0
     said: str = ""
 
-    def look(self, listed: int) -> None:
+    def look(self, progress: int) -> None:
         """Note how large it is now."""
         resident = resident_mib(self.process.pid)
         if resident:
-            self.curve.append((listed, resident))
+            self.curve.append((progress, resident))
             self.peak_mib = max(self.peak_mib, resident_mib(self.process.pid, "VmHWM"))
 
-    @property
-    def ceiling_mib(self) -> int:
-        """What it printed when it began; 0 when it has not yet."""
-        found = CEILING.search(self.said)
-        return int(found[1]) if found else 0
-
     async def listen(self) -> None:
-        """Collect what it says until it ends."""
+        """Hear what it says until it ends; the end of it is kept, and the ceiling it prints as it begins."""
         assert self.process.stderr is not None
         async for line in self.process.stderr:
-            self.said = (self.said + line.decode())[-20_000:] if self.ceiling_mib == 0 else self.said + line.decode()
+            self.said = self.said[-20_000:] + line.decode()
+            if found := CEILING.search(line.decode()):
+                self.ceiling_mib = int(found[1])
 
 
 @asynccontextmanager
 async def watching(
-    sandbox: Sandbox, folder: Path, listed: Callable[[], int], arguments: Sequence[str] = (), *, every_s: float = 0.25
+    sandbox: Sandbox, folder: Path, progress: Callable[[], int], arguments: Sequence[str] = (), **sections: Any
 ) -> AsyncIterator[Watched]:
     """Run the program on a sandbox and look at it now and then; it is ended with the context."""
-    config = sandbox.write_config(folder)
+    config = sandbox.write_config(folder, **sections)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "wxrec_async", "run", "--config", str(config), "--no-progress", *arguments,
         env={**os.environ, **sandbox.environment()}, cwd=folder,
@@ -70,8 +69,8 @@ async def watching(
 
     async def look_again() -> None:
         while True:
-            watched.look(listed())
-            await asyncio.sleep(every_s)
+            watched.look(progress())
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async with asyncio.TaskGroup() as group:
         looking, listening = group.create_task(look_again()), group.create_task(watched.listen())
