@@ -36,6 +36,7 @@ class Kills:
     last_code: int = -1
     recordings: int = 0
     fetched: int = 0
+    fetched_between_kills: int = 0
     again_at_most: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -51,7 +52,7 @@ def kill_at_random(
     environment: Mapping[str, str] | None = None,
     faulty: bool = False,
 ) -> Kills:
-    """Start ``command``, kill it up to ``within_s`` seconds later, as often as asked for; then let it end, and judge.
+    """Start ``command``, kill it within ``within_s`` seconds of its first request, again and again; let it end, judge.
 
     ``sandbox_url`` is the sandbox's control address (``control_url``).  The judgement takes the truth, the bucket,
     the open uploads and the request log from there and nothing from the program.  With ``faulty`` downloads are
@@ -63,11 +64,13 @@ def kill_at_random(
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        time.sleep(chance.uniform(0.2, within_s))
+        _wait_for_a_request(sandbox_url, process)  # how long it takes to start is the machine's business
+        time.sleep(chance.uniform(0, within_s))
         found.ended_before += process.poll() is not None
         process.kill()
         process.wait()
         found.kills += 1
+    found.fetched_between_kills = len([row for row in _ask(sandbox_url, "log") if row["operation"] == "media.get"])
     for _ in range(RUNS_TO_THE_END):
         ended = subprocess.run(command, env=environment, capture_output=True, timeout=END_WITHIN_S, check=False)
         found.last_code = ended.returncode
@@ -75,6 +78,12 @@ def kill_at_random(
             break
     _judge(found, sandbox_url, concurrency, faulty=faulty)
     return found
+
+
+def _wait_for_a_request(sandbox_url: str, process: subprocess.Popen[bytes]) -> None:
+    seen = max((row["number"] for row in _ask(sandbox_url, "log")), default=0)
+    while process.poll() is None and not _ask(sandbox_url, f"log?since={seen}"):
+        time.sleep(0.02)
 
 
 def _judge(found: Kills, sandbox_url: str, concurrency: int, *, faulty: bool) -> None:

@@ -20,4 +20,4 @@ def test_killed_at_random_moments_it_ends_as_if_nobody_had_been(tmp_path: Path) 
             command, world.told["control_url"], concurrency=4, kills=6, seed=5, environment=world.environment
         )
         assert found.wrong == []
-        assert found.fetched > 0
+        assert found.fetched_between_kills > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import signal
 import time
@@ -38,8 +39,7 @@ def expire(there: Site) -> None:
 
 
 @pytest.mark.fault("C6", "L01", "L02", "P10", "C5")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("waits_for", WAITS)
+@pytest.mark.parametrize(("waits_for", "number"), list(zip(WAITS, itertools.cycle([signal.SIGINT, signal.SIGTERM]))))
 async def test_a_signal_ends_the_program_while_it_waits(tmp_path: Path, waits_for: str, number: signal.Signals) -> None:
     """Exit 130 or 143 in time, no upload open, and the next run finishes the job."""
     operation, kind, options = WAITS[waits_for]

@@ -125,6 +125,6 @@ async def carry(folder: Path, gib: float) -> Large:
         def sent_mib() -> int:
             return sum(entry.received for entry in sandbox.log.of("s3.UploadPart")) // MIB
 
-        async with watching(sandbox, folder, sent_mib) as watched:
+        async with watching(sandbox, folder, sent_mib, backfill={"max_recording_gib": gib + 1}) as watched:
             code = await watched.process.wait()
         return Large(gib, code, tuple(watched.curve), watched.peak_mib, watched.ceiling_mib, watched.said)

@@ -14,7 +14,7 @@ from wxrec_async.events import Emit, TokenRefreshed, Warned
 from wxrec_async.plumbing.finishing import finish
 
 SAVE_WITHIN_S = 60.0
-HURRIED_ASK_S = 3.0  # for an answer when somebody waits for us to be gone: less loses tokens, more outlives a platform
+HURRIED_ASK_S = 2.0  # for an answer when somebody waits for us to be gone: less loses tokens, more outlives a platform
 
 
 class Keeper:
