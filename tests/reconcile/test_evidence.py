@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wxrec_async.evidence import Wrong, audit
+from wxrec_async.evidence import Problem, Wrong, audit
 
 from .kit import Month, month
 
@@ -41,7 +41,7 @@ async def test_a_changed_manifest_keeps_everything_from_being_certified_on_top_o
     assert (await site.reconcile()).report.exit_code == 0
     manifest = next(key for key in site.objects if "manifest" in key and site.objects[key].size > 0)
     site.flip_byte(manifest)
-    problems = []
+    problems: list[Problem] = []
     audited = await audit(site.settings, on_problem=problems.append)
     assert audited.exit_code == 3
     assert Wrong.MANIFEST_CHANGED in {each.wrong for each in problems}

@@ -41,6 +41,7 @@ from wxrec_async.ledger.protocol import (
 from wxrec_async.ledger.rows import Mask
 from wxrec_async.ledger.standing import TaskRow
 from wxrec_async.model import LeftAlone, OpenUpload, Recording, StoredObject, Task, TaskState, Window, Witness
+from wxrec_async.plumbing.finishing import finish
 
 T = TypeVar("T")
 ALL_TIME = (-(1 << 63), (1 << 63) - 1)
@@ -55,8 +56,7 @@ async def open_ledger(path: Path, identity: Identity, *, mask: Mask, emit: Emit)
     when the ledger belongs to another organisation, bucket or key template;
     LedgerInUse, LedgerDamaged, LedgerFull or LedgerError when it cannot be used.
     """
-    with CancelScope(shield=True):  # a thread that opened it and is not waited for would keep the lock
-        opened = await to_thread.run_sync(opening.open_for_writing, path, identity)
+    opened = await _opened(lambda: opening.open_for_writing(path, identity), _close_all)
     ledger = SqliteLedger(opened.connection, path, mask)
     try:
         for warning in opened.warnings:
@@ -72,13 +72,33 @@ async def open_ledger(path: Path, identity: Identity, *, mask: Mask, emit: Emit)
 @asynccontextmanager
 async def open_reader(path: Path) -> AsyncIterator[SqliteReader]:
     """Open an existing ledger to look at it, also while another process writes; LedgerError when it cannot be read."""
-    with CancelScope(shield=True):
-        connection = await to_thread.run_sync(opening.open_for_reading, path)
+    connection = await _opened(lambda: opening.open_for_reading(path), sqlite3.Connection.close)
     reader = SqliteReader(connection, path)
     try:
         yield reader
     finally:
         await reader.close()
+
+
+async def _opened(work: Callable[[], T], close: Callable[[T], None]) -> T:
+    """Open in a thread that is waited for, whoever cancels: what nobody would get is closed, and its lock free."""
+    found: list[T] = []
+
+    async def open_it() -> None:
+        found.append(await to_thread.run_sync(work))
+
+    try:
+        await finish(open_it)
+        return found.pop()
+    finally:
+        for unwanted in found:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(close, unwanted)
+
+
+def _close_all(opened: opening.Opened) -> None:
+    opened.connection.close()
+    opened.close()
 
 
 class SqliteReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 from aiohttp import web
@@ -211,8 +212,10 @@ def _error_in_200(call: Call) -> web.Response:
 
 
 async def abort_upload(context: Context, call: Call) -> web.Response:
-    """Forget an upload and its parts."""
+    """Forget an upload and its parts; one that is being completed is completed first."""
     await drain(call)
+    while call.key in context.bucket.committing:
+        await asyncio.sleep(0.005)
     upload = context.bucket.upload(call.request.query["uploadId"], call.key)
     del context.bucket.uploads[upload.id]
     for part in upload.parts.values():
