@@ -14,7 +14,7 @@ from aiohttp import web
 from wxrec_async.sandbox import checksums
 from wxrec_async.sandbox.faults import Faults, Rule
 from wxrec_async.sandbox.log import RequestLog
-from wxrec_async.sandbox.organisation import Organisation
+from wxrec_async.sandbox.organisation import Organisation, SandboxTask
 from wxrec_async.sandbox.recordings import TruthRecording
 from wxrec_async.sandbox.s3.state import Bucket, StoredBody, Upload
 
@@ -23,10 +23,10 @@ PROFILES = ("none", "mild", "storm")
 
 @dataclass(slots=True)
 class Control:
-    """GET /_sandbox/{log,truth,objects,uploads,faults,addresses}; POST /_sandbox/faults sets profile and rules.
+    """GET /_sandbox/{log,tasks,truth,objects,uploads,faults,addresses}; POST /_sandbox/faults sets profile and rules.
 
     Lists come as JSON lines.  ``log?since=N`` leaves out what was seen,
-    ``objects?sha256=1`` reads every object.
+    ``objects?sha256=1`` reads every object, ``tasks`` are all there are, with the ids of their recordings.
     """
 
     organisation: Organisation
@@ -42,6 +42,8 @@ class Control:
                 return _lines(self.log.lines(int(since) if since.isdigit() else 0))
             case "GET", "/_sandbox/truth":
                 return _rows(await asyncio.to_thread(lambda: [truth_row(item) for item in self.organisation.truth()]))
+            case "GET", "/_sandbox/tasks":
+                return _rows(task_row(task, self.organisation) for task in list(self.organisation.tasks))
             case "GET", "/_sandbox/objects":
                 deep = "sha256" in request.query
                 return _rows([await object_row(body, deep=deep) for body in list(self.bucket.objects.values())])
@@ -58,7 +60,16 @@ class Control:
     def _faults(self) -> dict[str, Any]:
         hits = {f"{operation} {kind}": count for (operation, kind), count in sorted(self.faults.hits.items())}
         rules = [{n: v for n, v in asdict(rule).items() if n not in ("before", "after")} for rule in self.faults.rules]
-        return {"seed": self.faults.seed, "profile": self.faults.profile, "hits": hits, "rules": rules}
+        campaign = self.faults.campaign
+        return {
+            "seed": self.faults.seed,
+            "profile": self.faults.profile,
+            "hits": hits,
+            "rules": rules,
+            "campaign": {" ".join(each): count for each, count in sorted(campaign.hits.items())} if campaign else {},
+            "never_hit": campaign.unhit() if campaign else [],
+            "replaced": self.bucket.replaced,
+        }
 
     def _set_faults(self, body: bytes) -> web.Response:
         try:
@@ -97,6 +108,17 @@ def truth_row(item: TruthRecording) -> dict[str, Any]:
     """Write one recording of the truth."""
     names = ("task_id", "recording_id", "file_name", "key", "content_type", "size", "crc32", "sha256")
     return {name: getattr(item, name) for name in names}
+
+
+def task_row(task: SandboxTask, organisation: Organisation) -> dict[str, Any]:
+    """Write one contact and the ids of its recordings."""
+    return {
+        "id": task.id,
+        "channel": task.channel,
+        "capture_requested": task.capture_requested,
+        "created_ms": task.created_ms,
+        "recordings": [recording.id for recording in organisation.recordings(task)],
+    }
 
 
 async def object_row(body: StoredBody, *, deep: bool = False) -> dict[str, Any]:

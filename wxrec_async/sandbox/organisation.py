@@ -55,6 +55,7 @@ class Organisation:
     gives the same times all day long, and every contact still lies within the
     last ``days`` of any moment of that day.  By default nothing is owed: a
     contact whose capture was requested has one, ``null`` has none and is old.
+    Unless ``large`` is false, one contact in ``large_every`` has a recording of ``large_mib``.
     """
 
     def __init__(  # noqa: PLR0913 - the knobs of a simulation
@@ -69,9 +70,12 @@ class Organisation:
         odd_names: bool = True,
         same_ms: int = 0,
         fresh: int = 0,
+        large_mib: tuple[float, float] = (15, 21),
+        large_every: int = 100,
     ) -> None:
         self.seed, self.days, self.seconds = seed, days, seconds
         self.large, self.odd_names = large, odd_names
+        self.large_mib, self.large_every = large_mib, large_every
         self.id = Draw(seed, "org").uuid()
         clock = time.time() if now is None else now
         self._now_ms = int(clock * 1000)
@@ -196,8 +200,9 @@ class Organisation:
         form = PCM16 if draw.unit(0) < 0.25 else MULAW
         low, high = self.seconds
         seconds = low * (high / low) ** draw.unit(1)
-        if self.large and leg == 0 and task.index % 100 == 17:
-            seconds = (15 + 6 * draw.unit(1)) * MIB / form.bytes_per_second
+        if self.large and leg == 0 and task.index % self.large_every == 17:
+            least, most = self.large_mib
+            seconds = (least + (most - least) * draw.unit(1)) * MIB / form.bytes_per_second
         return Audio(self.seed, f"sandbox task {task.id} leg {leg}", round(seconds * SAMPLE_RATE), form)
 
     # Changing it while it is looked at
