@@ -18,6 +18,8 @@ from typing import Any
 
 from wxrec_async.sandbox.kinds import ENTRIES, ON_RANGES, Fault, check_kind
 
+TOKENS = frozenset({"token_401", "token_403", "token_400", "expire_token"})
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -86,10 +88,15 @@ class Campaign:
         return [" ".join(each) for each in sorted(named - set(self.hits))]
 
     def _of_batch(self, keys: Sequence[str]) -> Fault | None:
-        """One fault of the whole request, or else what happens to the tasks in it."""
-        drawn = {key: self._drawn("captures", key, self._count("captures", key), ranged=False) for key in keys}
+        """One fault of the whole request, or else what happens to the tasks in it.
+
+        A task whose fault has to wait for another one's keeps its attempt, and is next.
+        """
+        drawn = {key: self._drawn("captures", key, self._attempts["captures", key] + 1, ranged=False) for key in keys}
         found = {key: fault for key, fault in drawn.items() if fault is not None}
         whole = next((fault for fault in found.values() if fault.kind not in ENTRIES), None)
+        for key in keys:
+            self._attempts["captures", key] += _is_over(drawn[key], whole)
         if whole is not None or not found:
             return self._hit("captures", whole)
         for fault in found.values():
@@ -123,6 +130,13 @@ class Campaign:
         if attempt <= len(rates):
             return rates[attempt - 1]
         return rates[-1] if rates and self.endless else 0.0
+
+
+def _is_over(fault: Fault | None, played: Fault | None) -> bool:
+    """Whether a task's attempt is used up.  A second refusal of a token in a row would be another fault altogether."""
+    if fault is None or played is None or fault is played:
+        return True
+    return fault.kind in TOKENS and played.kind in TOKENS
 
 
 def _unit(digest: bytes) -> float:

@@ -69,6 +69,7 @@ class Control:
             "campaign": {" ".join(each): count for each, count in sorted(campaign.hits.items())} if campaign else {},
             "never_hit": campaign.unhit() if campaign else [],
             "replaced": self.bucket.replaced,
+            "requests": self.log.total,
         }
 
     def _set_faults(self, body: bytes) -> web.Response:

@@ -72,6 +72,11 @@ class RequestLog:
         self.entries.append(entry)
         return entry
 
+    @property
+    def total(self) -> int:
+        """How many requests there were, those that have fallen out included."""
+        return self._count
+
     def of(self, operation: str, key: str = "*") -> list[Entry]:
         """Return the requests of an operation (``s3.*`` and the like work)."""
         return [e for e in self.entries if fnmatchcase(e.operation, operation) and fnmatchcase(e.key, key)]
