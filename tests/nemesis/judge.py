@@ -92,13 +92,13 @@ class Verdict:
 
     @property
     def unfinished(self) -> bool:
-        """Whether all that is wrong is that something is not done yet."""
-        mendable = ("lost", "unexplained")
+        """Whether all that is wrong is that something has not happened yet."""
+        mendable = ("lost", "unexplained", "never hit")
         return not self.clean and not any(found for name, found in self.violations.items() if name not in mendable)
 
 
 def judge(evidence: Evidence, plan: Plan, world: World) -> Verdict:
-    """Judge a run.  What is lost, unexplained or unhit can still come; everything else is final."""
+    """Judge a run.  `Verdict.unfinished` says whether more rounds could mend it."""
     verdict = Verdict()
     objects = defaultdict(list)
     for row in evidence.objects:
