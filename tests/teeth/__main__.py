@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,13 +103,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pending = [pool.submit(attempt, None, ["tests"] if asked.full else everything)]
         pending += [pool.submit(attempt, bug, ["tests"] if asked.full else bug.tests) for bug in bugs]
         outcomes = []
-        for each in pending:
+        for each in as_completed(pending):
             outcomes.append(each.result())
             sys.stdout.write(f"{outcomes[-1]}\n")
             sys.stdout.flush()
             if asked.verbose and not outcomes[-1].as_wanted:
                 sys.stdout.write(outcomes[-1].output + "\n")
-    red = sum(outcome.as_wanted for outcome in outcomes[1:])
+    red = sum(outcome.as_wanted for outcome in outcomes if outcome.bug is not None)
     sys.stdout.write(f"{red} of {len(bugs)} bugs caught\n")
     return 0 if all(outcome.as_wanted for outcome in outcomes) else 1
 

@@ -160,7 +160,7 @@ LISTED = (
                 "            failure = _translated(exc)\n        else:\n            return _as_httpx",
             ),
         ),
-        ("tests/webex/test_transport_requests.py", "tests/webex/test_media_resume.py", SMALL_NEMESIS),
+        ("tests/webex/test_transport_requests.py", "tests/webex/test_media_resume.py"),
     ),
     Bug(
         "unbounded_pipe",
@@ -185,6 +185,6 @@ LISTED = (
                 "        self, order: Order, reader: PartReader, witness: _Fingerprint | None\n    ) -> Stored:\n",
             ),
         ),
-        (SMALL_NEMESIS, "tests/e2e/test_backfill.py"),
+        (SMALL_NEMESIS,),
     ),
 )
