@@ -21,6 +21,7 @@ Row = dict[str, Any]
 CANARY = re.compile(rb"CANARY|1555010\d{4}|X-Amz-Signature=|Bearer [A-Za-z0-9]", re.IGNORECASE)
 # A request that was on its way when the server said "wait" is no offence: nobody had read the answer yet.
 ON_ITS_WAY_S = 1.0
+COMMITS = ("s3.PutObject", "s3.CompleteMultipartUpload")
 ONCE = (
     "organization", "tasks", "media.get", "s3.HeadBucket", "s3.GetBucketLocation", "s3.PutObject",
     "s3.CreateMultipartUpload", "s3.UploadPart", "s3.CompleteMultipartUpload",
@@ -113,6 +114,7 @@ def judge(evidence: Evidence, plan: Plan, world: World) -> Verdict:
         "requests inside a Retry-After": _inside_windows(evidence.log),
         "token requests too many": _token_requests(evidence, plan),
         "uploads left open": [f"{row['key']} {row['upload_id']}" for row in evidence.uploads],
+        "writes without protection": _unprotected(evidence.log),
         "leaks": evidence.leaks,
         "never hit": must_be_hit(plan, evidence.faults["never_hit"]),
         "damaged ledger": [] if evidence.integrity == "ok" else [evidence.integrity],
@@ -211,6 +213,17 @@ def _ahead(evidence: Evidence, objects: dict[str, list[Row]]) -> Iterator[str]:
             yield f"{recording_id} is stored by the ledger, and not so in the bucket"
 
 
+def _unprotected(log: Sequence[Row]) -> Iterator[str]:
+    """Every byte goes out with a checksum, every object is made only where there is none."""
+    for row in log:
+        headers, operation = row["headers"], row["operation"]
+        checked = any(name in headers for name in ("x-amz-checksum-crc32", "x-amz-checksum-crc32c", "content-md5"))
+        if operation in (*COMMITS, "s3.UploadPart") and not checked:
+            yield f"{operation} {row['key']}: no checksum"
+        if operation in COMMITS and headers.get("if-none-match") != "*":
+            yield f"{operation} {row['key']}: would replace what is there"
+
+
 def _inside_windows(log: Sequence[Row]) -> Iterator[str]:
     """Requests of any worker to a server that had asked to be left alone."""
     for closing in (row for row in log if row["asked_wait_s"] and row["seconds"] is not None):
@@ -238,10 +251,9 @@ def _token_requests(evidence: Evidence, plan: Plan) -> Iterator[str]:
 def _fetched_again(evidence: Evidence, world: World) -> Iterator[str]:
     """Return kills after which more was downloaded again than can have been under way."""
     keys = {row["key"]: recording_id for recording_id, row in evidence.truth.items()}
-    commits = ("s3.PutObject", "s3.CompleteMultipartUpload")
     stored_at: dict[str, int] = {}
     for row in evidence.log:
-        if row["operation"] in commits and row["status"] == 200 and row["code"] == "" and row["key"] in keys:
+        if row["operation"] in COMMITS and row["status"] == 200 and row["code"] == "" and row["key"] in keys:
             stored_at.setdefault(keys[row["key"]], row["number"])
     for end, following in _kills(world):
         again = {

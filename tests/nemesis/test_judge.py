@@ -19,7 +19,8 @@ GONE = LASTING[0]
 def request(number: int, operation: str, key: str, **facts: Any) -> dict[str, Any]:
     server = "s3" if operation.startswith("s3.") else "media" if operation.startswith("media") else "api"
     row = {"number": number, "operation": operation, "key": key, "server": server, "status": 200, "code": ""}
-    return row | {"started": float(number), "seconds": 0.1, "asked_wait_s": None} | facts
+    headers = {"if-none-match": "*", "x-amz-checksum-crc32": "AAAAAA=="} if server == "s3" else {}
+    return row | {"started": float(number), "seconds": 0.1, "asked_wait_s": None, "headers": headers} | facts
 
 
 def stored(name: str) -> dict[str, Any]:
@@ -97,6 +98,8 @@ CRIMES: list[tuple[str, Callable[[Evidence], Any]]] = [
     ("requests inside a Retry-After", lambda e: e.log.insert(3, request(5, "tasks", "", started=5.0))),
     ("token requests too many", lambda e: e.log.append(request(13, "token", "refresh_token-1", server="auth"))),
     ("uploads left open", lambda e: e.uploads.append({"key": "k/a", "upload_id": "u"})),
+    ("writes without protection", lambda e: e.log[5]["headers"].pop("if-none-match")),
+    ("writes without protection", lambda e: e.log[7]["headers"].pop("x-amz-checksum-crc32")),
     ("leaks", lambda e: e.leaks.append("round-1.err: CANARY-AT")),
     ("damaged ledger", lambda e: setattr(e, "integrity", "row 3 missing from index")),
     ("lost", lambda e: e.tasks.update({"t-new": {"id": "t-new", "recordings": []}})),
