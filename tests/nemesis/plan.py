@@ -195,10 +195,10 @@ class _Fateful:
         self._plan.campaign["fates"].append(row)
 
     def _stalls(self) -> None:
-        """Let the first ones stall on either side until the program gives up waiting: the others overtake them."""
-        self._fate(self._near(0), "media.get", line("stall_body", at="middle", seconds=3600), 1)
-        self._fate(self._near(0), "s3.PutObject", line("stall_reading", seconds=3600), 1)
-        self._fate(self._near(0), "media.get", line("stall", seconds=3600), 1)
+        """Let some stall on either side until the program gives up waiting, after the last time it has to stop."""
+        self._fate(self._near(0.78), "media.get", line("stall_body", at="middle", seconds=3600), 1)
+        self._fate(self._near(0.78), "s3.PutObject", line("stall_reading", seconds=3600), 1)
+        self._fate(self._near(0.78), "media.get", line("stall", seconds=3600), 1)
 
     def _moments(self) -> None:
         """Spread over the run what concerns everybody: dead tokens, pauses, credentials and a clock gone bad."""
