@@ -70,10 +70,13 @@ def attempt(bug: Bug | None, tests: Sequence[str]) -> Outcome:
         copy_to(root)
         if bug is not None:
             bug.plant(root)
-        code, said = _pytest(root, ["-x"] * (bug is not None), tests)
-        failed = FAILED.findall(said)
-        if code == RED and failed:
-            code, _ = _pytest(root, [], failed)
+        for options in [["-x"], []] if bug is not None else [[]]:
+            code, said = _pytest(root, options, tests)
+            failed = FAILED.findall(said)
+            if code == RED and failed:
+                code, _ = _pytest(root, ["-x"], failed)
+            if code != GREEN or not failed:
+                break
     return Outcome(bug, code, tuple(failed), time.monotonic() - begun, said)
 
 

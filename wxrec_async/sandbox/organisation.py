@@ -200,7 +200,7 @@ class Organisation:
         form = PCM16 if draw.unit(0) < 0.25 else MULAW
         low, high = self.seconds
         seconds = low * (high / low) ** draw.unit(1)
-        if self.large and leg == 0 and task.index % self.large_every == 17:
+        if self.large and leg == 0 and task.index % self.large_every == 17 % self.large_every:
             least, most = self.large_mib
             seconds = (least + (most - least) * draw.unit(1)) * MIB / form.bytes_per_second
         return Audio(self.seed, f"sandbox task {task.id} leg {leg}", round(seconds * SAMPLE_RATE), form)
