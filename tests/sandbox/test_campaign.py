@@ -86,6 +86,19 @@ def test_the_tasks_of_a_batch_meet_their_own_faults_one_after_the_other() -> Non
     assert campaign.unhit() == ["captures error status=503", "captures token_401", *media_lines()]
 
 
+def test_what_harms_nothing_hides_nothing() -> None:
+    """A pause does not make a lasting fault of one entry disappear; it comes when its turn is."""
+    fates = [
+        {"operation": "captures", "key": "a", "kind": "certificate", "which": "expired"},
+        {"operation": "captures", "key": "b", "kind": "pause", "attempts": [1]},
+    ]
+    campaign = Campaign.read(PLAN | {"rates": {}, "fates": fates})
+    first = batch(campaign, "a", "b")
+    assert first is not None
+    assert list(first.get("entries")) == ["a"]
+    assert str(batch(campaign, "b")) == "pause"
+
+
 def media_lines() -> Iterator[str]:
     yield from ("media.get expired", "media.get html", "media.get missing", "media.get wrong_range")
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
 from wxrec_async.sandbox.kinds import ENTRIES, ON_RANGES, Fault, check_kind
 
+GENTLE = frozenset({"pause", "skewed_date", "foreign_entry"})
 TOKENS = frozenset({"token_401", "token_403", "token_400", "expire_token"})
 
 
@@ -94,14 +95,15 @@ class Campaign:
         """
         drawn = {key: self._drawn("captures", key, self._attempts["captures", key] + 1, ranged=False) for key in keys}
         found = {key: fault for key, fault in drawn.items() if fault is not None}
-        whole = next((fault for fault in found.values() if fault.kind not in ENTRIES), None)
+        whole = _whole(found.values())
         for key in keys:
             self._attempts["captures", key] += _is_over(drawn[key], whole)
         if whole is not None or not found:
             return self._hit("captures", whole)
-        for fault in found.values():
+        shown = {key: fault for key, fault in found.items() if fault.kind in ENTRIES}
+        for fault in shown.values():
             self._hit("captures", fault)
-        return Fault("per_entry", {"entries": found})
+        return Fault("per_entry", {"entries": shown})
 
     def _hit(self, operation: str, fault: Fault | None) -> Fault | None:
         if fault is not None:
@@ -132,10 +134,21 @@ class Campaign:
         return rates[-1] if rates and self.endless else 0.0
 
 
+def _whole(found: Collection[Fault]) -> Fault | None:
+    """Choose what happens to the request: what spoils it, else what only its entries show, else what harms nothing."""
+    whole = [fault for fault in found if fault.kind not in ENTRIES]
+    spoils = next((fault for fault in whole if fault.kind not in GENTLE), None)
+    if spoils is not None or len(whole) < len(found):
+        return spoils
+    return whole[0] if whole else None
+
+
 def _is_over(fault: Fault | None, played: Fault | None) -> bool:
     """Whether a task's attempt is used up.  A second refusal of a token in a row would be another fault altogether."""
-    if fault is None or played is None or fault is played:
+    if fault is None or fault is played:
         return True
+    if played is None:
+        return fault.kind in ENTRIES
     return fault.kind in TOKENS and played.kind in TOKENS
 
 
