@@ -18,7 +18,7 @@ Webex API
     ``truncated_json``, ``json`` text ["null"]
 tasks
     ``unsorted``, ``duplicate_rows`` (one of them older), ``short_page`` (though there is more), ``task_appears``
-    (just behind what this page shows)
+    (just behind what this page shows, if there is more: nobody could find it behind the last one)
 captures, for every task asked or, as a campaign draws them, for one
     ``not_ready``, ``no_url``, ``bad_url`` url, ``certificate`` which [``unknown``; ``expired``, ``wrong_name``];
     ``foreign_entry`` (a task nobody asked for comes along)

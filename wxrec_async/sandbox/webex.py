@@ -118,17 +118,17 @@ class WebexService:
             size = max(1, size // 2)
         data = [{"id": task.id, "attributes": self.organisation.attributes(task)} for task in rows[:size]]
         if odd is not None and data:
-            data = self._odd_page(odd.kind, data, call.key)
+            data = self._odd_page(odd.kind, data, call.key, more=len(rows) > size)
         return {"meta": {"orgId": grant.org_id}, "data": data}
 
-    def _odd_page(self, kind: str, data: list[Row], key: str) -> list[Row]:
-        """Return a page as it comes on a bad day, or let one more task appear where the reader has not been yet."""
+    def _odd_page(self, kind: str, data: list[Row], key: str, *, more: bool) -> list[Row]:
+        """Return a page as it comes on a bad day, or let one more task appear where the reader has still to come."""
         if kind == "unsorted":
             return sorted(data, key=lambda row: Draw("unsorted", key, row["id"]).unit(0))
         if kind == "duplicate_rows":
             older = {**data[0], "attributes": {**data[0]["attributes"], "lastUpdatedTime": 1, "status": "connected"}}
             return [data[0], older, *data[1:]]
-        if kind == "task_appears":
+        if kind == "task_appears" and more:
             self.organisation.add(data[-1]["attributes"]["createdTime"] + 1)
         return data
 
