@@ -69,7 +69,11 @@ class World:
             process = subprocess.Popen(
                 self._command(), cwd=self.folder, env=self._environment(), stdout=stdout, stderr=stderr
             )
-            killed = self._wait(process, kill_after_s, within_s)
+            try:
+                killed = self._wait(process, kill_after_s, within_s)
+            finally:
+                process.kill()  # whatever ended the waiting; a process that has ended does not mind
+                process.wait()
         done = Round(process.returncode, time.monotonic() - begun, killed, self.seen())
         self.rounds.append(done)
         return done
