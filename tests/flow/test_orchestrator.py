@@ -15,7 +15,14 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from wxrec_async.errors import AuthError, RunStopped
-from wxrec_async.events import CapturesAsked, RecordingFailed, RecordingStarted, RecordingStored, TaskSettled
+from wxrec_async.events import (
+    CapturesAsked,
+    RecordingFailed,
+    RecordingGone,
+    RecordingStarted,
+    RecordingStored,
+    TaskSettled,
+)
 from wxrec_async.ledger import Everything, Incomplete, InPeriod, NamedFor, Work
 from wxrec_async.ledger.migrations import seal
 from wxrec_async.model import Attachment, Recording, TaskPage, Window
@@ -662,3 +669,36 @@ def witnessing(connection: sqlite3.Connection) -> None:
     """Let Search have counted two recordings of every task, as `reconcile` would note it."""
     connection.create_function("wxrec_seal", -1, seal, deterministic=True)
     connection.execute("UPDATE tasks SET witness_ms = 1, witness_recordings = 2")
+
+
+async def test_listeners_hear_of_an_outcome_after_the_ledger_has_it(flow: Flow) -> None:
+    """Whoever acts on an event finds it in the ledger, whatever happens next: stored, failed and gone alike."""
+    flow.fill(3)
+    flow.source.bodies["r-t1"] = [Body([], refuse=GivenUp(retry.Gone(), refused().trouble))]
+    flow.source.bodies["r-t2"] = [Body([], refuse=refused())]
+    told_before: dict[str, int] = {}
+
+    class Watched:
+        """The ledger; notes how many events had been told when an outcome was written."""
+
+        def __init__(self, ledger: Any) -> None:
+            self._ledger = ledger
+
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(self._ledger, name)
+            if name not in ("stored", "recording_failed", "recording_gone"):
+                return method
+
+            async def write(task_id: str, recording_id: str, *args: Any, **named: Any) -> None:
+                await method(task_id, recording_id, *args, **named)
+                told_before[recording_id] = len(flow.told)
+
+            return write
+
+    flow.wrap = Watched
+    await flow.run()
+    outcomes = (RecordingStored, RecordingFailed, RecordingGone)
+    heard = {each.recording_id: number for number, each in enumerate(flow.told) if isinstance(each, outcomes)}
+    assert {type(flow.told[number]) for number in heard.values()} == set(outcomes)
+    assert heard.keys() == told_before.keys()
+    assert all(heard[name] >= told_before[name] for name in heard)

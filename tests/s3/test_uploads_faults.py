@@ -462,6 +462,15 @@ async def test_an_object_that_never_shows_is_unverified(scene: Scene) -> None:
     assert scene.s3.count("put") == 1
 
 
+@pytest.mark.fault("S05", "S28")
+async def test_our_own_object_may_take_a_moment_to_show_when_the_key_is_taken(scene: Scene) -> None:
+    """Lost reply, not to be seen, then 412: what S3 says is there is looked for again before it is given up."""
+    scene.s3.script["put"] = [loses_reply]
+    scene.s3.script["head"] = [says(reply(404))] * 3
+    assert (await scene.put()).crc32 == PART.crc32
+    assert scene.s3.operations == ["put", "head", "put", "head", "head", "head"]
+
+
 @pytest.mark.fault("S21")
 async def test_head_that_is_not_allowed_is_unknown_not_absent(scene: Scene) -> None:
     """403 to HEAD raises Rejected; it is neither None nor retried."""

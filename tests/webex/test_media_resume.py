@@ -257,6 +257,7 @@ async def test_range_that_does_not_fit_begins_again(second: Script) -> None:
         with pytest.raises(GivenUp) as caught:
             await read(media(made), recording(server.url()))
     assert caught.value.decision == Restart()
+    assert len(server.requests) == 2  # known by its head: no byte of it was taken
 
 
 async def test_changed_modification_time_is_a_change_when_there_is_no_etag() -> None:

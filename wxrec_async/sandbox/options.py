@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wxrec_async.sandbox.campaign import Campaign
 from wxrec_async.sandbox.faults import Profile, Rule
 from wxrec_async.sandbox.organisation import Organisation
 from wxrec_async.sandbox.tokens import Rotation
@@ -29,6 +30,8 @@ class Options:
     ``budget_clock`` is the monotonic one of the request budget.  ``name`` is how URLs call this machine.
     ``denied`` are IAM actions that S3 refuses.  Without ``searches`` the
     organisation has no Search; with it, it serves ``max_search_rows`` rows to one query.
+    ``untrusted`` opens media ports with certificates that must not be
+    trusted, for the fault ``certificate``: ``unknown``, ``expired`` and ``wrong_name``.
     """
 
     tasks: int = 100
@@ -43,6 +46,8 @@ class Options:
     ssl_context: ssl.SSLContext | None = None
     faults: Profile = "none"
     script: list[Rule] = field(default_factory=list)
+    campaign: Campaign | None = None
+    untrusted: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
     requests_per_minute: int = 300
     rotation: Rotation = "old_stays_valid"
     token_expires_in: int = 1_209_599

@@ -58,6 +58,7 @@ class Organisation:
     contact whose capture was requested has one, ``null`` has none and is old.
     With ``beside`` some contacts have segments, virtual-agent recordings, a
     transcript, a screen recording, or an mp3; see `sandbox.beside`.
+    Unless ``large`` is false, one contact in ``large_every`` has a recording of ``large_mib``.
     """
 
     def __init__(  # noqa: PLR0913 - the knobs of a simulation
@@ -75,9 +76,12 @@ class Organisation:
         beside: bool = False,
         late: int = 0,
         disagreeing: bool = False,
+        large_mib: tuple[float, float] = (15, 21),
+        large_every: int = 100,
     ) -> None:
         self.seed, self.days, self.seconds = seed, days, seconds
         self.large, self.odd_names, self.beside = large, odd_names, beside
+        self.large_mib, self.large_every = large_mib, large_every
         self.id = Draw(seed, "org").uuid()
         clock = time.time() if now is None else now
         self._now_ms = int(clock * 1000)
@@ -262,8 +266,9 @@ class Organisation:
         form = PCM16 if draw.unit(0) < 0.25 else MULAW
         low, high = self.seconds
         seconds = low * (high / low) ** draw.unit(1)
-        if self.large and leg == 0 and task.index % 100 == 17:
-            seconds = (15 + 6 * draw.unit(1)) * MIB / form.bytes_per_second
+        if self.large and leg == 0 and task.index % self.large_every == 17 % self.large_every:
+            least, most = self.large_mib
+            seconds = (least + (most - least) * draw.unit(1)) * MIB / form.bytes_per_second
         return Audio(self.seed, f"sandbox task {task.id} leg {leg}", round(seconds * SAMPLE_RATE), form)
 
     # Changing it while it is looked at
