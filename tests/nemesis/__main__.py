@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--kills", type=int, default=0, help="kill -9 at so many random moments first")
     found.add_argument("--tier", choices=("commit", "release"), help="the sizes of the two tiers")
     found.add_argument("--scale", type=float, default=1.0, help="release tier: a part of it, to try it out")
+    found.add_argument("--jobs", type=int, default=1, help="release tier: so many seeds at a time")
     found.add_argument("--folder", type=Path, default=release.FOLDER, help="release tier: where its summary is kept")
     found.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
     return found
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of the clauses that end both processes
     if given.tier == "release":
-        return release.main(given.folder, given.scale, given.kills)
+        return release.main(given.folder, given.scale, given.kills, given.jobs)
     if given.tier == "commit":
         given.recordings, given.concurrency = COMMIT_RECORDINGS, COMMIT_CONCURRENCY
     results = []

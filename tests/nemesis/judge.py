@@ -94,7 +94,7 @@ class Verdict:
     @property
     def unfinished(self) -> bool:
         """Whether all that is wrong is that something has not happened yet."""
-        # An abort that meets faults while a run is being stopped may fail: the next start closes the upload.
+        # An abort that meets faults while a run is stopped may not come through: the next start closes the upload.
         mendable = ("lost", "unexplained", "never hit", "uploads left open")
         return not self.clean and not any(found for name, found in self.violations.items() if name not in mendable)
 

@@ -12,6 +12,7 @@ import platform
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,18 @@ SUMMED = (
 )
 
 
-def main(folder: Path, scale: float, kills: int) -> int:
-    """Run what is not there yet and write the summary; returns the exit code."""
+def main(folder: Path, scale: float, kills: int, jobs: int) -> int:
+    """Run what is not there yet, ``jobs`` seeds at a time, and write the summary; returns the exit code.
+
+    A run waits out many pauses, so a few of them share a processor well.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [_one(folder, seed, workers, max(50, round(count * scale)), kills) for seed, workers, count in RUNS]
+    with ThreadPoolExecutor(jobs) as pool:
+        begun = [
+            pool.submit(_one, folder, seed, workers, max(50, round(count * scale)), kills)
+            for seed, workers, count in sorted(RUNS, key=lambda run: -run[2])
+        ]
+    rows = sorted((each.result() for each in begun), key=lambda row: int(row["seed"]))
     summary = {"commit": _commit(), "machine": _machine(), "scale": scale, "totals": _totals(rows), "runs": rows}
     (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     (folder / "summary.md").write_text(_markdown(summary))
