@@ -54,11 +54,12 @@ class Session(Generic[T]):
     """Carries out ``work`` on a `Backfill`, once.
 
     ``check`` is called before anything is opened or sent, and raises when there
-    is no point in it.  ``read_only`` sessions look and have no progress.
+    is no point in it.  ``read_only`` sessions look and have no progress; those that
+    are ``steady`` go on for days, and log what they do instead.
     ``opener`` makes what stands for the `Backfill`, when that is another one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a command decides
         self,
         settings: Settings,
         desk: Desk,
@@ -66,6 +67,7 @@ class Session(Generic[T]):
         *,
         check: Check | None = None,
         read_only: bool = False,
+        steady: bool = False,
         opener: Opener | None = None,
     ) -> None:
         self._opener = opener
@@ -73,7 +75,7 @@ class Session(Generic[T]):
         self._work, self._check = work, check
         self.noted = Noted()
         self._meter = Meter()
-        self._progress: Progress = NoProgress() if read_only else desk.progress(self._meter)
+        self._progress: Progress = NoProgress() if read_only or steady else desk.progress(self._meter)
         self._log = EventLog(desk.log, desk.level)
         self._exporting: Exporting | None = None
         self._results: list[T] = []
