@@ -224,10 +224,10 @@ class Orchestrator:
     async def _feed_backlog(self, only: frozenset[Work]) -> None:
         """Take up again what an earlier run left, what is purged first before the rest."""
         last: BacklogTask | None = None
-        scope = self._job.scope
+        scope, due = self._job.scope, self._job.due_only
         while not isinstance(scope, NamedFor) and (
             oldest := await self._ledger.oldest_work(
-                scope, now_ms=self._now_ms(), after=last, only=only, due_only=False
+                scope, now_ms=self._now_ms(), after=last, only=only, due_only=due, patient=due
             )
         ):
             last = oldest[-1]
@@ -238,8 +238,8 @@ class Orchestrator:
             now_ms=self._now_ms(),
             after=after,
             only=only,
-            due_only=self._job.due_only,
-            patient=self._job.due_only,
+            due_only=due,
+            patient=due,
         ):
             after = rows[-1].row
             await self._resume(rows, only)

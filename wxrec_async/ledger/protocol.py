@@ -334,7 +334,7 @@ class Ledger(LedgerReader, Protocol):
         """Note what was seen and left, and how many transcripts each known task has.  May be called twice."""
         ...
 
-    async def oldest_work(
+    async def oldest_work(  # noqa: PLR0913 - what to take up has this many sides
         self,
         scope: Everything | InPeriod,
         *,
@@ -343,6 +343,7 @@ class Ledger(LedgerReader, Protocol):
         limit: int = 500,
         only: Collection[Work] = ALL_WORK,
         due_only: bool = True,
+        patient: bool = False,
     ) -> list[BacklogTask]:
         """As `backlog`, but by ascending place, so that what would be purged first comes first.
 

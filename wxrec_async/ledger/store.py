@@ -259,7 +259,7 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
     async def leave_alone(self, seen: Sequence[LeftAlone], transcripts: Mapping[str, int]) -> None:
         await self._group.run(lambda db: aside.leave_alone(db, seen, transcripts))
 
-    async def oldest_work(
+    async def oldest_work(  # noqa: PLR0913 - what to take up has this many sides
         self,
         scope: Everything | InPeriod,
         *,
@@ -268,12 +268,13 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
         limit: int = 500,
         only: Collection[Work] = ALL_WORK,
         due_only: bool = True,
+        patient: bool = False,
     ) -> list[BacklogTask]:
         current = self._run
         first, end = (scope.period.from_ms, scope.period.to_ms) if isinstance(scope, InPeriod) else ALL_TIME
         place = first if after is None or after.place_ms is None else after.place_ms
         options = {"now_ms": now_ms, "place_ms": place, "row": after.row if after else 0, "limit": limit}
-        options["due_only"] = due_only
+        options |= {"due_only": due_only, "patient": patient}
         return await self._read(lambda db: task_rows.oldest_work(db, end, only, current, options))
 
     async def captured(self, task_id: str, recordings: Sequence[Recording], now_ms: int) -> KnownTask:

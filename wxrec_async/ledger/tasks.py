@@ -119,11 +119,14 @@ SELECT place_ms, tasks.n, id, channel_type, status, direction, origin, destinati
     state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms
 FROM tasks
 WHERE place_ms >= :place_ms AND place_ms < :to_ms AND (place_ms, n) > (:place_ms, :row)
-    AND ((state = 'listed' AND :listed) OR (state = 'failed' AND :failed)
+    AND ((state = 'listed' AND :listed)
+        OR (state = 'failed' AND :failed AND (NOT :patient OR coalesce(next_ask_ms, 0) <= :now_ms))
         OR (state = 'owed' AND :owed AND (NOT :due_only OR coalesce(next_ask_ms, 0) <= :now_ms))
         OR (state <> 'no_recording' AND EXISTS (
             SELECT 1 FROM recordings WHERE task = n AND state IN ('listed', 'started', 'failed')
-                AND ((recordings.state = 'failed' AND :failed) OR (recordings.state <> 'failed' AND :unfinished)))))
+                AND ((recordings.state <> 'failed' AND :unfinished)
+                    OR (recordings.state = 'failed' AND :failed
+                        AND (NOT :patient OR coalesce(next_ask_ms, 0) <= :now_ms))))))
     AND (handed_run IS NULL OR handed_run IS NOT :current)
 ORDER BY place_ms, n LIMIT :limit
 """
@@ -266,7 +269,10 @@ def oldest_work(
     current: int | None,
     options: dict[str, int],
 ) -> list[BacklogTask]:
-    """Page through what is left to do by place and hand it out; ``options``: now_ms, place_ms, row, limit, due_only."""
+    """Page through what is left to do by place and hand it out.
+
+    ``options``: now_ms, place_ms, row, limit, due_only, patient.
+    """
     wanted = {str(work): work in only for work in Work}
     parameters = wanted | options | {"to_ms": to_ms, "current": current}
     found = []
