@@ -72,7 +72,7 @@ class Sidecars:
         try:
             while due := await self._ledger.sidecars_due(scope, after=after):
                 after = due[-1][0]
-                await _all_of([task_id for _, task_id in due], self.at_rest)
+                await all_of([task_id for _, task_id in due], self.at_rest)
         except (AuthError, RunStopped) as refusal:
             return refusal
         return None
@@ -107,7 +107,8 @@ class Sidecars:
         return None
 
 
-async def _all_of(task_ids: list[str], work: Callable[[str], Awaitable[None]]) -> None:
+async def all_of(task_ids: list[str], work: Callable[[str], Awaitable[None]]) -> None:
+    """Do the work for every task, `AT_ONCE` at a time; raises the first failure as it is."""
     slots = anyio.CapacityLimiter(AT_ONCE)
 
     async def one(task_id: str) -> None:

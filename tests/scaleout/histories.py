@@ -30,32 +30,43 @@ def name(number: int) -> str:
     return f"{number:08d}-0000-4000-8000-000000000000"
 
 
+TRACKING = "ROUTERGW_00000000-0000-4000-8000-000000000000"
+
+
 class StandIns:
     """One window of ``tasks`` tasks, evenly over a day."""
 
     def __init__(self, tasks: int) -> None:
         self.tasks, self.asked, self.recorded = tasks, 0, 0
+        self.noted: set[str] = set()
 
     def _row(self, n: int) -> TaskRow:
         at = DAY_MS + n * DAY_MS // self.tasks
-        words = (
+        return TaskRow(
+            name(n),
             "telephony",
             "ended",
             "inbound",
+            "***23",
+            "***24",
             at,
             at + 60_000,
             at + 61_000,
             name(1),
             "Support queue",
             name(2),
-            60_000,
+            duration_ms=60_000,
+            capture_requested=True,
         )
-        return TaskRow(name(n), *words, True)
+
+    def _other(self, n: int) -> TaskRow:
+        return TaskRow(name(n), "chat", created_ms=DAY_MS + n * DAY_MS // self.tasks)
 
     @activity.defn(name="wxrec-page")
     async def page(self, ask: PageAsk) -> PageRow:
         first = max(0, -((DAY_MS - ask.from_ms) * self.tasks // DAY_MS))
-        rows = [self._row(n) for n in range(first, min(first + 1000, self.tasks))]
+        numbers = range(first, min(first + 1000, self.tasks))
+        rows = [self._other(n) if ask.others else self._row(n) for n in numbers]
         return PageRow(rows, len(rows), asked_ms=10 * DAY_MS)
 
     @activity.defn(name="wxrec-carry")
@@ -63,21 +74,30 @@ class StandIns:
         self.asked += len(batch.todos)
         answers, done = [], []
         for todo in batch.todos:
-            found = [Found(todo.id, "main", 1, 2), Found(name(3), "consult", 1, 2)][: 2 if todo.id[7] in "37" else 1]
+            found = [
+                Found(todo.id, "main", 1, 2, tracking_id=TRACKING),
+                Found(name(3), "consult", 1, 2, tracking_id=TRACKING),
+            ][: 2 if todo.id[7] in "37" else 1]
             answers.append(Answer(todo, found))
             for each in found:
                 key = f"call-detail/{todo.id}/recording.wav"
-                done.append(Done(todo.id, each.id, "stored", key, 960_044, 2**31, '"' + 32 * "0" + '"', seconds=0.123))
+                done.append(
+                    Done(todo.id, each.id, "stored", key, 960_044, 2**31, 64 * "0", '"' + 32 * "0" + '"', seconds=0.123)
+                )
         return BatchOutcome(answers, {}, done, asked_s=0.05)
 
     @activity.defn(name="wxrec-plan")
     async def plan(self, ask: contract.PlanAsk) -> contract.Plan:
         assert ask.span
-        return contract.Plan(ask.span, [ask.span])
+        return contract.Plan(ask.span, [ask.span], contract.Shape(other_channels=["chat"]), filtered=False)
 
     @activity.defn(name="wxrec-take_in")
     async def take_in(self, ask: contract.TakeIn) -> list[Todo]:
         return [Todo(row["id"], row["created_ms"], row["capture_requested"]) for row in ask.tasks]
+
+    @activity.defn(name="wxrec-take_note")
+    async def take_note(self, ask: contract.TakeNote) -> None:
+        self.noted.update(row["id"] for row in ask.tasks)
 
     @activity.defn(name="wxrec-backlog")
     async def backlog(self, ask: contract.BacklogAsk) -> contract.Backlog:
@@ -105,7 +125,7 @@ async def measure(address: str, tasks: int) -> None:
             client, task_queue=QUEUE, workflows=WORKFLOWS, activities=[work.page, work.carry], workflow_runner=RUNNER,
             disable_eager_activity_execution=True,
         )  # fmt: skip
-        notes: list[Any] = [work.plan, work.take_in, work.backlog, work.record, work.listed, work.end]
+        notes: list[Any] = [work.plan, work.take_in, work.take_note, work.backlog, work.record, work.listed, work.end]
         await stack.enter_async_context(calls)
         await stack.enter_async_context(Worker(client, task_queue=contract.ledger_queue(ORG), activities=notes))
         ask = contract.BackfillAsk(ORG, QUEUE, Span(DAY_MS, 2 * DAY_MS))
@@ -117,7 +137,7 @@ async def measure(address: str, tasks: int) -> None:
         found.append((info.history_length, info.history_size_bytes))
     print(f"{work.asked} tasks asked for, {work.recorded} recorded; {len(found)} histories")  # noqa: T201
     print(f"most events {max(f[0] for f in found)}, most bytes {max(f[1] for f in found)}")  # noqa: T201
-    assert work.recorded == work.asked >= tasks
+    assert work.recorded == work.asked >= tasks == len(work.noted)
 
 
 if __name__ == "__main__":

@@ -108,9 +108,10 @@ class Fleet:
         """Return what all workers said."""
         return "\n".join(log.read_text() for log in sorted(self.world.folder.glob("worker-*.log")))
 
-    def run(self, *arguments: str) -> subprocess.Popen[str]:
+    def run(self, *arguments: str, config: Path | None = None) -> subprocess.Popen[str]:
         """Begin `run --temporal`; the caller ends it."""
-        return self.world.start("--temporal", self.server.address, "--json", "--no-progress", *arguments)
+        settled = ("--config", str(config)) if config else ()
+        return self.world.start("--temporal", self.server.address, "--json", "--no-progress", *arguments, *settled)
 
     def end(self) -> None:
         for process in self._workers:

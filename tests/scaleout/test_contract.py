@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,15 +26,22 @@ def through_json(value: Any) -> Any:
 
 def test_an_outcome_and_its_progress_arrive_as_they_left() -> None:
     """Nothing is lost on the way through JSON, and sentences are redacted before they go."""
-    recording = Recording("task", "rec", call_type="main", start_ms=1)
-    stored = Stored(StoredObject("key", 5, 7, etag='"e"', version_id="v"), flags=("riff_size",))
+    recording = Recording("task", "rec", call_type="main", start_ms=1, segment=True, tracking_id="ROUTERGW_1")
+    known = StoredObject("key", 5, 7, etag='"e"', version_id="v", sha256=64 * "a")
+    stored = Stored(known, flags=("riff_size",))
     done = [
         Done.of(recording, stored, 0.5),
         Done.of(recording, Failed("odd", "see https://host/x?X-Amz-Signature=CANARY-SIG-1 of +15550100123")),
     ]
-    outcome = BatchOutcome([Answer(Todo("task", 3), [Found.of(recording)])], {"other": "http_400"}, done, asked_s=0.1)
+    outcome = BatchOutcome(
+        [Answer(Todo("task", 3), [Found.of(recording)], [("t", "transcript")])],
+        {"other": "http_400"},
+        done,
+        asked_s=0.1,
+    )
     assert BatchOutcome.read(through_json(outcome.plain())) == outcome
-    assert done[0].object() == StoredObject("key", 5, 7, etag='"e"', version_id="v")
+    assert outcome.answers[0].recordings[0].recording("task") == recording
+    assert done[0].object() == known
     assert "X-Amz" not in done[1].detail
     assert "0100123" not in done[1].detail
     progress = Progress(done=done, recordings=2, bytes=9).after(Tries(attempts=2, waits=1))
@@ -42,13 +50,14 @@ def test_an_outcome_and_its_progress_arrive_as_they_left() -> None:
     assert kept.history() == Tries(attempts=2, waits=1)
 
 
-def test_a_task_travels_without_numbers_and_names_of_people() -> None:
-    """What may identify a person stays with whoever asked Webex."""
+def test_a_task_travels_with_masked_numbers_and_without_names_of_people() -> None:
+    """Numbers look as the ledger writes them; a name goes along only when what is kept is encrypted."""
     task = Task(
         "id", origin="+15550100123", destination="+15550100124", agent_name="A. Person", agent_id="a", queue_name="q"
     )
-    row = TaskRow.of(task)
-    assert row.task() == Task("id", agent_id="a", queue_name="q")
+    masked = Task("id", origin="***23", destination="***24", agent_id="a", queue_name="q")
+    assert TaskRow.of(task).task() == masked
+    assert TaskRow.of(task, names=True).task() == replace(masked, agent_name="A. Person")
 
 
 @given(per_minute=st.floats(1, 10_000))
@@ -82,7 +91,10 @@ class ForgetfulBooks:
     def __init__(self) -> None:
         self.handed: set[str] = set()
 
-    async def take_in(self, _run: str, _period: Any, _window: Any, _rows: int, tasks: list[TaskRow]) -> list[Todo]:
+    async def take_in(
+        self, _run: str, _period: Any, _window: Any, _rows: int, tasks: list[TaskRow], *, scheduled: bool
+    ) -> list[Todo]:
+        assert not scheduled
         new = [Todo(row.id) for row in tasks if row.id not in self.handed]
         self.handed.update(todo.id for todo in new)
         return new

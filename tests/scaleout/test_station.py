@@ -171,7 +171,12 @@ async def test_an_attempt_after_a_crash_repeats_nothing_that_was_finished(
         assert sorted(done.key for done in again.done) == sorted(done.key for done in first.done)
         assert again.done[0] == first.done[0]
         assert all(done.already for done in again.done[1:])
-        assert [(d.size, d.crc32) for d in _by_key(again)] == [(d.size, d.crc32) for d in _by_key(first)]
+        assert [_bytes(done) for done in _by_key(again)] == [_bytes(done) for done in _by_key(first)]
+        assert all(done.sha256 for done in again.done)
+
+
+def _bytes(done: Done) -> tuple[int, int | None, str | None]:
+    return done.size, done.crc32, done.sha256
 
 
 def _by_key(outcome: BatchOutcome) -> list[Done]:

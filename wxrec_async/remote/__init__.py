@@ -6,9 +6,10 @@ of `remote.records`, through whatever engine there is; `wxrec_async.scaleout` is
 """
 
 from wxrec_async.lister import Lister
-from wxrec_async.remote.books import Books, open_books, who
+from wxrec_async.remote.books import LATE, Books, open_books, who
 from wxrec_async.remote.records import (
     Answer,
+    At,
     Batch,
     BatchOutcome,
     Done,
@@ -24,7 +25,9 @@ from wxrec_async.remote.station import Station
 from wxrec_async.remote.terms import ComeBack
 
 __all__ = [
+    "LATE",
     "Answer",
+    "At",
     "Batch",
     "BatchOutcome",
     "Books",

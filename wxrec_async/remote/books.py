@@ -8,27 +8,32 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 
 import anyio
 
 from wxrec_async import events, worlds
+from wxrec_async.author import this_program
+from wxrec_async.choices import ages_of, filters_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, ConfigError, RunStopped
 from wxrec_async.events import Emit, ignore
-from wxrec_async.ledger.protocol import BacklogTask, InPeriod, KnownTask, Ledger, Work
+from wxrec_async.ledger.protocol import AskedBefore, BacklogTask, InPeriod, KnownTask, Ledger, Work
 from wxrec_async.left_out import count_left_out
-from wxrec_async.model import DAY_MS, Failed, Period, RecordingState, Task, TaskState, Window
-from wxrec_async.remote.records import Answer, BatchOutcome, Done, TaskRow, Todo
-from wxrec_async.report import Ending, Summary
-from wxrec_async.rules import selection, windows
-from wxrec_async.rules.filters import Filters
-from wxrec_async.rules.selection import HOUR_MS, MINUTE_MS, Ages, Silence, Verdict
+from wxrec_async.model import DAY_MS, Failed, LeftAlone, Period, RecordingState, Task, TaskState, Window
+from wxrec_async.remote.records import Answer, At, BatchOutcome, Done, TaskRow, Todo
+from wxrec_async.report import EXIT_AUTH, Ending, Summary
+from wxrec_async.rules import keys, schedule, selection, windows
+from wxrec_async.rules.selection import Silence, Verdict
+from wxrec_async.sidecars import Bucket, Sidecars, Tasks, all_of
+from wxrec_async.telling import telling_reach
 
 AT_REST = (RecordingState.STORED, RecordingState.GONE)
 BACKLOG_PAGE = 500
+LATE = "late"  # beside the words of `Work`: tasks at rest that deserve a second look
 
 
 @dataclass(slots=True)
@@ -46,21 +51,34 @@ class _Run:
 
 
 class Books:
-    """Keeps the one ledger of a job.  ``clock`` is epoch seconds.
+    """Keeps the one ledger of a job, and ``sidecars`` when there are to be any.  ``clock`` is epoch seconds.
 
     A run is named by the engine, and begun in the ledger when its name is heard for
     the first time: a process that takes over from one that died begins it anew.
+    ``scheduled`` is said of runs that nobody waits for: what is owed or failed has
+    its time in them, and the trailing days are listed again.
     """
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, org_id: str, emit: Emit, clock: Callable[[], float] = time.time
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        org_id: str,
+        emit: Emit,
+        clock: Callable[[], float] = time.time,
+        sidecars: Sidecars | None = None,
     ) -> None:
         self.settings, self.org_id = settings, org_id
-        self._ledger, self._emit, self._clock = ledger, emit, clock
+        self._ledger, self._emit, self._clock, self._sidecars = ledger, emit, clock, sidecars
         self._run: _Run | None = None
         self._begin = anyio.Lock()
-        self._ages = _ages(settings)
-        self._filters = _filters(settings)
+        self._ages = ages_of(settings)
+        self._filters = filters_of(settings)
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a filter leaves tasks out."""
+        return bool(self._filters)
 
     def _now_ms(self) -> int:
         return round(self._clock() * 1000)
@@ -82,26 +100,53 @@ class Books:
 
     # What is to be done
 
-    async def windows_left(self, run: str, period: Window) -> list[Window]:
+    async def windows_left(self, run: str, period: Window, *, scheduled: bool = False) -> list[Window]:
         """Return the windows that are still to be listed, oldest first: what is purged first is saved first."""
         await self._of(run, period)
-        return await self._left(period)
+        return await self._left(period, scheduled=scheduled)
 
-    async def _left(self, period: Window) -> list[Window]:
+    async def _left(self, period: Window, *, scheduled: bool = False) -> list[Window]:
         closed = await self._ledger.closed_windows(period)
+        if scheduled:
+            closed = windows.reopened(closed, self._now_ms() - round(self.settings.follow.trailing_days * DAY_MS))
         return [window for gap in windows.subtract(period, closed) for window in windows.cut(gap)]
 
-    async def take_in(self, run: str, period: Window, window: Window, rows: int, page: Sequence[TaskRow]) -> list[Todo]:
+    async def take_in(
+        self,
+        run: str,
+        period: Window,
+        window: Window,
+        rows: int,
+        page: Sequence[TaskRow],
+        *,
+        scheduled: bool = False,
+    ) -> list[Todo]:
         """Write a page's tasks down and return those to be asked for; the rest is settled here."""
         await self._of(run, period)
         self._emit(events.PageListed(window, rows=rows, new=len(page)))
         tasks = [row.task() for row in page]
-        todo = await self._ledger.add_tasks(tasks, listed_in=window, now_ms=self._now_ms())
+        todo = await self._ledger.add_tasks(tasks, listed_in=window, now_ms=self._now_ms(), patient=scheduled)
         return await self._consider(todo, window)
 
-    async def listed(self, run: str, period: Window, window: Window, asked_ms: int, trouble: str) -> None:
-        """Note that a window was listed to its end, or why it was not; ``asked_ms`` is when its listing began."""
+    async def take_note(self, run: str, period: Window, seen: Sequence[LeftAlone]) -> None:
+        """Note contacts of other channels."""
+        await self._of(run, period)
+        if seen:
+            await self._ledger.leave_alone(seen, {})
+            self._tell_left(seen)
+
+    async def listed(
+        self, run: str, period: Window, window: Window, asked_ms: int, trouble: str, not_counted: str = ""
+    ) -> None:
+        """Note that a window was listed to its end, or why it was not; ``asked_ms`` is when its listing began.
+
+        ``not_counted`` is why contacts of other channels were not all counted; they
+        are not what was asked for, so it is only said.
+        """
         current = await self._of(run, period)
+        if not_counted:
+            words = f"contacts of other channels in {window}: {not_counted}"
+            self._emit(events.Warned("others_not_counted", words))
         if trouble:
             if window not in current.incomplete:
                 current.incomplete.append(window)
@@ -112,26 +157,55 @@ class Books:
             await self._ledger.close_window(closed, self._now_ms())
         self._emit(events.WindowListed(window, closed=closed == window))
 
-    async def backlog(self, run: str, period: Window, after: int, only: Sequence[str]) -> tuple[list[Todo], int | None]:
-        """Return tasks that earlier runs left, and what to hand in as ``after`` next; None: there are no more."""
+    async def backlog(
+        self, run: str, period: Window, at: At, only: Sequence[str], *, scheduled: bool = False
+    ) -> tuple[list[Todo], At | None]:
+        """Return tasks that earlier runs left, and where to go on; None: there are no more.
+
+        ``only`` are words of `Work`, or `LATE` alone.  What is purged first comes first.
+        """
         current = await self._of(run, period)
+        if LATE in only:
+            rows = await self._ledger.late(
+                period, now_ms=self._now_ms(), after=at.row, limit=BACKLOG_PAGE, due_only=scheduled
+            )
+            return await self._todos(self._wanted([row.task for row in rows], None)), _next(rows)
         kinds = frozenset(map(Work, only))
-        rows = await self._ledger.backlog(
-            InPeriod(period), now_ms=self._now_ms(), after=after, limit=BACKLOG_PAGE, only=kinds, due_only=False
-        )
+        rows = await self._work_left(InPeriod(period), at, kinds, scheduled=scheduled)
         if Work.FAILED in kinds:
             current.failed_before.update(row.task.id for row in rows)
         return await self._consider([row.task for row in rows], None), _next(rows)
 
+    async def _work_left(
+        self, scope: InPeriod, at: At, kinds: frozenset[Work], *, scheduled: bool
+    ) -> list[BacklogTask]:
+        """Return a page by age as long as there is one, then what has no age."""
+        now, row = self._now_ms(), at.row
+        if at.place_ms is not None:
+            last = BacklogTask(at.row, Task(""), AskedBefore(TaskState.LISTED, 0), at.place_ms)
+            rows = await self._ledger.oldest_work(
+                scope, now_ms=now, after=last, limit=BACKLOG_PAGE, only=kinds, due_only=scheduled, patient=scheduled
+            )
+            if rows:
+                return rows
+            row = 0
+        return await self._ledger.backlog(
+            scope, now_ms=now, after=row, limit=BACKLOG_PAGE, only=kinds, due_only=scheduled, patient=scheduled
+        )
+
     async def _consider(self, tasks: Sequence[Task], listed_in: Window | None) -> list[Todo]:
         """Leave out what is not wanted, settle what needs no captures call, return the rest."""
-        now = self._now_ms()
-        wanted = [task for task in tasks if not self._filters.leaves_out(task)]
-        if left := len(tasks) - len(wanted):
-            self._emit(events.TasksLeftOut(listed_in, left))
+        now, wanted = self._now_ms(), self._wanted(tasks, listed_in)
         verdicts = {task.id: selection.before_asking(task, self._ages, now) for task in wanted}
         await self._settle({task_id: verdict for task_id, verdict in verdicts.items() if verdict}, empty_answer=False)
         return await self._todos([task for task in wanted if verdicts[task.id] is None])
+
+    def _wanted(self, tasks: Sequence[Task], listed_in: Window | None) -> list[Task]:
+        """Return what the filters want; the rest stays in the ledger as it is, for a run that wants it."""
+        wanted = [task for task in tasks if not self._filters.leaves_out(task)]
+        if left := len(tasks) - len(wanted):
+            self._emit(events.TasksLeftOut(listed_in, left))
+        return wanted
 
     async def _todos(self, tasks: Sequence[Task]) -> list[Todo]:
         asked = await self._ledger.asked([task.id for task in tasks]) if tasks else {}
@@ -157,6 +231,7 @@ class Books:
 
     async def _record(self, run: _Run, outcome: BatchOutcome) -> None:
         found = {each.todo.id: each for each in outcome.answers if each.recordings}
+        await self._leave_alone(outcome.answers)
         count = sum(len(each.recordings) for each in found.values())
         self._emit(events.CapturesAsked(len(outcome.answers) + len(outcome.failed), count, outcome.asked_s))
         await self._settle_silent([each.todo for each in outcome.answers if not each.recordings])
@@ -168,12 +243,34 @@ class Books:
             await self._name_missing(known[task_id], {each.id for each in answer.recordings})
         for done in outcome.done:
             await self._note(run, done)
+        if self._sidecars is not None:
+            await all_of(list(found), self._sidecars.at_rest)
 
     async def _known(self, found: Mapping[str, Answer]) -> dict[str, KnownTask]:
         if not found:
             return {}
         named = {task: [each.recording(task) for each in answer.recordings] for task, answer in found.items()}
-        return await self._ledger.captured_many(named, self._now_ms())
+        now, after = self._now_ms(), self._ages.look_again_ms
+        looks = {task: schedule.second_look(answer.todo.created_ms, after, now) for task, answer in found.items()}
+        due = {task: look for task, look in looks.items() if look is not None}
+        return await self._ledger.captured_many(named, now, due)
+
+    async def _leave_alone(self, answers: Sequence[Answer]) -> None:
+        """Count what captures names besides audio; it is nobody's to fetch."""
+        named = [answer for answer in answers if answer.beside]
+        seen = [
+            LeftAlone(name, kind, answer.todo.created_ms or self._now_ms())
+            for answer in named
+            for name, kind in answer.beside
+        ]
+        if seen:
+            kinds = {answer.todo.id: [kind for _, kind in answer.beside] for answer in named}
+            await self._ledger.leave_alone(seen, {each: its.count("transcript") for each, its in kinds.items()})
+            self._tell_left(seen)
+
+    def _tell_left(self, seen: Sequence[LeftAlone]) -> None:
+        for kind, count in Counter(each.kind for each in seen).items():
+            self._emit(events.SeenAndLeft(kind, count))
 
     async def _note(self, run: _Run, done: Done) -> None:
         match done.kind:
@@ -272,7 +369,7 @@ class Books:
         async with self._begin:
             if self._run is None or self._run.name != name:
                 run = _Run(name, uuid.uuid4().hex[:12], Period(period.from_ms, period.to_ms), anyio.current_time())
-                await self._ledger.begin_run(run.id, self._now_ms(), run.period)
+                await self._ledger.begin_run(run.id, self._now_ms(), run.period, author=this_program())
                 self._run = run
                 left, ceiling = len(await self._left(period)), self.settings.memory.ceiling_mib
                 started = (run.id, run.period, left, self.settings.backfill.concurrency, ceiling)
@@ -283,32 +380,62 @@ class Books:
         """Count what the period holds now, and close the run."""
         current = await self._of(run, period)
         scope, now = InPeriod(current.period), self._now_ms()
+        ending = await self._with_sidecars(scope, ending)
         left = await count_left_out(self._ledger, scope, self._filters, now)
         counts = left.out_of(await self._ledger.counts(scope, current.id))
         failures = left.wanted(await self._ledger.failures(scope, limit=left.failures_to_read))
         told = Ending(tuple(current.incomplete), ending.stopped, ending.error, ending.error_exit)
         seconds = anyio.current_time() - current.begun
-        summary = Summary(current.id, current.period, counts, told, seconds, failures, (), left.reasons)
-        await self._ledger.end_run(current.id, now, summary.exit_code, summary.as_json())
+        aside = await self._ledger.left_alone(scope)
+        summary = Summary(current.id, current.period, counts, told, seconds, failures, (), left.reasons, aside)
+        await self._ledger.end_run(current.id, self._now_ms(), summary.exit_code, summary.as_json())
         return summary
+
+    async def _with_sidecars(self, scope: InPeriod, ending: Ending) -> Ending:
+        """Write the sidecars that are still missing, unless the run ended before its time."""
+        if self._sidecars is None or ending.stopped or ending.error:
+            return ending
+        refusal = await self._sidecars.catch_up(scope)
+        if refusal is None:
+            return ending
+        code = refusal.exit_code if isinstance(refusal, RunStopped) else EXIT_AUTH
+        return replace(ending, error=str(refusal), error_exit=code)
 
 
 @asynccontextmanager
 async def open_books(
     settings: Settings, *, on_event: Emit = ignore, given: worlds.Given = worlds.NOTHING_GIVEN
 ) -> AsyncIterator[Books]:
-    """Open the ledger of the settings, checked against the organisation the secrets name.
+    """Open the ledger of the settings, checked against the organisation the secrets name; for sidecars the bucket, too.
 
-    Raises `ConfigError`, `AuthError` or `LedgerError` as `Backfill` does, and
-    `ConfigError` for filters by agent: names of people do not travel.
+    Raises `ConfigError`, `AuthError`, `RunStopped` or `LedgerError` as `Backfill`
+    does, and `ConfigError` for filters by agent when names of people do not travel.
     """
-    if settings.filters.agents or settings.filters.exclude_agents:
+    filters = settings.filters
+    if (filters.agents or filters.exclude_agents) and not settings.temporal.codec:
         raise ConfigError(
-            "[filters] agents and exclude_agents do not go with an engine: its histories hold no names of people"
+            "[filters] agents and exclude_agents need [temporal] codec: without it no names of people are carried"
         )
     secrets = await worlds.load_secrets(settings, given, on_event)
-    async with worlds.open_books(settings, secrets.org_id, on_event) as ledger:
-        yield Books(settings, ledger, secrets.org_id, on_event)
+    async with AsyncExitStack() as stack:
+        bucket = None
+        if settings.s3.sidecar:
+            opening = worlds.open_bucket(settings, on_event, telling_reach(on_event), given)
+            bucket = await stack.enter_async_context(opening)
+        ledger = await stack.enter_async_context(worlds.open_books(settings, secrets.org_id, on_event))
+        sidecars = _sidecars(settings, secrets.org_id, bucket, ledger, on_event) if bucket is not None else None
+        yield Books(settings, ledger, secrets.org_id, on_event, sidecars=sidecars)
+
+
+def _sidecars(settings: Settings, org_id: str, bucket: Bucket, tasks: Tasks, emit: Emit) -> Sidecars:
+    return Sidecars(
+        bucket,
+        tasks,
+        template=settings.s3.key,
+        masked=settings.ledger.phone_numbers == "masked",
+        metadata={"wx-org-id": keys.encode_id(org_id)},
+        emit=emit,
+    )
 
 
 async def who(settings: Settings, given: worlds.Given = worlds.NOTHING_GIVEN) -> tuple[str, str]:
@@ -317,24 +444,5 @@ async def who(settings: Settings, given: worlds.Given = worlds.NOTHING_GIVEN) ->
     return secrets.org_id, secrets.credentials.client_id
 
 
-def _next(rows: Sequence[BacklogTask]) -> int | None:
-    return rows[-1].row if rows else None
-
-
-def _ages(settings: Settings) -> Ages:
-    backfill = settings.backfill
-    return Ages(
-        settle_ms=round(backfill.settle_minutes * MINUTE_MS),
-        null_ms=round(backfill.owed_null_hours * HOUR_MS),
-        missing_ms=round(backfill.owed_days * DAY_MS),
-    )
-
-
-def _filters(settings: Settings) -> Filters:
-    asked = settings.filters
-    return Filters(
-        asked.queues,
-        asked.exclude_queues,
-        directions=asked.directions,
-        min_duration_ms=round(asked.min_duration_seconds * 1000),
-    )
+def _next(rows: Sequence[BacklogTask]) -> At | None:
+    return At(rows[-1].place_ms, rows[-1].row) if rows else None

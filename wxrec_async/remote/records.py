@@ -2,6 +2,8 @@
 
 So no URL, no token, no phone number, no name of a person and no sentence of a
 server's own gets in here: ids, times, sizes, checksums and stable words only.
+Numbers are masked as the ledger masks them; names of agents go along only when
+the engine is told to encrypt what it keeps.
 Every record is made of JSON's own kinds, and means the same when it arrives twice.
 """
 
@@ -12,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wxrec_async.model import Failed, Gone, Outcome, Recording, Stored, StoredObject, Task, Window
-from wxrec_async.rules.redact import redact_text
+from wxrec_async.rules.redact import mask_number, redact_text
 from wxrec_async.rules.retry import Tries
 
 
@@ -32,26 +34,43 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class At:
+    """A place in what earlier runs left: behind ``row`` of the tasks placed at ``place_ms``; None: by row alone."""
+
+    place_ms: int | None
+    row: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A `Task` without numbers and names of people."""
+    """A `Task`; numbers are masked, and ``agent_name`` is there only if names may travel."""
 
     id: str
     channel_type: str | None = None
     status: str | None = None
     direction: str | None = None
+    origin: str | None = None
+    destination: str | None = None
     created_ms: int | None = None
     ended_ms: int | None = None
     updated_ms: int | None = None
     queue_id: str | None = None
     queue_name: str | None = None
     agent_id: str | None = None
+    agent_name: str | None = None
     duration_ms: int | None = None
     capture_requested: bool | None = None
 
     @classmethod
-    def of(cls, task: Task) -> TaskRow:
+    def of(cls, task: Task, *, names: bool = False) -> TaskRow:
         row = cls(**{name: getattr(task, name) for name in cls.__slots__})
-        return replace(row, queue_name=redact_text(row.queue_name) if row.queue_name else row.queue_name)
+        return replace(
+            row,
+            origin=mask_number(task.origin) if task.origin else task.origin,
+            destination=mask_number(task.destination) if task.destination else task.destination,
+            queue_name=redact_text(row.queue_name) if row.queue_name else row.queue_name,
+            agent_name=row.agent_name if names else None,
+        )
 
     def task(self) -> Task:
         return Task(**{name: getattr(self, name) for name in self.__slots__})
@@ -59,12 +78,16 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class PageAsk:
-    """Ask for one page of ``span``, as `webex.client.WebexClient.tasks_page` is asked; ``next_link`` is relative."""
+    """Ask for one page of ``span``, as `webex.client.WebexClient.tasks_page` is asked; ``next_link`` is relative.
+
+    ``others`` asks for contacts of the channels that are only counted.
+    """
 
     org: str
     span: Span
     from_ms: int
     next_link: str | None = None
+    others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +137,13 @@ class Found:
     start_ms: int | None = None
     stop_ms: int | None = None
     segment: bool = False
+    tracking_id: str | None = None
 
     @classmethod
     def of(cls, recording: Recording) -> Found:
         kind = redact_text(recording.call_type) if recording.call_type else recording.call_type
-        return cls(recording.id, kind, recording.start_ms, recording.stop_ms, recording.segment)
+        times = recording.start_ms, recording.stop_ms
+        return cls(recording.id, kind, *times, recording.segment, recording.tracking_id)
 
     def recording(self, task_id: str) -> Recording:
         return Recording(
@@ -128,15 +153,20 @@ class Found:
             stop_ms=self.stop_ms,
             call_type=self.call_type,
             segment=self.segment,
+            tracking_id=self.tracking_id,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What captures had of one task; ``recordings`` is empty when it had nothing."""
+    """What captures had of one task; ``recordings`` is empty when it had nothing.
+
+    ``beside`` is id and kind of what it named that is no audio.
+    """
 
     todo: Todo
     recordings: list[Found] = field(default_factory=list)
+    beside: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +179,7 @@ class Done:
     key: str = ""
     size: int = 0
     crc32: int | None = None
+    sha256: str | None = None
     etag: str = ""
     version_id: str | None = None
     already: bool = False
@@ -164,7 +195,7 @@ class Done:
         match outcome:
             case Stored(object=found):
                 return cls(
-                    *ids, "stored", found.key, found.size, found.crc32, found.etag, found.version_id,
+                    *ids, "stored", found.key, found.size, found.crc32, found.sha256, found.etag, found.version_id,
                     outcome.already, outcome.main_place, list(outcome.flags), seconds=round(seconds, 3),
                 )  # fmt: skip
             case Failed(reason=reason, detail=detail):
@@ -173,7 +204,8 @@ class Done:
                 return cls(*ids, "gone", seconds=round(seconds, 3))
 
     def object(self) -> StoredObject:
-        return StoredObject(self.key, self.size, self.crc32, etag=self.etag, version_id=self.version_id)
+        known = StoredObject(self.key, self.size, self.crc32, etag=self.etag, version_id=self.version_id)
+        return replace(known, sha256=self.sha256)
 
     @property
     def holds(self) -> bool:
@@ -201,7 +233,11 @@ class BatchOutcome:
         """Return it as JSON has it; `read` reads it."""
         return {
             "answers": [
-                {"todo": _fields(each.todo), "recordings": [_fields(one) for one in each.recordings]}
+                {
+                    "todo": _fields(each.todo),
+                    "recordings": [_fields(one) for one in each.recordings],
+                    "beside": each.beside,
+                }
                 for each in self.answers
             ],
             "failed": self.failed,
@@ -215,7 +251,14 @@ class BatchOutcome:
     def read(cls, row: Mapping[str, Any]) -> BatchOutcome:
         """Return what came as JSON; engines that read records by their types take ten times as long."""
         return cls(
-            [Answer(Todo(**each["todo"]), [Found(**one) for one in each["recordings"]]) for each in row["answers"]],
+            [
+                Answer(
+                    Todo(**each["todo"]),
+                    [Found(**one) for one in each["recordings"]],
+                    [(named, kind) for named, kind in each["beside"]],
+                )
+                for each in row["answers"]
+            ],
             row["failed"],
             [Done(**each) for each in row["done"]],
             asked_s=row["asked_s"],

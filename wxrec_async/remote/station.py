@@ -27,7 +27,7 @@ from wxrec_async.bandwidth import limited
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, Rejected
 from wxrec_async.events import Emit, Retrying, ignore
-from wxrec_async.model import Capture, Failed, Order, Outcome, Recording, Stored, Task
+from wxrec_async.model import Capture, Failed, Order, Outcome, Recording, Stored, StoredObject, Task
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.pool import BufferPool
 from wxrec_async.plumbing.retrying import GivenUp
@@ -125,6 +125,7 @@ class Station:
             pipe=plan.pipe,
             bodies=plan.bodies,
             overwrite=settings.s3.overwrite,
+            sha256=settings.evidence.sha256,
         )
         source = self._terms.watched(limited(self._webex.media, settings.backfill.max_mib_per_second))
         return Transfer(source, self._store, NoLog(), BufferPool(plan.pool), limits, self._emit)
@@ -158,13 +159,22 @@ class Station:
         """
         asked_ms = round(time.time() * 1000)
         link = self.settings.webex.api_url + ask.next_link if ask.next_link else None
+        client = self._webex.others if ask.others else self._webex.client
+        if client is None:
+            return PageRow(refused="not_configured", detail="this worker counts no other channels", asked_ms=asked_ms)
         with self._one_call(kept):
             try:
-                page = await self._webex.client.tasks_page(ask.span.window(), from_ms=ask.from_ms, next_link=link)
+                page = await client.tasks_page(ask.span.window(), from_ms=ask.from_ms, next_link=link)
             except GivenUp as given_up:
                 return PageRow(refused=_reason(given_up), detail=redact_text(str(given_up)), asked_ms=asked_ms)
         relative = page.next_link.removeprefix(self.settings.webex.api_url) if page.next_link else None
-        return PageRow([TaskRow.of(task) for task in page.tasks], page.rows, relative, page.unreadable, asked_ms)
+        rows = [_counted(task) if ask.others else TaskRow.of(task, names=self._names) for task in page.tasks]
+        return PageRow(rows, page.rows, relative, page.unreadable, asked_ms)
+
+    @property
+    def _names(self) -> bool:
+        """Whether names of people may travel: the engine keeps them, so only encrypted."""
+        return bool(self.settings.temporal.codec)
 
     @contextmanager
     def _one_call(self, kept: Progress) -> Iterator[None]:
@@ -256,8 +266,20 @@ class Station:
                 continue  # not allowed to look: the conditional write tells
             mine = found is not None and _names(found.metadata, order.recording)
             if found is not None and mine and found.crc32 is not None and not self.settings.s3.overwrite:
-                return Stored(found, already=True, main_place=target is order.target and order.fallback is not None)
+                main_place = target is order.target and order.fallback is not None
+                return Stored(await self._read_back(found), already=True, main_place=main_place)
         return None
+
+    async def _read_back(self, found: StoredObject) -> StoredObject:
+        """Compute the SHA-256 that the attempt which stored it took with it; without it when it cannot be read."""
+        if not self.settings.evidence.sha256:
+            return found
+        try:
+            read = await self._store.digest(found.key, found.size)
+        except (Rejected, GivenUp):
+            return found
+        same = (read.size, read.crc32) == (found.size, found.crc32)
+        return replace(found, sha256=read.sha256) if same else found
 
     async def holder_in_bucket(self, task: Task, recordings: Sequence[Recording]) -> str | None:
         """Return which of several recordings holds the task's main key; raises `GivenUp` when it cannot be seen."""
@@ -314,7 +336,7 @@ class _Work:
         except BaseExceptionGroup as failures:
             raise first_failure(failures) from None
         answers = [
-            Answer(todo, [Found.of(each) for each in self._found[todo.id]])
+            Answer(todo, [Found.of(each) for each in self._found[todo.id]], _beside(captures[todo.id]))
             for todo in self._batch.todos
             if self._found[todo.id] or todo.id not in self._again
         ]
@@ -374,6 +396,14 @@ class _Work:
             holder=self._holder_of(todo),
             returns=todo.returns + (todo.id in self._expired),
         )
+
+
+def _beside(capture: Capture) -> list[tuple[str, str]]:
+    return [(each.id, redact_text(each.kind)) for each in capture.attachments]
+
+
+def _counted(task: Task) -> TaskRow:
+    return TaskRow(task.id, task.channel_type, created_ms=task.created_ms)
 
 
 def _leaving(kept: Progress) -> ComeBack:

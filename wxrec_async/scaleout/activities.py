@@ -15,6 +15,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from wxrec_async.errors import AuthError, ConfigError, LedgerError, RunStopped
+from wxrec_async.model import LeftAlone
 from wxrec_async.remote import (
     Batch,
     BatchOutcome,
@@ -81,26 +82,41 @@ class Ledger:
         self._books, self._ended = books, ended
         self._answers: OrderedDict[tuple[str, str], object] = OrderedDict()
 
+    def all(self) -> list[Callable[..., Awaitable[object]]]:
+        """Return all of them."""
+        return [self.plan, self.take_in, self.take_note, self.backlog, self.record, self.listed, self.end]
+
     @activity.defn(name="wxrec-plan")
     async def plan(self, ask: contract.PlanAsk) -> contract.Plan:
         async def answer() -> contract.Plan:
             period = ask.span.window() if ask.span else self._books.trailing(ask.trailing_s)
-            windows = await self._books.windows_left(ask.run, period)
-            return contract.Plan(Span.of(period), [Span.of(window) for window in windows])
+            windows = await self._books.windows_left(ask.run, period, scheduled=ask.span is None)
+            left, shape = [Span.of(window) for window in windows], contract.Shape.of(self._books.settings)
+            return contract.Plan(Span.of(period), left, shape, self._books.filtered)
 
         return await self._once(answer)
 
     @activity.defn(name="wxrec-take_in")
     async def take_in(self, ask: contract.TakeIn) -> list[Todo]:
         tasks = [TaskRow(**row) for row in ask.tasks]
-        return await self._once(
-            lambda: self._books.take_in(ask.run, ask.period.window(), ask.window.window(), ask.rows, tasks)
-        )
+        page = (ask.period.window(), ask.window.window(), ask.rows, tasks)
+        return await self._once(lambda: self._books.take_in(ask.run, *page, scheduled=ask.scheduled))
+
+    @activity.defn(name="wxrec-take_note")
+    async def take_note(self, ask: contract.TakeNote) -> None:
+        # Without a channel of its own it is among those that were asked for.
+        seen = [
+            LeftAlone(row["id"], row["channel_type"].lower(), row["created_ms"] or ask.window.from_ms)
+            for row in ask.tasks
+            if row["channel_type"] is not None
+        ]
+        await self._once(lambda: self._books.take_note(ask.run, ask.period.window(), seen))
 
     @activity.defn(name="wxrec-backlog")
     async def backlog(self, ask: contract.BacklogAsk) -> contract.Backlog:
         async def answer() -> contract.Backlog:
-            return contract.Backlog(*await self._books.backlog(ask.run, ask.period.window(), ask.after, ask.only))
+            where = (ask.period.window(), ask.at, ask.only)
+            return contract.Backlog(*await self._books.backlog(ask.run, *where, scheduled=ask.scheduled))
 
         return await self._once(answer)
 
@@ -111,7 +127,7 @@ class Ledger:
 
     @activity.defn(name="wxrec-listed")
     async def listed(self, ask: contract.Listed) -> None:
-        told = (ask.window.window(), ask.asked_ms, ask.trouble)
+        told = (ask.window.window(), ask.asked_ms, ask.trouble, ask.not_counted)
         await self._once(lambda: self._books.listed(ask.run, ask.period.window(), *told))
 
     @activity.defn(name="wxrec-end")

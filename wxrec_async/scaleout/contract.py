@@ -10,6 +10,7 @@ carry      `remote.Batch`         `remote.BatchOutcome`       any worker; one ca
 further    nothing                nothing                     any worker; nothing but permission for one call
 plan       `PlanAsk`              `Plan`                      the keeper of the ledger
 take_in    `TakeIn`               `remote.Todo`\\ s            the keeper of the ledger
+take_note  `TakeNote`             nothing                     the keeper of the ledger
 backlog    `BacklogAsk`           `Backlog`                   the keeper of the ledger
 record     `Record`               nothing                     the keeper of the ledger
 listed     `Listed`               nothing                     the keeper of the ledger
@@ -28,7 +29,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from wxrec_async.remote import Span, Todo
+from wxrec_async.config import Settings
+from wxrec_async.remote import At, Span, Todo
 
 Plain = dict[str, Any]
 BATCH = 10
@@ -77,36 +79,62 @@ def backlog_id(org: str, kind: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How the work is cut: windows at once, batches under way in each, seconds until a silent worker is given up."""
+    """How the work is cut: windows at once, batches under way in each, seconds until a silent worker is given up.
+
+    Contacts of ``other_channels`` are listed to be counted.
+    """
 
     page_size: int = 1000
     channel_types: list[str] = field(default_factory=lambda: ["telephony"])
+    other_channels: list[str] = field(default_factory=list)
     windows: int = 4
     batches: int = 64
     heartbeat_s: float = 30.0
 
+    @classmethod
+    def of(cls, settings: Settings) -> Shape:
+        """Return what the settings of whoever keeps the ledger say."""
+        webex, temporal = settings.webex, settings.temporal
+        return cls(
+            webex.page_size,
+            list(webex.channel_types),
+            list(webex.other_channels),
+            temporal.windows,
+            temporal.batches,
+            temporal.heartbeat_seconds,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class BackfillAsk:
-    """One backfill: of ``span``, or of the last ``trailing_s`` seconds before it begins.
+    """One backfill: of ``span``, or, for a schedule, of the last ``trailing_s`` seconds before it begins.
 
-    ``run`` and ``left`` are set when it goes on in a new history.
+    One of a schedule asks for what is owed or failed when it is due only, and lists
+    the trailing days again.  Without a ``shape`` it is cut as the keeper's settings
+    say.  ``run``, ``left`` and ``filtered`` are set when it goes on in a new history.
     """
 
     org: str
     queue: str
     span: Span | None = None
     trailing_s: float = 0.0
-    shape: Shape = field(default_factory=Shape)
+    shape: Shape | None = None
     run: str = ""
     left: list[Span] | None = None
+    filtered: bool = False
+
+    @property
+    def scheduled(self) -> bool:
+        return self.trailing_s > 0
 
 
 @dataclass(frozen=True, slots=True)
 class WindowAsk:
     """One window of a backfill, or (``only``) what earlier runs left in its period.
 
-    ``whole``, ``asked_ms``, ``trouble`` and ``after`` are what an earlier history of the same window found.
+    ``whole``, ``asked_ms``, ``trouble``, ``at`` and ``others`` are what an earlier
+    history of the same window found; ``others`` says that only contacts of other
+    channels are still to be listed.
     """
 
     org: str
@@ -119,7 +147,9 @@ class WindowAsk:
     whole: Span | None = None
     asked_ms: int = 0
     trouble: str = ""
-    after: int = 0
+    at: At | None = None
+    others: bool = False
+    scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +161,12 @@ class PlanAsk:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The period, and the windows of it that are still to be listed."""
+    """The period, the windows of it that are still to be listed, and how the keeper's settings cut the work."""
 
     period: Span
     windows: list[Span]
+    shape: Shape
+    filtered: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,22 +178,36 @@ class TakeIn:
     window: Span
     rows: int
     tasks: Any
+    scheduled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TakeNote:
+    """``tasks`` are contacts of other channels, as those of `TakeIn`."""
+
+    run: str
+    period: Span
+    window: Span
+    tasks: Any
 
 
 @dataclass(frozen=True, slots=True)
 class BacklogAsk:
+    """``only`` are the words of `Books.backlog`, ``at`` is where to go on."""
+
     run: str
     period: Span
-    after: int
+    at: At
     only: list[str]
+    scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """``after`` is what to ask with next; None: there is no more."""
+    """``at`` is where to go on; None: there is no more."""
 
     todos: list[Todo]
-    after: int | None
+    at: At | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +226,7 @@ class Listed:
     window: Span
     asked_ms: int
     trouble: str
+    not_counted: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,18 +97,10 @@ class FleetBackfill:
 
     async def _begin(self, asked: Asked) -> tuple[WorkflowHandle[BackfillFlow, Report], str, Window]:
         """Begin or join; return what is under way, its name, and its period."""
-        temporal, webex = self.settings.temporal, self.settings.webex
-        shape = Shape(
-            webex.page_size,
-            list(webex.channel_types),
-            temporal.windows,
-            temporal.batches,
-            temporal.heartbeat_seconds,
-        )
         span, run = Span.of(asked.period), uuid.uuid4().hex
         handle = await self._client.start_workflow(
             BackfillFlow.run,
-            BackfillAsk(self._books.org_id, self._queue, span, shape=shape, run=run),
+            BackfillAsk(self._books.org_id, self._queue, span, shape=Shape.of(self.settings), run=run),
             id=contract.backfill_id(self._books.org_id),
             task_queue=self._queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

@@ -154,7 +154,7 @@ async def ledger_worker(client: Client, org: str, notes: Ledger) -> AsyncIterato
         client,
         task_queue=contract.ledger_queue(org),
         build_id=BUILD,
-        activities=[notes.plan, notes.take_in, notes.backlog, notes.record, notes.listed, notes.end],
+        activities=notes.all(),
         max_concurrent_activities=NOTES_AT_ONCE,
         max_heartbeat_throttle_interval=BEAT,
         default_heartbeat_throttle_interval=BEAT,

@@ -21,10 +21,10 @@ with workflow.unsafe.imports_passed_through():
     from wxrec_async.errors import Nonsense
     from wxrec_async.model import Task, TaskPage, Window
     from wxrec_async.plumbing.retrying import GivenUp
-    from wxrec_async.remote import Lister, PageAsk, Span
+    from wxrec_async.remote import LATE, At, Lister, PageAsk, Span
     from wxrec_async.rules.retry import GiveUp
     from wxrec_async.scaleout import contract
-    from wxrec_async.scaleout.contract import BackfillAsk, Pile, Plain, Report, WindowAsk
+    from wxrec_async.scaleout.contract import BackfillAsk, Pile, Plain, Report, Shape, WindowAsk
 
 T = TypeVar("T")
 A_CALL = timedelta(minutes=20)  # Webex may ask to wait for five minutes
@@ -36,6 +36,7 @@ OUTCOMES_AT_ONCE = 50
 BUSY_S = 30.0
 UNTIL_IT_WORKS = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1))
 LEFT_OVER = ("listed", "owed", "unfinished")
+SECOND_LOOKS = (LATE,)
 FAILED_BEFORE = ("failed",)
 
 
@@ -55,13 +56,13 @@ class FurtherFlow:
 
 @workflow.defn(name="wxrec-backfill")
 class BackfillFlow:
-    """The windows of a period, oldest first, a few at once; then what failed before."""
+    """What earlier runs left, the windows of a period, oldest first, a few at once; then what failed before."""
 
     @workflow.run
     async def run(self, ask: BackfillAsk) -> Report:
         ask = ask if ask.run else replace(ask, run=f"{workflow.info().workflow_id}/{workflow.info().run_id}")
-        plan = contract.Plan(ask.span, ask.left) if ask.span and ask.left is not None else await self._plan(ask)
-        ask = replace(ask, span=plan.period)
+        plan = await self._plan(ask)
+        ask = replace(ask, span=plan.period, shape=plan.shape, filtered=plan.filtered)
         ended = contract.End(ask.run, plan.period)
         try:
             await self._all(ask, plan.period, plan.windows, begin=ask.left is None)
@@ -76,17 +77,29 @@ class BackfillFlow:
         return report
 
     async def _plan(self, ask: BackfillAsk) -> contract.Plan:
-        return await _note(ask.org, "plan", contract.PlanAsk(ask.run, ask.span, ask.trailing_s), contract.Plan)
+        """Return what an earlier history of this backfill was told, else what the keeper of the ledger says."""
+        if ask.span and ask.shape and ask.left is not None:
+            return contract.Plan(ask.span, ask.left, ask.shape, ask.filtered)
+        asked = contract.PlanAsk(ask.run, None if ask.scheduled else ask.span, ask.trailing_s)
+        told = await _note(ask.org, "plan", asked, contract.Plan)
+        return replace(told, shape=ask.shape or told.shape)
 
     async def _all(self, ask: BackfillAsk, period: Span, windows: list[Span], *, begin: bool) -> None:
-        if begin:
+        if begin and not ask.filtered:
             await self._left_over(ask, period, LEFT_OVER)
-        left = list(windows)
+        await self._windows(ask, period, windows)
+        if ask.filtered:  # by now a page may have said what was missing before, a queue or an agent
+            await self._left_over(ask, period, LEFT_OVER)
+        await self._left_over(ask, period, SECOND_LOOKS)
+        await self._left_over(ask, period, FAILED_BEFORE)
+
+    async def _windows(self, ask: BackfillAsk, period: Span, windows: list[Span]) -> None:
+        left, shape = list(windows), _shape(ask)
         under_way: list[Any] = []
         while left or under_way:
-            while left and len(under_way) < ask.shape.windows:
+            while left and len(under_way) < shape.windows:
                 span = left.pop(0)
-                asked = WindowAsk(ask.org, ask.queue, ask.run, period, ask.shape, span)
+                asked = WindowAsk(ask.org, ask.queue, ask.run, period, shape, span, scheduled=ask.scheduled)
                 under_way.append(await _child(asked, contract.window_id(ask.org, span)))
             done, _ = await workflow.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
             for each in done:
@@ -94,10 +107,10 @@ class BackfillFlow:
             under_way = [each for each in under_way if not each.done()]
             if workflow.info().is_continue_as_new_suggested() and left and not under_way:
                 workflow.continue_as_new(replace(ask, span=period, left=left))
-        await self._left_over(ask, period, FAILED_BEFORE)
 
     async def _left_over(self, ask: BackfillAsk, period: Span, kinds: Sequence[str]) -> None:
-        asked = WindowAsk(ask.org, ask.queue, ask.run, period, ask.shape, period, list(kinds))
+        whose = (ask.org, ask.queue, ask.run, period, _shape(ask), period)
+        asked = WindowAsk(*whose, list(kinds), scheduled=ask.scheduled)
         await (await _child(asked, contract.backlog_id(ask.org, kinds[0])))
 
 
@@ -119,21 +132,37 @@ class WindowFlow:
             raise
 
     async def _backlog(self, ask: WindowAsk, crew: Crew) -> None:
-        after: int | None = ask.after
-        while after is not None:
-            asked = contract.BacklogAsk(ask.run, ask.period, after, ask.only)
+        at: Any = ask.at or At(ask.period.from_ms)
+        while at is not None:
+            asked = {**_of_run(ask), "at": _plain(at), "only": ask.only, "scheduled": ask.scheduled}
             found = await _note(ask.org, "backlog", asked, dict)
             await crew.take(found["todos"])
-            after = found["after"]
-            if after is not None and workflow.info().is_continue_as_new_suggested():
-                raise _Rest(replace(ask, after=after))
+            at = found["at"]
+            if at is not None and workflow.info().is_continue_as_new_suggested():
+                raise _Rest(replace(ask, at=At(**at)))
 
     async def _window(self, ask: WindowAsk, crew: Crew) -> None:
+        whole, asked_ms, trouble = ask.whole or ask.span, ask.asked_ms, ask.trouble
+        if not ask.others:
+            asked_ms, trouble = await self._list(ask, crew)
+        not_counted = ""
+        if ask.shape.other_channels and not trouble:
+            rest = replace(ask, whole=whole, asked_ms=asked_ms, trouble=trouble, others=True)
+            rest = rest if ask.others else replace(rest, span=whole)
+            if not ask.others and workflow.info().is_continue_as_new_suggested():
+                raise _Rest(rest)
+            not_counted = await self._count_others(rest)
+        ended = contract.Listed(ask.run, ask.period, whole, asked_ms, trouble, not_counted)
+        await _note(ask.org, "listed", ended, None)
+
+    async def _list(self, ask: WindowAsk, crew: Crew) -> tuple[int, str]:
+        """List the window; return when that began, and why it is not whole."""
         pages = _Pages(ask)
 
         async def take_in(window: Window, page: TaskPage, new: Sequence[Task]) -> None:
             rows = [pages.rows[task.id] for task in new]
             asked = {**_of_run(ask), "window": asdict(Span.of(window)), "rows": page.rows, "tasks": rows}
+            asked["scheduled"] = ask.scheduled
             await crew.take(await _note(ask.org, "take_in", asked, list))
             if page.unreadable:
                 pages.trouble = f"{page.unreadable} of its tasks have no usable id"
@@ -142,8 +171,24 @@ class WindowFlow:
 
         lister = Lister(pages, ask.shape.page_size, ask.shape.channel_types)
         trouble = await lister.read(ask.span.window(), take_in) or pages.trouble
-        whole = ask.whole or ask.span
-        await _note(ask.org, "listed", contract.Listed(ask.run, ask.period, whole, pages.asked_ms, trouble), None)
+        return pages.asked_ms, trouble
+
+    async def _count_others(self, ask: WindowAsk) -> str:
+        """Count the contacts of other channels; return why that did not succeed, which is only said."""
+        pages = _Pages(ask)
+
+        async def take_note(window: Window, page: TaskPage, new: Sequence[Task]) -> None:
+            rows = [pages.rows[task.id] for task in new]
+            asked = {**_of_run(ask), "window": asdict(Span.of(window)), "tasks": rows}
+            await _note(ask.org, "take_note", asked, None)
+            if workflow.info().is_continue_as_new_suggested() and (rest := _rest_of(ask, page)):
+                raise _Rest(rest)
+
+        lister = Lister(pages, ask.shape.page_size, ask.shape.other_channels)
+        try:
+            return await lister.read(ask.span.window(), take_note) or ""
+        except _Refused as refused:
+            return str(refused)
 
 
 class Crew:
@@ -217,8 +262,15 @@ class _Rest(Exception):
         self.ask = ask
 
 
+class _Refused(Exception):
+    """Contacts of other channels cannot be listed."""
+
+
 class _Pages:
-    """Webex, as far as listing goes; each page is asked for by some worker."""
+    """Webex, as far as listing goes; each page is asked for by some worker.
+
+    A refusal of contacts that are only counted is `_Refused`, for they end no run.
+    """
 
     def __init__(self, ask: WindowAsk) -> None:
         self._ask = ask
@@ -227,22 +279,30 @@ class _Pages:
 
     async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
         """See `wxrec_async.lister.PageSource`."""
-        asked = PageAsk(self._ask.org, Span.of(window), from_ms, next_link)
-        row: Plain = await workflow.execute_activity(
-            "wxrec-page",
-            asked,
-            result_type=dict,
-            task_queue=self._ask.queue,
-            start_to_close_timeout=A_CALL,
-            heartbeat_timeout=timedelta(seconds=self._ask.shape.heartbeat_s),
-            retry_policy=UNTIL_IT_WORKS,
-        )
+        row = await self._asked(PageAsk(self._ask.org, Span.of(window), from_ms, next_link, self._ask.others))
         self.asked_ms = min(self.asked_ms or row["asked_ms"], row["asked_ms"])
         if row["refused"]:
             raise GivenUp(GiveUp(row["refused"]), Nonsense(row["detail"]))
         self.rows = {each["id"]: each for each in row["tasks"]}
         tasks = (Task(r["id"], channel_type=r["channel_type"], created_ms=r["created_ms"]) for r in row["tasks"])
         return TaskPage(tuple(tasks), row["rows"], row["next_link"], None, row["unreadable"])
+
+    async def _asked(self, asked: PageAsk) -> Plain:
+        try:
+            row: Plain = await workflow.execute_activity(
+                "wxrec-page",
+                asked,
+                result_type=dict,
+                task_queue=self._ask.queue,
+                start_to_close_timeout=A_CALL,
+                heartbeat_timeout=timedelta(seconds=self._ask.shape.heartbeat_s),
+                retry_policy=UNTIL_IT_WORKS,
+            )
+        except ActivityError as failure:
+            if asked.others and isinstance(failure.cause, ApplicationError):
+                raise _Refused(failure.cause.message) from None
+            raise
+        return row
 
 
 def _rest_of(ask: WindowAsk, page: TaskPage) -> WindowAsk | None:
@@ -258,6 +318,14 @@ def _rest_of(ask: WindowAsk, page: TaskPage) -> WindowAsk | None:
 
 def _of_run(ask: WindowAsk) -> Plain:
     return {"run": ask.run, "period": asdict(ask.period)}
+
+
+def _shape(ask: BackfillAsk) -> Shape:
+    return ask.shape or Shape()
+
+
+def _plain(at: Any) -> Plain:
+    return at if isinstance(at, dict) else asdict(at)
 
 
 def _carry(ask: WindowAsk, batch: Plain) -> workflow.ActivityHandle[Plain]:
