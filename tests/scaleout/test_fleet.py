@@ -68,7 +68,7 @@ async def test_the_server_never_learns_a_secret_and_a_second_run_moves_nothing(t
     """Whole histories, with renewals, refusals and failures in them, are searched for tokens, URLs and numbers."""
     with sandbox(tmp_path, "--tasks", "60", "--seconds", "1", "3", "--faults", "storm") as world:
         with fleet(world, server) as crew:
-            crew.workers(1, "--processes", "2")
+            (parent,) = crew.workers(1, "--processes", "2")
             ended = finish(crew.run(), 120)
             assert ended.code in (0, 3), ended.err[-3000:] + crew.said()[-2000:]
             if ended.code == 3:  # a recording may meet more faults in a row than one run forgives
@@ -81,7 +81,10 @@ async def test_the_server_never_learns_a_secret_and_a_second_run_moves_nothing(t
             assert again.summary["already_stored"] == len(world.truth())
             assert len(world.requests("media.get")) == moved
             said = crew.said()
-            assert "2 processes" in said
+            children = re.findall(r"\d+", said.partition("2 processes: ")[2].partition("\n")[0])
+            assert len(children) == 2
+            parent.kill()
+            wait_until(lambda: not any(is_running(int(pid)) for pid in children), "a child outlived its parent")
         client = await Client.connect(server.address)
         kept = await histories(client, org_of(world))
         text = all_text(kept)
@@ -92,6 +95,14 @@ async def test_the_server_never_learns_a_secret_and_a_second_run_moves_nothing(t
         replayer = Replayer(workflows=WORKFLOWS, workflow_runner=RUNNER)
         for history in kept:
             await replayer.replay_workflow(history)
+
+
+def is_running(pid: int) -> bool:
+    """Say whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def two_profiles(folder: Path, worlds: dict[str, World]) -> dict[str, str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -27,6 +30,7 @@ from wxrec_async.report import EXIT_OK, Summary
 if TYPE_CHECKING:
     from wxrec_async import Backfill
 
+PR_SET_PDEATHSIG = 1  # prctl(2)
 EXTRA = "this needs the extra: pip install 'wxrec-async[temporal]'"
 # What is said to a run of the fleet; the rest is the workers' business and stands in their configuration.
 GO_WITH_FLEET = frozenset({
@@ -140,7 +144,11 @@ def _many(flags: WorkerFlags, count: int, desk: Desk) -> int:
     if flags.keep_ledger:
         raise ConfigError("--keep-ledger is for one process; leave out --processes")
     command = [sys.executable, "-m", "wxrec_async", *_without_processes(sys.argv[1:])]
-    children = [subprocess.Popen(command) for _ in range(count)]  # noqa: S603 - our own program
+    prepare = _ends_with(os.getpid())
+    children = [
+        subprocess.Popen(command, preexec_fn=prepare)  # noqa: S603, PLW1509 - our own program; it calls the kernel, no more
+        for _ in range(count)
+    ]
 
     def forward(number: int, _frame: object) -> None:
         for child in children:
@@ -151,6 +159,20 @@ def _many(flags: WorkerFlags, count: int, desk: Desk) -> int:
     desk.say(f"{count} processes: {', '.join(str(child.pid) for child in children)}")
     codes = [child.wait() for child in children]
     return next((code for code in codes if code), EXIT_OK)
+
+
+def _ends_with(parent: int) -> Callable[[], None] | None:
+    """Return what has a child get SIGTERM when its parent is gone, even by kill -9; where the kernel can do that."""
+    if sys.platform != "linux":
+        return None
+    kernel = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        kernel.prctl(PR_SET_PDEATHSIG, signal.SIGTERM.value)
+        if os.getppid() != parent:  # it was gone before we asked
+            os._exit(1)
+
+    return prepare
 
 
 def _without_processes(arguments: list[str]) -> list[str]:

@@ -1,0 +1,129 @@
+"""The side that remembers, without any engine: what is handed out, when, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from wxrec_async.config import Settings
+from wxrec_async.events import Event, SeenAndLeft, Warned, ignore
+from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
+from wxrec_async.ledger.protocol import Everything
+from wxrec_async.model import DAY_MS, LeftAlone, Window
+from wxrec_async.remote import LATE, Answer, At, BatchOutcome, Books, Done, Found, TaskRow, Todo
+
+pytestmark = pytest.mark.anyio
+
+HOUR_MS = 3_600_000
+NOON = 20_000 * DAY_MS + 12 * HOUR_MS
+PERIOD = Window(NOON - 5 * DAY_MS, NOON + 5 * DAY_MS)
+LEFT_OVER = ("listed", "owed", "unfinished")
+
+
+class Desk:
+    """Books on a ledger in a file, a clock that stands still, and what was told."""
+
+    def __init__(self, ledger: SqliteLedger) -> None:
+        self.now_ms = NOON
+        self.told: list[Event] = []
+        self.ledger = ledger
+        self.books = Books(Settings(), ledger, "org", self.told.append, lambda: self.now_ms / 1000)
+
+    async def page(self, run: str, *tasks: TaskRow, scheduled: bool = False) -> list[str]:
+        """Hand a page in; return the ids that are to be asked for."""
+        todos = await self.books.take_in(run, PERIOD, PERIOD, len(tasks), tasks, scheduled=scheduled)
+        return [todo.id for todo in todos]
+
+    async def answer(self, run: str, todo: Todo, *recordings: str) -> None:
+        """Write down what captures had of a task; its recordings were stored."""
+        done = [Done(todo.id, each, "stored", f"{todo.id}/{each}", 1, 1, main_place=False) for each in recordings]
+        outcome = BatchOutcome([Answer(todo, [Found(each) for each in recordings])], done=done)
+        await self.books.record(run, PERIOD, [outcome])
+
+    async def left(self, run: str, *only: str, scheduled: bool = False) -> list[str]:
+        """Go through all that earlier runs left."""
+        found: list[str] = []
+        at: At | None = At(PERIOD.from_ms)
+        while at is not None:
+            todos, at = await self.books.backlog(run, PERIOD, at, only, scheduled=scheduled)
+            found += [todo.id for todo in todos]
+        return found
+
+
+@asynccontextmanager
+async def desk(folder: Path) -> AsyncIterator[Desk]:
+    async with open_ledger(
+        folder / "wxrec.db", Identity("org", "bucket", "{task_id}"), mask=str, emit=ignore
+    ) as ledger:
+        yield Desk(ledger)
+
+
+def row(name: str, created_ms: int, *, requested: bool | None = True) -> TaskRow:
+    return TaskRow(name, "telephony", created_ms=created_ms, capture_requested=requested)
+
+
+async def test_a_schedule_asks_for_what_is_due_and_a_run_for_all_that_is_owed(tmp_path: Path) -> None:
+    """As `run --scheduled` and `run` do, of pages as of what earlier runs left."""
+    owed = row("owed", NOON - 10 * HOUR_MS)
+    async with desk(tmp_path) as kept:
+        assert await kept.page("first", owed) == ["owed"]
+        await kept.answer("first", Todo("owed", owed.created_ms, True))
+        assert await kept.left("second", *LEFT_OVER, scheduled=True) == []
+        assert await kept.page("second", owed, scheduled=True) == []
+        assert await kept.left("third", *LEFT_OVER) == ["owed"]
+        kept.now_ms += 3 * HOUR_MS
+        assert await kept.left("fourth", *LEFT_OVER, scheduled=True) == ["owed"]
+
+
+async def test_a_schedule_lists_the_trailing_days_again(tmp_path: Path) -> None:
+    """What was listed to its end is left alone by a run, and by a schedule when it is old enough."""
+    async with desk(tmp_path) as kept:
+        old, young = Window(NOON - 30 * DAY_MS, NOON - 29 * DAY_MS), Window(NOON - 2 * DAY_MS, NOON - DAY_MS)
+        for window in (old, young):
+            await kept.books.listed("first", window, window, kept.now_ms, "")
+            assert await kept.books.windows_left("second", window) == []
+        assert await kept.books.windows_left("third", old, scheduled=True) == []
+        again = await kept.books.windows_left("third", young, scheduled=True)
+        assert (again[0].from_ms, again[-1].to_ms) == (young.from_ms, young.to_ms)
+
+
+async def test_a_young_task_with_a_recording_gets_a_second_look(tmp_path: Path) -> None:
+    """A consult leg may come later: once, when the task is a day old, and what is stored is not carried again."""
+    young, old = row("young", NOON - 2 * HOUR_MS), row("old", NOON - 3 * DAY_MS)
+    async with desk(tmp_path) as kept:
+        assert await kept.page("first", young, old) == ["young", "old"]
+        for task in (young, old):
+            await kept.answer("first", Todo(task.id, task.created_ms, True), "main")
+        assert await kept.left("second", LATE) == []
+        kept.now_ms += DAY_MS
+        todos, _ = await kept.books.backlog("third", PERIOD, At(PERIOD.from_ms), [LATE])
+        assert [(todo.id, todo.settled) for todo in todos] == [("young", ["main"])]
+        await kept.answer("third", todos[0], "main", "consult")
+        assert await kept.left("fourth", LATE) == []
+        assert set((await kept.ledger.known("young")).recordings) == {"main", "consult"}
+
+
+async def test_what_is_purged_first_is_handed_out_first(tmp_path: Path) -> None:
+    """By the age of tasks, not by when they were listed; each once."""
+    ages = {"middle": 3, "young": 2, "old": 4}
+    async with desk(tmp_path) as kept:
+        await kept.page("first", *(row(name, NOON - days * DAY_MS) for name, days in ages.items()))
+        assert await kept.left("second", *LEFT_OVER) == ["old", "middle", "young"]
+
+
+async def test_what_is_not_moved_is_counted(tmp_path: Path) -> None:
+    """Contacts of other channels and transcripts are in the ledger and told; trouble with the former is only said."""
+    async with desk(tmp_path) as kept:
+        task = row("task", NOON - 2 * DAY_MS)
+        await kept.page("run", task)
+        beside = [("t1", "transcript"), ("t2", "transcript"), ("s1", "screen")]
+        answer = Answer(Todo("task", task.created_ms, True), [Found("main")], beside)
+        await kept.books.record("run", PERIOD, [BatchOutcome([answer]), BatchOutcome([answer])])
+        await kept.books.take_note("run", PERIOD, [LeftAlone("chat", "chat", NOON - DAY_MS)])
+        await kept.books.listed("run", PERIOD, PERIOD, kept.now_ms, "", "http_403")
+        assert await kept.ledger.left_alone(Everything()) == {"transcript": 2, "screen": 1, "chat": 1}
+        assert SeenAndLeft("chat", 1) in kept.told
+        assert [each.code for each in kept.told if isinstance(each, Warned)] == ["others_not_counted"]
