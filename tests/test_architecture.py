@@ -32,6 +32,9 @@ SDKS = {
     "rich",
     "structlog",
     "opentelemetry",
+    "jinja2",
+    "markupsafe",
+    "pygal",
 }
 IMPURE = {"anyio", "asyncio", "time", "random", "os", "logging", "socket", "pathlib", "io", "threading", "secrets"}
 NOUNS = {"model", "errors"}
@@ -98,12 +101,52 @@ RULES = {
         {*NOUNS, "events", "telemetry"}, all_sdks_but("opentelemetry"), "its own environment, and no world"
     ),
     "telling": rule({*NOUNS, *PIECES, "events"}, SDKS, "plumbing knows no events, and worlds share this one bridge"),
+    "following": rule({*FLOW_MAY, "report"}, SDKS, "a rhythm; what a round does is a Protocol's business"),
     "running": rule({*FLOW_MAY, "orchestrator"}, SDKS, "how a run is stopped has nothing to do with where it reads"),
     "transfer": rule({*FLOW_MAY, "intake"}, SDKS, "one recording, whatever its source and store: no ledger needed"),
     "recovery": rule(FLOW_MAY, SDKS, "the flow sees worlds only through small Protocols"),
     "orchestrator": rule({*FLOW_MAY, "lister"}, SDKS, "the flow sees worlds only through small Protocols"),
-    "plan": rule({*FLOW_MAY, "lister", "config"}, SDKS, "what would be done is arithmetic"),
+    "author": rule({"ledger.protocol", "__version__"}, SDKS, "who runs this is asked of the operating system alone"),
+    "sidecars": rule(FLOW_MAY, SDKS, "the flow sees worlds only through small Protocols"),
+    "evidence": rule(
+        {*FLOW_MAY, "evidence", "author", "bucket", "ledger", "report", "s3.inspection", "s3.wire"},
+        SDKS,
+        "it stands on the bucket and the ledger as they are opened, like verify, and knows no SDK and no Webex",
+    ),
+    "searching": rule({*FLOW_MAY, "searching"}, SDKS, "the flow sees worlds only through small Protocols"),
+    "choices": rule({*NOUNS, "config", "rules"}, SDKS, "settings into what the rules take"),
+    "plan": rule({*FLOW_MAY, "lister", "config", "planned_day"}, SDKS, "what would be done is arithmetic"),
+    "planned_day": rule({*NOUNS, "rules"}, SDKS | IMPURE, "what would be done is arithmetic"),
+    "planner": rule(
+        {*FLOW_MAY, "ledger", "lister", "searching", "plan", "planned_day"}, SDKS, "it reads lists and the ledger"
+    ),
+    "reconcile": rule(
+        {
+            *FLOW_MAY,
+            "author",
+            "evidence",
+            "reconcile",
+            "ledger",
+            "lister",
+            "searching",
+            "orchestrator",
+            "verify",
+            "bucket",
+            "report",
+            "choices",
+            "telling",
+            "worlds",
+            "s3.inspection",
+        },
+        SDKS,
+        "worlds are opened by worlds and bucket; it knows no SDK",
+    ),
     "report": rule({*FLOW_MAY, "config"}, SDKS, "rows in, text out"),
+    "reporting": rule(
+        {*NOUNS, *PIECES, "ledger", "reporting", "__version__"},
+        all_sdks_but("jinja2", "markupsafe", "pygal"),
+        "the ledger on paper asks nobody else; templates and charts are known here alone",
+    ),
     "sandbox": rule({"sandbox"}, {"httpx"}, "a witness that shared our code would confirm our mistakes"),
 }
 NOBODY_IMPORTS = {

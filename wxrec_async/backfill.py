@@ -25,30 +25,44 @@ import anyio
 from wxrec_async import events, worlds
 from wxrec_async.auth.stores import TokenStore
 from wxrec_async.auth.tokens import Credentials
+from wxrec_async.author import this_program
 from wxrec_async.bandwidth import limited
+from wxrec_async.choices import ages_of, filters_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, ignore
-from wxrec_async.ledger.protocol import ALL_WORK, Everything, InPeriod, NamedFor, Scope, Work
+from wxrec_async.following import Follower, OnRound, Pause, Shape
+from wxrec_async.ledger.protocol import ALL_WORK, Everything, InPeriod, Lag, NamedFor, Scope, Work
 from wxrec_async.left_out import count_left_out
 from wxrec_async.lister import Lister
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.orchestrator import Job, Orchestrator
-from wxrec_async.plan import Plan, plan_window
+from wxrec_async.plan import Plan
+from wxrec_async.planned_day import Outlook
+from wxrec_async.planner import Planner
 from wxrec_async.plumbing.pool import BufferPool
 from wxrec_async.recovery import Recovery
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import keys, windows
 from wxrec_async.rules.filters import NO_FILTERS, Filters
-from wxrec_async.rules.selection import HOUR_MS, MINUTE_MS, Ages
+from wxrec_async.rules.polling import Look, Rhythm
+from wxrec_async.rules.purging import Timeline
+from wxrec_async.rules.schedule import MINUTE_MS
+from wxrec_async.rules.selection import Ages
 from wxrec_async.running import Announcer, Budget, Run
 from wxrec_async.s3.owner import why_denied
+from wxrec_async.searching import SearchReader
+from wxrec_async.sidecars import Sidecars
 from wxrec_async.telling import telling_reach
 from wxrec_async.transfer import Limits, Transfer
 
 if TYPE_CHECKING:
     import aioboto3
     import httpx
+
+
+def _nobody(_summary: Summary) -> None:
+    """Be told nothing."""
 
 
 class Backfill:
@@ -67,7 +81,8 @@ class Backfill:
     httpx's exceptions and have deadlines; what is handed in is not closed.
     The media host's addresses are checked by our own transport only.  With
     ``read_only`` neither bucket nor ledger is touched and only `plan` can be
-    called.  ``clock`` is epoch seconds.
+    called.  ``clock`` is epoch seconds; ``pause`` is how `follow` waits, both to
+    be replaced together in simulations.
     """
 
     def __init__(  # noqa: PLR0913 - what a host may hand in, each by its name
@@ -82,7 +97,10 @@ class Backfill:
         s3_session: aioboto3.Session | None = None,
         read_only: bool = False,
         clock: Callable[[], float] = time.time,
+        pause: Pause = anyio.sleep,
     ) -> None:
+        self._pause = pause
+        self._follower: Follower | None = None
         self.settings = settings
         self._emit = Announcer(on_event)
         self._clock = clock
@@ -98,7 +116,7 @@ class Backfill:
 
     async def __aenter__(self) -> Backfill:
         async with AsyncExitStack() as stack:
-            secrets = await worlds.load_secrets(self.settings, self._given, self._emit)
+            secrets = await worlds.load_secrets(self.settings, self._given, self._emit, self._clock)
             tls = worlds.trusted(self.settings)
             if not self._read_only:
                 opening = worlds.open_storage(self.settings, secrets.org_id, self._emit, self._reach, self._given)
@@ -131,12 +149,15 @@ class Backfill:
         *,
         limit: int | None = None,
         max_duration_s: float | None = None,
+        scheduled: bool = False,
         on_event: Emit | None = None,
     ) -> Summary:
         """Back up every recording of ``period`` (default: what the settings ask for) and return what was done.
 
         Work that earlier runs left in the period (failed, owed, unfinished) is
-        taken up again; closed windows and stored recordings are not.  ``limit``
+        taken up again; closed windows and stored recordings are not.  With
+        ``scheduled``, for who calls it every hour, what is owed or failed waits
+        until it is due, and the trailing days are listed again.  ``limit``
         is a number of recordings, ``max_duration_s`` seconds after which no new
         work is begun, ``on_event`` one listener more, for this run alone.  Raises
         `LedgerError`; refused tokens and permissions are told in the summary, whose
@@ -144,9 +165,32 @@ class Backfill:
         """
         asked = self._clamped(period)
         with self._one_run(on_event):
-            closed = await self._in_storage.ledger.closed_windows(asked.period)
-            job = self._job(InPeriod(asked.period), windows=tuple(_left(asked.period, closed)), limit=limit)
+            job = replace(await self._backfill_of(asked.period, scheduled=scheduled), limit=limit)
             return await self._do(job, asked.period, max_duration_s, asked.clamped)
+
+    async def follow(
+        self, period: Window | None = None, *, on_round: OnRound = _nobody, on_event: Emit | None = None
+    ) -> Summary:
+        """Back up ``period`` as `run` does, then keep polling the trailing days until stopped or cancelled.
+
+        Owed and failed work is asked for again when it is due, whenever it was
+        listed.  ``on_round`` is called in the event loop with the summary of the
+        backfill and of each round; a round counts the whole ledger.  Returns the
+        last summary: after `stop` its ``exit_code`` says so, and 4 is a refused
+        login or permission.  Any other trouble is that of one round, and waits for
+        the next.  Raises `LedgerError`.
+        """
+        asked = self._clamped(period)
+        with self._one_run(on_event):
+            job = await self._backfill_of(asked.period, scheduled=True)
+            summary = await self._do(job, asked.period, None, asked.clamped)
+            on_round(summary)
+            if summary.ending.stopped or summary.ending.error_exit == EXIT_AUTH:
+                return summary
+            self._follower = self._make_follower(asked.period)
+            if self._stop_reason:
+                self._follower.stop(self._stop_reason)
+            return await self._follower.run(on_round)
 
     async def archive(
         self,
@@ -169,10 +213,25 @@ class Backfill:
     async def retry(
         self, *, limit: int | None = None, max_duration_s: float | None = None, on_event: Emit | None = None
     ) -> Summary:
-        """Take up only what failed or is owed, whenever it was listed."""
-        job = self._job(Everything(), only=frozenset({Work.FAILED, Work.OWED}), limit=limit)
+        """Take up only what is left: failed, owed, unfinished or found by `reconcile`, whenever it was listed."""
+        job = self._job(Everything(), only=ALL_WORK, limit=limit)
+        job = replace(job, look_again=Window(0, self._now_ms() + 1))
         with self._one_run(on_event):
             return await self._do(job, None, max_duration_s)
+
+    async def _round(self, period: Window, look: Look, shape: Shape) -> Summary:
+        """List what the backfill of ``period`` left, and a window anew, closed or not; work on all that is due."""
+        listable = windows.listable(period, lookback_days=self.settings.webex.lookback_days, now_ms=self._now_ms())
+        left: list[Window] = []
+        if listable is not None:
+            closed = await self._in_storage.ledger.closed_windows(listable)
+            left = _left(listable, [*closed, look.window])
+        job = self._job(Everything(), windows=(*left, *windows.cut(look.window)))
+        trailing = Window(look.window.to_ms - self._rhythm().trailing_ms, look.window.to_ms)
+        job = replace(job, due_only=True, look_again=trailing)
+        summary = await self._do(job, look.window, None, shape=lambda done: shape(replace(done, period=None)))
+        self._running = None
+        return summary
 
     async def plan(self, period: Window | None = None) -> Plan:
         """Say what `run` would do: tasks are listed, nothing is asked of captures, nothing is written."""
@@ -187,23 +246,35 @@ class Backfill:
             known = left.out_of(await ledger.counts(InPeriod(asked.period), None))
             listed = windows.subtract(asked.period, _left(asked.period, closed))
             behind = [await count_left_out(ledger, InPeriod(span), filters, now_ms) for span in listed]
-        planned = [
-            await plan_window(lister, window, self._ages(), self._now_ms(), filters)
-            for window in _left(asked.period, closed)
-        ]
+            planner = Planner(ledger, lister, self._sizes(), self._outlook(filters, now_ms))
+            planned, days = await planner.plan(asked.period, _left(asked.period, closed))
         return Plan(
             asked.period,
-            tuple(planned),
+            planned,
             known,
             webex.requests_per_minute,
-            notes=asked.clamped,
+            notes=(*asked.clamped, *planner.notes),
             known_left_out=sum(each.tasks for each in behind),
+            days=days,
+            retention_days=webex.retention_days,
         )
+
+    def _sizes(self) -> SearchReader | None:
+        """Return what tells how large recordings are before they are there, if there is such a thing."""
+        wanted = self.settings.webex.search != "off"
+        return SearchReader(self._in_webex.search) if wanted and self._in_webex.search else None
+
+    def _outlook(self, filters: Filters, now_ms: int) -> Outlook:
+        webex, speed = self.settings.webex, self.settings.backfill.max_mib_per_second
+        timeline = Timeline(now_ms, webex.requests_per_minute, webex.retention_days, speed * (1 << 20))
+        return Outlook(timeline, self._ages(), filters, now_ms)
 
     def stop(self, reason: str) -> None:
         """Take no new work; what is in flight has the grace period to finish.  Without a run it does nothing."""
         if self._busy:
             self._stop_reason = self._stop_reason or reason
+        if self._follower is not None:
+            self._follower.stop(reason)
         if self._running is not None:
             self._running.stop(reason)
 
@@ -221,7 +292,7 @@ class Backfill:
             with self._emit.heard_by(on_event):
                 yield
         finally:
-            self._busy, self._running, self._stop_reason = False, None, None
+            self._busy, self._running, self._stop_reason, self._follower = False, None, None, None
 
     @property
     def _in_webex(self) -> worlds.WebexWorld:
@@ -244,23 +315,32 @@ class Backfill:
         return windows.clamp(period, lookback_days=self.settings.webex.lookback_days, now_ms=self._now_ms())
 
     def _ages(self) -> Ages:
-        backfill = self.settings.backfill
-        return Ages(
-            settle_ms=round(backfill.settle_minutes * MINUTE_MS),
-            null_ms=round(backfill.owed_null_hours * HOUR_MS),
-            missing_ms=round(backfill.owed_days * DAY_MS),
+        return ages_of(self.settings)
+
+    def _rhythm(self) -> Rhythm:
+        follow = self.settings.follow
+        return Rhythm(round(follow.poll_minutes * MINUTE_MS), round(follow.trailing_days * DAY_MS))
+
+    async def _backfill_of(self, period: Window, *, scheduled: bool) -> Job:
+        """Return the job that lists what of a period is still to be listed."""
+        closed = await self._in_storage.ledger.closed_windows(period)
+        if scheduled:
+            closed = windows.reopened(closed, self._now_ms() - self._rhythm().trailing_ms)
+        job = self._job(InPeriod(period), windows=tuple(_left(period, closed)))
+        return replace(job, due_only=scheduled, look_again=period)
+
+    def _make_follower(self, period: Window) -> Follower:
+        return Follower(
+            _Rounds(self, period),
+            self._rhythm(),
+            lookback_days=self.settings.webex.lookback_days,
+            now_ms=self._now_ms,
+            emit=self._emit,
+            pause=self._pause,
         )
 
     def _filters(self) -> Filters:
-        asked = self.settings.filters
-        return Filters(
-            asked.queues,
-            asked.exclude_queues,
-            asked.agents,
-            asked.exclude_agents,
-            asked.directions,
-            round(asked.min_duration_seconds * 1000),
-        )
+        return filters_of(self.settings)
 
     def _job(
         self,
@@ -282,6 +362,7 @@ class Backfill:
             concurrency=self._in_storage.concurrency,
             page_size=settings.webex.page_size,
             channel_types=settings.webex.channel_types,
+            other_channels=settings.webex.other_channels,
             ages=self._ages(),
             key_template=settings.s3.key,
             metadata={"wx-org-id": keys.encode_id(self._in_webex.org_id)},
@@ -292,13 +373,18 @@ class Backfill:
         )
 
     async def _do(
-        self, job: Job, period: Window | None, max_duration_s: float | None, notes: tuple[str, ...] = ()
+        self,
+        job: Job,
+        period: Window | None,
+        max_duration_s: float | None,
+        notes: tuple[str, ...] = (),
+        shape: Shape | None = None,
     ) -> Summary:
         """Run one job from its first note in the ledger to its last."""
         storage, begun = self._in_storage, anyio.current_time()
         self._emit.uploads.clear()
         self._tell_start(job, period, notes)
-        await storage.ledger.begin_run(job.run_id, self._now_ms(), period)
+        await storage.ledger.begin_run(job.run_id, self._now_ms(), period, author=this_program())
         try:
             ending = await self._carry_out(job, max_duration_s)
         finally:
@@ -309,14 +395,27 @@ class Backfill:
         counts = left.out_of(await storage.ledger.counts(job.scope, job.run_id))
         failures = left.wanted(await storage.ledger.failures(job.scope, limit=left.failures_to_read))
         seconds = anyio.current_time() - begun
-        summary = Summary(job.run_id, period, counts, ending, seconds, failures, notes, left.reasons)
+        aside = await storage.ledger.left_alone(job.scope)
+        summary = Summary(job.run_id, period, counts, ending, seconds, failures, notes, left.reasons, aside)
+        summary = shape(summary) if shape else summary
         await storage.ledger.end_run(job.run_id, self._now_ms(), summary.exit_code, summary.as_json())
         return summary
 
     async def _carry_out(self, job: Job, max_duration_s: float | None) -> Ending:
         """Tidy up after a crash, run, and sweep the keys of which it is not known whether an upload is open."""
         storage, carrier, pacer = self._in_storage, self._transfer(), self._in_webex.pacer
-        orchestrator = Orchestrator(job, self._in_webex.client, storage.ledger, carrier, self._emit, self._now_ms)
+        webex = self._in_webex
+        sidecars = self._sidecars(job) if self.settings.s3.sidecar else None
+        orchestrator = Orchestrator(
+            job,
+            webex.client,
+            storage.ledger,
+            carrier,
+            self._emit,
+            self._now_ms,
+            others=webex.others,
+            at_rest=sidecars.at_rest if sidecars else None,
+        )
         recovery = Recovery(storage.ledger, storage.store, carrier, job.key_template, self._emit)
         self._running = Run(
             orchestrator,
@@ -329,11 +428,24 @@ class Backfill:
             self._running.stop(self._stop_reason)
         error = await self._running.carry_out(max_duration_s)
         error = error or await storage.sweep_uncertain(carrier)
+        if sidecars and orchestrator.stopped in {None, "limit"}:
+            error = error or await sidecars.catch_up(job.scope)
         return Ending(
             incomplete=tuple(orchestrator.incomplete),
             stopped=orchestrator.stopped,
             error=self._words_of(error) if error else None,
             error_exit=_exit_of(error),
+        )
+
+    def _sidecars(self, job: Job) -> Sidecars:
+        storage, masked = self._in_storage, self.settings.ledger.phone_numbers == "masked"
+        return Sidecars(
+            storage.store,
+            storage.ledger,
+            template=job.key_template,
+            masked=masked,
+            metadata=dict(job.metadata),
+            emit=self._emit,
         )
 
     def _words_of(self, error: AuthError | RunStopped) -> str:
@@ -349,6 +461,7 @@ class Backfill:
             pipe=plan.pipe,
             bodies=plan.bodies,
             overwrite=self.settings.s3.overwrite,
+            sha256=settings.evidence.sha256,
         )
         log = worlds.LedgerLog(storage.ledger, self._now_ms)
         source = limited(self._in_webex.media, settings.backfill.max_mib_per_second)
@@ -359,6 +472,19 @@ class Backfill:
             self._emit(events.Clamped(note))
         ceiling = self.settings.memory.ceiling_mib
         self._emit(events.RunStarted(job.run_id, period, len(job.windows), job.concurrency, ceiling))
+
+
+class _Rounds:
+    """What a follower has a `Backfill` do."""
+
+    def __init__(self, backfill: Backfill, period: Window) -> None:
+        self._backfill, self._period = backfill, period
+
+    async def round(self, look: Look, shape: Shape) -> Summary:
+        return await self._backfill._round(self._period, look, shape)
+
+    async def lag(self) -> Lag:
+        return await self._backfill._in_storage.ledger.lag()
 
 
 FILTERS_PASSED_OVER = "the filters of the settings do not apply to tasks that are named by id"

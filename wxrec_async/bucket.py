@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
@@ -23,17 +23,27 @@ from wxrec_async.s3.client import open_client
 from wxrec_async.s3.inspection import S3Inspector
 from wxrec_async.telling import telling_gate, telling_reach, telling_retrier
 
+if TYPE_CHECKING:
+    import aioboto3
+
 T = TypeVar("T")
 ARCHIVED = "InvalidObjectState"  # S3 answers 403 to a GET of what lies in Glacier: no lack of permission
 
 
 @asynccontextmanager
-async def open_bucket(settings: Settings, emit: Emit) -> AsyncIterator[S3Inspector]:
-    """Open the bucket and see that it is there; raises `ConfigError` or `AuthError` saying what to do."""
+async def open_bucket(
+    settings: Settings, emit: Emit, session: aioboto3.Session | None = None
+) -> AsyncIterator[S3Inspector]:
+    """Open the bucket and see that it is there; raises `ConfigError` or `AuthError` saying what to do.
+
+    ``session`` brings AWS credentials of its own.
+    """
     gate = telling_gate("S3", emit)
     retrier = telling_retrier(for_s3, gate, telling_reach(emit), emit)
     connections = settings.backfill.concurrency
-    async with open_client(settings.s3, connections=connections, ca_bundle=settings.ca_bundle) as client:
+    async with open_client(
+        settings.s3, connections=connections, ca_bundle=settings.ca_bundle, session=session
+    ) as client:
         inspector = S3Inspector(client, settings.s3, retrier, gate)
         await inspector.check_bucket()
         yield inspector

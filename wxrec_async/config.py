@@ -36,6 +36,7 @@ WEBEX_REQUESTS_PER_MINUTE = 300  # documented, per client id over all Contact Ce
 LOOPBACK_NAMES = ("localhost",)
 
 
+CHANNELS = ("telephony", "email", "chat", "social")
 DIRECTIONS = ("inbound", "outbound", "outdial")
 
 
@@ -72,12 +73,21 @@ class WebexSettings(Section):
     media_hosts: TextList = ("*.amazonaws.com", "*.webex.com")
     include_va: bool = False
     include_segments: bool = False
+    count_other_channels: bool = True
+    search: Literal["auto", "required", "off"] = "auto"
+    search_counts: bool = True
     proxy: str = ""
 
     @field_validator("base_url", "auth_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
         return _checked_url(value) if value else value
+
+    @property
+    def other_channels(self) -> tuple[str, ...]:
+        """The channels that are not asked for, when their contacts are to be counted."""
+        asked = {name.lower() for name in self.channel_types}
+        return tuple(name for name in CHANNELS if self.count_other_channels and name not in asked)
 
     @property
     def api_url(self) -> str:
@@ -113,6 +123,7 @@ class S3Settings(Section):
     object_lock_days: Annotated[int, Field(ge=0)] = 0
     overwrite: bool = False
     require_sse: bool = False
+    sidecar: bool = False
 
     @field_validator("endpoint_url")
     @classmethod
@@ -123,6 +134,12 @@ class S3Settings(Section):
     @classmethod
     def _check_key(cls, value: str) -> str:
         return _checked_key_template(value)
+
+    @model_validator(mode="after")
+    def _sidecars_have_a_place(self) -> S3Settings:
+        if self.sidecar and not self.key.endswith("{ext}"):
+            raise ValueError("sidecar needs a key that ends in {ext}, or a recording could take the place of a sidecar")
+        return self
 
     @model_validator(mode="after")
     def _lock_has_days(self) -> S3Settings:
@@ -150,6 +167,9 @@ class BackfillSettings(Section):
     settle_minutes: Annotated[float, Field(ge=0)] = 30
     owed_null_hours: Annotated[float, Field(ge=0)] = 24
     owed_days: Annotated[float, Field(ge=0)] = 7
+    ask_again_minutes: Annotated[float, Field(gt=0)] = 30
+    ask_again_max_hours: Annotated[float, Field(gt=0, le=24)] = 24
+    look_again_hours: Annotated[float, Field(ge=0)] = 24
     grace_seconds: Annotated[float, Field(ge=0)] = 30
     max_recording_gib: Annotated[float, Field(gt=0)] = 8
     max_failures_in_row: Annotated[int, Field(ge=1)] = 100
@@ -162,6 +182,13 @@ class BackfillSettings(Section):
         if isinstance(value, datetime | date):
             return value.isoformat()
         return value
+
+
+class FollowSettings(Section):
+    """How a follower keeps up: see `Backfill.follow`."""
+
+    poll_minutes: Annotated[float, Field(ge=1, le=1440)] = 15
+    trailing_days: Annotated[float, Field(gt=0)] = 8
 
 
 class FilterSettings(Section):
@@ -196,6 +223,12 @@ class LedgerSettings(Section):
     phone_numbers: Literal["masked", "plain"] = "masked"
 
 
+class EvidenceSettings(Section):
+    """What is written down so that others can prove what was stored."""
+
+    sha256: bool = True
+
+
 class Settings(BaseSettings):
     """Everything the program can be told."""
 
@@ -207,8 +240,10 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     s3: S3Settings = S3Settings()
     backfill: BackfillSettings = BackfillSettings()
+    follow: FollowSettings = FollowSettings()
     filters: FilterSettings = FilterSettings()
     ledger: LedgerSettings = LedgerSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     ca_bundle: Path | None = None
 
     @field_validator("ca_bundle", mode="before")
@@ -454,6 +489,11 @@ def _validated(values: dict[str, Any], origins: Mapping[str, str]) -> Settings:
 
 
 def _warnings(settings: Settings) -> Iterator[str]:
+    if settings.follow.trailing_days <= settings.backfill.owed_days:
+        yield (
+            f"[follow] trailing_days = {settings.follow.trailing_days:g} should be longer than "
+            f"[backfill] owed_days = {settings.backfill.owed_days:g}, or what is listed late is not seen"
+        )
     rate = settings.webex.requests_per_minute
     if rate > WEBEX_REQUESTS_PER_MINUTE:
         yield (

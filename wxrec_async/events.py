@@ -81,6 +81,33 @@ class TaskSettled:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenAndLeft:
+    """Webex has more that is not ours to move: ``count`` contacts of a channel, transcripts or screens, by ``kind``."""
+
+    kind: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """A follower has ended round ``number`` (from 1) and waits until ``next_ms``, epoch milliseconds.
+
+    Before ``caught_up_ms`` everything listed has come to rest; 0 while that
+    cannot be told.  ``exit_code`` is the round's, ``owed`` and ``failed`` count
+    tasks and recordings of the whole ledger.
+    """
+
+    run_id: str
+    number: int
+    exit_code: int
+    stored: int
+    owed: int
+    failed: int
+    caught_up_ms: int
+    next_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingStarted:
     task_id: str
     recording_id: str
@@ -195,6 +222,8 @@ Event = (
     | WindowIncomplete
     | CapturesAsked
     | TaskSettled
+    | SeenAndLeft
+    | Polled
     | RecordingStarted
     | RecordingStored
     | RecordingFailed
@@ -238,7 +267,7 @@ class RunTotals:
         """Fold one event in."""
         match event:
             case RunStarted(windows=windows):
-                self.windows = windows
+                self.windows, self.windows_listed, self.windows_incomplete = windows, 0, 0
             case PageListed(new=new):
                 self.tasks_listed += new
             case WindowListed():

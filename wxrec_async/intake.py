@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
@@ -44,7 +45,9 @@ class MediaStream(Protocol):
 class PartReader:
     """Takes chunks out of the pipe and fills parts, one at a time, each with its room in the pool."""
 
-    def __init__(self, pipe: Pipe, stream: MediaStream, pool: BufferPool, part_size: int) -> None:
+    def __init__(
+        self, pipe: Pipe, stream: MediaStream, pool: BufferPool, part_size: int, *, sha256: bool = False
+    ) -> None:
         self.stream = stream
         self.sniffer = Sniffer()
         self._chunks = aiter(pipe)
@@ -53,6 +56,9 @@ class PartReader:
         self._next: bytes | memoryview | None = None
         self._filled: tuple[Part, Room] | None = None
         self._ended = False
+        # Fed in the event loop, chunk by chunk: 3.6 ms for 5 MiB where the CPU knows SHA (OpenSSL 3.0), which is less
+        # than TLS costs.  A thread would have to take the GIL back after every chunk.
+        self._sha256 = hashlib.sha256() if sha256 else None
 
     @property
     def size(self) -> int:
@@ -61,6 +67,11 @@ class PartReader:
     @property
     def crc32(self) -> int:
         return self._assembler.crc32
+
+    @property
+    def sha256(self) -> str | None:
+        """SHA-256 in hex of all that was read: the whole body, once `more` says no; None when it was not wanted."""
+        return self._sha256.hexdigest() if self._sha256 else None
 
     async def more(self) -> bool:
         """Say whether bytes follow those of the parts given so far."""
@@ -120,6 +131,8 @@ class PartReader:
             self._ended = True
         else:
             self.sniffer.feed(self._next)
+            if self._sha256:
+                self._sha256.update(self._next)
 
 
 async def through_pipe(stream: MediaStream, limit: int, consume: Callable[[Pipe], Awaitable[T]]) -> T:

@@ -143,6 +143,7 @@ def _client(settings: Settings, tls: ssl.SSLContext) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=AiohttpTransport(tls=tls, limit=2, proxy=settings.webex.proxy),
         headers={"User-Agent": worlds.USER_AGENT},
+        cookies=worlds.no_cookies(),
         trust_env=False,
         follow_redirects=False,
         timeout=None,  # noqa: S113 - the transport has deadlines, and so has each call

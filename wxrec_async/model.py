@@ -149,12 +149,45 @@ class TaskPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Witness:
+    """One contact as Search shows it: a second list, which Webex keeps apart from ``GET /v1/tasks``.
+
+    ``recordings`` and ``bytes`` are how many recordings Webex has of it and how
+    large they are together; ``deleted`` when they were deleted, ``active`` while
+    the contact goes on.  None where Search does not say.
+    """
+
+    task: Task
+    recordings: int | None = None
+    bytes: int | None = None
+    errors: int | None = None
+    deleted: bool | None = None
+    active: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """One answer of Search.
+
+    ``rows`` counts what the server sent, ``unreadable`` the rows among them
+    without a usable id; ``cursor`` asks for the page behind this one and is
+    empty after the last.
+    """
+
+    witnesses: tuple[Witness, ...]
+    rows: int
+    cursor: str = ""
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """One audio file of a task, with the pre-signed URL it can be fetched from for a while.
 
     ``leased_at`` is the monotonic time (seconds) at which the URL was handed
     out and ``lease_s`` how long it is promised to live.  ``url`` is None when
     Webex named none, ``problem`` then says why it cannot be fetched.
+    ``tracking_id`` is that of the answer which named the recording.
     """
 
     task_id: str
@@ -172,6 +205,15 @@ class Recording:
     leased_at: float = 0.0
     lease_s: float = 3600.0
     problem: str | None = None
+    tracking_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Something captures names of a task that is no audio, such as a transcript: it is counted and left there."""
+
+    id: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +222,34 @@ class Capture:
 
     task_id: str
     recordings: tuple[Recording, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """What was seen at Webex and is not ours to move.
+
+    ``kind`` is ``transcript``, ``screen``, another word of captures', or the
+    channel type of a contact that was not asked for; ``place_ms`` is when its
+    contact was created.
+    """
+
+    id: str
+    kind: str
+    place_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where an object goes and what is said about it."""
+    """Where an object goes and what is said about it.
+
+    ``at_hand`` keeps it out of storage classes that must be restored before they can be read.
+    """
 
     key: str
     content_type: str
     metadata: dict[str, str] = field(default_factory=dict)
+    at_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +295,7 @@ class StoredObject:
 
     ``crc32`` is the full-object CRC-32 when the store knows one, ``checksums``
     all full-object checksums it names, base64 as S3 writes them, by algorithm.
+    ``sha256`` is ours, in hex, when the bytes went through this process.
     """
 
     key: str
@@ -244,6 +306,7 @@ class StoredObject:
     version_id: str | None = None
     content_type: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ exception ends the run.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -26,12 +26,13 @@ import anyio
 from wxrec_async import events
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit
-from wxrec_async.ledger.protocol import ALL_WORK, AskedBefore, KnownTask, Ledger, Scope, Work
+from wxrec_async.ledger.protocol import ALL_WORK, AskedBefore, BacklogTask, KnownTask, Ledger, NamedFor, Scope, Work
 from wxrec_async.lister import Lister, PageSource
 from wxrec_async.model import (
     Capture,
     Failed,
     Gone,
+    LeftAlone,
     Order,
     Outcome,
     Recording,
@@ -46,7 +47,7 @@ from wxrec_async.plumbing.batches import BatchQueue
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.plumbing.signal import Signal
-from wxrec_async.rules import keys, selection, windows
+from wxrec_async.rules import keys, schedule, selection, windows
 from wxrec_async.rules.filters import NO_FILTERS, Filters
 from wxrec_async.rules.selection import Ages, Silence, Verdict
 
@@ -85,8 +86,10 @@ class Job:
     """What this run is to do.
 
     ``scope`` is what the ledger is asked about, ``windows`` what Webex is asked
-    to list, ``task_ids`` are taken as they are.  ``only`` narrows the backlog.
-    ``limit`` counts recordings begun.
+    to list, ``task_ids`` are taken as they are.  ``only`` narrows the backlog,
+    ``due_only`` leaves what is owed or failed alone until its time has come, and
+    tasks placed in ``look_again`` get the second look that they deserve.
+    ``other_channels`` are listed to be counted.  ``limit`` counts recordings begun.
     """
 
     run_id: str
@@ -94,6 +97,9 @@ class Job:
     windows: tuple[Window, ...] = ()
     task_ids: Iterable[str] = ()
     only: frozenset[Work] = ALL_WORK
+    due_only: bool = False
+    look_again: Window | None = None
+    other_channels: tuple[str, ...] = ()
     concurrency: int = 32
     page_size: int = 1000
     channel_types: tuple[str, ...] = ("telephony",)
@@ -106,10 +112,17 @@ class Job:
     max_failures_in_row: int = 100
 
 
-class Orchestrator:
-    """Runs one job once."""
+AtRest = Callable[[str], Awaitable[None]]
 
-    def __init__(
+
+class Orchestrator:
+    """Runs one job once.
+
+    ``others`` lists the contacts of other channels, if they are to be counted;
+    ``at_rest`` is called with a task's id when nothing more is done for it in this run.
+    """
+
+    def __init__(  # noqa: PLR0913 - the outsides, each behind its Protocol, and one who listens
         self,
         job: Job,
         webex: TaskSource,
@@ -117,9 +130,14 @@ class Orchestrator:
         carrier: Carrier,
         emit: Emit,
         now_ms: Callable[[], int],
+        *,
+        others: PageSource | None = None,
+        at_rest: AtRest | None = None,
     ) -> None:
+        self._others = others
         self._job, self._webex, self._ledger, self._carrier = job, webex, ledger, carrier
         self._emit, self._now_ms = emit, now_ms
+        self._at_rest, self._left = at_rest, Counter[str]()
         self._lister = Lister(webex, job.page_size, job.channel_types)
         self._tasks: BatchQueue[Task] = BatchQueue(max(100, CAPTURES_BATCH * job.concurrency))
         self._orders: deque[Order] = deque()
@@ -192,6 +210,7 @@ class Orchestrator:
                 # Each task is handed out once: by a page, if one still lists it, for by now that may say what was
                 # missing before, a queue or an agent.
                 await self._feed_backlog(left)
+            await self._feed_late()
             # What failed before comes last: lasting failures must not keep the run from new work.
             await self._feed_backlog(self._job.only & {Work.FAILED})
         self._tasks.close()
@@ -203,15 +222,41 @@ class Orchestrator:
             await self._take_up(batch, listed_in=None)
 
     async def _feed_backlog(self, only: frozenset[Work]) -> None:
-        """Take up again what an earlier run left."""
+        """Take up again what an earlier run left, what is purged first before the rest."""
+        last: BacklogTask | None = None
+        scope = self._job.scope
+        while not isinstance(scope, NamedFor) and (
+            oldest := await self._ledger.oldest_work(
+                scope, now_ms=self._now_ms(), after=last, only=only, due_only=False
+            )
+        ):
+            last = oldest[-1]
+            await self._resume(oldest, only)
         after = 0
         while rows := await self._ledger.backlog(
-            self._job.scope, now_ms=self._now_ms(), after=after, only=only, due_only=False
+            self._job.scope,
+            now_ms=self._now_ms(),
+            after=after,
+            only=only,
+            due_only=self._job.due_only,
+            patient=self._job.due_only,
         ):
             after = rows[-1].row
-            if Work.FAILED in only:
-                self._failed_before.update(row.task.id for row in rows)
-            await self._consider([row.task for row in rows])
+            await self._resume(rows, only)
+
+    async def _resume(self, rows: Sequence[BacklogTask], only: frozenset[Work]) -> None:
+        if Work.FAILED in only:
+            self._failed_before.update(row.task.id for row in rows)
+        await self._consider([row.task for row in rows])
+
+    async def _feed_late(self) -> None:
+        """Ask once more for tasks that have recordings and may have got further ones since."""
+        after, span = 0, self._job.look_again
+        while span is not None and (
+            rows := await self._ledger.late(span, now_ms=self._now_ms(), after=after, due_only=self._job.due_only)
+        ):
+            after = rows[-1].row
+            await self._tasks.put(self._wanted_tasks([row.task for row in rows], None))
 
     async def _feed_window(self, window: Window) -> None:
         asked_ms = self._now_ms()  # a page proves what was there when it was read, however long the queue was full
@@ -220,10 +265,34 @@ class Orchestrator:
             self.incomplete.append(window)
             self._emit(events.WindowIncomplete(window, trouble))
             return
+        await self._count_others(window)
         closed = windows.closable(window, settle_ms=self._job.ages.settle_ms, now_ms=asked_ms)
         if closed is not None:
             await self._ledger.close_window(closed, self._now_ms())
         self._emit(events.WindowListed(window, closed=closed == window))
+
+    async def _count_others(self, window: Window) -> None:
+        """Count the contacts of other channels; they are not what was asked for, so trouble is only said."""
+        if self._others is None:
+            return
+        lister = Lister(self._others, self._job.page_size, self._job.other_channels)
+        try:
+            trouble = await lister.read(window, self._take_note)
+        except (AuthError, RunStopped) as refusal:
+            trouble = str(refusal)
+        if trouble:
+            self._emit(events.Warned("others_not_counted", f"contacts of other channels in {window}: {trouble}"))
+
+    async def _take_note(self, window: Window, _page: TaskPage, new: Sequence[Task]) -> None:
+        # Without a channel of its own it is among those that were asked for.
+        seen = [
+            LeftAlone(task.id, task.channel_type.lower(), task.created_ms or window.from_ms)
+            for task in new
+            if task.channel_type is not None
+        ]
+        if seen:
+            await self._ledger.leave_alone(seen, {})
+            self._tell_left(seen)
 
     async def _take_in(self, window: Window, page: TaskPage, new: Sequence[Task]) -> None:
         self._emit(events.PageListed(window, rows=page.rows, new=len(new)))
@@ -232,7 +301,9 @@ class Orchestrator:
     async def _take_up(self, tasks: Sequence[Task], *, listed_in: Window | None) -> None:
         """Write tasks down, then see to those with work left."""
         named_for = None if listed_in else self._job.run_id
-        todo = await self._ledger.add_tasks(tasks, listed_in=listed_in, now_ms=self._now_ms(), named_for=named_for)
+        todo = await self._ledger.add_tasks(
+            tasks, listed_in=listed_in, now_ms=self._now_ms(), named_for=named_for, patient=self._job.due_only
+        )
         await self._consider(todo, listed_in)
 
     async def _consider(self, tasks: Sequence[Task], listed_in: Window | None = None) -> None:
@@ -297,6 +368,7 @@ class Orchestrator:
         answer = await self._webex.captures([task.id for task in batch])
         found = {task_id: self._wanted(capture) for task_id, capture in answer.captures.items()}
         found = {task_id: recordings for task_id, recordings in found.items() if recordings}
+        await self._leave_alone(batch, answer.captures)
         count = sum(map(len, found.values()))
         self._emit(events.CapturesAsked(len(batch), count, anyio.current_time() - begun))
         await self._settle_silent([task for task in batch if task.id not in found and task.id not in answer.failed])
@@ -305,9 +377,30 @@ class Orchestrator:
             self._count_failure(task_id, reason)
         if not found:
             return []
-        known = await self._ledger.captured_many(found, self._now_ms())
+        known = await self._ledger.captured_many(found, self._now_ms(), self._second_looks(batch))
         orders = [await self._orders_of(task, found[task.id], known[task.id]) for task in batch if task.id in found]
+        self._left.update(each.recording.task_id for each in chain.from_iterable(orders))
         return list(chain.from_iterable(orders))
+
+    def _second_looks(self, batch: Sequence[Task]) -> dict[str, int]:
+        after, now = self._job.ages.look_again_ms, self._now_ms()
+        looks = {task.id: schedule.second_look(task.created_ms, after, now) for task in batch}
+        return {task_id: due for task_id, due in looks.items() if due is not None}
+
+    async def _leave_alone(self, batch: Sequence[Task], captures: Mapping[str, Capture]) -> None:
+        """Count what captures names besides audio; it is nobody's to fetch."""
+        named = [(task, captures[task.id].attachments) for task in batch if task.id in captures]
+        seen = [
+            LeftAlone(each.id, each.kind, task.created_ms or self._now_ms()) for task, found in named for each in found
+        ]
+        if seen:
+            kinds = {task.id: [each.kind for each in found] for task, found in named if found}
+            await self._ledger.leave_alone(seen, {each: its.count("transcript") for each, its in kinds.items()})
+            self._tell_left(seen)
+
+    def _tell_left(self, seen: Sequence[LeftAlone]) -> None:
+        for kind, count in Counter(each.kind for each in seen).items():
+            self._emit(events.SeenAndLeft(kind, count))
 
     def _wanted(self, capture: Capture) -> list[Recording]:
         return [each for each in capture.recordings if self._job.include_segments or not each.segment]
@@ -396,6 +489,14 @@ class Orchestrator:
             case Gone():
                 await self._ledger.recording_gone(recording.task_id, recording.id, self._now_ms())
                 self._emit(events.RecordingGone(recording.task_id, recording.id))
+        await self._perhaps_at_rest(recording.task_id)
+
+    async def _perhaps_at_rest(self, task_id: str) -> None:
+        self._left[task_id] -= 1
+        if self._left[task_id] <= 0:
+            del self._left[task_id]
+            if self._at_rest is not None:
+                await self._at_rest(task_id)
 
     async def _note_stored(self, recording: Recording, stored: Stored, seconds: float) -> None:
         found = stored.object

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from wxrec_async.ledger.protocol import Counts
 from wxrec_async.lister import Lister
 from wxrec_async.model import Task, TaskPage, TaskState, Window, iso
+from wxrec_async.planned_day import PlannedDay
 from wxrec_async.rules.filters import NO_FILTERS, Filters
+from wxrec_async.rules.purging import BYTES_PER_SECOND, AtRisk
 from wxrec_async.rules.selection import Ages, before_asking
 
 
@@ -46,6 +48,8 @@ class Plan:
     batch: int = 10
     notes: tuple[str, ...] = ()
     known_left_out: int = 0
+    days: tuple[PlannedDay, ...] = ()
+    retention_days: int = 0
 
     @property
     def tasks(self) -> int:
@@ -75,8 +79,24 @@ class Plan:
     def minutes(self) -> float:
         return (self.listing_calls + self.captures_calls) / self.requests_per_minute
 
+    @property
+    def at_risk(self) -> Iterator[AtRisk]:
+        """Tasks whose recordings are purged before a run that begins now gets to them, oldest first."""
+        for day in self.days:
+            yield from day.at_risk
+
+    @property
+    def nearest(self) -> AtRisk | None:
+        """The task left to do that is purged first; None when nothing is left, or nothing is ever purged."""
+        return min((day.nearest for day in self.days if day.nearest), key=lambda each: each.purge_ms, default=None)
+
+    def total(self, name: str) -> int:
+        """Add up one number of all days."""
+        return sum(getattr(day, name) for day in self.days)
+
     def as_json(self) -> dict[str, object]:
         """Return the line of ``plan --json``."""
+        nearest = self.nearest
         return {
             "event": "plan",
             "schema": 1,
@@ -103,32 +123,59 @@ class Plan:
             "captures_calls": self.captures_calls,
             "calls": self.listing_calls + self.captures_calls,
             "minutes": round(self.minutes, 1),
+            "days": [day.as_json(self.requests_per_minute) for day in self.days],
+            "will_record": self.total("will_record"),
+            "may_record": self.total("may_record"),
+            "estimated_bytes": self.total("bytes_likely"),
+            "bytes_low": self.total("bytes_low"),
+            "bytes_high": self.total("bytes_high"),
+            "bytes_per_second": list(BYTES_PER_SECOND),
+            "retention_days": self.retention_days,
+            "nearest_purge": nearest.as_json() if nearest else None,
+            "purged_before": [each.as_json() for each in self.at_risk],
+            "search_calls": self.total("search_calls"),
             "notes": list(self.notes),
         }
+
+
+@dataclass(slots=True)
+class Listing:
+    """What listing one window brought; ``pages`` is how many calls it took."""
+
+    window: Window
+    tasks: dict[str, Task] = field(default_factory=dict)
+    pages: int = 0
+    problem: str | None = None
+
+    async def read(self, lister: Lister) -> Listing:
+        """List the window."""
+
+        async def take_in(_window: Window, _page: TaskPage, new: Sequence[Task]) -> None:
+            self.pages += 1
+            self.tasks.update((task.id, task) for task in new)
+
+        self.problem = await lister.read(self.window, take_in)
+        return self
+
+    def planned(self, ages: Ages, now_ms: int, filters: Filters = NO_FILTERS) -> PlannedWindow:
+        """Count what a run would do with it."""
+        wanted = [task for task in self.tasks.values() if not filters.leaves_out(task)]
+        verdicts = [before_asking(task, ages, now_ms) for task in wanted]
+        states = [verdict.state for verdict in verdicts if verdict]
+        return PlannedWindow(
+            self.window,
+            tasks=len(self.tasks),
+            to_ask=len(wanted) - len(states),
+            no_recording=states.count(TaskState.NO_RECORDING),
+            settling=states.count(TaskState.OWED),
+            problem=self.problem,
+            left_out=len(self.tasks) - len(wanted),
+            pages=self.pages,
+        )
 
 
 async def plan_window(
     lister: Lister, window: Window, ages: Ages, now_ms: int, filters: Filters = NO_FILTERS
 ) -> PlannedWindow:
     """List one window and count what a run would do with it."""
-    seen: dict[str, Task] = {}
-    pages: list[int] = []
-
-    async def take_in(_window: Window, page: TaskPage, new: Sequence[Task]) -> None:
-        pages.append(page.rows)
-        seen.update((task.id, task) for task in new)
-
-    problem = await lister.read(window, take_in)
-    wanted = [task for task in seen.values() if not filters.leaves_out(task)]
-    verdicts = [before_asking(task, ages, now_ms) for task in wanted]
-    states = [verdict.state for verdict in verdicts if verdict]
-    return PlannedWindow(
-        window,
-        tasks=len(seen),
-        to_ask=len(wanted) - len(states),
-        no_recording=states.count(TaskState.NO_RECORDING),
-        settling=states.count(TaskState.OWED),
-        problem=problem,
-        left_out=len(seen) - len(wanted),
-        pages=len(pages),
-    )
+    return (await Listing(window).read(lister)).planned(ages, now_ms, filters)

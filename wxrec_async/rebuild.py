@@ -21,6 +21,7 @@ from typing import Protocol
 import anyio
 
 from wxrec_async import worlds
+from wxrec_async.author import this_program
 from wxrec_async.bucket import for_each, is_denied, open_bucket
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, Rejected, RunStopped
@@ -33,7 +34,6 @@ from wxrec_async.rules import keys
 from wxrec_async.s3.inspection import KeyPage
 
 KEPT = 1000
-EVIDENCE = "_evidence/"  # ours, and no recordings
 
 
 class Why(enum.StrEnum):
@@ -157,7 +157,7 @@ async def rebuild(
     begun = anyio.current_time()
     async with opening as replacement, open_bucket(settings, emit) as bucket:
         ledger = replacement.ledger
-        await ledger.begin_run(report.run_id, round(clock() * 1000), None)
+        await ledger.begin_run(report.run_id, round(clock() * 1000), None, author=this_program())
         search = _Search(bucket, ledger, identity, report, on_left_out, lambda: round(clock() * 1000))
         await search.run(settings.backfill.concurrency, settings.backfill.max_failures_in_row)
         report.tasks = await search.tasks()
@@ -200,10 +200,11 @@ class _Search:
         return (await self._ledger.counts(Everything(), None)).tasks_listed
 
     async def _feed(self, put: Callable[[str], Awaitable[None]]) -> None:
-        prefix, page = self._report.prefix, await self._page("")
+        template, page = self._identity.key_template, await self._page("")
+        evidence = keys.evidence_prefix(template)
         while True:
             for key in page.keys:
-                if not key.startswith(prefix + EVIDENCE):
+                if not (key.startswith(evidence) or keys.is_sidecar(key, template=template)):
                     await put(key)
             if not page.then:
                 return

@@ -41,6 +41,25 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class Following:
+    """One round of a follower.
+
+    ``listed_to_ms`` is up to when it listed without trouble, ``next_poll_ms``
+    when the next round is due; ``full`` when it went through all trailing days.
+    """
+
+    number: int
+    full: bool
+    listed_to_ms: int | None
+    next_poll_ms: int
+
+    def as_json(self) -> dict[str, object]:
+        """Return what the summary, and by it the ledger, says of the round."""
+        moments = {"listed_to": iso(self.listed_to_ms), "next_poll": iso(self.next_poll_ms)}
+        return {"round": self.number, "full": self.full, **moments}
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What a run did, over the whole period (or the tasks) it was asked for.
 
@@ -48,7 +67,9 @@ class Summary:
     == tasks_with_recordings + no_recording + owed + failed_tasks +
     unfinished_tasks + left_out``.  ``left_out_by`` counts the tasks with work
     left that a filter left alone, by filter: they are in no other count, and
-    what failed or is owed among them is not what was asked for.
+    what failed or is owed among them is not what was asked for.  ``seen_and_left``
+    counts by kind what Webex has and this program does not move.  ``follow`` is
+    there when the run was a follower's round.
     """
 
     run_id: str
@@ -59,6 +80,8 @@ class Summary:
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
     left_out_by: Mapping[str, int] = field(default_factory=dict)
+    seen_and_left: Mapping[str, int] = field(default_factory=dict)
+    follow: Following | None = None
 
     @property
     def left_out(self) -> int:
@@ -82,6 +105,7 @@ class Summary:
             **counts,
             "left_out": self.left_out,
             "left_out_by": dict(self.left_out_by),
+            "seen_and_left": dict(self.seen_and_left),
             "seconds": round(self.seconds, 3),
             "windows_incomplete": [str(window) for window in self.ending.incomplete],
             "uploads_left_open": self.ending.uploads_left,
@@ -89,6 +113,7 @@ class Summary:
             "error": self.ending.error,
             "notes": list(self.notes),
             "exit_code": self.exit_code,
+            **({"follow": self.follow.as_json()} if self.follow else {}),
         }
 
 
@@ -104,4 +129,4 @@ def exit_code(counts: Counts, ending: Ending) -> int:
         return ending.error_exit or EXIT_FAILED
     if ending.stopped or counts.unfinished_tasks or counts.unfinished_recordings:
         return EXIT_STOPPED
-    return EXIT_OWED if counts.owed else EXIT_OK
+    return EXIT_OWED if counts.owed or counts.incomplete else EXIT_OK

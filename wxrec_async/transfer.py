@@ -100,13 +100,17 @@ class UploadLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in bytes; ``parts_in_flight`` is per recording, ``bodies`` how many may be open at their source at once."""
+    """Sizes in bytes; ``parts_in_flight`` is per recording, ``bodies`` how many may be open at their source at once.
+
+    ``sha256`` has the SHA-256 of every recording computed as it passes.
+    """
 
     part_size: int = 8 << 20
     parts_in_flight: int = 4
     pipe: int = 512 << 10
     bodies: int = 1024
     overwrite: bool = False
+    sha256: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,7 @@ class Transfer:
     async def _store_stream(
         self, order: Order, stream: MediaStream, pipe: Pipe, witness: _Fingerprint | None
     ) -> Stored:
-        reader = PartReader(pipe, stream, self._pool, self._limits.part_size)
+        reader = PartReader(pipe, stream, self._pool, self._limits.part_size, sha256=self._limits.sha256)
         try:
             await reader.fill()
             reader.sniffer.check_beginning(stream.content_type)
@@ -213,6 +217,7 @@ class Transfer:
             return await self._compare(order, reader, flags)
         finally:
             room.release()
+        stored = replace(stored, sha256=reader.sha256)
         return Stored(stored, main_place=order.fallback is not None, flags=flags)
 
     async def _multipart(self, order: Order, reader: PartReader, witness: _Fingerprint | None) -> Stored:
@@ -234,6 +239,7 @@ class Transfer:
         except BaseException:
             await self._abort(key, upload_id)
             raise
+        stored = replace(stored, sha256=reader.sha256)
         return Stored(stored, main_place=order.fallback is not None, upload_id=upload_id, flags=flags)
 
     async def _give_way(self, order: Order) -> None:
@@ -364,7 +370,7 @@ class Transfer:
         if not same:
             detail = f"{key} holds {found.size} other bytes; the recording has {size}"
             raise GivenUp(retry.GiveUp("conflict"), Unfit("conflict", detail))
-        known = replace(found, crc32=crc)
+        known = replace(found, crc32=crc, sha256=reader.sha256)
         return Stored(known, already=True, main_place=order.fallback is not None, flags=flags)
 
 
@@ -386,7 +392,7 @@ def _failed_anew(trouble: Trouble) -> Failed:
     match trouble:
         case Unfit(reason=reason):
             return Failed(reason, str(trouble))
-        case Rejected(code="NoSuchUpload" | "ConditionalRequestConflict" as code):
+        case Rejected(code="NoSuchUpload" | "ConditionalRequestConflict" | "BadDigest" | "InvalidRequest" as code):
             return Failed(f"s3_{code}", str(trouble))
         case _:
             return Failed("source_changed", str(trouble))

@@ -25,6 +25,7 @@ from wxrec_async.model import StoredObject, Window, iso
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.rules import keys
+from wxrec_async.s3.wire import Digest
 
 PAGE = 1000
 KEPT = 1000
@@ -134,7 +135,7 @@ class Objects(Protocol):
 
     async def head(self, key: str) -> StoredObject | None: ...
 
-    async def read_back(self, key: str, size: int) -> tuple[int, int]: ...
+    async def digest(self, key: str, size: int) -> Digest: ...
 
 
 class Rows(Protocol):
@@ -146,6 +147,7 @@ class Rows(Protocol):
 
 
 Mark = Callable[[StoredRow, str, str], Awaitable[bool]]
+FillIn = Callable[[StoredRow, str], Awaitable[bool]]
 OnFinding = Callable[[Finding], None]
 
 
@@ -166,7 +168,8 @@ async def verify(  # noqa: PLR0913 - the command has these flags
     """Look at every recording stored in ``period`` (default: all) and say what the bucket has of it.
 
     Without ``mark`` the ledger is only read, also beside a run.  With it the
-    ledger is held alone, and a recording that is missing or differs becomes
+    ledger is held alone, a SHA-256 that it does not know is filled in from bytes
+    that were read back, and a recording that is missing or differs becomes
     work for the next run; one that differs is named by that run as a conflict,
     never overwritten.  ``on_finding`` hears of every object.  Raises
     `ConfigError`, `AuthError`, `LedgerError` or `RunStopped` when it cannot begin
@@ -184,17 +187,23 @@ async def verify(  # noqa: PLR0913 - the command has these flags
                     await bucket.check_bucket()  # HEAD says 404 for a bucket that is gone, too
                 return await ledger.lost(row, reason, detail, round(clock() * 1000))
 
-            verification = _Verification(bucket, ledger, level, on_finding, marked)
+            verification = _Verification(bucket, ledger, level, on_finding, mark=marked, fill_in=ledger.note_sha256)
             return await verification.run(period, settings.backfill)
 
 
 class _Verification:
     def __init__(
-        self, bucket: Objects, rows: Rows, level: Level, on_finding: OnFinding, mark: Mark | None = None
+        self,
+        bucket: Objects,
+        rows: Rows,
+        level: Level,
+        on_finding: OnFinding,
+        *,
+        mark: Mark | None = None,
+        fill_in: FillIn | None = None,
     ) -> None:
-        self._bucket, self._rows, self._level = bucket, rows, level
+        self._comparison, self._rows, self._level = Comparison(bucket, level, fill_in), rows, level
         self._on_finding, self._mark = on_finding, mark
-        self._streak = 0
 
     async def run(self, period: Window | None, limits: BackfillSettings) -> VerifyReport:
         report, begun = VerifyReport(self._level, period), anyio.current_time()
@@ -210,18 +219,11 @@ class _Verification:
             finding = await self._marked(await self._judge(row))
             report.add(finding)
             self._on_finding(finding)
-            self._check_streak(finding, limits.max_failures_in_row)
+            self._comparison.check_streak(finding, limits.max_failures_in_row)
 
         await for_each(feed, work, limits.concurrency)
         report.seconds = anyio.current_time() - begun
         return report
-
-    def _check_streak(self, finding: Finding, most: int) -> None:
-        """Stop when so many in a row cannot be known that the fault must be everybody's."""
-        self._streak = self._streak + 1 if finding.verdict is Verdict.UNKNOWN else 0
-        if self._streak >= most:
-            words = f"{self._streak} objects in a row could not be looked at, the last one because {finding.detail}"
-            raise AuthError(words) if finding.denied else RunStopped(words)
 
     async def _marked(self, finding: Finding) -> Finding:
         reason = REASONS.get(finding.verdict)
@@ -230,6 +232,21 @@ class _Verification:
         return replace(finding, marked=await self._mark(finding.row, reason, finding.detail))
 
     async def _judge(self, row: StoredRow) -> Finding:
+        return await self._comparison.judge(row)
+
+
+class Comparison:
+    """Holds one stored recording against the bucket, as closely as ``level`` says.
+
+    ``fill_in`` hears of the SHA-256 of sound bytes that were read back and had none.
+    """
+
+    def __init__(self, bucket: Objects, level: Level, fill_in: FillIn | None = None) -> None:
+        self._bucket, self._level, self._fill_in = bucket, level, fill_in
+        self._streak = 0
+
+    async def judge(self, row: StoredRow) -> Finding:
+        """Say what the bucket has of it; UNKNOWN when S3 does not let us look, never an exception of one object."""
         try:
             return await self._compare(row)
         except (Rejected, GivenUp) as failure:
@@ -245,12 +262,22 @@ class _Verification:
         differences = differing(row, found)
         read = 0
         if not (differences.keys() & {"size", "crc32"}) and (self._level is Level.FULL or not proven(row, found)):
-            read, crc32 = await self._bucket.read_back(row.key, found.size)
-            differences |= differing_bytes(row, found, read, crc32)
+            digest = await self._bucket.digest(row.key, found.size)
+            read = digest.size
+            differences |= differing_bytes(row, found, digest)
+            if not differences and self._fill_in is not None and row.sha256 is None:
+                await self._fill_in(row, digest.sha256)
         if not differences:
             return Finding(row, Verdict.OK, bytes_read=read)
         detail = "; ".join(differences.values())
         return Finding(row, Verdict.DIFFERENT, tuple(differences), detail, bytes_read=read)
+
+    def check_streak(self, finding: Finding, most: int) -> None:
+        """Stop when so many in a row cannot be known that the fault must be everybody's."""
+        self._streak = self._streak + 1 if finding.verdict is Verdict.UNKNOWN else 0
+        if self._streak >= most:
+            words = f"{self._streak} objects in a row could not be looked at, the last one because {finding.detail}"
+            raise AuthError(words) if finding.denied else RunStopped(words)
 
 
 def differing(row: StoredRow, found: StoredObject) -> dict[str, str]:
@@ -285,11 +312,13 @@ def proven(row: StoredRow, found: StoredObject) -> bool:
     return bool(row.etag) and row.etag.strip('"') == found.etag.strip('"')
 
 
-def differing_bytes(row: StoredRow, found: StoredObject, size: int, crc32: int) -> dict[str, str]:
+def differing_bytes(row: StoredRow, found: StoredObject, read: Digest) -> dict[str, str]:
     """Return what the bytes read back contradict."""
     wanted = row.crc32 if row.crc32 is not None else found.crc32
-    if size != row.size:
-        return {"bytes": f"{size} bytes were read back, not {row.size}"}
-    if wanted is not None and crc32 != wanted:
-        return {"bytes": f"the CRC-32 of its bytes is {crc32:08x}, not {wanted:08x}"}
+    if read.size != row.size:
+        return {"bytes": f"{read.size} bytes were read back, not {row.size}"}
+    if wanted is not None and read.crc32 != wanted:
+        return {"bytes": f"the CRC-32 of its bytes is {read.crc32:08x}, not {wanted:08x}"}
+    if row.sha256 is not None and read.sha256 != row.sha256:
+        return {"bytes": f"the SHA-256 of its bytes is {read.sha256}, not {row.sha256}"}
     return {}

@@ -7,10 +7,12 @@ one line that says what to do, before anything is written or sent.
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -24,26 +26,29 @@ from wxrec_async.auth.stores import AwsOptions, TokenStore, load_credentials, op
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings, is_loopback
 from wxrec_async.errors import AuthError, ConfigError, RunStopped
-from wxrec_async.events import Emit, ignore
+from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.ledger import opening
 from wxrec_async.ledger.protocol import BacklogTask, Counts, Identity, KnownTask, Ledger, Scope
+from wxrec_async.ledger.standing import TaskRow
 from wxrec_async.ledger.store import SqliteLedger, open_ledger
 from wxrec_async.left_out import WorkLeft
 from wxrec_async.model import Window
 from wxrec_async.plumbing.pacer import Pacer, burst_for
 from wxrec_async.plumbing.reach import Reach
+from wxrec_async.rules import diagnosis
 from wxrec_async.rules.media_urls import address_allowed
 from wxrec_async.rules.redact import mask_number
 from wxrec_async.rules.retry import for_api, for_download, for_s3
 from wxrec_async.rules.tokens import token_org
 from wxrec_async.s3.client import open_client
+from wxrec_async.s3.inspection import S3Inspector
 from wxrec_async.s3.owner import check_owner
-from wxrec_async.s3.uploads import S3Store
 from wxrec_async.telling import telling_gate, telling_retrier
 from wxrec_async.transfer import Transfer
 from wxrec_async.webex.client import WebexClient
 from wxrec_async.webex.media import MediaLimits, MediaSource
 from wxrec_async.webex.pacing import PacedTransport
+from wxrec_async.webex.search import TaskSearch
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
 
 if TYPE_CHECKING:
@@ -79,21 +84,23 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class WebexWorld:
-    """Webex, ready to be asked."""
+    """Webex, ready to be asked; ``others`` lists the contacts of channels that are only counted."""
 
     client: WebexClient
     media: MediaSource
     refresher: Refresher
     org_id: str
     pacer: Pacer
+    others: WebexClient | None = None
+    search: TaskSearch | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
     """The bucket and the ledger, both checked."""
 
-    store: S3Store
-    ledger: Ledger
+    store: S3Inspector
+    ledger: SqliteLedger
     concurrency: int
 
     async def sweep_uncertain(self, transfer: Transfer) -> AuthError | RunStopped | None:
@@ -125,15 +132,27 @@ class LedgerLog:
         await self._ledger.upload_gone(upload_id)
 
 
-async def load_secrets(settings: Settings, given: Given, emit: Emit = ignore) -> Secrets:
+async def load_secrets(
+    settings: Settings, given: Given, emit: Emit = ignore, clock: Callable[[], float] = time.time
+) -> Secrets:
     """Read credentials and tokens and hold their organisation against the configured one."""
     if not settings.s3.bucket:
         raise ConfigError("[s3] bucket is not set")
     aws = aws_options(settings)
     credentials = given.credentials or await load_credentials(settings.auth.credentials, aws)
     store = given.token_store or open_token_store(settings.auth.tokens, aws, emit)
-    org_id = organisation(settings.webex.org_id, credentials.org_id, await store.load())
+    tokens = await store.load()
+    org_id = organisation(settings.webex.org_id, credentials.org_id, tokens)
+    _warn_of_end(tokens, clock(), emit)
     return Secrets(credentials, store, org_id)
+
+
+def _warn_of_end(tokens: Tokens, now_s: float, emit: Emit) -> None:
+    """Say it while there is time: once the refresh token is dead, only a person can log in again."""
+    ends = tokens.refresh_expires_at
+    judged = diagnosis.refresh_token(None if ends is None else ends - now_s)
+    if judged.todo:
+        emit(Warned("refresh_token_ends", f"the refresh token: {judged.words}; {judged.todo}"))
 
 
 def organisation(configured: str, in_credentials: str, tokens: Tokens) -> str:
@@ -196,9 +215,13 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
         proxy=webex.proxy,
         address_check=partial(address_allowed, loopback=_on_loopback(settings)),
     )
-    client = WebexClient(
-        api_http, webex, org_id=secrets.org_id, retrier=telling_retrier(for_api, pacer.gate, reach, emit), emit=emit
-    )
+    retrier = telling_retrier(for_api, pacer.gate, reach, emit)
+    client = WebexClient(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit)
+    search = TaskSearch(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit)
+    others = None
+    if webex.other_channels:
+        beside = webex.model_copy(update={"channel_types": webex.other_channels})
+        others = WebexClient(api_http, beside, org_id=secrets.org_id, retrier=retrier, emit=emit)
     media_gate = telling_gate("the media host", emit)
     media = MediaSource(
         media_transport,
@@ -212,7 +235,7 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
         limits=MediaLimits(max_bytes=round(settings.backfill.max_recording_gib * (1 << 30))),
     )
     async with token_http, api_http, media_transport:
-        yield WebexWorld(client, media, refresher, secrets.org_id, pacer)
+        yield WebexWorld(client, media, refresher, secrets.org_id, pacer, others, search)
 
 
 @asynccontextmanager
@@ -226,10 +249,10 @@ async def open_storage(
     async with open_client(
         settings.s3, connections=connections, ca_bundle=settings.ca_bundle, session=given.s3_session
     ) as client:
-        store = S3Store(client, settings.s3, telling_retrier(for_s3, gate, reach, emit), gate)
+        store = S3Inspector(client, settings.s3, telling_retrier(for_s3, gate, reach, emit), gate)
         await store.check_bucket()
         await check_owner(client, settings.s3, gate)
-        async with open_ledger(settings.ledger.path, identity, mask=_mask(settings), emit=emit) as ledger:
+        async with open_ledger(settings.ledger.path, identity, mask=number_mask(settings), emit=emit) as ledger:
             yield Storage(store, ledger, settings.backfill.concurrency)
 
 
@@ -264,6 +287,8 @@ class LedgerCounts(WorkLeft, Protocol):
 
     async def closed_windows(self, period: Window) -> list[Window]: ...
 
+    async def task_rows(self, window: Window, *, after: TaskRow | None = None, limit: int = 500) -> list[TaskRow]: ...
+
 
 class _NoLedger:
     """A ledger that was never begun."""
@@ -272,6 +297,9 @@ class _NoLedger:
         return Counts()
 
     async def closed_windows(self, period: Window) -> list[Window]:  # noqa: ARG002
+        return []
+
+    async def task_rows(self, *_: object, **__: object) -> list[TaskRow]:
         return []
 
     async def backlog(self, *_: object, **__: object) -> list[BacklogTask]:
@@ -301,10 +329,16 @@ def _http(transport: httpx.AsyncBaseTransport, auth: httpx.Auth | None = None) -
         transport=transport,
         auth=auth,
         headers={"User-Agent": USER_AGENT},
+        cookies=no_cookies(),
         trust_env=False,
         follow_redirects=False,
         timeout=None,  # noqa: S113 - the transport has deadlines, and so has each call
     )
+
+
+def no_cookies() -> CookieJar:
+    """Return a jar that takes no cookie: nobody who is asked may recognise us by more than our token."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def aws_options(settings: Settings) -> AwsOptions:
@@ -312,7 +346,8 @@ def aws_options(settings: Settings) -> AwsOptions:
     return AwsOptions(region=settings.s3.region, profile=settings.s3.profile, ca_bundle=ca_bundle)
 
 
-def _mask(settings: Settings) -> Callable[[str], str]:
+def number_mask(settings: Settings) -> Callable[[str], str]:
+    """Return what telephone numbers go through on their way into the ledger."""
     return mask_number if settings.ledger.phone_numbers == "masked" else str
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.auth.auth_kit import DAY, T0, Bench, TokenRules, bench, cancelled_after, number, pair
-from wxrec_async.auth.finishing import finish
 from wxrec_async.errors import AuthError
+from wxrec_async.plumbing.finishing import finish
 
 pytestmark = pytest.mark.anyio
 
@@ -71,6 +71,29 @@ async def test_work_that_is_to_be_finished_is_finished_whoever_cancels_and_howev
     with pytest.raises(asyncio.CancelledError):
         await task
     assert steps == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.fault("T08", "C6")
+@pytest.mark.parametrize("natively", [False, True], ids=["by a scope", "by the task"])
+async def test_work_that_hangs_is_left_a_while_after_the_cancellation_but_not_what_it_shields(natively: bool) -> None:
+    """A token endpoint that never answers does not hold up the end; a token that was answered is still saved."""
+    steps: list[str] = []
+
+    async def hangs() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            steps.append("left")
+
+    async def saves() -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(0.05)
+            steps.append("saved")
+
+    with anyio.fail_after(5):
+        await cancelled_after(5, lambda: finish(hangs, hurried_s=0.01), natively=natively)
+        await cancelled_after(5, lambda: finish(saves, hurried_s=0.01), natively=natively)
+    assert steps == ["left", "saved"]
 
 
 OPERATIONS = st.lists(

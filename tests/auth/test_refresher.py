@@ -75,6 +75,7 @@ async def test_a_hundred_workers_at_expiry_make_one_refresh(expires_at: float) -
         }
 
 
+@pytest.mark.fault("T04", "P7")
 async def test_the_new_token_is_stored_before_anybody_gets_it() -> None:
     """While it is being written nobody can have it, also not who comes just then."""
     async with bench(pair(1, DEAD)) as b:
@@ -496,6 +497,7 @@ async def test_a_401_is_believed_although_the_clock_says_the_token_lives() -> No
         assert b.rules.posts == 5
 
 
+@pytest.mark.fault("X13")
 async def test_the_token_goes_to_the_api_and_nowhere_else() -> None:
     """Another host, scheme or port raises before anything is sent."""
     async with bench(pair(1, T0 + DAY)) as b:
@@ -515,6 +517,7 @@ async def test_the_token_goes_to_the_api_and_nowhere_else() -> None:
         assert api.requests[0].headers["Accept"] == "application/json"
 
 
+@pytest.mark.fault("X19")
 async def test_only_the_beginning_of_an_endless_refusal_is_read() -> None:
     """An error body is looked into, not collected."""
     sent = 0
@@ -562,6 +565,7 @@ async def test_a_client_that_signs_with_these_tokens_can_fetch_them_too() -> Non
     assert "Authorization" not in sent[0].headers
 
 
+@pytest.mark.fault("X06")
 async def test_nothing_shows_a_secret() -> None:
     """Not by printing, formatting or describing any object of this room, nor through an event."""
     async with bench(pair(1, DEAD)) as b:

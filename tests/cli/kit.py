@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -72,9 +72,19 @@ class FakeBackfill:
     def period(self) -> Asked:
         return Asked(PERIOD)
 
-    async def run(self, *, limit: int | None = None, max_duration_s: float | None = None) -> Summary:
-        self.asked |= {"command": "run", "limit": limit, "max_duration_s": max_duration_s}
+    async def run(
+        self, *, limit: int | None = None, max_duration_s: float | None = None, scheduled: bool = False
+    ) -> Summary:
+        self.asked |= {"command": "run", "limit": limit, "max_duration_s": max_duration_s} | (
+            {"scheduled": True} if scheduled else {}
+        )
         return await self._do()
+
+    async def follow(self, *, on_round: Callable[[Summary], None]) -> Summary:
+        self.asked["command"] = "follow"
+        ended = await self._do()
+        on_round(ended)
+        return replace(ended, ending=Ending(stopped="SIGTERM"))
 
     async def retry(self, *, limit: int | None = None, max_duration_s: float | None = None) -> Summary:
         self.asked |= {"command": "retry", "limit": limit, "max_duration_s": max_duration_s}

@@ -30,6 +30,7 @@ async def test_the_wrong_region_is_named(ward: Clinic) -> None:
     assert found.exit_code == 2
 
 
+@pytest.mark.fault("W31")
 async def test_the_wrong_tenant_is_named(ward: Clinic) -> None:
     """A token of another organisation: both are named, and what can be looked at is looked at."""
     _save(ward, ward.sandbox.desk.issue(org_id=ELSEWHERE))
@@ -71,6 +72,7 @@ async def test_a_refresh_token_that_died_unseen_is_named_too(ward: Clinic) -> No
     assert found.exit_code == 4
 
 
+@pytest.mark.fault("T14")
 async def test_a_refresh_token_that_dies_is_found_while_the_access_token_lives(ward: Clinic) -> None:
     """With ``renew`` a dead refresh token is found before it hurts; the other calls are made all the same."""
     ward.sandbox.desk.revoke_refresh()
@@ -108,6 +110,7 @@ async def test_a_missing_abort_permission_is_named(ward: Clinic) -> None:
     await ward.assert_nothing_left()
 
 
+@pytest.mark.fault("W34")
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_a_clock_an_hour_off_is_named(ward: Clinic, hours: int) -> None:
     """Both servers' dates are compared; nothing else is blamed for it."""
@@ -118,6 +121,7 @@ async def test_a_clock_an_hour_off_is_named(ward: Clinic, hours: int) -> None:
     assert found.exit_code == 3
 
 
+@pytest.mark.fault("S18")
 async def test_a_clock_that_s3_refuses_is_named(tmp_path: Path) -> None:
     """S3 refuses signatures of another hour: that is the clock, and not the bucket."""
     async with clinic(tmp_path, clock=lambda: time.time() + HOUR) as ward:
@@ -127,6 +131,7 @@ async def test_a_clock_that_s3_refuses_is_named(tmp_path: Path) -> None:
     assert "bucket" in found.unknown
 
 
+@pytest.mark.fault("X11")
 @pytest.mark.parametrize(
     ("section", "line"),
     [("s3", 'endpoint_url = "http://s3.example.com"'), ("webex", 'base_url = "http://api.test/v1"')],
@@ -179,6 +184,7 @@ async def test_an_unreadable_secret_is_named(ward: Clinic, spoil: object, name: 
     assert found.exit_code == (4 if spoil is Path.unlink and name == "tokens.json" else 2)
 
 
+@pytest.mark.fault("S13", "X22")
 async def test_another_owner_of_the_bucket_is_named(ward: Clinic) -> None:
     """A 403 that goes away without the expected owner is no missing permission."""
     found = await ward.findings(ward.settings(s3__expected_bucket_owner="999999999999"))
@@ -188,6 +194,7 @@ async def test_another_owner_of_the_bucket_is_named(ward: Clinic) -> None:
     assert ours["bucket_owner"].words == "it belongs to 123456789012"
 
 
+@pytest.mark.fault("S12")
 async def test_permissions_that_are_missing_are_named_each(ward: Clinic) -> None:
     """Writing is needed; listing uploads and reading the lifecycle are not, and only said."""
     ward.sandbox.s3.denied = frozenset(
@@ -200,6 +207,7 @@ async def test_permissions_that_are_missing_are_named_each(ward: Clinic) -> None
     assert found.exit_code == 4
 
 
+@pytest.mark.fault("S23")
 async def test_a_store_that_takes_any_checksum_is_named(ward: Clinic) -> None:
     """A part with a wrong CRC-32 is acknowledged: damage would pass unseen."""
     ward.sandbox.faults.add("s3.UploadPart", "html", attempts=(1,))
@@ -216,6 +224,7 @@ async def test_no_lifecycle_rule_is_a_warning(ward: Clinic) -> None:
     assert found.exit_code == 0
 
 
+@pytest.mark.fault("T14")
 async def test_a_refresh_token_near_its_end_is_a_warning(ward: Clinic) -> None:
     """Less than 14 days are left: log in before that."""
     _save(ward, ward.sandbox.tokens | {"refresh_token_expires_at": time.time() + 13.4 * 86_400})

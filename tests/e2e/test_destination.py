@@ -50,6 +50,7 @@ def large_and_small() -> Organisation:
     return Organisation(6, 5, seconds=(1, 500), large=False)
 
 
+@pytest.mark.fault("S22", "X22", "X23")
 async def test_every_option_lies_with_every_object(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large_and_small: Organisation
 ) -> None:
@@ -87,6 +88,7 @@ async def test_nothing_is_asked_of_the_bucket_that_is_not_set(tmp_path: Path, mo
         assert {tuple(row["tags"]) for row in (await site.sandbox.objects()).values()} == {()}
 
 
+@pytest.mark.fault("S13", "X22")
 async def test_a_bucket_of_somebody_else_is_refused_before_anything_is_moved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +104,7 @@ async def test_a_bucket_of_somebody_else_is_refused_before_anything_is_moved(
         assert site.requests("media.get") == 0
 
 
+@pytest.mark.fault("S12", "X22")
 async def test_who_may_only_write_learns_of_a_foreign_bucket_from_the_first_puts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +138,7 @@ def demand_kms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(S3Service, "_admit", admit_encrypted)
 
 
+@pytest.mark.fault("S12", "S22", "X23")
 @pytest.mark.parametrize(("sse", "words"), [("", "(set [s3] sse)"), ("AES256", 'sse = "aws:kms" ([s3] sse)')])
 async def test_a_policy_that_demands_encryption_is_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sse: str, words: str
@@ -150,6 +154,7 @@ async def test_a_policy_that_demands_encryption_is_explained(
         assert site.objects == {}
 
 
+@pytest.mark.fault("S22", "X23")
 async def test_a_policy_that_demands_encryption_is_met(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large_and_small: Organisation
 ) -> None:
@@ -164,6 +169,7 @@ async def test_a_policy_that_demands_encryption_is_met(
         assert await sandbox.differences() == []
 
 
+@pytest.mark.fault("X23")
 async def test_encryption_that_is_required_must_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``require_sse`` alone ends at the start: exit 2, nothing sent."""
     async with site_of(tmp_path, monkeypatch) as site:
@@ -178,6 +184,7 @@ async def test_encryption_that_is_required_must_be_named(tmp_path: Path, monkeyp
         assert not list(site.sandbox.log.entries)
 
 
+@pytest.mark.fault("X23")
 @pytest.mark.parametrize("said", [None, "AES256"])
 async def test_a_store_that_does_not_encrypt_as_asked_stops_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None

@@ -47,7 +47,7 @@ class House:
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.flow, self.refresher = Flow(tmp_path), FakeRefresher()
         self.wrap: Callable[[Ledger], Any] = lambda ledger: ledger
-        self.grace = 0.0
+        self.grace, self.poll_minutes = 0.0, 15.0
         monkeypatch.setattr(worlds, "open_storage", self._storage)
         monkeypatch.setattr(worlds, "open_webex", self._webex)
         monkeypatch.setattr(worlds, "load_secrets", self._secrets)
@@ -71,6 +71,7 @@ class House:
             {
                 "s3": {"bucket": "bucket", "key": "c/{task_id}/recording{ext}"},
                 "backfill": {"days_back": 2, "grace_seconds": self.grace},
+                "follow": {"poll_minutes": self.poll_minutes},
                 "ledger": {"path": str(self.flow.path)},
             }
         )
@@ -140,6 +141,7 @@ async def test_archive_and_retry_do_only_their_part(house: House) -> None:
     assert set(house.flow.store.objects) == {"c/t0/recording.wav", "c/t1/recording.wav"}
 
 
+@pytest.mark.fault("W06")
 @pytest.mark.parametrize(("failure", "code"), [(AuthError("refused"), 4), (RunStopped("waits 3 h"), 3)])
 async def test_what_ends_a_run_is_told_in_its_summary(house: House, failure: Exception, code: int) -> None:
     """A refused token or a run that stops itself is a summary with an exit code, not an exception."""
@@ -180,6 +182,33 @@ async def test_ledger_that_is_full_comes_out_as_an_error(house: House) -> None:
     assert house.flow.store.contents() == {}
 
 
+@pytest.mark.fault("L05", "P2")
+@pytest.mark.parametrize("size", [60, 6 << 20], ids=["put", "parts"])
+async def test_object_that_could_not_be_noted_is_found_by_the_next_run(house: House, size: int) -> None:
+    """The disk is full just after the upload: the object is there without a row, and is not stored a second time."""
+
+    class FullAtTheEnd(FullLedger):
+        async def captured_many(self, *args: Any) -> Any:
+            return await self._ledger.captured_many(*args)
+
+        async def stored(self, *_: object, **__: object) -> Any:
+            raise LedgerFull
+
+    house.flow.add("t", ("r", wav(size)), created_ms=YESTERDAY.from_ms)
+    house.wrap = FullAtTheEnd
+    async with house.backfill() as backfill:
+        with pytest.raises(LedgerFull):
+            await backfill.run()
+    assert set(house.flow.store.objects) == {"c/t/recording.wav"}
+    house.wrap = lambda ledger: ledger
+    async with house.backfill() as backfill:
+        summary = await backfill.run()
+    assert (summary.exit_code, summary.counts.already_stored, summary.counts.failed) == (0, 1, 0)
+    assert house.flow.store.count("put") <= 2
+    assert house.flow.store.count("complete") <= 1
+    assert not house.flow.store.uploads
+
+
 @pytest.mark.fault("P7")
 async def test_refreshed_token_is_saved_also_when_the_ledger_ends_the_run(house: House) -> None:
     """A rotated refresh token that could not be written down is tried once more, however the run ends."""
@@ -191,6 +220,7 @@ async def test_refreshed_token_is_saved_also_when_the_ledger_ends_the_run(house:
     assert house.refresher.asked == 1
 
 
+@pytest.mark.fault("T05")
 async def test_unsaved_token_is_exit_four(house: House) -> None:
     """A refreshed token that could not be written down is worth a failure, though everything is stored."""
     house.flow.fill(1)

@@ -91,7 +91,7 @@ async def test_killed_again_and_again_it_ends_all_the_same(tmp_path: Path) -> No
         await check_as_undisturbed(flow)
 
 
-@pytest.mark.fault("P2")
+@pytest.mark.fault("P2", "L18")
 async def test_ledger_never_leads_the_bucket(tmp_path: Path) -> None:
     """Whenever the process dies, what the ledger calls stored is in the bucket."""
     for at in range(5, 200, 11):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,17 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from wxrec_async.errors import AuthError, RunStopped
-from wxrec_async.events import CapturesAsked, RecordingFailed, RecordingStarted, RecordingStored, TaskSettled
-from wxrec_async.ledger import Everything, NamedFor, Work
-from wxrec_async.model import Recording, TaskPage, Window
+from wxrec_async.events import (
+    CapturesAsked,
+    RecordingFailed,
+    RecordingGone,
+    RecordingStarted,
+    RecordingStored,
+    TaskSettled,
+)
+from wxrec_async.ledger import Everything, Incomplete, InPeriod, NamedFor, Work
+from wxrec_async.ledger.migrations import seal
+from wxrec_async.model import Attachment, Recording, TaskPage, Window
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.report import Ending, exit_code
 from wxrec_async.rules import retry
@@ -385,6 +395,7 @@ async def test_permission_that_nobody_has_ends_the_run_at_once(flow: Flow) -> No
     assert flow.store.count("put") == 3
 
 
+@pytest.mark.fault("W06")
 @pytest.mark.parametrize("place", ["captures", "pages", "source", "store"])
 async def test_refused_token_ends_the_run_from_anywhere(flow: Flow, place: str) -> None:
     """AuthError passes through every room; the work in hand stays unfinished and is done by the next run."""
@@ -597,3 +608,97 @@ async def test_empty_page_and_no_tasks_end_well(flow: Flow) -> None:
     assert orchestrator.incomplete == []
     assert await flow.closed() == [YESTERDAY]
     assert flow.webex.asked == []
+
+
+async def test_segments_leave_the_main_place_to_the_whole(flow: Flow) -> None:
+    """The stitched recording that comes a day after its parts still lies where it is looked for."""
+    flow.add("t", created_ms=YESTERDAY.from_ms)
+    flow.webex.give("t", "s", segment=True)
+    flow.source.bodies |= {"s": [Body([wav(60)])], "t": [Body([wav(70)])]}
+    await flow.run(include_segments=True)
+    assert set(flow.store.objects) == {"c/t/recording-s.wav"}
+    part = flow.webex.recordings["t"][0]
+    flow.webex.give("t", "t")
+    flow.webex.recordings["t"].append(part)
+    flow.webex.tasks = [replace(task, updated_ms=NOON) for task in flow.webex.tasks]
+    await flow.run(include_segments=True, windows=(YESTERDAY,), look_again=YESTERDAY)
+    assert set(flow.store.objects) == {"c/t/recording-s.wav", "c/t/recording.wav"}
+    assert flow.store.objects["c/t/recording-s.wav"][1].metadata["wx-segment"] == "true"
+    async with flow.ledger() as ledger:
+        assert (await ledger.known("t")).holder == "t"
+
+
+async def test_attachments_are_counted_and_never_fetched(flow: Flow) -> None:
+    """Transcripts and screens of a task are written down once, in the ledger's period and by kind."""
+    flow.add("t", ("r", wav(60)), created_ms=YESTERDAY.from_ms)
+    flow.webex.attachments["t"] = (Attachment("x", "transcript"), Attachment("y", "screen"))
+    await flow.run()
+    await flow.run(task_ids=["t"], scope=NamedFor("run2"))
+    assert [each.id for each in flow.source.opened] == ["r"]
+    async with flow.ledger() as ledger:
+        assert await ledger.left_alone(InPeriod(YESTERDAY)) == {"transcript": 1, "screen": 1}
+        assert await ledger.left_alone(InPeriod(Window(0, 5))) == {}
+        assert await ledger.left_alone(NamedFor("run2")) == {}
+
+
+async def test_fewer_recordings_than_the_witness_counts_are_asked_for_until_they_come(flow: Flow) -> None:
+    """Such a task is counted as incomplete, named, asked by every run, and at rest as soon as all have come."""
+    flow.add("t", ("a", wav(60)), created_ms=YESTERDAY.from_ms)
+    look: dict[str, Any] = {"look_again": YESTERDAY}
+    await flow.run(**look)
+    await flow.run(**look)
+    assert len(flow.webex.asked) == 1
+    with sqlite3.connect(flow.path) as connection:
+        witnessing(connection)
+    await flow.run(**look)
+    assert len(flow.webex.asked) == 2
+    assert (await flow.counts()).incomplete == 1
+    async with flow.ledger() as ledger:
+        assert await ledger.incomplete(Everything()) == [Incomplete("t", 2, 1)]
+    await flow.run(**look, due_only=True)
+    assert len(flow.webex.asked) == 2, "a timer waits until it is due"
+    flow.add("t", ("a", wav(60)), ("b", wav(60, 1)), created_ms=YESTERDAY.from_ms)
+    await flow.run(**look)
+    counts = await flow.counts()
+    assert (counts.incomplete, counts.stored, counts.already_stored) == (0, 1, 1)
+    await flow.run(**look)
+    assert len(flow.webex.asked) == 3
+
+
+def witnessing(connection: sqlite3.Connection) -> None:
+    """Let Search have counted two recordings of every task, as `reconcile` would note it."""
+    connection.create_function("wxrec_seal", -1, seal, deterministic=True)
+    connection.execute("UPDATE tasks SET witness_ms = 1, witness_recordings = 2")
+
+
+async def test_listeners_hear_of_an_outcome_after_the_ledger_has_it(flow: Flow) -> None:
+    """Whoever acts on an event finds it in the ledger, whatever happens next: stored, failed and gone alike."""
+    flow.fill(3)
+    flow.source.bodies["r-t1"] = [Body([], refuse=GivenUp(retry.Gone(), refused().trouble))]
+    flow.source.bodies["r-t2"] = [Body([], refuse=refused())]
+    told_before: dict[str, int] = {}
+
+    class Watched:
+        """The ledger; notes how many events had been told when an outcome was written."""
+
+        def __init__(self, ledger: Any) -> None:
+            self._ledger = ledger
+
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(self._ledger, name)
+            if name not in ("stored", "recording_failed", "recording_gone"):
+                return method
+
+            async def write(task_id: str, recording_id: str, *args: Any, **named: Any) -> None:
+                await method(task_id, recording_id, *args, **named)
+                told_before[recording_id] = len(flow.told)
+
+            return write
+
+    flow.wrap = Watched
+    await flow.run()
+    outcomes = (RecordingStored, RecordingFailed, RecordingGone)
+    heard = {each.recording_id: number for number, each in enumerate(flow.told) if isinstance(each, outcomes)}
+    assert {type(flow.told[number]) for number in heard.values()} == set(outcomes)
+    assert heard.keys() == told_before.keys()
+    assert all(heard[name] >= told_before[name] for name in heard)

@@ -152,6 +152,21 @@ async def test_pool_smaller_than_all_recordings_lets_each_through() -> None:
     bench.check_tidy()
 
 
+@pytest.mark.fault("R01")
+async def test_a_part_keeps_its_room_until_it_has_been_sent() -> None:
+    """With room for three parts and four that may be in flight, a bucket that hangs never holds more than three."""
+    bench = Bench(Body(cut(wav(20 * PART), 256)), in_flight=4, pool=3 * PART)
+    bench.store.hold_parts = anyio.Event()
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.carry)
+        for _ in range(400):
+            await checkpoint()
+        assert bench.store.parts_now == 3
+        assert bench.pool.free == 0
+        bench.store.hold_parts.set()
+    bench.check_tidy()
+
+
 async def test_part_larger_than_the_pool_still_passes() -> None:
     """A pool smaller than one part is cut to size, not waited for."""
     bench = Bench(Body(cut(wav(3 * PART), 300), length=None), pool=PART // 2)

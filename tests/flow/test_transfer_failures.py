@@ -239,6 +239,7 @@ async def test_ledger_that_fails_ends_the_run_and_leaves_nothing_open(note: str)
     bench.check_tidy()
 
 
+@pytest.mark.fault("S11")
 @pytest.mark.parametrize("failure", [AuthError(), RunStopped("stop"), ZeroDivisionError()])
 @pytest.mark.parametrize("op", ["put", "create", "upload_part", "complete"])
 async def test_what_ends_the_run_is_passed_on_and_leaves_nothing_open(failure: Exception, op: str) -> None:
@@ -391,6 +392,7 @@ async def test_abort_under_way_hurries_when_it_is_cancelled(monkeypatch: pytest.
     assert anyio.current_time() - begun < 0.3
 
 
+@pytest.mark.fault("L13")
 @pytest.mark.parametrize(
     "failure",
     [

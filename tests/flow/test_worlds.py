@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.auth.auth_kit import MemoryStore
 from wxrec_async import worlds
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, ConfigError
+from wxrec_async.events import Event, Warned
 from wxrec_async.ledger import Counts, Everything, Identity, open_ledger
 from wxrec_async.model import Secret, Window
 from wxrec_async.plumbing.reach import Reach
@@ -112,3 +114,17 @@ async def test_media_that_answer_show_that_the_network_is_there(monkeypatch: pyt
         pass
     assert given["gate"] is not None
     assert given.get("reach") is reach
+
+
+@pytest.mark.anyio
+@pytest.mark.fault("T14")
+@pytest.mark.parametrize(("days_left", "warned"), [(None, False), (13.9, True), (14.1, False), (-1.0, True)])
+async def test_run_warns_of_a_refresh_token_that_is_about_to_die(days_left: float | None, warned: bool) -> None:
+    """Whoever reads the log of a nightly run hears of it while there is time for a person to log in."""
+    now, told = 1_800_000_000.0, list[Event]()
+    ends = None if days_left is None else now + days_left * 86_400
+    settings = Settings.model_validate({"s3": {"bucket": "b"}})
+    store = MemoryStore(Tokens(Secret(f"opaque_{A}"), Secret("r"), now + 3600, refresh_expires_at=ends))
+    given = worlds.Given(token_store=store, credentials=Credentials("id", Secret("s"), A))
+    await worlds.load_secrets(settings, given, told.append, lambda: now)
+    assert [event.code for event in told if isinstance(event, Warned)] == ["refresh_token_ends"] * warned

@@ -11,17 +11,19 @@ import pytest
 
 from wxrec_async.errors import ConfigError, LedgerError
 from wxrec_async.ledger import (
+    Author,
     Counts,
     Everything,
     Failure,
     Identity,
     InPeriod,
+    Lag,
     Ledger,
     NamedFor,
     StartedKey,
     Work,
 )
-from wxrec_async.model import OpenUpload, Recording, RecordingState, StoredObject, Task, TaskState, Window
+from wxrec_async.model import LeftAlone, OpenUpload, Recording, RecordingState, StoredObject, Task, TaskState, Window
 
 HOME = Identity("org-1", "bucket-1", "calls/{task_id}{ext}")
 DAY = Window(0, 1000)
@@ -87,6 +89,20 @@ class LedgerContract:
             assert (run.run_id, run.ended_ms, run.exit_code, run.scope, run.summary) == (
                 "run-1", 140, 5, DAY, {"stored": 1},
             )  # fmt: skip
+
+    @pytest.mark.fault("X28")
+    async def test_a_run_says_who_made_it(self, opener: Opener) -> None:
+        """Version and user are kept with the run; a run without them has none."""
+        async with opener() as ledger:
+            await ledger.begin_run("run-0", 90, DAY)
+            run = await ledger.last_run()
+            assert run is not None
+            assert run.author is None
+            await ledger.begin_run("run-1", 100, DAY, author=Author("1.2", "op@host"))
+        async with opener() as ledger:
+            run = await ledger.last_run()
+            assert run is not None
+            assert run.author == Author("1.2", "op@host")
 
     @pytest.mark.parametrize(
         "other",
@@ -256,6 +272,99 @@ class LedgerContract:
             assert await backlog_ids(ledger, only={Work.OWED}, due_only=False) == ["t20", "t21"]
             assert await backlog_ids(ledger, only={Work.LISTED}) == [*names[:5], *names[15:20], "t23", "t24"]
             assert await backlog_ids(ledger, only={Work.UNFINISHED}) == ["t06", *names[9:15]]
+
+    async def test_patience_leaves_out_what_failed_and_is_not_due(self, opener: Opener) -> None:
+        """A failure is due again half an hour later at the earliest; without `patient` it is work at once."""
+        later = 200 + 30 * 60_000
+        async with opener() as ledger:
+            await add(ledger, "task", "recording", "both", now_ms=100)
+            await ledger.settle_task("task", TaskState.FAILED, "http_500", now_ms=200, empty_answer=False)
+            await capture(ledger, "recording", "a")
+            await capture(ledger, "both", "a", "b")
+            for name in ("recording", "both"):
+                await ledger.recording_failed(name, "a", "cut", "", 200)
+            await ledger.begin_run("run-1", 300, DAY)
+            assert await backlog_ids(ledger, now_ms=300) == ["task", "recording", "both"]
+            assert await backlog_ids(ledger, now_ms=300, patient=True) == ["both"], "b was found and not begun"
+            assert await backlog_ids(ledger, now_ms=later, patient=True) == ["task", "recording", "both"]
+            await ledger.begin_run("run-2", 300, DAY)
+            tasks = [Task(name, created_ms=5) for name in ("task", "recording", "both")]
+            listed = await ledger.add_tasks(tasks, listed_in=DAY, now_ms=300, patient=True)
+            assert [task.id for task in listed] == ["both"]
+            listed = await ledger.add_tasks(tasks, listed_in=DAY, now_ms=later, patient=True)
+            assert [task.id for task in listed] == ["task", "recording"]
+
+    async def test_a_task_at_rest_is_late_when_its_second_look_has_come(self, opener: Opener) -> None:
+        """Once, within the span that is asked about, and not while it is work anyway; an empty answer ends it."""
+        async with opener() as ledger:
+            await add(ledger, "t1", "t2", "t3")
+            recordings = {name: [Recording(name, "a")] for name in ("t1", "t2", "t3")}
+            await ledger.captured_many(recordings, 110, {"t1": 500, "t3": 500})
+            await ledger.begin_run("run-1", 1, DAY)
+            for name in ("t1", "t2"):
+                await store(ledger, name, "a")
+            assert await ledger.late(DAY, now_ms=499) == []
+            assert await ledger.late(Window(6, 1000), now_ms=500) == []
+            assert [row.task.id for row in await ledger.late(DAY, now_ms=500)] == ["t1"]
+            assert await ledger.late(DAY, now_ms=500) == [], "handed out once a run"
+            await ledger.settle_task("t1", TaskState.OWED, "x", now_ms=600, empty_answer=True, next_ask_ms=700)
+            await ledger.begin_run("run-2", 600, DAY)
+            assert await ledger.late(DAY, now_ms=9000) == []
+
+    async def test_what_webex_touched_is_due(self, opener: Opener) -> None:
+        """A newer lastUpdatedTime makes an owed task due and a task at rest late; the same one does not."""
+        async with opener() as ledger:
+            old = [Task(name, created_ms=5, updated_ms=50) for name in ("owed", "rest", "none", "no")]
+            await ledger.add_tasks(old, listed_in=DAY, now_ms=100)
+            await ledger.settle_task("owed", TaskState.OWED, now_ms=110, empty_answer=True, next_ask_ms=9000)
+            await capture(ledger, "rest", "a")
+            await ledger.settle_task("none", TaskState.NO_RECORDING, "no_capture", now_ms=110, empty_answer=True)
+            no = replace(old[3], capture_requested=False)
+            await ledger.add_tasks([no], listed_in=DAY, now_ms=110)
+            await ledger.settle_task("no", TaskState.NO_RECORDING, now_ms=110, empty_answer=False)
+            await ledger.begin_run("run-1", 200, DAY)
+            await store(ledger, "rest", "a")
+            assert await ledger.add_tasks(old, listed_in=DAY, now_ms=200) == []
+            assert await ledger.late(DAY, now_ms=200) == []
+            touched = [replace(task, updated_ms=60) for task in [*old[:3], no]]
+            handed = await ledger.add_tasks(touched, listed_in=DAY, now_ms=300)
+            assert [task.id for task in handed] == ["owed", "none"]
+            assert [row.task.id for row in await ledger.late(DAY, now_ms=300)] == ["rest"]
+
+    async def test_what_is_left_alone_is_counted_once(self, opener: Opener) -> None:
+        """By id and kind, in the scope of its contact; a transcript's task remembers how many."""
+        async with opener() as ledger:
+            await add(ledger, "t1")
+            seen = [LeftAlone("x", "transcript", 5), LeftAlone("x", "chat", 5), LeftAlone("y", "chat", 2000)]
+            for _ in range(2):
+                await ledger.leave_alone(seen, {"t1": 1})
+            assert await ledger.left_alone(Everything()) == {"transcript": 1, "chat": 2}
+            assert await ledger.left_alone(InPeriod(DAY)) == {"transcript": 1, "chat": 1}
+            with pytest.raises(LedgerError):
+                await ledger.leave_alone([], {"unheard-of": 1})
+
+    async def test_lag_is_told_from_what_is_open(self, opener: Opener) -> None:
+        """Caught up to the end of what is closed, or to the oldest task that is not at rest; failed is at rest."""
+        async with opener() as ledger:
+            assert await ledger.lag() == Lag()
+            await ledger.close_window(Window(0, 900), 1000)
+            await add(ledger, "t1", created_ms=100)
+            await add(ledger, "t2", created_ms=200)
+            assert (await ledger.lag()).caught_up_ms == 100
+            await ledger.settle_task("t1", TaskState.FAILED, "missing", now_ms=1, empty_answer=True)
+            await ledger.settle_task("t2", TaskState.OWED, now_ms=1, empty_answer=True, next_ask_ms=700)
+            lag = await ledger.lag()
+            assert (lag.listed_to_ms, lag.caught_up_ms) == (900, 200)
+            assert (lag.oldest_owed_ms, lag.next_ask_ms) == (200, 700)
+            await capture(ledger, "t2", "a")
+            assert (await ledger.lag()).caught_up_ms == 200
+            told: list[dict[str, object]] = [{"follow": {"round": 3}}, {"exit_code": 0}]
+            for number, summary in enumerate(told):
+                await ledger.begin_run(f"run-{number}", 1, None)
+                await ledger.end_run(f"run-{number}", 2, 0, summary)
+            await store(ledger, "t2", "a", run_id="run-0")
+            lag = await ledger.lag()
+            assert (lag.caught_up_ms, lag.oldest_owed_ms, lag.followed) == (900, None, {"round": 3})
 
     async def test_the_two_sums_hold(self, opener: Opener) -> None:
         """tasks_listed and recordings are what cli.md says they are made of."""

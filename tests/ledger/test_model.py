@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from anyio.from_thread import start_blocking_portal
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.stateful import walks
 from wxrec_async.events import ignore
-from wxrec_async.ledger import Counts, Everything, InPeriod, Scope, SqliteLedger, Work, open_ledger
+from wxrec_async.ledger import Counts, Everything, InPeriod, NamedFor, Scope, SqliteLedger, Work, open_ledger
 from wxrec_async.model import Recording, RecordingState, StoredObject, Task, TaskState, Window
 
 from .contract import HOME, masked
@@ -55,6 +55,8 @@ class Listed:
     next_ask: int | None = None
     empty: int = 0
     handed: str = ""
+    requested: bool | None = None
+    named: set[str] = field(default_factory=set)
     recordings: dict[str, Known] = field(default_factory=dict)
 
     def work(self) -> set[Work]:
@@ -79,7 +81,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.uploads: dict[str, tuple[str, str, int | None]] = {}
         self.windows: set[int] = set()
         self.run = ""
-        self.life = 0
+        self.life = self.runs = 0
         self.now = 1000
 
     @initialize()
@@ -93,7 +95,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.opened: AbstractContextManager[SqliteLedger] = self.portal.wrap_async_context_manager(opening)
         self.ledger = self.opened.__enter__()
         self.path = path
-        self.run = f"run-{self.life}"
+        self.run = f"run-{self.life}-{self.runs}"
         self.do(lambda: self.ledger.begin_run(self.run, self.now, PERIOD))
 
     def do(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -112,14 +114,32 @@ class LedgerMachine(RuleBasedStateMachine):
         self.opened.__exit__(None, None, None)
         self._open()
 
-    @rule(ids=st.lists(TASKS, min_size=1, max_size=4), step=st.integers(0, 20))
-    def list_tasks(self, ids: list[str], step: int) -> None:
+    @rule()
+    def resume(self) -> None:
+        """End the process in good order and begin the next one on the same files."""
+        self.opened.__exit__(None, None, None)
+        self.runs += 1
+        self._open()
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def name_tasks(self, data: st.DataObject) -> None:
+        ids = data.draw(st.lists(st.sampled_from(sorted(self.model)), max_size=3))
+        self.do(lambda: self.ledger.name_tasks(self.run, ids))
+        for name in ids:
+            self.model[name].named.add(self.run)
+
+    @rule(ids=st.lists(TASKS, min_size=1, max_size=4), step=st.integers(0, 20), requested=st.sampled_from([None, True]))
+    def list_tasks(self, ids: list[str], step: int, requested: bool | None) -> None:
         self.now += step
-        tasks = [Task(name, created_ms=NAMED[name]) for name in ids]
+        tasks = [Task(name, created_ms=NAMED[name], capture_requested=requested) for name in ids]
         handed = self.do(lambda: self.ledger.add_tasks(tasks, listed_in=PERIOD, now_ms=self.now))
         expected = []
         for name in ids:
             known = self.model.setdefault(name, Listed(len(self.model) + 1))
+            if known.state is TaskState.NO_RECORDING and requested and not known.requested:
+                known.state = TaskState.LISTED
+            known.requested = known.requested or requested
             if known.work() and known.due(self.now) and known.handed != self.run:
                 expected.append(name)
                 known.handed = self.run
@@ -239,12 +259,18 @@ class LedgerMachine(RuleBasedStateMachine):
     def counts_agree(self) -> None:
         if not hasattr(self, "ledger"):
             return
-        for scope in (Everything(), InPeriod(PERIOD)):
-            inside = [
-                k for name, k in self.model.items() if isinstance(scope, Everything) or NAMED[name] < PERIOD.to_ms
-            ]
+        for scope in (Everything(), InPeriod(PERIOD), NamedFor(self.run)):
+            inside = [known for name, known in self.model.items() if self._is_in(scope, name, known)]
             counts = self.do(lambda scope=scope: self.ledger.counts(scope, self.run))  # type: ignore[misc]
             assert counts == self._expected(inside)
+
+    def _is_in(self, scope: Scope, name: str, known: Listed) -> bool:
+        match scope:
+            case InPeriod(period):
+                return NAMED[name] < period.to_ms
+            case NamedFor(run_id):
+                return run_id in known.named
+        return True
 
     def _expected(self, inside: list[Listed]) -> Counts:
         recordings = [recording for known in inside for recording in known.recordings.values()]
@@ -294,7 +320,4 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 TestLedgerMachine = LedgerMachine.TestCase
-TestLedgerMachine.settings = settings(
-    max_examples=30, stateful_step_count=25, deadline=None, derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)  # fmt: skip
+TestLedgerMachine.settings = walks(15)

@@ -7,6 +7,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from .contract import DAY, HOME, PHONE, Opener, add, masked
 
 pytestmark = pytest.mark.anyio
 
+NOBODY = 65_534
 MOUNTS = r"""
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 30 22 0:40 / /data rw shared:2 - nfs4 host:/export rw
@@ -135,15 +139,40 @@ async def refuse_without_listing(path: Path, words: str) -> None:
             pass
 
 
+@contextmanager
+def a_place_of_nobodys() -> Iterator[Path]:
+    """Give a folder and the rights of an ordinary user in it: root, who writes everywhere, becomes one meanwhile."""
+    with tempfile.TemporaryDirectory(prefix="wxrec-ledger-") as name:
+        folder, root = Path(name), os.geteuid() == 0
+        if root:
+            os.chown(folder, NOBODY, NOBODY)
+            os.setegid(NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield folder
+        finally:
+            if root:
+                os.seteuid(0)
+                os.setegid(0)
+            folder.chmod(0o700)
+
+
 @pytest.mark.fault("L06")
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-async def test_a_read_only_folder_is_refused(path: Path) -> None:
-    """Nothing can be kept there, so nothing is begun."""
-    path.parent.chmod(0o500)
-    try:
-        await refuse(path, LedgerError, "cannot be opened")
-    finally:
-        path.parent.chmod(0o700)
+@pytest.mark.parametrize("what", ["folder", "file", "both"])
+async def test_what_cannot_be_written_is_refused_at_the_start(what: str) -> None:
+    """A folder or a ledger that is read-only: refused in one line before anything is begun, and left as it is."""
+    with a_place_of_nobodys() as folder:
+        path = folder / "wxrec.db"
+        if what != "folder":
+            async with open_ledger(path, HOME, mask=masked, emit=ignore) as ledger:
+                await add(ledger, "t1")
+            path.chmod(0o400)
+            path.with_name("wxrec.db.lock").unlink()
+        if what != "file":
+            folder.chmod(0o500)
+        before = path.read_bytes() if path.exists() else None
+        await refuse_without_listing(path, r"cannot be (opened|used)|readonly|read-only|Permission denied")
+        assert (path.read_bytes() if path.exists() else None) == before
 
 
 @pytest.mark.fault("L07")
@@ -164,6 +193,7 @@ async def test_a_second_process_is_refused_and_a_killed_one_lets_go(path: Path, 
         assert await add(ledger, "t1") == ["t1"]
 
 
+@pytest.mark.fault("L07", "L19")
 async def test_a_second_opening_in_one_process_is_refused(opener: Opener) -> None:
     """The lock belongs to the opening, not to the process."""
     async with opener():
@@ -174,6 +204,7 @@ async def test_a_second_opening_in_one_process_is_refused(opener: Opener) -> Non
         pass
 
 
+@pytest.mark.fault("L19")
 async def test_a_reader_sees_commits_while_the_writer_works(path: Path, opener: Opener) -> None:
     """`status` needs no lock, sees what is committed, and cannot write."""
     async with opener() as ledger:
@@ -342,6 +373,7 @@ async def test_plain_numbers_are_kept_on_request(opener: Opener) -> None:
     assert entry.task.origin == PHONE
 
 
+@pytest.mark.fault("L18")
 async def test_settings_of_the_connection(path: Path, opener: Opener) -> None:
     """A commit that returned survives power loss: the log is synced at every commit."""
     async with opener():

@@ -28,7 +28,16 @@ NOT_RUN = {
     "aws s3api ": "needs an AWS account; test_snippets reads the files it names",
     "aws secretsmanager ": "needs an AWS account; tests/login and tests/auth have both secrets against a server",
 }
-TYPED_ELSEWHERE = ("chmod 600 secrets.json", "wxrec-async login --tokens-from", "#!/bin/sh")
+NIGHTLY, AUDIT = "#!/bin/sh\n# The summary", "#!/bin/sh\n# audit.sh"
+EVIDENCE = "wxrec-async verify --evidence\n"  # tests/evidence
+TYPED_ELSEWHERE = (
+    "chmod 600 secrets.json",
+    "wxrec-async login --tokens-from",
+    "wxrec-async report --html report.html --from",
+    NIGHTLY,
+    AUDIT,
+    EVIDENCE,
+)
 
 
 def tour() -> list[Block]:
@@ -65,7 +74,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         first.begin(tour()[0].body)
         first.wait_for("--config ")
         there = Office(home, first, second, home / "wxrec-tour")
-        second.do(there.exports)
+        second.do(f". .venv/bin/activate\n{there.exports}")  # each test by itself, not only after the tour
         yield there
 
 
@@ -102,8 +111,9 @@ def test_the_tour_leads_from_a_clone_to_a_rebuilt_ledger(office: Office) -> None
     assert FIGURES.findall(screen_after(rest)) == FIGURES.findall(shown)
     for level in ("head", "full"):
         assert re.search(rf"(\d+) stored recordings looked at \({level}\): \1 ok, 0 missing", shown)
+    assert "exit 0: certified: every task" in shown
     shown = office.second.do(tidy.body)
-    for words in ("0 B stored by this run", "0 unfinished uploads", "concurrency = 64"):
+    for words in ("report.html: html, ", "0 B stored by this run", "0 unfinished uploads", "concurrency = 64"):
         assert words in shown
     shown = office.second.do(rebuild.body)
     assert "downloads none of this" in shown
@@ -132,6 +142,17 @@ def test_credentials_and_a_service_apps_tokens_are_taken_in(office: Office) -> N
     assert "logged in to organisation" in shown
     assert not (folder / "reply.json").exists()
     assert stat.S_IMODE((folder / "tokens.json").stat().st_mode) == 0o600
+
+
+def test_the_ledger_goes_on_paper(office: Office) -> None:
+    """A page of a month, private; rows on stdout for whoever reads on."""
+    office.second.do("cd ~/wxrec-tour; cp org/config.toml config.toml; wxrec-async run")
+    shown = office.second.do(shell_block("wxrec-async report --html report.html --from").body)
+    assert "report.html: html, " in shown
+    assert "\nkind,task_id,recording_id,state," in shown
+    page = office.folder / "report.html"
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_the_nightly_script_tells_fine_from_a_person_is_needed(office: Office) -> None:

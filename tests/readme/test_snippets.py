@@ -94,6 +94,22 @@ def test_the_systemd_units_give_a_run_time_to_end() -> None:
     assert timer["Install"]["WantedBy"] == "timers.target"
 
 
+def test_the_followers_unit_is_restarted_unless_a_person_is_needed() -> None:
+    """It runs `run --follow` as nobody special, comes back after trouble, and has time to drain."""
+    parser = configparser.ConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # systemd's keys have capitals
+    parser.read_string(named("file: wxrec-follow.service").body)
+    unit = parser["Service"]
+    flags = run_flags(shlex.split(unit["ExecStart"]))
+    assert "--follow" in flags
+    assert flags <= set(FLAG.findall(help_of("run")))
+    assert unit["User"] != "root"
+    assert unit["Restart"] == "on-failure"
+    assert unit["RestartPreventExitStatus"] == "4", "a start without a network is 2, and shall be tried again"
+    assert unit["SuccessExitStatus"] == "143"
+    assert int(unit["TimeoutStopSec"]) > BackfillSettings().grace_seconds
+
+
 def test_the_crontab_line_ends_before_the_next_one_begins() -> None:
     """Five fields, a lock, flags that exist, and a limit below the interval of an hour."""
     (line,) = named("file: crontab").body.splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass, field
 
 import pytest
@@ -187,7 +188,7 @@ def test_what_is_outside_the_window_is_left_to_its_neighbour() -> None:
     assert [task.id for task in step.new] == ["t0", "t1"]
 
 
-@pytest.mark.fault("W18")
+@pytest.mark.fault("W18", "X19")
 def test_an_empty_page_with_a_next_link_is_not_the_end() -> None:
     """The cursor moves, so there may be more; but not for ever."""
     pager = Pager(WINDOW, 10)
@@ -246,3 +247,62 @@ def test_a_window_of_nothing_is_read_with_one_page() -> None:
     """Most windows of a quiet night cost one call."""
     server = Server([], 10)
     assert listing(server, WINDOW, 10, most=1) == Listing([], [], False)
+
+
+@pytest.mark.fault("R04")
+def test_a_window_of_many_tasks_takes_no_more_memory_than_one_of_few() -> None:
+    """A busy day has a hundred thousand calls; their ids are not kept until it has been read."""
+    pager, pages = Pager(Window(START, START + 86_400_000), 1000), 60
+    tracemalloc.start()
+    try:
+        for number in range(pages):
+            rows = tuple(
+                Task(f"{number:08}-{n:028}", created_ms=START + (number * 1000 + n) * 500) for n in range(1000)
+            )
+            assert len(pager.take(TaskPage(rows, 1000)).new) == 1000
+            del rows
+            if number == pages // 10:
+                before = tracemalloc.get_traced_memory()[0]
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 64 << 10
+
+
+@pytest.mark.fault("W20")
+def test_a_server_that_begins_anew_on_every_page_is_noticed_and_left() -> None:
+    """It ignores ``from`` now and then, so that forgotten ids come again: told, each at most once more, and it ends."""
+    server, told = Server(tasks(list(range(0, 40_000, 200))), 20), 0
+    window = Window(START, START + 40_000)
+    pager, found = Pager(window, 20), list[str]()
+    while True:
+        from_ms = pager.from_ms if server.pages % 3 else START
+        step = pager.take(server.page(window, from_ms))
+        found += [task.id for task in step.new]
+        told += step.trouble is not None
+        assert server.pages < 100
+        if step.done:
+            break
+    assert pager.disordered
+    assert told
+    assert max(map(found.count, set(found))) <= 2
+
+
+@pytest.mark.fault("W19", "W20")
+def test_a_server_that_rounds_from_down_into_a_crowd_is_stepped_over_and_told() -> None:
+    """More tasks in one second than a page holds, and every page begins with that second: told, left, and gone on."""
+    rows = tasks([*range(0, 1000, 20), 3_000, 9_000])
+    window, found, troubles, pages = Window(START, START + 10_000), list[str](), list[str](), 0
+    pager = Pager(window, 30)
+    while True:
+        from_ms = START + (pager.from_ms - START) // 1000 * 1000
+        at = [row for row in rows if from_ms <= (row.created_ms or 0) < window.to_ms][:30]
+        step, pages = pager.take(TaskPage(tuple(at), len(at))), pages + 1
+        found += [task.id for task in step.new]
+        troubles += [step.trouble] if step.trouble else []
+        assert pages < 20
+        if step.done:
+            break
+    assert {"t50", "t51"} <= set(found)
+    assert len(found) == 32
+    assert troubles

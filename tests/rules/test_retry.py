@@ -62,7 +62,7 @@ def kind(decision: Decision) -> str:
             return type(decision).__name__
 
 
-@pytest.mark.fault("W01", "W06", "W08", "W09", "W10", "W11", "W25", "W26", "W33")
+@pytest.mark.fault("W01", "W06", "W07", "W08", "W09", "W10", "W11", "W25", "W26", "W33")
 @pytest.mark.parametrize(
     ("trouble", "tries", "expected"),
     [
@@ -82,6 +82,9 @@ def kind(decision: Decision) -> str:
         (Rejected(503, retry_after_s=7), LAST, "give up: retries_exhausted"),
         (Rejected(500), LAST, "give up: retries_exhausted"),
         (Rejected(400), FRESH, "give up: http_400"),
+        (Rejected(400, words="Invalid access token"), FRESH, "stop auth"),
+        (Rejected(400, code="invalid_token"), FRESH, "stop auth"),
+        (Rejected(400, words="Invalid taskIds"), FRESH, "give up: http_400"),
         (Rejected(404), FRESH, "give up: http_404"),
         (Rejected(413), FRESH, "give up: http_413"),
         (Rejected(422), FRESH, "give up: http_422"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -87,9 +88,15 @@ def test_a_window_is_closed_only_up_to_where_calls_have_settled(window: Window, 
         ("2026-03-29T02:30:00", "2026-03-29T02:30:00+00:00"),  # does not exist in Berlin; UTC has it
     ],
 )
-def test_a_moment_without_an_offset_is_utc(text: str, instant: str) -> None:
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Pacific/Kiritimati"])
+def test_a_moment_without_an_offset_is_utc(text: str, instant: str, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine's own zone and its summer time play no part."""
-    assert read_moment(text, "--from") == datetime.fromisoformat(instant).timestamp() * 1000
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        found = read_moment(text, "--from")
+    time.tzset()
+    assert found == datetime.fromisoformat(instant).timestamp() * 1000
 
 
 @pytest.mark.fault("W28")

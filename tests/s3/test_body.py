@@ -44,6 +44,7 @@ def test_seek_goes_to_the_byte_named(chunks: list[bytes], position: int) -> None
     assert body.seek(0) == 0
 
 
+@pytest.mark.fault("A10")
 @pytest.mark.anyio
 async def test_every_iteration_hands_over_the_same_chunks() -> None:
     """Iterating gives the very chunks that came in, not copies, from the first one each time."""

@@ -86,6 +86,7 @@ async def test_a_missing_ca_bundle_is_named(tmp_path: Path) -> None:
         await _open(PLAIN, tmp_path / "nothing.pem")
 
 
+@pytest.mark.fault("X11", "X29")
 async def test_plain_http_from_the_environment_is_refused(aws: pytest.MonkeyPatch) -> None:
     """AWS_ENDPOINT_URL cannot make recordings travel in the clear."""
     aws.setenv("AWS_ENDPOINT_URL_S3", "http://s3.example.com")
@@ -93,6 +94,7 @@ async def test_plain_http_from_the_environment_is_refused(aws: pytest.MonkeyPatc
         await _open(PLAIN.model_copy(update={"endpoint_url": ""}))
 
 
+@pytest.mark.fault("A10")
 async def test_https_has_the_wire_format_of_http(authority: trustme.CA, tmp_path: Path) -> None:
     """On TLS the body goes plainly with its length and our checksum, no trailer, not hashed a second time."""
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -108,7 +110,7 @@ async def test_https_has_the_wire_format_of_http(authority: trustme.CA, tmp_path
     assert not {"expect", "transfer-encoding", "content-encoding", "x-amz-trailer"} & set(seen.headers)
 
 
-@pytest.mark.fault("S26")
+@pytest.mark.fault("S26", "X16")
 @pytest.mark.parametrize("name", ["localhost", "somebody-else.example"])
 async def test_a_certificate_that_is_not_trusted_ends_it_at_once(
     authority: trustme.CA, name: str, tmp_path: Path
@@ -147,6 +149,7 @@ async def test_endpoint_rules_are_not_searched_for_every_key(
     assert len(searched) == 1
 
 
+@pytest.mark.fault("X15", "D26")
 async def test_proxies_of_the_environment_are_not_used(aws: pytest.MonkeyPatch) -> None:
     """HTTP_PROXY does not redirect recordings."""
     aws.setenv("HTTP_PROXY", "http://127.0.0.1:9")
@@ -185,7 +188,7 @@ async def test_a_redirect_of_a_put_stops_the_run(fake: tuple[FakeS3, S3Store]) -
     assert s3.operations == ["put"]
 
 
-@pytest.mark.fault("R08")
+@pytest.mark.fault("R08", "X14")
 @pytest.mark.parametrize("operation", ["put", "create", "head", "get", "abort", "list_uploads"])
 async def test_a_location_is_not_followed(fake: tuple[FakeS3, S3Store], operation: str) -> None:
     """A redirect that names a place is not gone to, by any method: signed headers are for one host."""
@@ -276,6 +279,7 @@ async def test_a_bucket_name_that_cannot_be_is_named(fake: tuple[FakeS3, S3Store
     assert s3.seen == []
 
 
+@pytest.mark.fault("X04")
 @pytest.mark.parametrize("answer", [error(403, "SignatureDoesNotMatch", "https://b/k?X-Amz-Signature=abc"), None])
 async def test_failures_name_no_secret(fake: tuple[FakeS3, S3Store], answer: bytes | None) -> None:
     """Neither signatures nor keys nor the URL are in what is raised, or in what it hangs on to."""

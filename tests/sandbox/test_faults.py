@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wxrec_async.sandbox.faults import ON_RANGES, Faults, Profile, Rule, from_profile
+from wxrec_async.sandbox import Options, Sandbox
+from wxrec_async.sandbox.faults import ON_RANGES, Faults, NeverHit, Profile, Rule, from_profile
 
 OPERATIONS = ("tasks", "captures", "token", "media.get", "s3.PutObject", "s3.UploadPart", "s3.HeadObject")
 
@@ -55,10 +56,24 @@ def test_rules_that_never_applied_are_named() -> None:
     assert [rule.operation for rule in faults.unhit()] == ["taks"]
 
 
+@pytest.mark.anyio
+async def test_a_sandbox_whose_script_was_not_played_fails() -> None:
+    """Leaving it names the fault that never happened; a failure that is under way is not covered up."""
+    with pytest.raises(NeverHit, match=r"media\.get html key=nobody"):
+        async with Sandbox(Options(tasks=1)) as sandbox:
+            sandbox.faults.add("media.get", "html", key="nobody")
+    with pytest.raises(KeyError):
+        async with Sandbox(Options(tasks=1, script=[Rule("tasks", "html")])):
+            raise KeyError
+
+
 def test_a_kind_that_does_not_exist_is_refused() -> None:
-    """A misspelt fault fails at once instead of doing nothing."""
+    """A misspelt fault fails at once instead of doing nothing, and so does one that its operation does not know."""
     with pytest.raises(ValueError, match="'reset'"):
         Rule("tasks", "reset")
+    with pytest.raises(ValueError, match="tasks knows no fault 'flip_bit'"):
+        Rule("tasks", "flip_bit")
+    assert Rule("s3.*", "flip_bit").kind == "flip_bit"
 
 
 def test_faults_of_ranges_wait_for_a_range() -> None:

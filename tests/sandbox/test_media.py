@@ -177,3 +177,42 @@ async def test_bodies_that_lie(webex: Webex, item: TruthRecording) -> None:
     assert b"text/html" in heads[7]
     assert bodies[8] == whole
     assert webex.sandbox.faults.unhit() == []
+
+
+async def test_heads_that_lie(webex: Webex, item: TruthRecording) -> None:
+    """Two lengths, a length beside chunks, several ranges, another total and an error under status 200."""
+    kinds = ["two_lengths", "length_and_chunked", "byteranges", "other_total", "xml", "drip_head"]
+    for attempt, kind in enumerate(kinds, 1):
+        webex.sandbox.faults.add("media.get", kind, attempts=(attempt,))
+    url, whole = await webex.url(item.task_id), item.audio.slice()
+    heads, bodies, _ = zip(*[await raw_get(url) for _ in kinds], strict=True)
+    assert heads[0].count(b"content-length: ") == 2
+    assert b"content-length: " in heads[1]
+    assert b"transfer-encoding: chunked" in heads[1]
+    assert heads[2].startswith(b"http/1.1 206")
+    assert b"multipart/byteranges" in heads[2]
+    assert whole in bodies[2]
+    assert f"content-range: bytes 0-{item.size - 1}/{item.size + 1000}".encode() in heads[3]
+    assert b"<Code>AccessDenied</Code>" in bodies[4]
+    assert b"x-slow: zzzz" in heads[5]
+    assert bodies[5] == whole
+
+
+@pytest.mark.parametrize(
+    ("to", "where"),
+    [("elsewhere", "https://media.example.net/"), ("private", "http://169.254.169.254/"), ("loop", "/recordings/")],
+)
+async def test_redirects_lead_astray(webex: Webex, item: TruthRecording, to: str, where: str) -> None:
+    """To another host, to a private one, in a circle."""
+    webex.sandbox.faults.add("media.get", "redirect", to=to, status=307)
+    answer = await webex.http.get(await webex.url(item.task_id))
+    assert answer.status_code == 307
+    assert answer.headers["Location"].startswith(where)
+
+
+async def test_a_refusal_has_the_code_it_was_given(webex: Webex, item: TruthRecording) -> None:
+    """Signatures and clocks are refused as S3 refuses them."""
+    webex.sandbox.faults.add("media.get", "refused", code="RequestTimeTooSkewed")
+    answer = await webex.http.get(await webex.url(item.task_id))
+    assert answer.status_code == 403
+    assert "<Code>RequestTimeTooSkewed</Code>" in answer.text

@@ -222,3 +222,23 @@ async def test_parts_become_one_file(tmp_path: Path) -> None:
         found = files_below(tmp_path)
     assert found[f"{sandbox.bucket}/{KEY}"] == FIRST + LAST
     assert not any("/parts/" in name for name in found)
+
+
+async def test_a_complete_may_take_its_time(upload: Upload) -> None:
+    """Blanks come first, then the answer, be it an error or none."""
+    await upload.both()
+    upload.sandbox.faults.add("s3.CompleteMultipartUpload", "error_in_200", attempts=(1,), blanks=0.05)
+    upload.sandbox.faults.add("s3.CompleteMultipartUpload", "blanks", attempts=(2,), seconds=0.05)
+    assert await upload.refused() == (500, "InternalError")
+    assert (await upload.complete())["ETag"]
+    assert KEY in upload.sandbox.store.objects
+
+
+async def test_a_part_can_land_after_the_abort(upload: Upload) -> None:
+    """The abort is acknowledged and the upload is there again, with one part; the next abort takes it."""
+    await upload.both()
+    upload.sandbox.faults.add("s3.AbortMultipartUpload", "part_lands_late")
+    await upload.s3.abort_multipart_upload(**upload.names)
+    assert [sorted(left.parts) for left in upload.sandbox.uploads()] == [[1]]
+    await upload.s3.abort_multipart_upload(**upload.names)
+    assert upload.sandbox.uploads() == []

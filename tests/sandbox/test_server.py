@@ -17,12 +17,14 @@ import trustme
 
 from wxrec_async.sandbox import Options, Sandbox
 from wxrec_async.sandbox import checksums as sums
+from wxrec_async.sandbox.campaign import Campaign
 
 from .kit import Webex, s3_client
 
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.fault("X29")
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", ""])  # noqa: S104 - what is refused
 def test_it_answers_on_loopback_only(host: str) -> None:
     """Any other address is refused before a socket exists."""
@@ -120,3 +122,15 @@ def test_checksums_join_without_reading_again(algorithm: str) -> None:
 
     joined = sums.combine(algorithm, [(crc(piece), len(piece)) for piece in pieces])
     assert joined == crc(b"".join(pieces))
+
+
+async def test_the_control_port_tells_tasks_and_what_a_campaign_did(webex: Webex) -> None:
+    """Every contact with its recordings; what was drawn, and what is still to come."""
+    sandbox = webex.sandbox
+    plan = {"seed": 1, "menu": {}, "rates": {}, "fates": [{"operation": "organization", "key": "*", "kind": "html"}]}
+    sandbox.faults.campaign = Campaign.read(plan)
+    rows = [json.loads(line) for line in (await webex.http.get(f"{sandbox.control_url}/tasks")).text.splitlines()]
+    assert [row["id"] for row in rows] == [task.id for task in sandbox.organisation.tasks]
+    assert {name for row in rows for name in row["recordings"]} >= {item.recording_id for item in sandbox.truth()}
+    told = (await webex.http.get(f"{sandbox.control_url}/faults")).json()
+    assert (told["campaign"], told["never_hit"], told["replaced"]) == ({}, ["organization html"], [])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 import time
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 import pytest
+import trustme
 
 from wxrec_async.sandbox import Options, Organisation, Sandbox
 
@@ -198,3 +201,77 @@ async def test_the_log_knows_every_request_and_no_secret(webex: Webex) -> None:
     assert '"operation": "media.get"' in text
     assert item.recording_id in text
     assert webex.sandbox.log.of("captures")[0].header_names.count("authorization") == 1
+
+
+async def test_pages_come_as_they_do_on_bad_days(webex: Webex) -> None:
+    """Unsorted, with a row twice, shorter than asked for, and with a task that appears while it is read."""
+    sandbox = webex.sandbox
+    first = sandbox.organisation.tasks[0].created_ms
+    for attempt, kind in enumerate(("unsorted", "duplicate_rows", "short_page", "task_appears"), 1):
+        sandbox.faults.add("tasks", kind, attempts=(attempt,))
+    pages = [(await webex.tasks(**{"from": first, "pageSize": 20})).json()["data"] for _ in range(5)]
+    ids = [[row["id"] for row in page] for page in pages]
+    assert ids[0] != ids[3]
+    assert sorted(ids[0]) == sorted(ids[3])
+    assert (ids[1][0], len(ids[1])) == (ids[1][1], 21)
+    assert ids[2] == ids[3][:10]
+    appeared = {task.id for task in sandbox.organisation.tasks} - {task.id for task in Organisation(60).tasks}
+    assert len(appeared) == 1
+    assert sandbox.organisation.get(appeared.pop()).created_ms > pages[3][-1]["attributes"]["createdTime"]  # type: ignore[union-attr]
+
+
+async def test_entries_come_without_a_usable_url(webex: Webex) -> None:
+    """No URL, one that leads into a private network, and an answer for somebody nobody asked for."""
+    item = webex.sandbox.truth()[0]
+    for attempt, kind in enumerate(("no_url", "bad_url", "foreign_entry"), 1):
+        webex.sandbox.faults.add("captures", kind, attempts=(attempt,))
+    none, bad, foreign = [(await webex.captures(item.task_id)).json()["data"] for _ in range(3)]
+    assert "filePath" not in none[0]["recording"][0]["attributes"]
+    assert bad[0]["recording"][0]["attributes"]["filePath"].startswith("http://169.254.169.254/")
+    assert len({entry["taskId"] for entry in foreign}) == 2
+
+
+async def test_every_token_can_die_at_once(webex: Webex) -> None:
+    """The request that meets it is refused, and so is every other one until a new token is had."""
+    webex.sandbox.faults.add("tasks", "expire_token")
+    assert [(await webex.tasks()).status_code for _ in range(2)] == [401, 401]
+
+
+async def test_a_throttled_window_is_shut_for_everybody(webex: Webex) -> None:
+    """Until its time is over every request is refused, and counted as early; the log knows the wait."""
+    sandbox = webex.sandbox
+    sandbox.faults.add("tasks", "throttle", retry_after="2", window=True)
+    answers = [await webex.tasks(), await webex.captures("a")]
+    assert [answer.status_code for answer in answers] == [429, 429]
+    assert sandbox.budget.early == 1
+    assert [entry.asked_wait_s for entry in sandbox.log.entries] == [2.0, 2.0]
+
+
+async def test_the_servers_clock_can_be_off(webex: Webex) -> None:
+    """Its Date is minutes away, and a wait that is written as a date follows that clock."""
+    webex.sandbox.faults.add("tasks", "skewed_date", seconds=300)
+    webex.sandbox.faults.add("tasks", "throttle", attempts=(2,), retry_after="date", skew=-120)
+    moment = webex.sandbox.organisation.tasks[0].created_ms
+    first, second = [await webex.tasks(**{"from": moment}) for _ in range(2)]
+    assert 290 < seconds_ahead(first.headers["Date"]) < 310
+    assert -130 < seconds_ahead(second.headers["Date"]) < -110
+    assert webex.sandbox.log.of("tasks")[1].asked_wait_s == 2.0
+
+
+def seconds_ahead(date: str) -> float:
+    return parsedate_to_datetime(date).timestamp() - time.time()
+
+
+async def test_urls_can_lead_to_a_port_nobody_should_trust() -> None:
+    """The fault names the certificate; the recording is there for whoever does not look."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    async with Sandbox(Options(tasks=20, untrusted={"unknown": context})) as sandbox, http_client() as http:
+        webex, item = Webex(sandbox, http), sandbox.truth()[0]
+        sandbox.faults.add("captures", "certificate", which="unknown")
+        url = await webex.url(item.task_id)
+        assert url.startswith("https://127.0.0.1:")
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            await http.get(url)
+        async with httpx.AsyncClient(trust_env=False, verify=False) as careless:  # noqa: S501 - the point of it
+            assert (await careless.get(url)).content == item.audio.slice()

@@ -9,6 +9,7 @@ from wxrec_async.config import BackfillSettings
 from wxrec_async.errors import Rejected
 from wxrec_async.ledger import StoredRow
 from wxrec_async.model import StoredObject, Window
+from wxrec_async.s3.wire import Digest
 from wxrec_async.verify import Finding, Level, Verdict, _Verification
 
 pytestmark = pytest.mark.anyio
@@ -48,9 +49,9 @@ class Bucket:
             raise self.answer
         return self.answer or StoredObject(key, 10, crc32=7)
 
-    async def read_back(self, key: str, size: int) -> tuple[int, int]:
+    async def digest(self, key: str, size: int) -> Digest:
         self.read += 1
-        return 10, 7
+        return Digest(10, 7, "0" * 64)
 
 
 def unheard(finding: Finding) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from email.utils import formatdate
@@ -39,7 +40,9 @@ BASE = "https://api.test/v1"
 class World:
     """A client in front of a respx router, and what it emitted and retried."""
 
-    def __init__(self, made: httpx.AsyncBaseTransport, base_url: str = BASE, **settings: Any) -> None:
+    def __init__(
+        self, made: httpx.AsyncBaseTransport, base_url: str = BASE, org_id: str = "org-1", **settings: Any
+    ) -> None:
         self.events: list[Event] = []
         self.told = Told()
         self.http = httpx.AsyncClient(transport=made)
@@ -47,7 +50,7 @@ class World:
         self.client = WebexClient(
             self.http,
             WebexSettings(base_url=base_url, **settings),
-            org_id="org-1",
+            org_id=org_id,
             retrier=api_retrier(self.told),
             emit=self.events.append,
             **limits,
@@ -96,6 +99,7 @@ async def test_tasks_are_asked_for_with_every_parameter() -> None:
     assert ([task.id for task in got.tasks], got.rows, got.tracking_id) == (["t1"], 1, "TRACK-1")
 
 
+@pytest.mark.fault("X13", "X14")
 async def test_next_link_is_followed_on_the_same_host_only() -> None:
     """A link at our host is handed on and asked as it is; any other would carry the token away."""
     router = respx.MockRouter()
@@ -192,6 +196,34 @@ async def test_redirect_is_refused_with_its_host_only() -> None:
     assert caught.value.decision == GiveUp("http_302")
     assert "login.evil.test" in str(caught.value)
     assert "CANARY" not in chain_text(caught.value)
+    assert len(router.calls) == 1
+
+
+OURS = "0a1b2c3d-1111-2222-3333-444455556666"
+THEIRS = "9a1b2c3d-1111-2222-3333-444455556666"
+
+
+@pytest.mark.fault("W31")
+@pytest.mark.parametrize("call", ["tasks", "captures"])
+@pytest.mark.parametrize(
+    ("said", "stops"),
+    [(THEIRS, True), (OURS, False), (OURS.upper(), False), (None, False), ("an-id-of-another-kind", False)],
+)
+async def test_answers_for_another_organisation_are_not_taken_for_an_empty_one(
+    call: str, said: str | None, stops: bool
+) -> None:
+    """A token may not tell its tenant, but the first answer does: all of them would be empty, so the run ends."""
+    router = respx.MockRouter()
+    empty = httpx.Response(200, json={"meta": {"orgId": said}, "data": []})
+    router.get(f"{BASE}/tasks").mock(return_value=empty)
+    router.post(f"{BASE}/captures/query").mock(return_value=empty)
+    async with world(router, org_id=OURS) as w:
+        asked = w.client.tasks_page(WINDOW, from_ms=MS) if call == "tasks" else w.client.captures(["a"])
+        if not stops:
+            await asked
+            return
+        with pytest.raises(AuthError, match=f"organisation {THEIRS}, not for {OURS}"):
+            await asked
     assert len(router.calls) == 1
 
 
@@ -406,7 +438,7 @@ async def test_answer_that_stops_is_tried_again() -> None:
         assert len(w.told.retries) == 4
 
 
-@pytest.mark.fault("W29")
+@pytest.mark.fault("W29", "X19")
 async def test_answers_beyond_the_cap_are_given_up() -> None:
     """A giant body, and a small one that inflates to one, end at the cap without being tried again."""
     clear = b'{"data":[' + b" " * 30_000_000 + b"]}"
@@ -417,6 +449,29 @@ async def test_answers_beyond_the_cap_are_given_up() -> None:
                 await w.client.tasks_page(WINDOW, from_ms=MS)
             assert caught.value.decision == GiveUp("answer_too_large")
             assert len(server.requests) == 1
+
+
+@pytest.mark.fault("W29", "X19")
+@pytest.mark.parametrize("kind", ["bomb", "plain"])
+async def test_memory_stays_flat_under_a_giant_answer(kind: str) -> None:
+    """Sixty megabytes announced and sent, or hidden in sixty kilobytes: what is held is the cap and little more."""
+
+    async def giant(connection: Connection, request: Request) -> None:
+        piece = b" " * (1 << 20)
+        await connection.send(head("200 OK", length=60 << 20))
+        for _ in range(60):
+            await connection.send(piece)
+
+    script = whole(gzip.compress(bytes(60 << 20)), "Content-Encoding: gzip") if kind == "bomb" else giant
+    async with serving(script) as server, over_sockets(server.url("/v1"), body_cap=2 << 20) as w:
+        tracemalloc.start()
+        try:
+            with pytest.raises(GivenUp):
+                await w.client.tasks_page(WINDOW, from_ms=MS)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 10 << 20
 
 
 @pytest.mark.fault("W29")
@@ -456,3 +511,15 @@ async def test_error_body_already_read_by_the_auth_flow_is_read_again() -> None:
         with pytest.raises(GivenUp) as caught:
             await w.client.tasks_page(WINDOW, from_ms=MS)
         assert "too wide" in str(caught.value)
+
+
+async def test_recordings_carry_the_tracking_id_of_their_answer() -> None:
+    """Support asks for it, years later: it goes with every recording the answer named."""
+    router = respx.MockRouter()
+    row = {"taskId": "t1", "recording": [{"id": "r1", "attributes": {"filePath": "https://media.test/a"}}]}
+    router.post(f"{BASE}/captures/query").mock(
+        return_value=httpx.Response(200, json={"data": [row]}, headers={"trackingid": "TRACK-7"})
+    )
+    async with world(router) as w:
+        answer = await w.client.captures(["t1"])
+    assert [each.tracking_id for each in answer.captures["t1"].recordings] == ["TRACK-7"]

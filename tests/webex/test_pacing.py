@@ -8,7 +8,10 @@ import anyio
 import httpx
 import pytest
 
+from tests.webex.kit import Connection, Request, api_retrier, head, serving, transport, whole
+from wxrec_async.config import WebexSettings
 from wxrec_async.plumbing.pacer import Pacer
+from wxrec_async.webex.client import WebexClient
 from wxrec_async.webex.pacing import PacedTransport
 
 pytestmark = pytest.mark.anyio
@@ -99,3 +102,54 @@ async def test_replays_of_an_auth_flow_take_turns_too() -> None:
     ) as client:
         await client.get("https://api.test/")
     assert pacer.passed == 2
+
+
+@pytest.mark.fault("W02")
+@pytest.mark.parametrize(
+    ("value", "wait"),
+    [
+        ("Sun, 06 Nov 1994 08:49:47 GMT", 10),
+        ("Sunday, 06-Nov-94 08:49:47 GMT", 10),
+        ("Sun Nov  6 08:49:47 1994", 10),
+        ("Sun, 06 Nov 1994 08:49:27 GMT", 1),  # in the past: no wait is named, so the shortest one
+    ],
+)
+async def test_date_to_come_back_at_is_measured_by_the_servers_own_clock(value: str, wait: float) -> None:
+    """A server whose clock is decades off means ten seconds when it says so; the gate is shut for just that long."""
+    pacer = Pacer(600_000)
+    headers = {"Retry-After": value, "Date": "Sun, 06 Nov 1994 08:49:37 GMT"}
+    transport_ = PacedTransport(httpx.MockTransport(Counting(httpx.Response(429, headers=headers))), pacer)
+    async with httpx.AsyncClient(transport=transport_) as client:
+        await client.get("https://api.test/")
+        assert wait - 0.5 < pacer.gate.closed_for_s <= wait
+
+
+@pytest.mark.fault("W01", "C11")
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+async def test_sixteen_workers_send_nothing_inside_the_window(status: str) -> None:
+    """Over sockets, through client, pacer and retrier: while the server wants quiet it hears nobody, then everybody."""
+    arrived: list[float] = []
+    refused_at: list[float] = []
+
+    async def answer(connection: Connection, request: Request) -> None:
+        arrived.append(time.monotonic())
+        if not refused_at:
+            await connection.send(head(status, "Retry-After: 1", length=0))
+            refused_at.append(time.monotonic())
+            return
+        await whole(b'{"meta":{},"data":[]}')(connection, request)
+
+    async with serving(answer) as server, transport() as made:
+        pacer = Pacer(600_000, burst=1)
+        async with httpx.AsyncClient(transport=PacedTransport(made, pacer)) as http:
+            settings = WebexSettings(base_url=server.url("/v1"))
+            client = WebexClient(http, settings, org_id="o", retrier=api_retrier())
+            async with anyio.create_task_group() as group:
+                group.start_soon(client.captures, ["first"])
+                while not refused_at:
+                    await anyio.sleep(0.002)
+                await anyio.sleep(0.05)  # its answer's head is there by now
+                for number in range(16):
+                    group.start_soon(client.captures, [f"t{number}"])
+    assert len(arrived) == 18
+    assert min(arrived[1:]) >= refused_at[0] + 1 - 0.02

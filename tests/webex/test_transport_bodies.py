@@ -55,11 +55,21 @@ async def test_chunked_body_without_its_final_chunk_is_an_error(data: bytes, end
             await drained(response)
 
 
+@pytest.mark.fault("A1", "D09")
 @pytest.mark.parametrize("damage", [b"ZZ\r\nhello\r\n", b"5\r\nhelloXX5\r\nworld\r\n"], ids=["size", "crlf"])
-async def test_damaged_chunk_ends_within_the_read_deadline(damage: bytes) -> None:
-    """aiohttp never tells the reader of a damaged chunk; our own deadline does (A1)."""
+@pytest.mark.parametrize("pause_s", [0.0, 0.05], ids=["at once", "in a later segment"])
+async def test_damaged_chunk_ends_within_the_read_deadline(damage: bytes, pause_s: float) -> None:
+    """aiohttp never tells the reader of damage that comes after the head's own segment; our own deadline does."""
+
+    async def damaged(connection: Connection, request: Request) -> None:
+        await connection.send(CHUNKED + WHOLE_CHUNKS + (b"" if pause_s else damage))
+        if pause_s:
+            await asyncio.sleep(pause_s)
+            await connection.send(damage)
+        await connection.until_gone()
+
     started = time.monotonic()
-    async with serving(raw(CHUNKED + WHOLE_CHUNKS + damage, "stall")) as server, transport() as made:
+    async with serving(damaged) as server, transport() as made:
         with pytest.raises(httpx.TransportError):
             await fetch(made, server.url())
         assert time.monotonic() - started < 1.5
@@ -80,6 +90,7 @@ async def test_stall_in_the_body_is_a_read_timeout() -> None:
     assert 0.25 < time.monotonic() - started < 0.3 * 1.1 + 0.25
 
 
+@pytest.mark.fault("D16")
 async def test_time_in_which_nobody_reads_is_no_read_timeout() -> None:
     """Back-pressure is ours, not the server's: a reader that pauses longer than the deadline loses nothing."""
     async with serving(whole(BODY)) as server, transport(read_buffer=16 << 10) as made:
@@ -109,7 +120,7 @@ async def test_dripping_head_meets_its_deadline() -> None:
     assert time.monotonic() - started < 1.0
 
 
-@pytest.mark.fault("D08")
+@pytest.mark.fault("D08", "A2")
 async def test_body_without_length_is_told_apart() -> None:
     """A body that only the end of the connection ends is delivered, and marked as proved by nothing (A2)."""
     async with serving(raw(head() + b"half of it", "fin")) as server, transport() as made:
@@ -129,7 +140,7 @@ async def test_framing_that_proves_the_end_is_named(script: Script, framing: str
     assert (body, response.extensions["framing"]) == (b"abc", framing)
 
 
-@pytest.mark.fault("D06", "D07")
+@pytest.mark.fault("D06", "D07", "A6")
 @pytest.mark.parametrize(
     "data",
     [
@@ -154,6 +165,7 @@ async def test_contradicting_or_broken_head_is_an_error(data: bytes) -> None:
     assert "CANARY" not in chain_text(caught.value)
 
 
+@pytest.mark.fault("A3", "D06")
 async def test_excess_bytes_in_a_later_segment_do_not_reach_the_next_request() -> None:
     """Bytes beyond the length are dropped together with their connection."""
 
@@ -169,6 +181,7 @@ async def test_excess_bytes_in_a_later_segment_do_not_reach_the_next_request() -
         assert server.connections == 2
 
 
+@pytest.mark.fault("A3")
 async def test_stray_answer_on_an_idle_connection_is_not_handed_to_the_next_request() -> None:
     """A response nobody asked for makes the pool drop the connection it came on (A3)."""
 
@@ -184,6 +197,7 @@ async def test_stray_answer_on_an_idle_connection_is_not_handed_to_the_next_requ
         assert server.connections == 2
 
 
+@pytest.mark.fault("A4", "W10")
 @pytest.mark.parametrize("end", ["fin", "rst"])
 async def test_connection_that_ends_before_the_status_line_is_one_request(end: str) -> None:
     """aiohttp's own repeat is off: one call is one request, also on a reused connection (A4)."""
@@ -202,6 +216,7 @@ async def test_compressed_body_is_handed_out_as_it_came() -> None:
         assert (await fetch(made, server.url()))[1] == packed
 
 
+@pytest.mark.fault("A8")
 async def test_long_heads_are_accepted() -> None:
     """A header line of 32 KiB passes (A8)."""
     async with serving(whole(b"ok", "X-Long: " + "y" * 32_768)) as server, transport() as made:

@@ -34,6 +34,7 @@ async def test_request_target_arrives_byte_for_byte(target: str) -> None:
         assert server.requests[0].target == target
 
 
+@pytest.mark.fault("X13")
 async def test_only_the_headers_given_are_sent() -> None:
     """Neither aiohttp nor we add a header to those of the request, and a repeated name stays repeated."""
     async with serving(whole(b"")) as server, transport() as made:
@@ -53,7 +54,7 @@ async def test_body_is_sent_with_its_length() -> None:
         assert server.requests[0].headers["content-length"] == "7"
 
 
-@pytest.mark.fault("D21")
+@pytest.mark.fault("D21", "X14")
 async def test_redirects_are_handed_back() -> None:
     """A redirect is an answer like any other; nobody follows it."""
     away = whole(b"", "Location: http://169.254.169.254/latest/meta-data", status="302 Found")
@@ -63,6 +64,7 @@ async def test_redirects_are_handed_back() -> None:
         assert len(server.requests) == 1
 
 
+@pytest.mark.fault("X13")
 async def test_cookies_are_not_kept() -> None:
     """A cookie that was set does not come back with the next request."""
     async with serving(whole(b"", "Set-Cookie: a=CANARY")) as server, transport() as made:
@@ -71,7 +73,7 @@ async def test_cookies_are_not_kept() -> None:
         assert "cookie" not in server.requests[1].headers
 
 
-@pytest.mark.fault("D26")
+@pytest.mark.fault("D26", "X15")
 async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the configuration may name a proxy."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
@@ -119,7 +121,7 @@ class Flipping(AbstractResolver):
         pass
 
 
-@pytest.mark.fault("D29")
+@pytest.mark.fault("D29", "X12")
 @pytest.mark.parametrize("host", ["media.test", "127.0.0.1"], ids=["resolved", "literal"])
 async def test_forbidden_address_is_not_connected_to(host: str) -> None:
     """The address a socket is about to connect to is judged, whether a name led to it or it stood in the URL."""
@@ -137,7 +139,7 @@ async def test_forbidden_address_is_not_connected_to(host: str) -> None:
         assert server.connections == 0
 
 
-@pytest.mark.fault("D29")
+@pytest.mark.fault("D29", "X12")
 async def test_name_that_flips_after_the_check_gets_nowhere() -> None:
     """DNS rebinding does not help: each connection's own address is judged, however the name resolves."""
     async with serving(whole(b"once", "Connection: close")) as server:
@@ -170,7 +172,7 @@ CERTIFICATES: dict[str, Callable[[trustme.CA], ssl.SSLContext]] = {
 }
 
 
-@pytest.mark.fault("D20")
+@pytest.mark.fault("D20", "X16")
 @pytest.mark.parametrize("kind", CERTIFICATES)
 async def test_untrusted_certificates_are_refused(kind: str) -> None:
     """An unknown issuer, an expired certificate and another's name are refused as such, before a request is sent."""
@@ -183,7 +185,7 @@ async def test_untrusted_certificates_are_refused(kind: str) -> None:
     assert "CANARY" not in chain_text(caught.value)
 
 
-@pytest.mark.fault("D20")
+@pytest.mark.fault("D20", "X16")
 async def test_trusted_certificate_is_accepted_and_old_tls_is_not() -> None:
     """The configured authority is trusted; a server that speaks TLS 1.1 at most is not spoken to."""
     ca = trustme.CA()
@@ -206,7 +208,7 @@ async def test_tls_connection_cut_in_the_body_is_an_error(end: str) -> None:
             await fetch(made, server.url())
 
 
-@pytest.mark.fault("D31")
+@pytest.mark.fault("D31", "A7")
 @pytest.mark.parametrize("how", ["anyio", "asyncio"])
 async def test_cancelled_requests_leave_no_connection_behind(how: str) -> None:
     """After 400 cancelled downloads over a pool of 5 every slot is free, and the next request is answered."""

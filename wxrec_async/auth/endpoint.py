@@ -18,6 +18,7 @@ from wxrec_async.errors import (
     TimedOut,
     Trouble,
     Unreachable,
+    Untrusted,
     WxrecError,
 )
 from wxrec_async.events import Emit, Warned
@@ -146,6 +147,8 @@ def translate(error: Exception, host: str) -> Trouble:
     match error:
         case httpx.TimeoutException() | TimeoutError():
             return TimedOut(f"{host} did not answer in time", host=host)
+        case httpx.ConnectError() if getattr(error, "untrusted", False):  # our transport's word for it
+            return Untrusted(f"the TLS certificate of {host} was refused", host=host)
         case httpx.ConnectError():
             return Unreachable(f"no connection to {host} could be made", host=host)
         case httpx.DecodingError() | httpx.TooManyRedirects():

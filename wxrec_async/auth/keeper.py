@@ -7,13 +7,14 @@ from collections.abc import Callable
 import anyio
 
 from wxrec_async.auth.endpoint import InvalidGrant, TokenEndpoint
-from wxrec_async.auth.finishing import finish
 from wxrec_async.auth.stores import StoreMoved, TokenStore
 from wxrec_async.auth.tokens import Tokens
 from wxrec_async.errors import WxrecError
 from wxrec_async.events import Emit, TokenRefreshed, Warned
+from wxrec_async.plumbing.finishing import finish
 
 SAVE_WITHIN_S = 60.0
+HURRIED_ASK_S = 2.0  # for an answer when somebody waits for us to be gone: less loses tokens, more outlives a platform
 
 
 class Keeper:
@@ -86,17 +87,19 @@ class Keeper:
 
     async def _ask(self) -> InvalidGrant | None:
         try:
-            await finish(self._exchange)
+            await finish(self._exchange, hurried_s=HURRIED_ASK_S)
         except InvalidGrant as refused:
             return refused
         return None
 
     async def _exchange(self) -> None:
-        """Ask and write down; nothing may come between the two, so this runs shielded."""
+        """Ask and write down; nothing may come between, so this runs shielded, and nothing hurries the writing."""
         if self._base is None:
             raise AssertionError("renewed before anything was loaded")
-        tokens = await self._kept(await self._endpoint.refresh(self._base))
-        self._adopt(tokens)
+        tokens = await self._endpoint.refresh(self._base)
+        with anyio.CancelScope(shield=True):
+            tokens = await self._kept(tokens)
+            self._adopt(tokens)
         self._emit(TokenRefreshed(tokens.expires_at))
 
     async def save_again(self) -> None:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from wxrec_async.auth.endpoint import InvalidGrant, TokenEndpoint
-from wxrec_async.auth.finishing import finish
 from wxrec_async.auth.stores import StoreMoved, TokenStore
 from wxrec_async.auth.tokens import Tokens, granted
 from wxrec_async.errors import AuthError, ConfigError, Nonsense, Trouble
 from wxrec_async.model import Secret
+from wxrec_async.plumbing.finishing import finish
 from wxrec_async.rules.tokens import read_grant, read_number, read_secret, server_words
 
 SCOPES = (

@@ -25,6 +25,8 @@ from wxrec_async.cli.flags import (
 from wxrec_async.cli.helping import HELP, Command, Group, Program
 from wxrec_async.cli.ledger import rebuild
 from wxrec_async.cli.login import login
+from wxrec_async.cli.reconcile import reconcile
+from wxrec_async.cli.report import report
 from wxrec_async.cli.verify import verify
 
 SETTINGS = {"help_option_names": [*HELP], "max_content_width": 110}
@@ -44,7 +46,7 @@ ledger_app = typer.Typer(
     cls=Group, rich_markup_mode=None, help="Look after the ledger.", no_args_is_help=True, context_settings=SETTINGS
 )
 ledger_app.command("rebuild", cls=Command)(rebuild)
-for command in (login, doctor, verify, cleanup):
+for command in (login, doctor, verify, reconcile, report, cleanup):
     app.command(command.__name__, cls=Command)(command)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(config_app, name="config")
@@ -98,7 +100,7 @@ def plan(ctx: typer.Context, flags: PlanFlags) -> None:
 @app.command(cls=Command)
 @takes(WorkFlags)
 def retry(ctx: typer.Context, flags: WorkFlags) -> None:
-    """Take up only what failed or is owed."""
+    """Take up only what is left: failed, owed, or found to be missing."""
     from wxrec_async.cli import running  # noqa: PLC0415 - heavy
 
     raise typer.Exit(running.retry(joined(ctx.obj, flags, "retry")))

@@ -10,7 +10,7 @@ import structlog
 from wxrec_async import events
 from wxrec_async.cli.logs import Throttle
 from wxrec_async.events import Event
-from wxrec_async.model import Window
+from wxrec_async.model import Window, iso
 
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
@@ -28,6 +28,12 @@ _SHOWN: dict[type[Any], tuple[str, int, tuple[str, ...]]] = {
     events.WindowIncomplete: ("window_incomplete", WARNING, ("window", "reason")),
     events.CapturesAsked: ("captures_asked", DEBUG, ("tasks", "recordings", "seconds")),
     events.TaskSettled: ("task_settled", DEBUG, ("task_id", "state", "reason")),
+    events.SeenAndLeft: ("seen_and_left", DEBUG, ("kind", "count")),
+    events.Polled: (
+        "following",
+        INFO,
+        ("run_id", "number", "exit_code", "stored", "owed", "failed", "caught_up_ms", "next_ms"),
+    ),
     events.RecordingStarted: ("recording_started", DEBUG, ("task_id", "recording_id")),
     events.RecordingStored: (
         "recording_stored",
@@ -69,7 +75,7 @@ class EventLog:
             if held is None:
                 return
             more = {"and_before": held} if held else {}
-        told = {field: getattr(event, field) for field in fields}
+        told = {field.removesuffix("_ms"): _moment(field, getattr(event, field)) for field in fields}
         shown = {field: _shown(value) for field, value in told.items() if value not in ("", ())}
         self._log.log(level, name, **shown, **more)
 
@@ -89,6 +95,10 @@ def _repeating(event: Event) -> str | None:
             return f"warned {code}"
         case _:
             return None
+
+
+def _moment(field: str, value: Any) -> Any:
+    return iso(value) if field.endswith("_ms") else value
 
 
 def _shown(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wxrec_async import cleanup as cleaning
+from wxrec_async import evidence
 from wxrec_async import rebuild as rebuilding
 from wxrec_async import verify as verifying
 from wxrec_async.cli.text import harmless, size, span, visible
@@ -49,6 +50,38 @@ def verify_lines(report: verifying.VerifyReport) -> Iterator[str]:
         yield f"  {report.marked} marked; `wxrec-async retry` fetches them again"
     elif report.counts[verifying.Verdict.MISSING] or report.counts[verifying.Verdict.DIFFERENT]:
         yield "  nothing was changed; with --mark the next run fetches them again"
+    yield f"  took {span(report.seconds)}"
+
+
+def problem_record(problem: evidence.Problem) -> dict[str, object]:
+    """Return the JSON line for something that is wrong with the evidence, or in the bucket."""
+    record: dict[str, object] = {"event": problem.wrong.value, "key": problem.key, "detail": harmless(problem.detail)}
+    if problem.task_id:
+        record |= {"task_id": problem.task_id, "recording_id": problem.recording_id}
+    return record
+
+
+def problem_line(problem: evidence.Problem) -> str:
+    """Name it for people."""
+    task = f": task {visible(problem.task_id)} recording {visible(problem.recording_id)}" if problem.task_id else ""
+    return f"{problem.wrong.value.replace('_', ' ')}: {visible(problem.key)}{task}: {harmless(problem.detail)}"
+
+
+def audit_lines(report: evidence.AuditReport) -> Iterator[str]:
+    """Write the end of ``verify --evidence`` for people."""
+    wrong = ", ".join(f"{count} {kind.value.replace('_', ' ')}" for kind, count in report.counts.items())
+    yield (
+        f"{report.certificates} certificates of {report.days} days, {report.recordings} recordings looked at "
+        f"({report.level}): {wrong or 'all is well'}"
+    )
+    for tip in report.tips:
+        yield f"  newest certificate of {visible(tip.org_id)}: {tip.n}, SHA-256 {tip.sha256}; note it elsewhere"
+    if report.unnamed:
+        yield f"  {report.unnamed} objects of certified days are in no manifest: stored since; certify these days again"
+    if report.bytes_read:
+        yield f"  {size(report.bytes_read)} read back"
+    if report.denied:
+        yield f"  {report.denied} refused: s3:GetObject and s3:ListBucket are needed"
     yield f"  took {span(report.seconds)}"
 
 

@@ -22,7 +22,9 @@ from wxrec_async.errors import ConfigError
 PERIOD, SANDBOX, WORK, OUTPUT = "What", "The simulated organisation", "How much", "Output"
 CHOICE = "Which of them (names may be given more than once; * and ? are wildcards)"
 SETTINGS = "Settings, above environment and file"
-PANELS = (PERIOD, CHOICE, SANDBOX, WORK, OUTPUT, SETTINGS)
+REPORTS = "Which reports"
+PEOPLE = "People (in CSV and JSON lines; the page names nobody)"
+PANELS = (REPORTS, PERIOD, CHOICE, SANDBOX, WORK, PEOPLE, OUTPUT, SETTINGS)
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -222,6 +224,17 @@ class RunFlags(WorkFlags, PeriodFlags):
         ),
     ] = None
     dry_run: Annotated[bool, _option("-n", "--dry-run", panel=WORK, help="only say what would be done")] = False
+    follow: Annotated[
+        bool, _option("--follow", panel=WORK, help="then keep polling the last days until stopped, as a service does")
+    ] = False
+    scheduled: Annotated[
+        bool,
+        _option(
+            "--scheduled",
+            panel=WORK,
+            help="for a timer: ask for what is owed or failed when it is due only, and list the last days again",
+        ),
+    ] = False
 
 
 @dataclass(kw_only=True)
@@ -238,6 +251,22 @@ class SiteFlags(OutputFlags):
     faults: Annotated[
         Literal["none", "mild", "storm"] | None,
         _option("--faults", metavar="KIND", panel=SANDBOX, help="what goes wrong: none, mild or storm (default: none)"),
+    ] = None
+    days: Annotated[
+        int | None, _option("--days", metavar="N", min=2, panel=SANDBOX, help="over how many days (default: 7)")
+    ] = None
+    late: Annotated[
+        int | None,
+        _option("--late", metavar="N", min=0, panel=SANDBOX, help="calls whose recording comes in a day or two"),
+    ] = None
+    search: Annotated[
+        Literal["full", "none", "disagreeing"] | None,
+        _option(
+            "--search",
+            metavar="KIND",
+            panel=SANDBOX,
+            help="its second list of calls: full, none, or disagreeing with the first (default: full)",
+        ),
     ] = None
     dir: Annotated[
         Path | None,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
 import anyio
 
 from wxrec_async import cleanup as cleaning
+from wxrec_async import evidence
 from wxrec_async import rebuild as rebuilding
 from wxrec_async import verify as verifying
 from wxrec_async.cli.cleanup import CleanupFlags
@@ -16,6 +17,7 @@ from wxrec_async.cli.desk import Desk
 from wxrec_async.cli.event_log import EventLog
 from wxrec_async.cli.failing import cause_of
 from wxrec_async.cli.findings import (
+    audit_lines,
     cleaned_line,
     cleaned_record,
     cleanup_lines,
@@ -23,14 +25,17 @@ from wxrec_async.cli.findings import (
     finding_record,
     left_line,
     left_record,
+    problem_line,
+    problem_record,
     rebuild_lines,
     verify_lines,
 )
+from wxrec_async.cli.flags import CommonFlags
 from wxrec_async.cli.ledger import RebuildFlags
 from wxrec_async.cli.running import guarded, settings_of
 from wxrec_async.cli.session import until_signal
 from wxrec_async.cli.summary import NAMED
-from wxrec_async.cli.verify import InspectingFlags, VerifyFlags
+from wxrec_async.cli.verify import VerifyFlags
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit
@@ -59,10 +64,12 @@ R = TypeVar("R", bound=Report)
 
 
 def verify(flags: VerifyFlags) -> int:
-    """Compare the bucket with the ledger."""
+    """Compare the bucket with the ledger, or with the evidence that lies in it."""
+    if flags.evidence:
+        return guarded(Desk(flags), _refuse_mark if flags.mark else lambda desk: _audit(desk, flags))
 
     def body(desk: Desk) -> int:
-        named = _Named(desk)
+        named = Named(desk)
 
         def hear(finding: verifying.Finding) -> None:
             shown = finding.verdict is not verifying.Verdict.OK
@@ -74,16 +81,35 @@ def verify(flags: VerifyFlags) -> int:
                 settings, level=level, period=_period(flags), mark=flags.mark, on_finding=hear, emit=emit
             )
 
-        return _carried_out(desk, flags, work, verify_lines, named)
+        return carried_out(desk, flags, work, verify_lines, named)
 
     return guarded(Desk(flags), body)
+
+
+def _audit(desk: Desk, flags: VerifyFlags) -> int:
+    named = Named(desk)
+
+    def hear(problem: evidence.Problem) -> None:
+        named.hear(lambda: problem_record(problem), lambda: problem_line(problem))
+
+    def work(settings: Settings, emit: Emit) -> Awaitable[evidence.AuditReport]:
+        full = flags.level == "full"
+        return evidence.audit(
+            settings, full=full, period=_period(flags), on_problem=hear, on_looked=named.looked, emit=emit
+        )
+
+    return carried_out(desk, flags, work, audit_lines, named)
+
+
+def _refuse_mark(_desk: Desk) -> int:
+    raise ConfigError("--mark goes with the ledger, not with --evidence; verify without --evidence to mark")
 
 
 def rebuild(flags: RebuildFlags) -> int:
     """Make a new ledger from the bucket."""
 
     def body(desk: Desk) -> int:
-        named = _Named(desk)
+        named = Named(desk)
 
         def hear(left: rebuilding.LeftOut) -> None:
             named.hear(lambda: left_record(left), lambda: left_line(left))
@@ -91,7 +117,7 @@ def rebuild(flags: RebuildFlags) -> int:
         def work(settings: Settings, emit: Emit) -> Awaitable[rebuilding.RebuildReport]:
             return rebuilding.rebuild(settings, replace=flags.replace, on_left_out=hear, emit=emit)
 
-        return _carried_out(desk, flags, work, rebuild_lines, named)
+        return carried_out(desk, flags, work, rebuild_lines, named)
 
     return guarded(Desk(flags), body)
 
@@ -102,7 +128,7 @@ def cleanup(flags: CleanupFlags) -> int:
         return guarded(Desk(flags), _refuse_older_than)
 
     def body(desk: Desk) -> int:
-        named = _Named(desk, most=None)
+        named = Named(desk, most=None)
 
         def hear(cleaned: cleaning.Cleaned) -> None:
             named.hear(lambda: cleaned_record(cleaned), lambda: cleaned_line(cleaned))
@@ -117,7 +143,7 @@ def cleanup(flags: CleanupFlags) -> int:
                 emit=emit,
             )
 
-        return _carried_out(desk, flags, work, cleanup_lines, named)
+        return carried_out(desk, flags, work, cleanup_lines, named)
 
     return guarded(Desk(flags), body)
 
@@ -126,7 +152,7 @@ def _refuse_older_than(_desk: Desk) -> int:
     raise ConfigError("--older-than goes with --all-under-prefix; what the ledger knows is aborted whatever its age")
 
 
-class _Named:
+class Named:
     """Writes what is named as it comes: everything with ``--json``, else the first ``most`` (None: all) lines."""
 
     def __init__(self, desk: Desk, most: int | None = NAMED) -> None:
@@ -144,19 +170,26 @@ class _Named:
             if self._most is None or self._lines <= self._most:
                 self._desk.out.line(line())
 
+    def looked(self) -> None:
+        """Count one of which there is nothing to say."""
+        self.count += 1
+
     def rest(self) -> Iterator[str]:
         """Say how many were not written."""
         if self._most is not None and self._lines > self._most:
             yield f"and {self._lines - self._most} more; --json names all"
 
 
-def _carried_out(
+def carried_out(
     desk: Desk,
-    flags: InspectingFlags,
+    flags: CommonFlags,
     work: Callable[[Settings, Emit], Awaitable[R]],
     lines: Callable[[R], Iterator[str]],
-    named: _Named,
+    named: Named,
+    *,
+    meanings: Mapping[int, str] = MEANINGS,
 ) -> int:
+    """Do the work until it ends or a signal comes, tell what it found, and return the exit code."""
     settings = settings_of(flags, desk)
     emit = EventLog(desk.log, desk.level).hear
     telling = not (flags.quiet or flags.no_progress)
@@ -173,11 +206,11 @@ def _carried_out(
         return report.exit_code
     for line in (*named.rest(), *lines(report)):
         desk.out.line(line)
-    desk.out.line(f"exit {report.exit_code}: {MEANINGS[report.exit_code]}")
+    desk.out.line(f"exit {report.exit_code}: {meanings[report.exit_code]}")
     return report.exit_code
 
 
-async def _tick(desk: Desk, named: _Named, telling: bool) -> None:
+async def _tick(desk: Desk, named: Named, telling: bool) -> None:
     """Hand lines on while the work goes on, and say now and then how far it is."""
     last = anyio.current_time()
     while True:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from wxrec_async.cli.summary import exit_line, failure_lines, table_lines
-from wxrec_async.cli.text import harmless, size
+from wxrec_async.cli.summary import NAMED, aside_lines, exit_line, failure_lines, table_lines
+from wxrec_async.cli.text import harmless, size, visible
 from wxrec_async.config import Loaded, known_keys, secret_free
-from wxrec_async.ledger import Counts, Everything, Failure, Identity, RunRecord, open_reader
+from wxrec_async.ledger import Counts, Everything, Failure, Identity, Incomplete, Lag, RunRecord, open_reader
 from wxrec_async.model import iso
 
 ALL = 1 << 31
+NO_LAG = Lag()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,9 @@ class LedgerStatus:
     counts: Counts
     failures: tuple[Failure, ...]
     last_run: RunRecord | None
+    seen_and_left: Mapping[str, int] = field(default_factory=dict)
+    incomplete: tuple[Incomplete, ...] = ()
+    lag: Lag = NO_LAG
 
     def as_json(self) -> dict[str, object]:
         """Return the last line of ``status --json``; ``stored`` is by whatever run."""
@@ -33,7 +37,19 @@ class LedgerStatus:
         counts["bytes"] = counts.pop("bytes_total")
         record: dict[str, object] = {"event": "status", "schema": 1, "ledger": str(self.path)}
         record |= asdict(self.identity) | {"recordings": self.counts.recordings} | counts
+        record |= {"seen_and_left": dict(self.seen_and_left), "behind": self._behind()}
         return record | {"last_run": self._last_run()}
+
+    def _behind(self) -> dict[str, object]:
+        """Return how far the ledger is behind; ``next_poll`` is that of the last follower, running or not."""
+        lag, followed = self.lag, self.lag.followed or {}
+        return {
+            "caught_up_to": iso(lag.caught_up_ms),
+            "listed_to": followed.get("listed_to") or iso(lag.listed_to_ms),
+            "oldest_owed": iso(lag.oldest_owed_ms),
+            "next_question": iso(lag.next_ask_ms),
+            "next_poll": followed.get("next_poll"),
+        }
 
     def _last_run(self) -> dict[str, object] | None:
         run = self.last_run
@@ -42,7 +58,8 @@ class LedgerStatus:
         ended = {"started": iso(run.started_ms), "ended": iso(run.ended_ms), "exit_code": run.exit_code}
         scope = run.scope
         period = {"from": iso(scope.from_ms), "to": iso(scope.to_ms)} if scope else {"from": None, "to": None}
-        return {"run_id": run.run_id, **ended, **period}
+        author = {"tool_version": run.author.tool_version, "who": run.author.who} if run.author else {}
+        return {"run_id": run.run_id, **ended, **period, **author}
 
     def lines(self) -> Iterator[str]:
         """Write it for people."""
@@ -50,6 +67,10 @@ class LedgerStatus:
         counts = self.counts
         yield from table_lines(replace(counts, stored=counts.stored + counts.already_stored, already_stored=0))
         yield f"  bytes       {size(counts.bytes_total)} stored"
+        yield from aside_lines(counts, self.seen_and_left)
+        yield from self._behind_lines()
+        for each in self.incomplete[:NAMED]:
+            yield f"incomplete: task {visible(each.task_id)}: {each.found} of {each.witnessed} recordings"
         yield from failure_lines(self.failures, self.counts.failed + self.counts.failed_tasks)
         run = self.last_run
         if run is None:
@@ -59,6 +80,11 @@ class LedgerStatus:
         else:
             yield f"last run {run.run_id}, begun {iso(run.started_ms)}, ended {iso(run.ended_ms)}"
             yield exit_line(run.exit_code or 0)
+
+    def _behind_lines(self) -> Iterator[str]:
+        behind = {name: value for name, value in self._behind().items() if value is not None}
+        if behind:
+            yield "  behind      " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in behind.items())
 
 
 async def ledger_status(path: Path, failures: int) -> LedgerStatus:
@@ -70,6 +96,9 @@ async def ledger_status(path: Path, failures: int) -> LedgerStatus:
             await ledger.counts(Everything(), None),
             tuple(await ledger.failures(Everything(), limit=failures)),
             await ledger.last_run(),
+            await ledger.left_alone(Everything()),
+            tuple(await ledger.incomplete(Everything(), limit=failures)),
+            await ledger.lag(),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wxrec_async import events
 from wxrec_async.cli.text import harmless
 from wxrec_async.events import Event
-from wxrec_async.ledger.protocol import Failure
+from wxrec_async.ledger.protocol import Failure, Incomplete
 from wxrec_async.model import iso
 
 TASK_EVENTS = {"no_recording": "no_recording", "owed": "owed", "failed": "task_failed"}
@@ -46,6 +46,12 @@ def failure_record(failure: Failure) -> dict[str, object]:
     record |= {"task_id": failure.task_id}
     record |= {"recording_id": failure.recording_id} if failure.recording_id else {}
     return record | {"reason": failure.reason, "detail": harmless(failure.detail)}
+
+
+def incomplete_record(task: Incomplete) -> dict[str, object]:
+    """Return the line for a task of which recordings are missing."""
+    counted = {"recordings": task.found, "witnessed": task.witnessed}
+    return {"event": "incomplete", "task_id": task.task_id, **counted}
 
 
 def _ids(name: str, event: events.RecordingStored | events.RecordingFailed | events.RecordingGone) -> dict[str, object]:

@@ -23,7 +23,7 @@ from wxrec_async.cli.flags import (
     overrides,
 )
 from wxrec_async.cli.looking import ALL, ledger_status, setting_line, settings_shown
-from wxrec_async.cli.outcomes import failure_record
+from wxrec_async.cli.outcomes import failure_record, incomplete_record
 from wxrec_async.cli.session import Check, Interrupted, Session
 from wxrec_async.cli.site import Site
 from wxrec_async.cli.summary import NAMED, plan_lines, run_lines
@@ -43,6 +43,8 @@ def run(flags: RunFlags) -> int:
     """Back up a period, or named tasks."""
     if flags.dry_run:
         return plan(flags)
+    if flags.follow:
+        return guarded(Desk(flags), lambda desk: _follow(flags, desk))
     return guarded(Desk(flags, moves=True), lambda desk: _run(flags, desk))
 
 
@@ -116,7 +118,9 @@ def _with_room(settings: Settings, desk: Desk) -> Settings:
 def _run(flags: RunFlags, desk: Desk) -> int:
     settings, limit, seconds = settings_of(flags, desk), flags.limit, flags.max_duration
     if flags.task_ids_from is None:
-        return _move(settings, desk, lambda backfill: backfill.run(limit=limit, max_duration_s=seconds), check=_period)
+        return _move(settings, desk, _backfill(flags), check=_period)
+    if flags.scheduled:
+        raise ConfigError("--task-ids-from names the tasks and asks for them now; leave out --scheduled")
     if flags.from_ or flags.to or flags.days_back is not None:
         raise ConfigError("--task-ids-from takes the place of --from, --to and --days-back; give one or the other")
     if overrides(flags).keys() & {key for key in SETTING_OF.values() if key.startswith("filters.")}:
@@ -127,17 +131,41 @@ def _run(flags: RunFlags, desk: Desk) -> int:
     return _move(settings, desk, lambda backfill: backfill.archive(ids, limit=limit, max_duration_s=seconds))
 
 
+def _backfill(flags: RunFlags) -> Job:
+    limit, seconds = flags.limit, flags.max_duration
+    if flags.scheduled:
+        return lambda backfill: backfill.run(limit=limit, max_duration_s=seconds, scheduled=True)
+    return lambda backfill: backfill.run(limit=limit, max_duration_s=seconds)
+
+
+def _follow(flags: RunFlags, desk: Desk) -> int:
+    given = {"--limit": flags.limit, "--max-duration": flags.max_duration, "--task-ids-from": flags.task_ids_from}
+    if stray := [name for name, value in given.items() if value is not None]:
+        raise ConfigError(f"--follow goes on until it is stopped; leave out {stray[0]}")
+
+    def tell(summary: Summary) -> None:
+        if desk.json:
+            desk.out.later(_record(summary))
+
+    settings = settings_of(flags, desk)
+    return _move(settings, desk, lambda backfill: backfill.follow(on_round=tell), check=_period, steady=True)
+
+
 def _period(backfill: Backfill) -> object:
     """Refuse an impossible period before anything is opened."""
     return backfill.period()
 
 
-def _move(settings: Settings, desk: Desk, work: Job, *, check: Check | None = None) -> int:
-    session = Session(_with_room(settings, desk), desk, work, check=check)
+def _record(summary: Summary) -> dict[str, object]:
+    record = summary.as_json()
+    return record | {"error": harmless(str(record["error"])) if record["error"] else None}
+
+
+def _move(settings: Settings, desk: Desk, work: Job, *, check: Check | None = None, steady: bool = False) -> int:
+    session = Session(_with_room(settings, desk), desk, work, check=check, steady=steady)
     summary = session.run()
     if desk.json:
-        record = summary.as_json()
-        desk.out.record(record | {"error": harmless(str(record["error"])) if record["error"] else None})
+        desk.out.record(_record(summary))
     else:
         for line in run_lines(summary, session.noted):
             desk.out.line(line)
@@ -163,6 +191,8 @@ def _status(flags: CommonFlags, desk: Desk) -> int:
     if desk.json:
         for failure in found.failures:
             desk.out.later(failure_record(failure))
+        for task in found.incomplete:
+            desk.out.later(incomplete_record(task))
         desk.out.record(found.as_json())
     else:
         for line in found.lines():

@@ -48,7 +48,8 @@ class Session(Generic[T]):
     """Carries out ``work`` on a `Backfill`, once.
 
     ``check`` is called before anything is opened or sent, and raises when there
-    is no point in it.  ``read_only`` sessions look and have no progress.
+    is no point in it.  ``read_only`` sessions look and have no progress; those that
+    are ``steady`` go on for days, and log what they do instead.
     """
 
     def __init__(
@@ -59,12 +60,13 @@ class Session(Generic[T]):
         *,
         check: Check | None = None,
         read_only: bool = False,
+        steady: bool = False,
     ) -> None:
         self._settings, self._desk, self._read_only = settings, desk, read_only
         self._work, self._check = work, check
         self.noted = Noted()
         self._meter = Meter()
-        self._progress: Progress = NoProgress() if read_only else desk.progress(self._meter)
+        self._progress: Progress = NoProgress() if read_only or steady else desk.progress(self._meter)
         self._log = EventLog(desk.log, desk.level)
         self._exporting: Exporting | None = None
         self._results: list[T] = []

@@ -86,12 +86,16 @@ class Site:
     tasks: int
     seed: int
     faults: str
+    days: int = 7
+    late: int = 0
+    search: str = "full"
 
     @classmethod
     def of(cls, flags: SiteFlags) -> Site:
         """Fill in what was not given."""
         seed = 1 if flags.seed is None else flags.seed
-        return cls(flags.dir or FOLDER, flags.tasks or 500, seed, flags.faults or "none")
+        more = (flags.days or 7, flags.late or 0, flags.search or "full")
+        return cls(flags.dir or FOLDER, flags.tasks or 500, seed, flags.faults or "none", *more)
 
     @contextmanager
     def running(self, *, port: int | None = None) -> Iterator[Ready]:
@@ -112,12 +116,13 @@ class Site:
 
     def _command(self, port: int | None) -> list[str]:
         given = ["--tasks", str(self.tasks), "--seed", str(self.seed), "--faults", self.faults]
+        given += ["--days", str(self.days), "--late", str(self.late), "--search", self.search]
         given += ["--dir", str(self.folder)] + (["--port", str(port)] if port else [])
         return [sys.executable, "-m", "wxrec_async.cli.sandbox_child", *given]
 
     def _claim(self) -> None:
         """See that the folder is new, or is this organisation's already."""
-        mark, mine = self.folder / "sandbox.json", {"tasks": self.tasks, "seed": self.seed}
+        mark, mine = self.folder / "sandbox.json", self._mark()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             there = json.loads(mark.read_text(encoding="utf-8")) if mark.exists() else None
@@ -133,6 +138,13 @@ class Site:
                 f"--dir {self.folder} holds the sandbox of --tasks {there['tasks']} --seed {there['seed']}; "
                 "name another folder, or delete this one"
             )
+
+    def _mark(self) -> dict[str, object]:
+        """Return what makes this organisation another one than the usual one."""
+        mine: dict[str, object] = {"tasks": self.tasks, "seed": self.seed}
+        usual = Site(self.folder, self.tasks, self.seed, self.faults)
+        names = ("days", "late", "search")
+        return mine | {name: getattr(self, name) for name in names if getattr(self, name) != getattr(usual, name)}
 
     def a_recording(self) -> Path | None:
         """Return a WAV file that a run has stored."""

@@ -8,7 +8,7 @@ from wxrec_async import events
 from wxrec_async.cli.text import harmless, size, span, visible
 from wxrec_async.events import Event
 from wxrec_async.ledger.protocol import Counts, Failure
-from wxrec_async.model import Window
+from wxrec_async.model import Window, iso
 from wxrec_async.plan import Plan
 from wxrec_async.report import Summary
 
@@ -34,7 +34,9 @@ class Noted:
 
     def hear(self, event: Event) -> None:
         """Keep what is to be named."""
-        if isinstance(event, events.RecordingGone) and len(self.gone) < NAMED:
+        if isinstance(event, events.RunStarted):  # a follower's next round: the one before was told
+            self.gone, self.incomplete = [], []
+        elif isinstance(event, events.RecordingGone) and len(self.gone) < NAMED:
             self.gone.append(event)
         elif isinstance(event, events.WindowIncomplete):
             self.incomplete.append(event)
@@ -44,10 +46,13 @@ def run_lines(summary: Summary, noted: Noted) -> Iterator[str]:
     """Write the end of a run."""
     counts, ending = summary.counts, summary.ending
     asked = str(summary.period) if summary.period else "the tasks asked for"
+    if summary.follow:
+        asked = f"everything so far, listed up to {iso(summary.follow.listed_to_ms)}"
     yield f"{asked}   run {summary.run_id}"
     yield from table_lines(counts, summary.left_out)
     if summary.left_out:
         yield f"  left out    {summary.left_out} by filters: {_reasons(summary.left_out_by)}"
+    yield from aside_lines(counts, summary.seen_and_left)
     yield f"  bytes       {size(counts.bytes)} stored by this run, {size(counts.bytes_total)} in all"
     speed = size(counts.bytes / summary.seconds) if summary.seconds else "0 B"
     yield f"  took        {span(summary.seconds)}, {speed}/s"
@@ -62,6 +67,15 @@ def run_lines(summary: Summary, noted: Noted) -> Iterator[str]:
     if ending.error:
         yield f"ended early: {harmless(ending.error)}"
     yield exit_line(summary.exit_code)
+
+
+def aside_lines(counts: Counts, seen_and_left: Mapping[str, int]) -> Iterator[str]:
+    """Say what came short, and what was seen and is not moved."""
+    if counts.incomplete:
+        yield f"  incomplete  {counts.incomplete} tasks have fewer recordings than Webex's search counts; asked again"
+    if seen_and_left:
+        named = {visible(kind).replace("_", " "): count for kind, count in sorted(seen_and_left.items())}
+        yield f"  left alone  {sum(seen_and_left.values())}   {_listed(named)}: seen, not moved"
 
 
 def exit_line(code: int) -> str:
@@ -104,8 +118,44 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     cost = f"about {span(plan.minutes * 60)} at {plan.requests_per_minute:g} a minute"
     calls = plan.listing_calls + plan.captures_calls
     yield f"  calls to Webex      {calls}, {cost}: {plan.listing_calls} to list, {plan.captures_calls} to captures"
+    yield from _volume_lines(plan)
+    yield from _purge_lines(plan)
     yield from (f"note: {harmless(note)}" for note in plan.notes)
     yield "nothing was moved; leave out --dry-run, or say `run`, to begin"
+
+
+def _volume_lines(plan: Plan) -> Iterator[str]:
+    """Say how much there is to move, day by day and in all."""
+    for day in plan.days:
+        if day.tasks:
+            yield (
+                f"  {str(iso(day.window.from_ms))[:10]}   {day.tasks} tasks, {day.will_record} with a recording, "
+                f"{day.may_record} perhaps, {day.stored} recordings stored; to do: {day.to_ask} tasks, "
+                f"{day.captures_calls} calls, {span(day.captures_calls / plan.requests_per_minute * 60)}, "
+                f"about {size(day.bytes_likely)}"
+            )
+    low, high, likely = plan.total("bytes_low"), plan.total("bytes_high"), plan.total("bytes_likely")
+    measured = plan.total("measured")
+    yield f"  to move             about {size(likely)} ({size(low)} to {size(high)})"
+    if measured < plan.total("to_ask"):
+        yield "                      by call length, at 16 to 32 kB a second" + (
+            f"; {measured} tasks by what Search says" if measured else ""
+        )
+    elif measured:
+        yield "                      by what Search says of each task"
+
+
+def _purge_lines(plan: Plan) -> Iterator[str]:
+    """Say what is purged first, and what is purged before a run gets to it."""
+    if not plan.retention_days or (nearest := plan.nearest) is None:
+        return
+    days = f"[webex] retention_days = {plan.retention_days}"
+    yield f"  purged first        task {visible(nearest.task_id)} on {iso(nearest.purge_ms)} ({days})"
+    late = list(plan.at_risk)
+    for each in late[:NAMED]:
+        yield f"purged too early: task {visible(each.task_id)}: {iso(each.purge_ms)}, reached {iso(each.reached_ms)}"
+    if len(late) > NAMED:
+        yield f"purged too early: and {len(late) - NAMED} more; --json names all"
 
 
 def table_lines(counts: Counts, left_out: int = 0) -> Iterator[str]:

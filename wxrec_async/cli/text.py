@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from wxrec_async.rules.redact import redact_text
+from wxrec_async.rules.shown import visible
 
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-_CONTROLS_OF_LINES = {code: shown for code, shown in _CONTROLS.items() if code not in (9, 10)}
-_CONTROLS |= {0x2028: "\\u2028", 0x2029: "\\u2029", 0x202E: "\\u202e", 0x202D: "\\u202d"}
-
-
-def visible(text: str, *, lines: bool = False) -> str:
-    """Write control characters out, so that an id from outside cannot forge a line; ``lines`` keeps line ends."""
-    return text.translate(_CONTROLS_OF_LINES if lines else _CONTROLS)
+__all__ = ["harmless", "size", "span", "visible"]
 
 
 def harmless(text: str, *, lines: bool = False) -> str:

@@ -50,6 +50,15 @@ class VerifyFlags(InspectingFlags):
             show_default=False,
         ),
     ] = False
+    evidence: Annotated[
+        bool,
+        typer.Option(
+            "--evidence",
+            rich_help_panel=WORK,
+            help="check manifests and certificates, and the bucket against them; needs no ledger (default: the ledger)",
+            show_default=False,
+        ),
+    ] = False
     from_: Annotated[
         str | None,
         typer.Option(
@@ -74,7 +83,7 @@ class VerifyFlags(InspectingFlags):
 
 @takes(VerifyFlags)
 def verify(ctx: typer.Context, flags: VerifyFlags) -> None:
-    """Compare the bucket with the ledger; exit 3 when anything is wrong."""
+    """Compare the bucket with the ledger, or with the evidence in it; exit 3 when anything is wrong."""
     from wxrec_async.cli import inspecting  # noqa: PLC0415 - heavy
 
     raise typer.Exit(inspecting.verify(joined(ctx.obj, flags, "verify")))

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wxrec_async.auth.finishing import finish
 from wxrec_async.config import S3Settings
 from wxrec_async.doctor.notes import failure_of
 from wxrec_async.errors import Nonsense, Rejected, Trouble, WxrecError
 from wxrec_async.model import Part, Target
+from wxrec_async.plumbing.finishing import finish
 from wxrec_async.rules import diagnosis_s3
 from wxrec_async.rules.diagnosis import Finding, bad, good, unknown
 from wxrec_async.rules.diagnosis_s3 import permission

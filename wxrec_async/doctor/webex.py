@@ -99,6 +99,7 @@ def _client(settings: Settings, tls: ssl.SSLContext, notes: Notes) -> httpx.Asyn
     return httpx.AsyncClient(
         transport=AiohttpTransport(tls=tls, limit=CONNECTIONS, proxy=settings.webex.proxy),
         headers={"User-Agent": worlds.USER_AGENT},
+        cookies=worlds.no_cookies(),
         trust_env=False,
         follow_redirects=False,
         timeout=None,  # noqa: S113 - the transport has deadlines, and so has each call

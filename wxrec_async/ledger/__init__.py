@@ -3,17 +3,21 @@
 `open_ledger` opens it for the one process that writes, `open_reader` for those who look on.
 """
 
+from wxrec_async.ledger.evidence import CertificateRow, EvidenceBooks
 from wxrec_async.ledger.inventory import FoundRecording, StoredRow
 from wxrec_async.ledger.protocol import (
     ALL_WORK,
     AskedBefore,
+    Author,
     BacklogTask,
     Counts,
     Everything,
     Failure,
     Identity,
+    Incomplete,
     InPeriod,
     KnownTask,
+    Lag,
     Ledger,
     LedgerReader,
     NamedFor,
@@ -23,31 +27,43 @@ from wxrec_async.ledger.protocol import (
     Work,
 )
 from wxrec_async.ledger.replacing import Replacement, open_replacement
+from wxrec_async.ledger.sightings import Sighting, Sightings, open_sightings
+from wxrec_async.ledger.standing import KnownRecording, TaskRow
 from wxrec_async.ledger.store import SqliteLedger, SqliteReader, open_ledger, open_reader
 
 __all__ = [
     "ALL_WORK",
     "AskedBefore",
+    "Author",
     "BacklogTask",
+    "CertificateRow",
     "Counts",
     "Everything",
+    "EvidenceBooks",
     "Failure",
     "FoundRecording",
     "Identity",
     "InPeriod",
+    "Incomplete",
+    "KnownRecording",
     "KnownTask",
+    "Lag",
     "Ledger",
     "LedgerReader",
     "NamedFor",
     "Replacement",
     "RunRecord",
     "Scope",
+    "Sighting",
+    "Sightings",
     "SqliteLedger",
     "SqliteReader",
     "StartedKey",
     "StoredRow",
+    "TaskRow",
     "Work",
     "open_ledger",
     "open_reader",
     "open_replacement",
+    "open_sightings",
 ]

@@ -7,18 +7,28 @@ import sqlite3
 from collections.abc import Mapping
 
 from wxrec_async.errors import LedgerError
-from wxrec_async.ledger.protocol import Identity, RunRecord
-from wxrec_async.ledger.rows import key, words
+from wxrec_async.ledger.protocol import Author, Identity, RunRecord
+from wxrec_async.ledger.rows import key, text, words
 from wxrec_async.model import Window
 
 SUMMARY_CHARS = 100_000
 
 
-def begin_run(connection: sqlite3.Connection, run_id: str, now_ms: int, scope: Window | None) -> int:
+def begin_run(
+    connection: sqlite3.Connection, run_id: str, now_ms: int, scope: Window | None, author: Author | None = None
+) -> int:
     """Add a run and return its row."""
     span = (scope.from_ms, scope.to_ms) if scope is not None else (None, None)
     connection.execute(
-        "INSERT OR IGNORE INTO runs (id, started_ms, from_ms, to_ms) VALUES (?, ?, ?, ?)", (key(run_id), now_ms, *span)
+        """INSERT OR IGNORE INTO runs (id, started_ms, from_ms, to_ms, tool_version, who)
+           VALUES (?, ?, ?, ?, ?, ?)""",
+        (
+            key(run_id),
+            now_ms,
+            *span,
+            text(author.tool_version) if author else None,
+            text(author.who) if author else None,
+        ),
     )
     return run_row(connection, run_id)
 
@@ -44,13 +54,17 @@ def end_run(
 
 def last_run(connection: sqlite3.Connection) -> RunRecord | None:
     """Return the run begun last."""
-    query = "SELECT id, started_ms, ended_ms, exit_code, from_ms, to_ms, summary FROM runs ORDER BY n DESC LIMIT 1"
+    query = """
+        SELECT id, started_ms, ended_ms, exit_code, from_ms, to_ms, summary, tool_version, who FROM runs
+        ORDER BY n DESC LIMIT 1
+    """
     found = connection.execute(query).fetchone()
     if found is None:
         return None
-    known_as, started_ms, ended_ms, exit_code, from_ms, to_ms, summary = found
+    known_as, started_ms, ended_ms, exit_code, from_ms, to_ms, summary, tool_version, who = found
     scope = Window(from_ms, to_ms) if from_ms is not None else None
-    return RunRecord(known_as, started_ms, ended_ms, exit_code, scope, json.loads(summary))
+    author = Author(tool_version, who or "") if tool_version else None
+    return RunRecord(known_as, started_ms, ended_ms, exit_code, scope, json.loads(summary), author)
 
 
 def close_window(connection: sqlite3.Connection, window: Window, now_ms: int) -> None:

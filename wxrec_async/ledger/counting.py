@@ -6,23 +6,40 @@ import sqlite3
 
 from wxrec_async.ledger.protocol import Counts, Failure, Scope
 from wxrec_async.ledger.rows import key
-from wxrec_async.ledger.tasks import scope_parameters
-from wxrec_async.model import RecordingState, TaskState
+from wxrec_async.ledger.tasks import FEWER_THAN_WITNESSED, scope_parameters
 
-# SQLite leaves out an arm whose condition is constant and false before it reads a row.
-_COUNT = """
-WITH scope (n, state) AS (
+# Nothing here may need a list of all tasks: what SQLite sorts or keeps for a query, it keeps in memory.  So states are
+# counted as they are walked over, not grouped.  It leaves out an arm whose condition is constant and false before it
+# reads a row.
+_SCOPE = """
+WITH scope (n, state) AS NOT MATERIALIZED (
     SELECT n, state FROM tasks WHERE :kind = 'period' AND place_ms >= :from_ms AND place_ms < :to_ms
     UNION ALL SELECT n, state FROM tasks WHERE :kind = 'everything'
     UNION ALL SELECT n, state FROM run_tasks CROSS JOIN tasks ON n = task WHERE :kind = 'named' AND run = :run
 )
-SELECT 'task', state, 0, count(*), 0 FROM scope GROUP BY state
-UNION ALL
-SELECT 'recording', recordings.state, recordings.run IS :counted AND recordings.already = 0, count(*),
-    coalesce(sum(size), 0)
-FROM scope CROSS JOIN recordings ON recordings.task = scope.n GROUP BY 2, 3
-UNION ALL
-SELECT 'unfinished', 'captured', 0, count(DISTINCT recordings.task), 0
+"""
+_TASKS = f"""
+{_SCOPE}
+SELECT sum(state = 'listed'), sum(state = 'captured'), sum(state = 'no_recording'), sum(state = 'owed'),
+    sum(state = 'failed')
+FROM scope
+"""  # noqa: S608 - a constant
+_RECORDINGS = f"""
+{_SCOPE}
+SELECT sum(recordings.state = 'stored'), sum(recordings.state = 'stored' AND mine), sum(recordings.state = 'failed'),
+    sum(recordings.state = 'gone'), sum(recordings.state IN ('listed', 'started')),
+    sum(size) FILTER (WHERE recordings.state = 'stored'), sum(size) FILTER (WHERE recordings.state = 'stored' AND mine)
+FROM scope CROSS JOIN (
+    SELECT task, state, size, run IS :counted AND already = 0 AS mine FROM recordings
+) AS recordings ON recordings.task = scope.n
+"""  # noqa: S608 - a constant
+_INCOMPLETE = f"""
+{_SCOPE}
+SELECT count(*) FROM scope CROSS JOIN tasks ON tasks.n = scope.n
+WHERE scope.state = 'captured' AND witness_recordings IS NOT NULL AND {FEWER_THAN_WITNESSED}
+"""  # noqa: S608 - constants
+_UNFINISHED = """
+SELECT count(DISTINCT recordings.task)
 FROM recordings CROSS JOIN tasks ON n = task
 WHERE recordings.state IN ('listed', 'started', 'failed') AND recordings.state <> 'failed'
     AND CASE :kind WHEN 'period' THEN place_ms >= :from_ms AND place_ms < :to_ms
@@ -50,35 +67,29 @@ def counts(connection: sqlite3.Connection, scope: Scope, run_id: str | None) -> 
     if run_id is not None:
         found = connection.execute("SELECT n FROM runs WHERE id = ?", (key(run_id),)).fetchone()
     counted = found[0] if found else -1  # no run has the row -1, NULL would match what no run stored
-    rows = connection.execute(_COUNT, scope_parameters(connection, scope) | {"counted": counted}).fetchall()
-    number = {(what, state, bool(mine)): count for what, state, mine, count, _ in rows}
-    size = {bool(mine): total for what, state, mine, _, total in rows if (what, state) == ("recording", "stored")}
-    return _add_up(number, size)
+    parameters = scope_parameters(connection, scope) | {"counted": counted}
 
+    def numbers(query: str) -> list[int]:
+        return [number or 0 for number in connection.execute(query, parameters).fetchone()]  # a sum of nothing is NULL
 
-def _add_up(number: dict[tuple[str, str, bool], int], size: dict[bool, int]) -> Counts:
-    def tasks(state: TaskState) -> int:
-        return number.get(("task", state, False), 0)
-
-    def recordings(state: RecordingState) -> int:
-        return number.get(("recording", state, False), 0) + number.get(("recording", state, True), 0)
-
-    unfinished = number.get(("unfinished", "captured", False), 0)
-    stored = number.get(("recording", "stored", True), 0)
+    (unfinished,), (incomplete,) = numbers(_UNFINISHED), numbers(_INCOMPLETE)
+    listed, captured, no_recording, owed, failed_tasks = numbers(_TASKS)
+    all_stored, stored, failed, gone, begun, bytes_total, bytes_stored = numbers(_RECORDINGS)
     return Counts(
-        tasks_listed=sum(tasks(state) for state in TaskState),
-        tasks_with_recordings=tasks(TaskState.CAPTURED) - unfinished,
-        no_recording=tasks(TaskState.NO_RECORDING),
-        owed=tasks(TaskState.OWED),
-        failed_tasks=tasks(TaskState.FAILED),
-        unfinished_tasks=tasks(TaskState.LISTED) + unfinished,
+        tasks_listed=listed + captured + no_recording + owed + failed_tasks,
+        tasks_with_recordings=captured - unfinished,
+        no_recording=no_recording,
+        owed=owed,
+        failed_tasks=failed_tasks,
+        unfinished_tasks=listed + unfinished,
         stored=stored,
-        already_stored=recordings(RecordingState.STORED) - stored,
-        failed=recordings(RecordingState.FAILED),
-        gone=recordings(RecordingState.GONE),
-        unfinished_recordings=recordings(RecordingState.LISTED) + recordings(RecordingState.STARTED),
-        bytes=size.get(True, 0),
-        bytes_total=sum(size.values()),
+        already_stored=all_stored - stored,
+        failed=failed,
+        gone=gone,
+        unfinished_recordings=begun,
+        bytes=bytes_stored,
+        bytes_total=bytes_total,
+        incomplete=incomplete,
     )
 
 

@@ -14,7 +14,7 @@ from wxrec_async.ledger.tasks import Listing, row_of
 from wxrec_async.model import Recording, StoredObject, Task, Window
 
 _STORED = """
-SELECT recordings.task, tasks.id, recordings.id, object_key, size, crc32, etag
+SELECT recordings.task, tasks.id, recordings.id, object_key, size, crc32, etag, sha256
 FROM recordings CROSS JOIN tasks ON tasks.n = recordings.task
 WHERE recordings.state = 'stored' AND (recordings.task, recordings.id) > (:row, :id)
     AND (:from_ms IS NULL OR (place_ms >= :from_ms AND place_ms < :to_ms))
@@ -26,7 +26,8 @@ ORDER BY recordings.task, recordings.id LIMIT :limit
 class StoredRow:
     """A recording the ledger calls stored; ``row`` is its task's place in the ledger.
 
-    ``size`` is in bytes; ``crc32`` is None when the store named none and it was never read back.
+    ``size`` is in bytes; ``crc32`` is None when the store named none and it was never read back,
+    ``sha256`` (hex) when the bytes never went through this program.
     """
 
     row: int
@@ -36,6 +37,7 @@ class StoredRow:
     size: int
     crc32: int | None
     etag: str
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

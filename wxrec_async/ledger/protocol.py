@@ -10,9 +10,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
 
-from wxrec_async.model import OpenUpload, Recording, RecordingState, StoredObject, Task, TaskState, Window
+from wxrec_async.model import LeftAlone, OpenUpload, Recording, RecordingState, StoredObject, Task, TaskState, Window
+
+if TYPE_CHECKING:
+    from wxrec_async.ledger.standing import TaskRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,14 @@ class Identity:
     org_id: str
     bucket: str
     key_template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who made a run: the program's version, and the user as ``name@host``."""
+
+    tool_version: str
+    who: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,7 @@ class Work(enum.StrEnum):
 
 
 ALL_WORK = frozenset(Work)
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +94,16 @@ class AskedBefore:
 
 @dataclass(frozen=True, slots=True)
 class BacklogTask:
-    """A task to take up again, as the ledger keeps it; ``row`` is what the next `Ledger.backlog` takes as ``after``."""
+    """A task to take up again, as the ledger keeps it.
+
+    ``row`` is what the next `Ledger.backlog` takes as ``after``, ``place_ms`` and
+    ``row`` what the next `Ledger.oldest_work` does.
+    """
 
     row: int
     task: Task
     asked: AskedBefore
+    place_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +146,8 @@ class Counts:
     unfinished_tasks`` and ``recordings == stored + already_stored + failed +
     gone`` always hold.  ``stored`` and ``bytes`` are those of one run,
     ``already_stored`` is every other stored recording; ``unfinished_recordings``
-    (found or begun) are in none of them.
+    (found or begun) are in none of them.  ``incomplete`` are those among the
+    tasks with recordings of which Search counts more than came.
     """
 
     tasks_listed: int = 0
@@ -144,10 +163,38 @@ class Counts:
     unfinished_recordings: int = 0
     bytes: int = 0
     bytes_total: int = 0
+    incomplete: int = 0
 
     @property
     def recordings(self) -> int:
         return self.stored + self.already_stored + self.failed + self.gone
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """A task of which Search counts more recordings (``witnessed``) than captures has named (``found``)."""
+
+    task_id: str
+    witnessed: int
+    found: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far the ledger is behind; every moment is None when there is none.
+
+    ``listed_to_ms`` ends the newest span that never needs to be listed again;
+    before ``caught_up_ms`` everything listed is stored, has no recording, or
+    failed by name.  ``oldest_owed_ms`` is the creation time of the oldest task
+    that Webex owes, ``next_ask_ms`` when the next of them is due.  ``followed``
+    is what the last round of a follower wrote into its summary.
+    """
+
+    listed_to_ms: int | None = None
+    caught_up_ms: int | None = None
+    oldest_owed_ms: int | None = None
+    next_ask_ms: int | None = None
+    followed: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +207,7 @@ class RunRecord:
     exit_code: int | None
     scope: Window | None
     summary: Mapping[str, object]
+    author: Author | None = None
 
 
 class LedgerReader(Protocol):
@@ -181,6 +229,25 @@ class LedgerReader(Protocol):
         """Return the run begun last."""
         ...
 
+    async def left_alone(self, scope: Scope) -> dict[str, int]:
+        """Count what was seen and left, by kind; nothing for `NamedFor`."""
+        ...
+
+    async def incomplete(self, scope: Scope, *, limit: int = 1000) -> list[Incomplete]:
+        """Name the tasks of which Search counts more recordings than came, in the order they were listed."""
+        ...
+
+    async def lag(self) -> Lag:
+        """Say how far behind the ledger is."""
+        ...
+
+    async def task_rows(self, window: Window, *, after: TaskRow | None = None, limit: int = 500) -> list[TaskRow]:
+        """Return up to ``limit`` tasks placed in ``window`` behind ``after``, oldest first; an empty list is the end.
+
+        A task's place is its creation, else the start of the window it was listed in.
+        """
+        ...
+
     async def identity(self) -> Identity:
         """Return what the ledger belongs to."""
         ...
@@ -195,7 +262,7 @@ class Ledger(LedgerReader, Protocol):
     upload the ledger never heard of is a LedgerError too.
     """
 
-    async def begin_run(self, run_id: str, now_ms: int, scope: Window | None) -> None:
+    async def begin_run(self, run_id: str, now_ms: int, scope: Window | None, *, author: Author | None = None) -> None:
         """Open a run.  From here on no task is handed out twice (see `add_tasks`, `backlog`)."""
         ...
 
@@ -208,7 +275,13 @@ class Ledger(LedgerReader, Protocol):
         ...
 
     async def add_tasks(
-        self, tasks: Sequence[Task], *, listed_in: Window | None, now_ms: int, named_for: str | None = None
+        self,
+        tasks: Sequence[Task],
+        *,
+        listed_in: Window | None,
+        now_ms: int,
+        named_for: str | None = None,
+        patient: bool = False,
     ) -> list[Task]:
         """Add or refresh tasks, and return those to work on, each once, in order.
 
@@ -217,7 +290,8 @@ class Ledger(LedgerReader, Protocol):
         answer: tasks that are final, owed tasks whose ``next_ask_ms`` is still to
         come, and tasks this run was handed before, here or by `backlog`.  A task
         that had ``no_recording`` is taken up again when Webex now says
-        ``capture_requested`` and did not before.
+        ``capture_requested`` and did not before, and any task is due when its
+        ``updated_ms`` grew.  ``patient`` leaves out what failed and is not due.
         """
         ...
 
@@ -235,12 +309,44 @@ class Ledger(LedgerReader, Protocol):
         only: Collection[Work] = ALL_WORK,
         due_only: bool = True,
         again: bool = False,
+        patient: bool = False,
     ) -> list[BacklogTask]:
         """Return up to ``limit`` tasks with work left, by ascending ``row``, beginning behind ``after``.
 
-        ``due_only`` leaves out owed tasks whose ``next_ask_ms`` is still to come.
+        ``due_only`` leaves out owed tasks whose ``next_ask_ms`` is still to come,
+        ``patient`` what failed likewise.
         Tasks this run was handed before are left out unless ``again``.  An empty
         list is the end.
+        """
+        ...
+
+    async def late(
+        self, placed_in: Window, *, now_ms: int, after: int = 0, limit: int = 500, due_only: bool = True
+    ) -> list[BacklogTask]:
+        """Return tasks at rest that deserve a second look, as `backlog` does.
+
+        Those are tasks with recordings whose ``next_ask_ms`` has come, or of which
+        Search counts more recordings than came (without ``due_only``: at once).
+        """
+        ...
+
+    async def leave_alone(self, seen: Sequence[LeftAlone], transcripts: Mapping[str, int]) -> None:
+        """Note what was seen and left, and how many transcripts each known task has.  May be called twice."""
+        ...
+
+    async def oldest_work(
+        self,
+        scope: Everything | InPeriod,
+        *,
+        now_ms: int,
+        after: BacklogTask | None = None,
+        limit: int = 500,
+        only: Collection[Work] = ALL_WORK,
+        due_only: bool = True,
+    ) -> list[BacklogTask]:
+        """As `backlog`, but by ascending place, so that what would be purged first comes first.
+
+        A task without a place is in no answer; it is left to `backlog`.
         """
         ...
 
@@ -248,8 +354,16 @@ class Ledger(LedgerReader, Protocol):
         """Note a task's recordings (at least one, else ValueError); see `captured_many`."""
         ...
 
-    async def captured_many(self, captures: Mapping[str, Sequence[Recording]], now_ms: int) -> dict[str, KnownTask]:
-        """Note the recordings of several tasks in one change: new ones as LISTED, the state of known ones stays."""
+    async def captured_many(
+        self,
+        captures: Mapping[str, Sequence[Recording]],
+        now_ms: int,
+        look_again: Mapping[str, int] = NOTHING,
+    ) -> dict[str, KnownTask]:
+        """Note the recordings of several tasks in one change: new ones as LISTED, the state of known ones stays.
+
+        ``look_again`` says when a task deserves a second look, for those that do.
+        """
         ...
 
     async def known(self, task_id: str) -> KnownTask:
@@ -268,7 +382,8 @@ class Ledger(LedgerReader, Protocol):
     ) -> TaskState:
         """Note what became of a task without recordings, and return the state in force.
 
-        ``state`` is NO_RECORDING, OWED or FAILED, else ValueError.  A task known
+        ``state`` is NO_RECORDING, OWED or FAILED, else ValueError; what failed is
+        due again after a while, unless ``next_ask_ms`` says when.  A task known
         to have recordings stays CAPTURED; only its answers are counted.
         """
         ...

@@ -9,20 +9,24 @@ from dataclasses import dataclass
 from wxrec_async.errors import LedgerError
 from wxrec_async.ledger.protocol import KnownTask, StartedKey
 from wxrec_async.ledger.rows import key, number, text, words
-from wxrec_async.ledger.tasks import row_of
+from wxrec_async.ledger.tasks import looked_again, row_of, try_again
 from wxrec_async.model import OpenUpload, Recording, RecordingState, StoredObject
 
 _UPSERT = """
-INSERT INTO recordings (task, id, call_type, start_ms, stop_ms, listed_ms, changed_ms) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO recordings (task, id, call_type, start_ms, stop_ms, segment, tracking_id, listed_ms, changed_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (task, id) DO UPDATE SET
     call_type = coalesce(excluded.call_type, call_type), start_ms = coalesce(excluded.start_ms, start_ms),
-    stop_ms = coalesce(excluded.stop_ms, stop_ms)
+    stop_ms = coalesce(excluded.stop_ms, stop_ms), segment = excluded.segment,
+    tracking_id = CASE WHEN state = 'stored' THEN coalesce(tracking_id, excluded.tracking_id)
+        ELSE coalesce(excluded.tracking_id, tracking_id) END
 """
-# Found again what this ledger already calls stored: who stored it stays.
+# Found again what this ledger already calls stored: who stored it stays, and so does the SHA-256 of the same bytes.
 _STORE = """
 UPDATE recordings SET
     state = 'stored', object_key = :key, size = :size, crc32 = :crc32, etag = :etag, version_id = :version_id,
     flags = :flags, main_place = :main_place, reason = '', detail = '', changed_ms = :now,
+    sha256 = CASE WHEN size IS :size AND crc32 IS :crc32 THEN coalesce(:sha256, sha256) ELSE :sha256 END,
     run = CASE WHEN :already AND state = 'stored' THEN run ELSE :run END,
     stored_ms = CASE WHEN :already AND state = 'stored' THEN stored_ms ELSE :now END,
     already = CASE WHEN :already AND state = 'stored' THEN already ELSE :already END
@@ -43,14 +47,22 @@ class Storing:
     now_ms: int
 
 
-def captured(connection: sqlite3.Connection, task_id: str, recordings: Sequence[Recording], now_ms: int) -> KnownTask:
-    """Make the task CAPTURED and add what is new of its recordings."""
+def captured(
+    connection: sqlite3.Connection,
+    task_id: str,
+    recordings: Sequence[Recording],
+    now_ms: int,
+    next_ask_ms: int | None = None,
+) -> KnownTask:
+    """Make the task CAPTURED and add what is new of its recordings; ``next_ask_ms`` is when to look again."""
     n = row_of(connection, task_id)
     connection.execute(
-        "UPDATE tasks SET state = 'captured', reason = '', next_ask_ms = NULL, changed_ms = ? WHERE n = ?", (now_ms, n)
+        "UPDATE tasks SET state = 'captured', reason = '', changed_ms = ? WHERE n = ? AND state <> 'captured'",
+        (now_ms, n),
     )
     for recording in recordings:
         add(connection, n, recording, now_ms)
+    looked_again(connection, n, next_ask_ms, now_ms)
     return _known(connection, n, task_id, {key(recording.id): recording.id for recording in recordings})
 
 
@@ -62,7 +74,8 @@ def known(connection: sqlite3.Connection, task_id: str) -> KnownTask:
 def add(connection: sqlite3.Connection, n: int, recording: Recording, now_ms: int) -> None:
     """Add a recording of the task in row ``n`` as LISTED; one that is known keeps its state."""
     times = (number(recording.start_ms), number(recording.stop_ms))
-    connection.execute(_UPSERT, (n, key(recording.id), text(recording.call_type), *times, now_ms, now_ms))
+    facts = (n, key(recording.id), text(recording.call_type), *times, recording.segment, text(recording.tracking_id))
+    connection.execute(_UPSERT, (*facts, now_ms, now_ms))
 
 
 def _known(connection: sqlite3.Connection, n: int, task_id: str, names: dict[str, str]) -> KnownTask:
@@ -98,6 +111,7 @@ def stored(connection: sqlite3.Connection, facts: Storing, obj: StoredObject) ->
             "crc32": obj.crc32,
             "etag": text(obj.etag),
             "version_id": text(obj.version_id),
+            "sha256": text(obj.sha256),
             "flags": " ".join(map(words, facts.flags)),
             "main_place": facts.main_place,
             "already": facts.already,
@@ -105,6 +119,7 @@ def stored(connection: sqlite3.Connection, facts: Storing, obj: StoredObject) ->
             "now": facts.now_ms,
         },
     )
+    _outdate_sidecar(connection, n)
 
 
 def _refuse_second_holder(connection: sqlite3.Connection, n: int, facts: Storing) -> None:
@@ -119,21 +134,30 @@ def _refuse_second_holder(connection: sqlite3.Connection, n: int, facts: Storing
 def failed(connection: sqlite3.Connection, ids: tuple[str, str], reason: str, detail: str, now_ms: int) -> None:
     """Note a failure, unless the recording came to rest before."""
     n = _require(connection, *ids)
-    connection.execute(
+    changed = connection.execute(
         """UPDATE recordings SET state = 'failed', reason = ?, detail = ?, changed_ms = ?
            WHERE task = ? AND id = ? AND state NOT IN ('stored', 'gone')""",
         (words(reason), words(detail), now_ms, n, key(ids[1])),
     )
+    if changed.rowcount:
+        query = "SELECT listed_ms FROM recordings WHERE task = ? AND id = ?"
+        try_again(connection, n, connection.execute(query, (n, key(ids[1]))).fetchone()[0], now_ms)
 
 
 def gone(connection: sqlite3.Connection, task_id: str, recording_id: str, now_ms: int) -> None:
     """Note that Webex deleted it, unless it is stored."""
     n = _require(connection, task_id, recording_id)
+    _outdate_sidecar(connection, n)
     connection.execute(
         """UPDATE recordings SET state = 'gone', reason = '', detail = '', changed_ms = ?
            WHERE task = ? AND id = ? AND state <> 'stored'""",
         (now_ms, n, key(recording_id)),
     )
+
+
+def _outdate_sidecar(connection: sqlite3.Connection, n: int) -> None:
+    """What a sidecar says of this task is not how it stands any more."""
+    connection.execute("UPDATE tasks SET sidecar_sha256 = NULL WHERE n = ? AND sidecar_sha256 IS NOT NULL", (n,))
 
 
 def _require(connection: sqlite3.Connection, task_id: str, recording_id: str) -> int:

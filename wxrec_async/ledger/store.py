@@ -12,29 +12,39 @@ from anyio import CancelScope, to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from wxrec_async.events import Emit
-from wxrec_async.ledger import books, counting, inventory, opening
+from wxrec_async.ledger import aside, books, counting, export, facts, inventory, lagging, opening, standing
 from wxrec_async.ledger import recordings as recording_rows
 from wxrec_async.ledger import tasks as task_rows
+from wxrec_async.ledger.evidence import EvidenceBooks
 from wxrec_async.ledger.faults import explain
 from wxrec_async.ledger.group import GroupCommit
 from wxrec_async.ledger.inventory import FoundRecording, StoredRow
 from wxrec_async.ledger.protocol import (
     ALL_WORK,
+    NOTHING,
     AskedBefore,
+    Author,
     BacklogTask,
     Counts,
+    Everything,
     Failure,
     Identity,
+    Incomplete,
+    InPeriod,
     KnownTask,
+    Lag,
     RunRecord,
     Scope,
     StartedKey,
     Work,
 )
 from wxrec_async.ledger.rows import Mask
-from wxrec_async.model import OpenUpload, Recording, StoredObject, Task, TaskState, Window
+from wxrec_async.ledger.standing import TaskRow
+from wxrec_async.model import LeftAlone, OpenUpload, Recording, StoredObject, Task, TaskState, Window, Witness
+from wxrec_async.plumbing.finishing import finish
 
 T = TypeVar("T")
+ALL_TIME = (-(1 << 63), (1 << 63) - 1)
 
 
 @asynccontextmanager
@@ -46,8 +56,7 @@ async def open_ledger(path: Path, identity: Identity, *, mask: Mask, emit: Emit)
     when the ledger belongs to another organisation, bucket or key template;
     LedgerInUse, LedgerDamaged, LedgerFull or LedgerError when it cannot be used.
     """
-    with CancelScope(shield=True):  # a thread that opened it and is not waited for would keep the lock
-        opened = await to_thread.run_sync(opening.open_for_writing, path, identity)
+    opened = await _opened(lambda: opening.open_for_writing(path, identity), _close_all)
     ledger = SqliteLedger(opened.connection, path, mask)
     try:
         for warning in opened.warnings:
@@ -63,13 +72,33 @@ async def open_ledger(path: Path, identity: Identity, *, mask: Mask, emit: Emit)
 @asynccontextmanager
 async def open_reader(path: Path) -> AsyncIterator[SqliteReader]:
     """Open an existing ledger to look at it, also while another process writes; LedgerError when it cannot be read."""
-    with CancelScope(shield=True):
-        connection = await to_thread.run_sync(opening.open_for_reading, path)
+    connection = await _opened(lambda: opening.open_for_reading(path), sqlite3.Connection.close)
     reader = SqliteReader(connection, path)
     try:
         yield reader
     finally:
         await reader.close()
+
+
+async def _opened(work: Callable[[], T], close: Callable[[T], None]) -> T:
+    """Open in a thread that is waited for, whoever cancels: what nobody would get is closed, and its lock free."""
+    found: list[T] = []
+
+    async def open_it() -> None:
+        found.append(await to_thread.run_sync(work))
+
+    try:
+        await finish(open_it)
+        return found.pop()
+    finally:
+        for unwanted in found:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(close, unwanted)
+
+
+def _close_all(opened: opening.Opened) -> None:
+    opened.connection.close()
+    opened.close()
 
 
 class SqliteReader:
@@ -102,6 +131,18 @@ class SqliteReader:
         """Return what the ledger belongs to."""
         return await self._read(books.identity)
 
+    async def left_alone(self, scope: Scope) -> dict[str, int]:
+        """See `LedgerReader`."""
+        return await self._read(lambda db: aside.counts(db, scope))
+
+    async def incomplete(self, scope: Scope, *, limit: int = 1000) -> list[Incomplete]:
+        """See `LedgerReader`."""
+        return await self._read(lambda db: lagging.incomplete(db, scope, limit))
+
+    async def lag(self) -> Lag:
+        """See `LedgerReader`."""
+        return await self._read(lagging.lag)
+
     async def stored_rows(
         self, period: Window | None = None, *, after: StoredRow | None = None, limit: int = 1000
     ) -> list[StoredRow]:
@@ -112,12 +153,34 @@ class SqliteReader:
         """
         return await self._read(lambda db: inventory.stored_rows(db, period, after, limit))
 
+    async def report_facts(self, period: Window | None, limits: facts.Limits) -> facts.ReportFacts:
+        """Return what the report shows, of the tasks of ``period`` (as `InPeriod` has it) or of all, at one moment."""
+        return await self._read(lambda db: facts.read_facts(db, period, limits))
+
+    async def export_rows(
+        self, period: Window | None = None, *, after: export.ExportRow | None = None, limit: int = 1000
+    ) -> list[export.ExportRow]:
+        """Return up to ``limit`` rows behind ``after``, in a fixed order; an empty list is the end.
+
+        Every page is a look of its own, so that a long export holds up no writer:
+        what others write meanwhile may be in the next one.
+        """
+        return await self._read(lambda db: export.export_rows(db, period, after, limit))
+
+    async def task_rows(self, window: Window, *, after: TaskRow | None = None, limit: int = 500) -> list[TaskRow]:
+        """See `LedgerReader`."""
+        return await self._read(lambda db: standing.page(db, window, after, limit))
+
+    async def rows_of(self, task_ids: Sequence[str]) -> dict[str, TaskRow]:
+        """Return the tasks among these that are known."""
+        return await self._read(lambda db: standing.of_ids(db, task_ids))
+
     async def close(self) -> None:
         """See `Ledger`."""
         await self._group.close()
 
 
-class SqliteLedger(SqliteReader):
+class SqliteLedger(SqliteReader, EvidenceBooks):
     """`Ledger` on a SQLite connection; get one from `open_ledger`.  Each method's contract stands in `Ledger`."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, mask: Mask) -> None:
@@ -125,13 +188,16 @@ class SqliteLedger(SqliteReader):
         self._mask = mask
         self._run: int | None = None
 
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._group.run(work)
+
     @property
     def commits(self) -> int:
         """How many transactions were committed."""
         return self._group.commits
 
-    async def begin_run(self, run_id: str, now_ms: int, scope: Window | None) -> None:
-        self._run = await self._group.run(lambda db: books.begin_run(db, run_id, now_ms, scope))
+    async def begin_run(self, run_id: str, now_ms: int, scope: Window | None, *, author: Author | None = None) -> None:
+        self._run = await self._group.run(lambda db: books.begin_run(db, run_id, now_ms, scope, author))
 
     async def end_run(self, run_id: str, now_ms: int, exit_code: int, summary: Mapping[str, object]) -> None:
         await self._group.run(lambda db: books.end_run(db, run_id, now_ms, exit_code, summary))
@@ -141,13 +207,19 @@ class SqliteLedger(SqliteReader):
         await self._group.run(lambda db: books.close_window(db, window, now_ms))
 
     async def add_tasks(
-        self, tasks: Sequence[Task], *, listed_in: Window | None, now_ms: int, named_for: str | None = None
+        self,
+        tasks: Sequence[Task],
+        *,
+        listed_in: Window | None,
+        now_ms: int,
+        named_for: str | None = None,
+        patient: bool = False,
     ) -> list[Task]:
         current = self._run
 
         def work(db: sqlite3.Connection) -> list[Task]:
             named = None if named_for is None else books.run_row(db, named_for)
-            listing = task_rows.Listing(current=current, named=named, window=listed_in, now_ms=now_ms)
+            listing = task_rows.Listing(current=current, named=named, window=listed_in, now_ms=now_ms, patient=patient)
             return listing.add(db, tasks, self._mask)
 
         return await self._group.run(work)
@@ -170,20 +242,52 @@ class SqliteLedger(SqliteReader):
         only: Collection[Work] = ALL_WORK,
         due_only: bool = True,
         again: bool = False,
+        patient: bool = False,
     ) -> list[BacklogTask]:
         current = self._run
         options = {"now_ms": now_ms, "after": after, "limit": limit, "due_only": due_only, "again": again}
+        options["patient"] = patient
         return await self._read(lambda db: task_rows.backlog(db, scope, only, current, options))
+
+    async def late(
+        self, placed_in: Window, *, now_ms: int, after: int = 0, limit: int = 500, due_only: bool = True
+    ) -> list[BacklogTask]:
+        current = self._run
+        options = {"now_ms": now_ms, "after": after, "limit": limit, "due_only": due_only}
+        return await self._read(lambda db: task_rows.late(db, placed_in, current, options))
+
+    async def leave_alone(self, seen: Sequence[LeftAlone], transcripts: Mapping[str, int]) -> None:
+        await self._group.run(lambda db: aside.leave_alone(db, seen, transcripts))
+
+    async def oldest_work(
+        self,
+        scope: Everything | InPeriod,
+        *,
+        now_ms: int,
+        after: BacklogTask | None = None,
+        limit: int = 500,
+        only: Collection[Work] = ALL_WORK,
+        due_only: bool = True,
+    ) -> list[BacklogTask]:
+        current = self._run
+        first, end = (scope.period.from_ms, scope.period.to_ms) if isinstance(scope, InPeriod) else ALL_TIME
+        place = first if after is None or after.place_ms is None else after.place_ms
+        options = {"now_ms": now_ms, "place_ms": place, "row": after.row if after else 0, "limit": limit}
+        options["due_only"] = due_only
+        return await self._read(lambda db: task_rows.oldest_work(db, end, only, current, options))
 
     async def captured(self, task_id: str, recordings: Sequence[Recording], now_ms: int) -> KnownTask:
         return (await self.captured_many({task_id: recordings}, now_ms))[task_id]
 
-    async def captured_many(self, captures: Mapping[str, Sequence[Recording]], now_ms: int) -> dict[str, KnownTask]:
+    async def captured_many(
+        self, captures: Mapping[str, Sequence[Recording]], now_ms: int, look_again: Mapping[str, int] = NOTHING
+    ) -> dict[str, KnownTask]:
         if not all(captures.values()):
             raise ValueError("a captured task has at least one recording")
         return await self._group.run(
             lambda db: {
-                task_id: recording_rows.captured(db, task_id, found, now_ms) for task_id, found in captures.items()
+                task_id: recording_rows.captured(db, task_id, found, now_ms, look_again.get(task_id))
+                for task_id, found in captures.items()
             }
         )
 
@@ -278,3 +382,11 @@ class SqliteLedger(SqliteReader):
             return inventory.adopt(db, found, books.run_row(db, run_id), now_ms, self._mask)
 
         return await self._group.run(work)
+
+    async def witnessed(self, found: Sequence[Witness], now_ms: int) -> None:
+        """Keep what Search says of tasks that are known."""
+        await self._group.run(lambda db: standing.witness(db, found, now_ms))
+
+    async def deleted_at_webex(self, row: TaskRow, now_ms: int) -> None:
+        """Note that Webex deleted what was never stored of a task: its recordings become GONE, one at least."""
+        await self._group.run(lambda db: standing.deleted(db, row, now_ms))

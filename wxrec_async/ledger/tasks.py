@@ -11,6 +11,7 @@ from wxrec_async.errors import LedgerError
 from wxrec_async.ledger.protocol import AskedBefore, BacklogTask, Everything, InPeriod, NamedFor, Scope, Work
 from wxrec_async.ledger.rows import Mask, asked_of, key, number, task_columns, task_of, words
 from wxrec_async.model import Task, TaskState, Window
+from wxrec_async.rules.schedule import next_try
 
 SETTLED = (TaskState.NO_RECORDING, TaskState.OWED, TaskState.FAILED)
 
@@ -23,35 +24,42 @@ VALUES (
     :id, :channel_type, :status, :direction, :origin, :destination, :created_ms, :ended_ms, :updated_ms, :queue_id,
     :queue_name, :agent_id, :agent_name, :duration_ms, :capture_requested, :now_ms, :place_ms, :now_ms)
 """
-# In an UPDATE every right-hand side sees the row as it was.
-_REFRESH_NEWER = """
+_LISTED = (
+    "channel_type", "status", "direction", "origin", "destination", "created_ms", "ended_ms", "queue_id",
+    "queue_name", "agent_id", "agent_name", "duration_ms", "capture_requested",
+)  # fmt: skip
+
+
+def _changed(values: Sequence[str]) -> str:
+    """Leave ``changed_ms`` when a listing says nothing new: a certified day does not change by being read again."""
+    return f"changed_ms = CASE WHEN ({', '.join(_LISTED)}) IS ({', '.join(values)}) THEN changed_ms ELSE :now_ms END"
+
+
+_THEIRS = tuple(f"coalesce(:{name}, {name})" for name in _LISTED)
+_OURS = tuple(f"coalesce({name}, :{name})" for name in _LISTED)
+# In an UPDATE every right-hand side sees the row as it was.  What Webex has touched since is worth a question now.
+_REFRESH_NEWER = f"""
 UPDATE tasks SET
-    channel_type = coalesce(:channel_type, channel_type), status = coalesce(:status, status),
-    direction = coalesce(:direction, direction), origin = coalesce(:origin, origin),
-    destination = coalesce(:destination, destination), created_ms = coalesce(:created_ms, created_ms),
-    ended_ms = coalesce(:ended_ms, ended_ms), updated_ms = coalesce(:updated_ms, updated_ms),
-    queue_id = coalesce(:queue_id, queue_id), queue_name = coalesce(:queue_name, queue_name),
-    agent_id = coalesce(:agent_id, agent_id), agent_name = coalesce(:agent_name, agent_name),
-    duration_ms = coalesce(:duration_ms, duration_ms),
-    state = CASE WHEN state = 'no_recording' AND :capture_requested = 1 AND capture_requested IS NOT 1
-        THEN 'listed' ELSE state END,
-    capture_requested = coalesce(:capture_requested, capture_requested),
-    place_ms = coalesce(:created_ms, created_ms, place_ms, :place_ms), changed_ms = :now_ms
+    {", ".join(f"{name} = {value}" for name, value in zip(_LISTED, _THEIRS, strict=True))},
+    updated_ms = coalesce(:updated_ms, updated_ms),
+    state = CASE WHEN state = 'no_recording' AND :capture_requested = 1 AND capture_requested IS NOT 1 THEN 'listed'
+        WHEN state = 'no_recording' AND coalesce(:capture_requested, capture_requested) IS NULL
+            AND :updated_ms > updated_ms THEN 'listed'
+        ELSE state END,
+    next_ask_ms = CASE WHEN :updated_ms > updated_ms AND state <> 'listed' THEN :now_ms ELSE next_ask_ms END,
+    place_ms = coalesce(:created_ms, created_ms, place_ms, :place_ms),
+    {_changed(_THEIRS)}
 WHERE id = :id AND (updated_ms IS NULL OR :updated_ms >= updated_ms)
-"""
-_REFRESH_OLDER = """
+"""  # noqa: S608 - put together from constants
+_REFRESH_OLDER = f"""
 UPDATE tasks SET
-    channel_type = coalesce(channel_type, :channel_type), status = coalesce(status, :status),
-    direction = coalesce(direction, :direction), origin = coalesce(origin, :origin),
-    destination = coalesce(destination, :destination), created_ms = coalesce(created_ms, :created_ms),
-    ended_ms = coalesce(ended_ms, :ended_ms), queue_id = coalesce(queue_id, :queue_id),
-    queue_name = coalesce(queue_name, :queue_name), agent_id = coalesce(agent_id, :agent_id),
-    agent_name = coalesce(agent_name, :agent_name), duration_ms = coalesce(duration_ms, :duration_ms),
-    capture_requested = coalesce(capture_requested, :capture_requested),
-    place_ms = coalesce(created_ms, :created_ms, place_ms, :place_ms), changed_ms = :now_ms
+    {", ".join(f"{name} = {value}" for name, value in zip(_LISTED, _OURS, strict=True))},
+    place_ms = coalesce(created_ms, :created_ms, place_ms, :place_ms),
+    {_changed(_OURS)}
 WHERE id = :id
-"""
+"""  # noqa: S608 - likewise
 _HAS_OPEN = "SELECT EXISTS (SELECT 1 FROM recordings WHERE task = ? AND state IN ('listed', 'started', 'failed'))"
+_HAS_UNFINISHED = "SELECT EXISTS (SELECT 1 FROM recordings WHERE task = ? AND state IN ('listed', 'started'))"
 _HAS_ANY = "SELECT EXISTS (SELECT 1 FROM recordings WHERE task = ?)"
 
 # Both halves walk a partial index that holds only what is not at rest, in row
@@ -61,7 +69,8 @@ WITH wanted (n) AS (
     SELECT n FROM (
         SELECT n FROM tasks
         WHERE state IN ('listed', 'owed', 'failed') AND n > :after
-            AND ((state = 'listed' AND :listed) OR (state = 'failed' AND :failed)
+            AND ((state = 'listed' AND :listed)
+                OR (state = 'failed' AND :failed AND (NOT :patient OR coalesce(next_ask_ms, 0) <= :now_ms))
                 OR (state = 'owed' AND :owed AND (NOT :due_only OR coalesce(next_ask_ms, 0) <= :now_ms)))
             AND (:again OR handed_run IS NULL OR handed_run IS NOT :current)
             AND CASE :kind WHEN 'period' THEN place_ms >= :from_ms AND place_ms < :to_ms
@@ -72,7 +81,8 @@ WITH wanted (n) AS (
         SELECT DISTINCT recordings.task
         FROM recordings CROSS JOIN tasks ON tasks.n = recordings.task
         WHERE recordings.state IN ('listed', 'started', 'failed') AND recordings.task > :after
-            AND ((recordings.state = 'failed' AND :failed) OR (recordings.state <> 'failed' AND :unfinished))
+            AND ((recordings.state <> 'failed' AND :unfinished)
+                OR (recordings.state = 'failed' AND :failed AND (NOT :patient OR coalesce(next_ask_ms, 0) <= :now_ms)))
             AND (:again OR handed_run IS NULL OR handed_run IS NOT :current)
             AND CASE :kind WHEN 'period' THEN place_ms >= :from_ms AND place_ms < :to_ms
                 WHEN 'named' THEN EXISTS (SELECT 1 FROM run_tasks WHERE run = :run AND task = n) ELSE 1 END
@@ -82,6 +92,40 @@ SELECT tasks.n, id, channel_type, status, direction, origin, destination, create
     queue_name, agent_id, agent_name, duration_ms, capture_requested,
     state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms
 FROM wanted CROSS JOIN tasks ON tasks.n = wanted.n ORDER BY tasks.n LIMIT :limit
+"""
+# Recordings that Search counts and captures has not named; segments are in no count.
+FEWER_THAN_WITNESSED = """witness_recordings > (
+    SELECT count(*) FROM recordings WHERE recordings.task = tasks.n AND recordings.segment = 0
+) AND coalesce(witness_deleted, 0) = 0"""
+_LATE = f"""
+SELECT n, id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
+    queue_name, agent_id, agent_name, duration_ms, capture_requested,
+    state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms
+FROM tasks INDEXED BY tasks_by_place
+WHERE place_ms >= :from_ms AND place_ms < :to_ms AND state = 'captured' AND n > :after
+    AND (next_ask_ms IS NOT NULL OR witness_recordings IS NOT NULL)
+    AND (next_ask_ms <= :now_ms
+        OR ((NOT :due_only OR next_ask_ms IS NULL) AND {FEWER_THAN_WITNESSED}))
+    AND (handed_run IS NULL OR handed_run IS NOT :current)
+    AND NOT EXISTS (SELECT 1 FROM recordings WHERE task = n AND state IN ('listed', 'started', 'failed'))
+ORDER BY n LIMIT :limit
+"""  # noqa: S608 - put together from constants
+_FEWER = f"SELECT {FEWER_THAN_WITNESSED}, first_seen_ms FROM tasks WHERE n = ?"  # noqa: S608 - likewise
+# By place: one walk along tasks_by_place over all pages together, with a look at the open recordings of each task
+# that has any.
+_OLDEST = """
+SELECT place_ms, tasks.n, id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms,
+    queue_id, queue_name, agent_id, agent_name, duration_ms, capture_requested,
+    state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms
+FROM tasks
+WHERE place_ms >= :place_ms AND place_ms < :to_ms AND (place_ms, n) > (:place_ms, :row)
+    AND ((state = 'listed' AND :listed) OR (state = 'failed' AND :failed)
+        OR (state = 'owed' AND :owed AND (NOT :due_only OR coalesce(next_ask_ms, 0) <= :now_ms))
+        OR (state <> 'no_recording' AND EXISTS (
+            SELECT 1 FROM recordings WHERE task = n AND state IN ('listed', 'started', 'failed')
+                AND ((recordings.state = 'failed' AND :failed) OR (recordings.state <> 'failed' AND :unfinished)))))
+    AND (handed_run IS NULL OR handed_run IS NOT :current)
+ORDER BY place_ms, n LIMIT :limit
 """
 _ONE = """
 SELECT id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
@@ -117,8 +161,11 @@ class Listing:
     ``current`` is the row of the run that is under way, None when there is none.
     """
 
-    def __init__(self, *, current: int | None, named: int | None, window: Window | None, now_ms: int) -> None:
+    def __init__(
+        self, *, current: int | None, named: int | None, window: Window | None, now_ms: int, patient: bool = False
+    ) -> None:
         self._current = current
+        self._patient = patient
         self._named = named
         self._window = window
         self._now_ms = now_ms
@@ -156,10 +203,12 @@ class Listing:
         return self._current is not None and handed == self._current
 
     def _rests(self, connection: sqlite3.Connection, n: int, state: str, next_ask: int | None) -> bool:
+        early = next_ask is not None and next_ask > self._now_ms
         if state == TaskState.CAPTURED:
-            return not connection.execute(_HAS_OPEN, (n,)).fetchone()[0]
-        if state == TaskState.OWED:
-            return next_ask is not None and next_ask > self._now_ms
+            query = _HAS_UNFINISHED if self._patient and early else _HAS_OPEN
+            return not connection.execute(query, (n,)).fetchone()[0]
+        if state == TaskState.OWED or (state == TaskState.FAILED and self._patient):
+            return early
         return state == TaskState.NO_RECORDING
 
 
@@ -186,14 +235,44 @@ def hand_out(connection: sqlite3.Connection, n: int, run: int | None) -> None:
 def backlog(
     connection: sqlite3.Connection, scope: Scope, only: Collection[Work], current: int | None, options: dict[str, int]
 ) -> list[BacklogTask]:
-    """Page through what is left to do and hand it out; ``options``: now_ms, after, limit, due_only, again."""
+    """Page through what is left to do and hand it out; ``options``: now_ms, after, limit, due_only, patient, again."""
     wanted = {str(work): work in only for work in Work}
-    parameters = scope_parameters(connection, scope) | wanted | options | {"current": current}
+    parameters = {"patient": 0} | scope_parameters(connection, scope) | wanted | options | {"current": current}
+    return _handed_out(connection, connection.execute(_BACKLOG, parameters).fetchall(), current)
+
+
+def late(
+    connection: sqlite3.Connection, placed_in: Window, current: int | None, options: dict[str, int]
+) -> list[BacklogTask]:
+    """Page through the tasks at rest that deserve a second look; ``options``: now_ms, after, limit, due_only."""
+    span = {"from_ms": placed_in.from_ms, "to_ms": placed_in.to_ms}
+    rows = connection.execute(_LATE, span | options | {"current": current}).fetchall()
+    return _handed_out(connection, rows, current)
+
+
+def _handed_out(connection: sqlite3.Connection, rows: list[Any], current: int | None) -> list[BacklogTask]:
     found = []
-    for row in connection.execute(_BACKLOG, parameters).fetchall():
+    for row in rows:
         n, columns = row[0], row[1:]
         hand_out(connection, n, current)
         found.append(BacklogTask(n, task_of(columns[:_TASK_WIDTH]), asked_of(columns[_TASK_WIDTH:])))
+    return found
+
+
+def oldest_work(
+    connection: sqlite3.Connection,
+    to_ms: int,
+    only: Collection[Work],
+    current: int | None,
+    options: dict[str, int],
+) -> list[BacklogTask]:
+    """Page through what is left to do by place and hand it out; ``options``: now_ms, place_ms, row, limit, due_only."""
+    wanted = {str(work): work in only for work in Work}
+    parameters = wanted | options | {"to_ms": to_ms, "current": current}
+    found = []
+    for place_ms, n, *columns in connection.execute(_OLDEST, parameters).fetchall():
+        hand_out(connection, n, current)
+        found.append(BacklogTask(n, task_of(columns[:_TASK_WIDTH]), asked_of(columns[_TASK_WIDTH:]), place_ms))
     return found
 
 
@@ -227,9 +306,30 @@ def settle(  # noqa: PLR0913 - the facts of an answer
     if (empty_answer or state == TaskState.NO_RECORDING) and connection.execute(_HAS_ANY, (n,)).fetchone()[0]:
         # Known from the bucket, asked for the first time: whatever Webex has now, it had a recording.
         state, reason, next_ask_ms = TaskState.CAPTURED, "", None
+    if state == TaskState.FAILED and next_ask_ms is None:
+        next_ask_ms = next_try(_first_seen(connection, n), now_ms)
     connection.execute(
         """UPDATE tasks SET state = ?, reason = ?, next_ask_ms = ?, changed_ms = ?
            WHERE n = ? AND state <> 'captured'""",
         (state.value, words(reason), number(next_ask_ms), now_ms, n),
     )
+    if empty_answer:
+        looked_again(connection, n, None, now_ms)
     return TaskState(connection.execute("SELECT state FROM tasks WHERE n = ?", (n,)).fetchone()[0])
+
+
+def looked_again(connection: sqlite3.Connection, n: int, next_ask_ms: int | None, now_ms: int) -> None:
+    """Note of a task that has recordings when the next look is due; as long as some are missing, one is."""
+    fewer, first_seen = connection.execute(_FEWER, (n,)).fetchone()
+    if fewer:
+        next_ask_ms = next_try(first_seen, now_ms)
+    connection.execute("UPDATE tasks SET next_ask_ms = ? WHERE n = ? AND state = 'captured'", (number(next_ask_ms), n))
+
+
+def try_again(connection: sqlite3.Connection, n: int, first_ms: int, now_ms: int) -> None:
+    """Note when a task of which a recording failed is worth another try."""
+    connection.execute("UPDATE tasks SET next_ask_ms = ? WHERE n = ?", (next_try(first_ms, now_ms), n))
+
+
+def _first_seen(connection: sqlite3.Connection, n: int) -> int:
+    return int(connection.execute("SELECT first_seen_ms FROM tasks WHERE n = ?", (n,)).fetchone()[0])

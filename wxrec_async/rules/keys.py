@@ -26,6 +26,7 @@ CONTENT_TYPES = {
 }
 DEFAULT_EXTENSION = ".wav"
 MAX_ENCODED = 180
+EVIDENCE = "_evidence/"  # ours, and no recordings
 _SAFE = frozenset(string.ascii_letters + string.digits + "-._")
 _NOT_FIRST = frozenset("._-")
 
@@ -83,11 +84,13 @@ def orders(
     """Give every recording of a task its place.
 
     ``holder`` is the id of the recording that is known to hold the main place
-    already; it keeps it.  ``base`` is metadata common to all objects.
+    already; it keeps it.  A segment never takes the place of the whole, which may
+    come later.  ``base`` is metadata common to all objects.
     """
     if not recordings:
         return []
-    main_id = holder or main_recording(recordings).id
+    main = main_recording(recordings)
+    main_id = holder or (None if main.segment else main.id)
     return [_order(task, recording, template, base, main=recording.id == main_id) for recording in recordings]
 
 
@@ -241,3 +244,64 @@ def _pattern(template: str, recording: Recording, ext: str) -> str:
     }
     pieces = string.Formatter().parse(template)
     return "".join(re.escape(literal) + (fields[name] if name else "") for literal, name, _, _ in pieces)
+
+
+# What else lies beside recordings.
+
+
+def evidence_prefix(template: str) -> str:
+    """Return what the keys of the evidence begin with, ``call-detail/_evidence/`` for the usual template.
+
+    It lies in the folders that all keys of the template have in common.  No
+    recording gets there: neither a template nor an id begins a segment with ``_``.
+    """
+    folders, slash, _ = constant_prefix(template).rpartition("/")
+    return f"{folders}{slash}{EVIDENCE}"
+
+
+def may_have_sidecars(template: str) -> bool:
+    """Say whether no recording can take the key of a sidecar: it then ends in one of the extensions above."""
+    return template.endswith("{ext}")
+
+
+def sidecar_key(task: Task, start_ms: int | None, number: int, *, template: str) -> str:
+    """Return the key of a task's ``number``-th sidecar.
+
+    ``metadata.json``, then ``metadata-2.json`` and so on, in the folder that is
+    the task's own; where the template has none, ``{task_id}.metadata.json``
+    beside its recordings.  ``start_ms`` stands in for a creation time that is
+    not known.
+    """
+    moment = datetime.fromtimestamp((task.created_ms or start_ms or 0) / 1000, UTC)
+    fields = {
+        "task_id": encode_id(task.id),
+        "year": f"{moment:%Y}",
+        "month": f"{moment:%m}",
+        "day": f"{moment:%d}",
+    }
+    state = "" if number == 1 else f"-{number}"
+    return f"{_sidecar_base(template).format_map(fields)}metadata{state}.json"
+
+
+def is_sidecar(key: str, *, template: str) -> bool:
+    """Say whether `sidecar_key` makes ``key`` for some task."""
+    if not may_have_sidecars(template):
+        return False
+    fields = {"task_id": "[^/]+", "year": r"\d{4}", "month": r"\d\d", "day": r"\d\d"}
+    base = "".join(
+        re.escape(literal) + (fields[name] if name else "")
+        for literal, name, _, _ in string.Formatter().parse(_sidecar_base(template))
+    )
+    return re.fullmatch(rf"{base}metadata(?:-\d+)?\.json", key) is not None
+
+
+def _sidecar_base(template: str) -> str:
+    """Return the template of what a sidecar's key begins with, which no two tasks share."""
+    folders = template.split("/")[:-1]
+    own = next((place for place, folder in enumerate(folders) if "{task_id}" in folder), None)
+    common = next(
+        (place for place, folder in enumerate(folders) if "{recording_id}" in folder or "{ext}" in folder), len(folders)
+    )
+    if own is not None and own < common:
+        return "".join(f"{folder}/" for folder in folders[: own + 1])
+    return "".join(f"{folder}/" for folder in folders[: min(common, own if own is not None else common)]) + "{task_id}."

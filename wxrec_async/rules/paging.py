@@ -15,6 +15,7 @@ from wxrec_async.model import Task, TaskPage, Window, iso
 
 MAX_EMPTY_LINKED_PAGES = 20
 SMALLEST_CAP = 100  # the documented default; no server is expected to cut pages below it
+MAX_STUCK_PAGES = 20
 ROUNDING_MS = 1_000  # a server may round `from` down; one that ignores it shows rows older than that
 
 
@@ -37,6 +38,10 @@ class Pager:
 
     It ends: every step brings an id not seen before or moves ``from_ms`` on,
     and links are followed only a limited number of times without a new id.
+
+    It stays small, however many tasks a window has: an id is kept only as long
+    as a later page may show it again.  A list out of order may then name a task
+    twice, and from there on nothing is forgotten.
     """
 
     def __init__(self, window: Window, page_size: int) -> None:
@@ -44,13 +49,14 @@ class Pager:
         self.from_ms = window.from_ms
         self.disordered = False
         self._page_size = page_size
-        self._seen: set[str] = set()
+        self._seen: dict[str, int | None] = {}  # id: when it was created
         self._largest = 0
         self._cut_at = min(page_size, SMALLEST_CAP)
         self._last_rows = 0
         self._suspect_ms: int | None = None
         self._links: set[str] = set()
         self._idle_links = 0
+        self._stuck = 0
 
     def take(self, page: TaskPage) -> Step:
         """Judge one page and say how to go on."""
@@ -75,7 +81,7 @@ class Pager:
         new = []
         for task in page.tasks:
             if task.id not in self._seen and self._inside(task):
-                self._seen.add(task.id)
+                self._seen[task.id] = task.created_ms
                 new.append(task)
         return tuple(new)
 
@@ -91,6 +97,8 @@ class Pager:
             return self._go_on(new, max(newest - 1, self.from_ms))
         if not self._full(rows) or newest >= self.window.to_ms:
             return Step(new)
+        if newest < self.from_ms:
+            return self._step_over()
         if newest > self.from_ms and min(times) < newest:
             return self._go_on(new, newest)
         self._suspect_ms = newest
@@ -98,11 +106,27 @@ class Pager:
         step = self._go_on(new, newest + 1)
         return Step(step.new, step.next_from_ms, None, trouble)
 
+    def _step_over(self) -> Step:
+        """A full page of what is known, all of it older than asked for: behind it nothing can be seen from here."""
+        self._stuck += 1
+        trouble = f"a page from {iso(self.from_ms)} on shows older tasks only"
+        if self._stuck > MAX_STUCK_PAGES:
+            return Step((), trouble=trouble)
+        step = self._go_on((), self.from_ms + ROUNDING_MS)
+        return Step((), step.next_from_ms, None, trouble)
+
     def _go_on(self, new: tuple[Task, ...], from_ms: int) -> Step:
         if from_ms >= self.window.to_ms:
             return Step(new)
         self.from_ms = from_ms
+        self._forget()
         return Step(new, next_from_ms=from_ms)
+
+    def _forget(self) -> None:
+        """Let go of the ids that no page in order can bring again."""
+        if not self.disordered:
+            oldest = self.from_ms - ROUNDING_MS
+            self._seen = {name: at for name, at in self._seen.items() if at is None or at >= oldest}
 
     def _full(self, rows: int) -> bool:
         """A server may cap pages below what was asked for; the largest page seen shows it."""

@@ -28,6 +28,7 @@ from wxrec_async.errors import (
     Unreachable,
     Untrusted,
 )
+from wxrec_async.rules.tokens import refuses_token
 
 MAX_ATTEMPTS = 8
 MAX_WAITS = 120
@@ -181,11 +182,11 @@ def _http_date(text: str) -> float | None:
 
 
 def for_api(trouble: Trouble, tries: Tries, chance: float) -> Decision:
-    """Judge a failed call to Webex's API.  A 401 that reaches this far was refused after a forced refresh."""
+    """Judge a failed call to Webex's API.  A token refused in any shape was refused after a forced refresh by now."""
     match trouble:
         case Rejected(status=429):
             return _wait(trouble, tries, chance)
-        case Rejected(status=401):
+        case Rejected(status=status) if status == 401 or (status == 400 and _names_token(trouble)):
             return Stop(f"Webex refuses the token: {trouble}", auth=True)
         case Rejected(status=403):
             return Stop(f"Webex refuses permission: {trouble}", auth=True)
@@ -195,6 +196,11 @@ def for_api(trouble: Trouble, tries: Tries, chance: float) -> Decision:
             return GiveUp(f"http_{status}")
         case _:
             return _transport(trouble, tries, chance)
+
+
+def _names_token(trouble: Rejected) -> bool:
+    """Webex has a 400 that means 401."""
+    return refuses_token(f"{trouble.code} {trouble.words}")
 
 
 def for_download(trouble: Trouble, tries: Tries, chance: float) -> Decision:

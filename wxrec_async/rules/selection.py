@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from wxrec_async.model import DAY_MS, Task, TaskState
+from wxrec_async.rules.schedule import PACE, Pace, next_question
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
@@ -17,11 +18,16 @@ HOUR_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """The three ages that turn silence into a verdict, in milliseconds."""
+    """The three ages that turn silence into a verdict, in milliseconds, and how often to ask until then.
+
+    ``look_again_ms`` is the age at which a task that has recordings is asked for once more; 0 is never.
+    """
 
     settle_ms: int = 30 * MINUTE_MS
     null_ms: int = 24 * HOUR_MS
     missing_ms: int = 7 * DAY_MS
+    look_again_ms: int = 24 * HOUR_MS
+    pace: Pace = PACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +74,13 @@ def after_empty(task: Task, silence: Silence, ages: Ages, now_ms: int) -> Verdic
     if task.capture_requested is None:
         if age > ages.null_ms:
             return Verdict(TaskState.NO_RECORDING, "no_capture")
-        return Verdict(TaskState.OWED, "capture_unknown", now_ms + _patience(age))
-    first_empty = silence.first_empty_ms
-    asked_long = first_empty is not None and now_ms - first_empty >= DAY_MS
-    if age > ages.missing_ms and asked_long:
+        judged = now_ms - age + ages.null_ms + 1
+        return Verdict(TaskState.OWED, "capture_unknown", next_question(now_ms, age, judged, ages.pace))
+    first_empty = now_ms if silence.first_empty_ms is None else silence.first_empty_ms
+    if age > ages.missing_ms and now_ms - first_empty >= DAY_MS:
         return Verdict(TaskState.FAILED, "missing")
-    return Verdict(TaskState.OWED, "capture_awaited", now_ms + _patience(age))
-
-
-def _patience(age_ms: int) -> int:
-    """Ask again after a quarter of the call's age, between half an hour and a day."""
-    return min(DAY_MS, max(30 * MINUTE_MS, age_ms // 4))
+    judged = max(now_ms - age + ages.missing_ms + 1, first_empty + DAY_MS)
+    return Verdict(TaskState.OWED, "capture_awaited", next_question(now_ms, age, judged, ages.pace))
 
 
 def may_ask(asking: int, workers: int, batch: int) -> bool:

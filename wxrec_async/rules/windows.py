@@ -15,10 +15,14 @@ LOOKBACK_MARGIN_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A period that can be asked for, and what was changed to make it so, a sentence each."""
+    """A period that can be asked for, and what was changed to make it so, a sentence each.
+
+    ``begins_late`` when Webex no longer lists the beginning of what was asked for.
+    """
 
     period: Period
     clamped: tuple[str, ...] = ()
+    begins_late: bool = False
 
 
 def read_moment(text: str, name: str) -> int:
@@ -79,8 +83,15 @@ def clamp(period: Window, *, lookback_days: int, now_ms: int) -> Asked:
             f"--from {iso(from_ms)}: Webex lists no calls older than {lookback_days} days ([webex] lookback_days); "
             f"beginning at {iso(oldest)} instead, use --task-ids-from for what is older"
         )
-        from_ms = oldest
+        return Asked(Period(oldest, to_ms), tuple(words), begins_late=True)
     return Asked(Period(from_ms, to_ms), tuple(words))
+
+
+def listable(period: Window, *, lookback_days: int, now_ms: int) -> Window | None:
+    """Return what of a period Webex still lists at ``now_ms``, None when it has moved out of sight."""
+    from_ms = max(period.from_ms, now_ms - lookback_days * DAY_MS + LOOKBACK_MARGIN_MS)
+    to_ms = min(period.to_ms, now_ms)
+    return Window(from_ms, to_ms) if from_ms < to_ms else None
 
 
 def subtract(window: Window, covered: Iterable[Window]) -> list[Window]:
@@ -96,6 +107,11 @@ def subtract(window: Window, covered: Iterable[Window]) -> list[Window]:
     if start < window.to_ms:
         left.append(Window(start, window.to_ms))
     return left
+
+
+def reopened(closed: Iterable[Window], since_ms: int) -> list[Window]:
+    """Return what of the ``closed`` spans lies before ``since_ms``: what is younger is listed again."""
+    return [Window(span.from_ms, min(span.to_ms, since_ms)) for span in closed if span.from_ms < since_ms]
 
 
 def cut(window: Window, length_ms: int = DAY_MS) -> Iterator[Window]:

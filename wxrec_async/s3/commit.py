@@ -41,6 +41,7 @@ class Commit:
         self._wire, self._proof, self._send = wire, proof, send
         self._sent = 0
         self._open = False  # a request went out and nobody knows what it did
+        self._hidden = False  # looking is not allowed
 
     async def attempt(self) -> StoredObject:
         """Return the object.  Raises `ObjectExists`, a `Trouble`, or `GivenUp` when no further try can help."""
@@ -70,10 +71,7 @@ class Commit:
             case Rejected(status=412) if self._sent == 1:
                 raise ObjectExists from None
             case Rejected(status=412):
-                found = await self._ours()
-                if found is None:
-                    raise self._unverified("S3 says that the key is taken, but not what lies there") from None
-                return found
+                return await self._taken()
             case Rejected(code="NoSuchUpload") if found := await self._ours():
                 return found
             case _:
@@ -86,6 +84,7 @@ class Commit:
             found = await self._wire.look(proof.target.key)
         except Rejected as refusal:
             if refusal.status == 403:
+                self._hidden = True
                 return None
             raise
         if found is None:
@@ -95,6 +94,16 @@ class Commit:
         if proof.overwrite:
             return None
         raise ObjectExists
+
+    async def _taken(self) -> StoredObject:
+        """Look for what S3 says is there, by our own hand perhaps; some stores show it only after a while."""
+        for pause_s in pauses(self._wire.deadlines.recheck_s):
+            if found := await self._ours():
+                return found
+            if self._hidden:
+                break
+            await anyio.sleep(pause_s)
+        raise self._unverified("S3 says that the key is taken, but not what lies there") from None
 
     async def _verified(self, reply: Reply) -> StoredObject:
         """Compare what S3 says it has with what we sent."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 from wxrec_async.errors import Nonsense
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules.retry import GiveUp
 from wxrec_async.s3.replies import Reply
 from wxrec_async.s3.uploads import S3Store
+from wxrec_async.s3.wire import Digest
+
+BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,26 @@ class S3Inspector(S3Store):
 
         return await self._retrier.run("list_objects", attempt)
 
-    async def read_back(self, key: str, size: int) -> tuple[int, int]:
-        """Read an object of about ``size`` bytes as a stream; return its true size and CRC-32."""
-        return await self._retrier.run("read_object", lambda: self._wire.read_crc32(key, size))
+    async def digest(self, key: str, size: int) -> Digest:
+        """Read an object of about ``size`` bytes as a stream; return its true size, CRC-32 and SHA-256."""
+        return await self._retrier.run("read_object", lambda: self._wire.read_digest(key, size))
+
+    async def read_small(self, key: str, most: int) -> bytes | None:
+        """Return an object's bytes, None when there is none; `GivenUp` when they are more than ``most``."""
+        found = await self.head(key)
+        if found is None:
+            return None
+        if found.size > most:
+            raise GivenUp(GiveUp("too_large"), Nonsense(f"it has {found.size} bytes"))
+        return b"".join([block async for block in self.blocks(key, found.size)])
+
+    async def blocks(self, key: str, size: int) -> AsyncIterator[bytes]:
+        """Yield an object of ``size`` bytes, each block asked for when it is wanted, so that one may wait between."""
+        first = 0
+        while first < size:
+            count = min(BLOCK, size - first)
+            block = await self._retrier.run("read_object", partial(self._wire.read_range, key, first, count))
+            yield block
+            if len(block) != count:
+                return  # it is shorter than was said: whoever adds it up will see
+            first += count

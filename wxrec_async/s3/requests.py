@@ -13,6 +13,7 @@ from wxrec_async.s3.body import PartBody
 from wxrec_async.s3.replies import crc32_text
 
 Params = dict[str, Any]
+ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # a GET is refused until the object was restored
 
 
 def utc_now() -> datetime:
@@ -92,6 +93,8 @@ class Requests:
     def _new_object(self, target: Target) -> Params:
         params = self.key(target.key, ContentType=target.content_type, Metadata=target.metadata)
         params.update(self._of_new_objects)
+        if target.at_hand and self._settings.storage_class in ARCHIVES:
+            del params["StorageClass"]
         if self._settings.object_lock_mode:
             params["ObjectLockRetainUntilDate"] = self._now() + timedelta(days=self._settings.object_lock_days)
         return params

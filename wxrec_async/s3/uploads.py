@@ -13,7 +13,7 @@ from wxrec_async.errors import Nonsense, Rejected, Trouble
 from wxrec_async.model import OpenUpload, Part, PartReceipt, StoredObject, Target
 from wxrec_async.plumbing.pacer import Gate
 from wxrec_async.plumbing.retrying import GivenUp, Retrier
-from wxrec_async.rules.retry import GiveUp
+from wxrec_async.rules.retry import DIGEST_CODES, GiveUp, Restart
 from wxrec_async.s3.bucket import check_bucket
 from wxrec_async.s3.commit import Commit, Proof, leaves_open
 from wxrec_async.s3.replies import Reply, check_encryption, crc32_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ABORT_ROUNDS = 4
 ABORT_PAUSE_S = 0.2
+SIZE_HEADER = "mp-object-size"  # S3 has no code of its own for a size that differs
 
 
 class ObjectStore(Protocol):
@@ -60,7 +61,8 @@ class ObjectStore(Protocol):
         """Make the object; return it verified.
 
         Raises `ObjectExists` when the key is taken by something else, `GivenUp` with `Rejected`
-        code ``NoSuchUpload`` or ``ConditionalRequestConflict`` when a new upload must be begun.
+        code ``NoSuchUpload`` or ``ConditionalRequestConflict``, or with the decision ``Restart``
+        (the parts make other bytes than were sent), when a new upload must be begun.
         """
 
     async def abort(self, key: str, upload_id: str) -> bool:
@@ -257,10 +259,16 @@ def _worth_repeating(refusal: Rejected) -> Rejected:
 
 
 def _final(refusal: Rejected) -> Rejected | GivenUp:
-    """End a complete that raced with another writer: S3 wants a new upload then, a second complete cannot help."""
-    if refusal.code != "ConditionalRequestConflict":
-        return refusal
-    return GivenUp(GiveUp("s3_ConditionalRequestConflict"), refusal)
+    """End a complete that only a new upload can help.
+
+    Either it raced with another writer, or checksum or size of the whole are not
+    those of its parts, which a second complete would find as they are.
+    """
+    if refusal.code == "ConditionalRequestConflict":
+        return GivenUp(GiveUp("s3_ConditionalRequestConflict"), refusal)
+    if refusal.code in DIGEST_CODES or (refusal.code == "InvalidRequest" and SIZE_HEADER in refusal.words):
+        return GivenUp(Restart(), refusal)
+    return refusal
 
 
 def _named(reply: Reply, name: str) -> str:

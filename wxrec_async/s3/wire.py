@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -44,6 +45,15 @@ class Deadlines:
         return max(self.request_s, size / self.bytes_per_s)
 
 
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What the bytes of an object are: ``size`` in bytes, ``sha256`` in hex."""
+
+    size: int
+    crc32: int
+    sha256: str
+
+
 class Wire:
     """Sends single requests, and looks at single objects."""
 
@@ -82,13 +92,34 @@ class Wire:
         """Read the object back, expected to have ``size`` bytes; return its size and CRC-32."""
         return await self.send(lambda: self._read(key), self.deadlines.body(size))
 
-    async def _read(self, key: str) -> tuple[int, int]:
+    async def read_digest(self, key: str, size: int) -> Digest:
+        """As `read_crc32`, with the SHA-256 of the bytes, too."""
+        sha256 = hashlib.sha256()
+        size, crc32 = await self.send(lambda: self._read(key, sha256.update), self.deadlines.body(size))
+        return Digest(size, crc32, sha256.hexdigest())
+
+    async def read_range(self, key: str, first: int, count: int) -> bytes:
+        """Return ``count`` bytes from byte ``first`` on, or fewer at the object's end."""
+        within_s = self.deadlines.body(count)
+        return await self.send(lambda: self._read_range(key, f"bytes={first}-{first + count - 1}"), within_s)
+
+    async def _read_range(self, key: str, span: str) -> bytes:
+        reply = await self.client.get_object(**self.requests.key(key, Range=span))
+        async with reply["Body"] as body:
+            data: bytes = await body.read()
+        if len(data) != reply["ContentLength"]:
+            raise ConnectionLost(f"{self.host} sent less than it announced", host=self.host)
+        return data
+
+    async def _read(self, key: str, take: Callable[[bytes], object] | None = None) -> tuple[int, int]:
         reply = await self.client.get_object(**self.requests.key(key))
         size = crc32 = 0
         body = reply["Body"]
         async with body:
             while chunk := await body.read(READ_BYTES):
                 size, crc32 = size + len(chunk), isal_zlib.crc32(chunk, crc32)
+                if take is not None:
+                    take(chunk)
         if size != reply["ContentLength"]:
             raise ConnectionLost(f"{self.host} sent less than it announced", host=self.host)
         return size, crc32

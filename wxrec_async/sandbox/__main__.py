@@ -29,6 +29,16 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--seconds", type=float, nargs=2, default=(5, 90), metavar=("MIN", "MAX"))
     found.add_argument("--no-large", action="store_true", help="no recordings of 15 MiB and more")
     found.add_argument("--fresh", type=int, default=0, help="calls of the last hours, some still owed")
+    found.add_argument(
+        "--beside", action="store_true", help="segments, virtual agents, transcripts, screen recordings, mp3"
+    )
+    found.add_argument("--late", type=int, default=0, help="calls whose capture comes one to two days from now")
+    found.add_argument(
+        "--search",
+        choices=("full", "none", "disagreeing"),
+        default="full",
+        help="the second list: equal to the first, missing, or differing from it on purpose",
+    )
     found.add_argument("--dir", type=Path, help="keep objects as files here, and write config.toml here")
     found.add_argument("--discard", action="store_true", help="verify bodies, keep none")
     found.add_argument("--port", type=int, default=0, help="the first of five ports; 0: free ones")
@@ -53,6 +63,9 @@ def options_of(given: argparse.Namespace) -> Options:
         seconds=tuple(given.seconds),
         large=not given.no_large,
         fresh=given.fresh,
+        beside=given.beside,
+        late=given.late,
+        disagreeing=given.search == "disagreeing",
     )
     return Options(
         organisation=organisation,
@@ -66,6 +79,7 @@ def options_of(given: argparse.Namespace) -> Options:
         media_rate=given.media_rate,
         s3_rate=given.s3_rate,
         latency=given.latency,
+        searches=given.search != "none",
     )
 
 

@@ -28,12 +28,12 @@ class Budget:
     def spend(self, client_id: str) -> int | None:
         """Take one request from the budget; returns None, or the whole seconds to wait when it is refused."""
         now = self.clock()
-        if not self.per_minute:
-            return None
         if now < (until := self._shut_until.get(client_id, 0.0)):
             self.early += 1
             self.refused += 1
             return math.ceil(until - now)
+        if not self.per_minute:
+            return None
         spent = self._spent[client_id]
         while spent and spent[0] <= now - MINUTE:
             spent.popleft()
@@ -41,6 +41,10 @@ class Budget:
             spent.append(now)
             return None
         return self._shut(client_id, spent[0] + MINUTE - now, now)
+
+    def shut(self, client_id: str, seconds: float) -> None:
+        """Refuse everything for so long, as if the budget were used up."""
+        self._shut_until[client_id] = self.clock() + seconds - 0.05
 
     def _shut(self, client_id: str, wait: float, now: float) -> int:
         seconds = max(1, math.ceil(wait))

@@ -14,19 +14,23 @@ from aiohttp import web
 from wxrec_async.sandbox import checksums
 from wxrec_async.sandbox.faults import Faults, Rule
 from wxrec_async.sandbox.log import RequestLog
-from wxrec_async.sandbox.organisation import Organisation
+from wxrec_async.sandbox.organisation import Organisation, SandboxTask
 from wxrec_async.sandbox.recordings import TruthRecording
 from wxrec_async.sandbox.s3.state import Bucket, StoredBody, Upload
+from wxrec_async.sandbox.tampering import Tampering
 
 PROFILES = ("none", "mild", "storm")
 
 
 @dataclass(slots=True)
 class Control:
-    """GET /_sandbox/{log,truth,objects,uploads,faults,addresses}; POST /_sandbox/faults sets profile and rules.
+    """GET /_sandbox/{log,tasks,truth,objects,uploads,faults,addresses,organisation}.
 
-    Lists come as JSON lines.  ``log?since=N`` leaves out what was seen,
-    ``objects?sha256=1`` reads every object.
+    POST /_sandbox/faults sets profile and rules, POST /_sandbox/objects and
+    /_sandbox/organisation do what `Tampering` says.  Lists come as JSON lines.
+    ``log?since=N`` leaves out what was seen, ``objects?sha256=1`` reads every
+    object, ``truth?segments=1&virtual=1`` adds what is there for those who ask
+    for it, ``tasks`` are all there are, with the ids of their recordings.
     """
 
     organisation: Organisation
@@ -36,29 +40,68 @@ class Control:
     addresses: Callable[[], dict[str, Any]]
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        match request.method, request.path:
-            case "GET", "/_sandbox/log":
+        name = request.path.removeprefix("/_sandbox/")
+        told = await (self._told(name, request) if request.method == "GET" else self._done(name, request))
+        return told if told is not None else web.Response(status=404, text="not found")
+
+    async def _told(self, name: str, request: web.BaseRequest) -> web.StreamResponse | None:
+        match name:
+            case "log":
                 since = request.query.get("since", "0")
                 return _lines(self.log.lines(int(since) if since.isdigit() else 0))
-            case "GET", "/_sandbox/truth":
-                return _rows(await asyncio.to_thread(lambda: [truth_row(item) for item in self.organisation.truth()]))
-            case "GET", "/_sandbox/objects":
+            case "truth":
+                return _rows(await asyncio.to_thread(self._truth, request))
+            case "tasks":
+                return _rows(task_row(task, self.organisation) for task in list(self.organisation.tasks))
+            case "objects":
                 deep = "sha256" in request.query
                 return _rows([await object_row(body, deep=deep) for body in list(self.bucket.objects.values())])
-            case "GET", "/_sandbox/uploads":
+            case "uploads":
                 return _rows(upload_row(upload) for upload in self.bucket.uploads.values())
-            case "GET", "/_sandbox/addresses":
+            case "addresses":
                 return web.json_response(self.addresses())
-            case "GET", "/_sandbox/faults":
+            case "faults":
                 return web.json_response(self._faults())
-            case "POST", "/_sandbox/faults":
-                return self._set_faults(await request.read())
-        return web.Response(status=404, text="not found")
+            case "organisation":
+                return web.json_response(self.organisation.planted())
+        return None
+
+    async def _done(self, name: str, request: web.BaseRequest) -> web.StreamResponse | None:
+        if name == "faults":
+            return self._set_faults(await request.read())
+        if name in ("objects", "organisation"):
+            return await self._tamper(name, await request.read())
+        return None
+
+    def _truth(self, request: web.BaseRequest) -> list[dict[str, Any]]:
+        segments, virtual = "segments" in request.query, "virtual" in request.query
+        return [truth_row(item) for item in self.organisation.truth(segments=segments, virtual=virtual)]
+
+    async def _tamper(self, name: str, body: bytes) -> web.Response:
+        tampering = Tampering(self.organisation, self.bucket)
+        try:
+            wanted = json.loads(body)
+            done = await tampering.objects(wanted) if name == "objects" else tampering.organise(wanted)
+        except KeyError as missing:
+            return web.Response(status=404, text=f"there is no {missing.args[0]}")
+        except (ValueError, TypeError, AttributeError):
+            return web.Response(status=400, text="expected lists of keys or ids, see Tampering")
+        return web.json_response(done)
 
     def _faults(self) -> dict[str, Any]:
         hits = {f"{operation} {kind}": count for (operation, kind), count in sorted(self.faults.hits.items())}
         rules = [{n: v for n, v in asdict(rule).items() if n not in ("before", "after")} for rule in self.faults.rules]
-        return {"seed": self.faults.seed, "profile": self.faults.profile, "hits": hits, "rules": rules}
+        campaign = self.faults.campaign
+        return {
+            "seed": self.faults.seed,
+            "profile": self.faults.profile,
+            "hits": hits,
+            "rules": rules,
+            "campaign": {" ".join(each): count for each, count in sorted(campaign.hits.items())} if campaign else {},
+            "never_hit": campaign.unhit() if campaign else [],
+            "replaced": self.bucket.replaced,
+            "requests": self.log.total,
+        }
 
     def _set_faults(self, body: bytes) -> web.Response:
         try:
@@ -97,6 +140,17 @@ def truth_row(item: TruthRecording) -> dict[str, Any]:
     """Write one recording of the truth."""
     names = ("task_id", "recording_id", "file_name", "key", "content_type", "size", "crc32", "sha256")
     return {name: getattr(item, name) for name in names}
+
+
+def task_row(task: SandboxTask, organisation: Organisation) -> dict[str, Any]:
+    """Write one contact and the ids of its recordings."""
+    return {
+        "id": task.id,
+        "channel": task.channel,
+        "capture_requested": task.capture_requested,
+        "created_ms": task.created_ms,
+        "recordings": [recording.id for recording in organisation.recordings(task)],
+    }
 
 
 async def object_row(body: StoredBody, *, deep: bool = False) -> dict[str, Any]:

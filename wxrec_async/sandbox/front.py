@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import formatdate
+from email.utils import formatdate, mktime_tz, parsedate_tz
 from typing import Protocol
 
 import aiohttp
 from aiohttp import web
 
-from wxrec_async.sandbox.faults import Fault, Faults
+from wxrec_async.sandbox.faults import Faults
+from wxrec_async.sandbox.kinds import Fault
 from wxrec_async.sandbox.log import Entry, RequestLog
 from wxrec_async.sandbox.wire import cut, hold, is_gone
 
 HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Please sign in</h1></body></html>"
+REDIRECTS = {
+    "elsewhere": "https://media.example.net/elsewhere.wav",
+    "private": "http://169.254.169.254/latest/meta-data/",
+    "plain": "http://media.example.net/plain.wav",
+}
 Clock = Callable[[], float]
 LOST = (ConnectionError, aiohttp.ClientError, aiohttp.http.HttpProcessingError, asyncio.IncompleteReadError)
 
@@ -106,6 +112,8 @@ class Front:
                 return cut(call.request, reset=fault.kind == "reset_before")
             case "error":
                 raise Problem(fault.get("status", 500), fault.get("code", ""), fault.get("message", ""), waits(fault))
+            case "redirect":
+                return self._redirect(call, fault)
             case "html":
                 return web.Response(body=HTML, content_type="text/html")
             case "empty_body":
@@ -121,13 +129,21 @@ class Front:
             response = self._refuse(problem, call)
         if after := fault.get("after"):
             after()
+        if fault.kind == "skewed_date" and not response.prepared:
+            response.headers["Date"] = date_in(fault.get("seconds", 300))
         if fault.kind == "reset_after" and not response.prepared:
             call.entry.code = str(response.status)
             return cut(call.request)
         return response
 
+    def _redirect(self, call: Call, fault: Fault) -> web.Response:
+        to = fault.get("to", "elsewhere")
+        named = {**REDIRECTS, "loop": call.request.raw_path}
+        return web.Response(status=fault.get("status", 302), headers={"Location": named.get(to, to)})
+
     def _refuse(self, problem: Problem, call: Call) -> web.Response:
         call.entry.code = problem.code
+        call.entry.asked_wait_s = _asked_wait_s(problem.headers)
         response = self.service.refusal(problem, call)
         response.headers.update(problem.headers)
         return response
@@ -141,8 +157,24 @@ class Front:
 
 
 def waits(fault: Fault) -> dict[str, str]:
-    """Return the Retry-After header a fault asks for."""
-    value = fault.get("retry_after")
+    """Return the Retry-After header a fault asks for; with a Date of its own when that clock is off."""
+    value, skew = fault.get("retry_after"), fault.get("skew", 0)
     if value is None:
         return {}
-    return {"Retry-After": formatdate(time.time() + 2, usegmt=True) if value == "date" else str(value)}
+    if value == "date":
+        return {"Retry-After": date_in(2 + skew), "Date": date_in(skew)}
+    return {"Retry-After": str(value), **({"Date": date_in(skew)} if skew else {})}
+
+
+def date_in(seconds: float) -> str:
+    """Return an HTTP-date so many seconds from now."""
+    return formatdate(time.time() + seconds, usegmt=True)
+
+
+def _asked_wait_s(headers: Mapping[str, str]) -> float | None:
+    """Return for how long an answer asks to be left alone, None when it says nothing readable."""
+    text = headers.get("Retry-After", "")
+    if text.replace(".", "", 1).isdigit():
+        return float(text)
+    until, date = (parsedate_tz(value) for value in (text, headers.get("Date", "")))
+    return float(mktime_tz(until) - mktime_tz(date)) if until and date else None

@@ -28,7 +28,8 @@ class Entry:
     ``started`` is monotonic, ``wall`` seconds since the epoch; ``attempt``
     counts per (operation, key); ``received`` and ``sent`` are body bytes;
     ``status`` is 0 while it is being answered and -1 when the connection was
-    cut before a status was sent; ``headers`` holds the values of harmless headers only.
+    cut before a status was sent; ``asked_wait_s`` is for how many seconds from its end the answer
+    asked to be left alone; ``headers`` holds the values of harmless headers only.
     """
 
     number: int
@@ -48,6 +49,7 @@ class Entry:
     seconds: float | None = None
     received: int = 0
     sent: int = 0
+    asked_wait_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -69,6 +71,11 @@ class RequestLog:
         entry = Entry(self._count, server, request.method, path, time.monotonic(), time.time(), names, shown)
         self.entries.append(entry)
         return entry
+
+    @property
+    def total(self) -> int:
+        """How many requests there were, those that have fallen out included."""
+        return self._count
 
     def of(self, operation: str, key: str = "*") -> list[Entry]:
         """Return the requests of an operation (``s3.*`` and the like work)."""

@@ -117,6 +117,8 @@ def _refuse_on_purpose(call: Call) -> None:
     match fault.kind if fault is not None else "":
         case "expired":
             raise Problem(403, DENIED, "Request has expired")
+        case "refused":
+            raise Problem(403, fault.get("code", DENIED) if fault else DENIED, "Refused on purpose")
         case "missing":
             raise Problem(404, "NoSuchKey", "The specified key does not exist.")
         case "slow_down":

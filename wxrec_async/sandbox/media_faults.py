@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from wxrec_async.sandbox.audio import Audio
-from wxrec_async.sandbox.faults import Fault
 from wxrec_async.sandbox.front import Call
+from wxrec_async.sandbox.kinds import Fault
 from wxrec_async.sandbox.wire import RawReply, hold
 
 Headers = dict[str, str]
+BYTERANGES_END = b"\r\n--cut--\r\n"
 
 
 @dataclass(slots=True)
@@ -51,6 +52,15 @@ class Faulty:
         usual: dict[str, str | None] = {"Content-Length": str(self.length), "Connection": "close"}
         lines = {**self.headers, **usual, **extra}
         self.reply.head(self.status, [(name, value) for name, value in lines.items() if value is not None])
+
+    async def drip_head(self, count: int, interval: float) -> None:
+        """Write a status line and then a header of ``count`` letters, one at a time; the others follow with `head`."""
+        self.reply.head_begun = True
+        await self.reply.plain(f"HTTP/1.1 {self.status} Sandbox\r\nX-Slow: ".encode())
+        for _ in range(count):
+            await self.reply.plain(b"z")
+            await hold(self.call.request, interval)
+        await self.reply.plain(b"\r\n")
 
     async def body(self, first: int = 0, last: int | None = None) -> None:
         """Write body bytes between two offsets."""
@@ -102,6 +112,54 @@ async def _wrong_range(answer: Faulty) -> None:
     answer.start = answer.start + 1 if answer.length > 1 else 0
     span = f"bytes {answer.start}-{answer.end - 1}/{answer.audio.size}"
     answer.head(Content_Range=span)
+    await answer.body()
+
+
+async def _other_total(answer: Faulty) -> None:
+    """Deliver the range that was asked for, as one of a file that is longer now."""
+    answer.head(Content_Range=f"bytes {answer.start}-{answer.end - 1}/{answer.audio.size + 1000}")
+    await answer.body()
+
+
+async def _byteranges(answer: Faulty) -> None:
+    """Answer as servers do that were asked for several ranges."""
+    answer.status = 206
+    total = answer.audio.size
+    first = f"--cut\r\nContent-Type: audio/wav\r\nContent-Range: bytes {answer.start}-{answer.end - 1}/{total}\r\n\r\n"
+    length = len(first) + answer.length + len(BYTERANGES_END)
+    kind = "multipart/byteranges; boundary=cut"
+    answer.head(Content_Type=kind, Content_Range=None, Content_Length=str(length))
+    await answer.reply.plain(first.encode())
+    await answer.body()
+    await answer.reply.plain(BYTERANGES_END)
+
+
+async def _two_lengths(answer: Faulty) -> None:
+    """Name two lengths; the second one, a smaller one, as a header of its own."""
+    answer.head(Content_length=str(max(0, answer.length - 1)))
+    await answer.body()
+
+
+async def _length_and_chunked(answer: Faulty) -> None:
+    """Name a length and send chunks all the same, well-formed ones."""
+    answer.head(Transfer_Encoding="chunked")
+    for block in answer.audio.read(answer.start, answer.end):
+        await answer.reply.chunk(block)
+    await answer.reply.plain(b"0\r\n\r\n")
+
+
+async def _xml(answer: Faulty) -> None:
+    """Send one of S3's errors under status 200."""
+    code = answer.fault.get("code", "AccessDenied")
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>No</Message></Error>'.encode()
+    answer.status = 200
+    answer.head(Content_Type="application/xml", Content_Length=str(len(body)), Content_Range=None)
+    await answer.reply.send(body)
+
+
+async def _drip_head(answer: Faulty) -> None:
+    await answer.drip_head(answer.fault.get("count", 20), answer.fault.get("interval", 0.05))
+    answer.head()
     await answer.body()
 
 
@@ -160,7 +218,13 @@ BODY_FAULTS: dict[str, Callable[[Faulty], Awaitable[None]]] = {
     "unframed": _unframed,
     "chunked": _chunked,
     "bad_chunk": _bad_chunk,
+    "two_lengths": _two_lengths,
+    "length_and_chunked": _length_and_chunked,
     "wrong_range": _wrong_range,
+    "other_total": _other_total,
+    "byteranges": _byteranges,
+    "xml": _xml,
+    "drip_head": _drip_head,
     "zero_bytes": _zero_bytes,
     "header_only": _header_only,
     "gzip": _gzip,

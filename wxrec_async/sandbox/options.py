@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wxrec_async.sandbox.campaign import Campaign
 from wxrec_async.sandbox.faults import Profile, Rule
 from wxrec_async.sandbox.organisation import Organisation
 from wxrec_async.sandbox.tokens import Rotation
@@ -24,9 +25,13 @@ class Options:
     ``port`` is the first of five consecutive ports, 0 takes free ones.
     ``requests_per_minute`` 0 means no limit.  Rates are bytes per second and
     connection, ``latency`` seconds per request.  ``clock`` gives epoch seconds
-    and can be moved to age tokens and URLs; ``budget_clock`` is the monotonic
-    one of the request budget.  ``name`` is how URLs call this machine.
-    ``denied`` are IAM actions that S3 refuses.
+    and can be moved to age tokens and URLs, and calls; ``s3_clock`` is what signatures are held
+    against when days pass that the AWS SDK knows nothing of (None: ``clock``);
+    ``budget_clock`` is the monotonic one of the request budget.  ``name`` is how URLs call this machine.
+    ``denied`` are IAM actions that S3 refuses.  Without ``searches`` the
+    organisation has no Search; with it, it serves ``max_search_rows`` rows to one query.
+    ``untrusted`` opens media ports with certificates that must not be
+    trusted, for the fault ``certificate``: ``unknown``, ``expired`` and ``wrong_name``.
     """
 
     tasks: int = 100
@@ -41,6 +46,8 @@ class Options:
     ssl_context: ssl.SSLContext | None = None
     faults: Profile = "none"
     script: list[Rule] = field(default_factory=list)
+    campaign: Campaign | None = None
+    untrusted: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
     requests_per_minute: int = 300
     rotation: Rotation = "old_stays_valid"
     token_expires_in: int = 1_209_599
@@ -49,6 +56,8 @@ class Options:
     region: str = "us-east-1"
     bucket_owner: str = "123456789012"
     denied: frozenset[str] = frozenset()
+    searches: bool = True
+    max_search_rows: int = 100_000
     second_complete: str = "same"
     lifecycle_days: int = 7
     md5_etags: bool = False
@@ -56,6 +65,7 @@ class Options:
     s3_rate: float = 0.0
     latency: float = 0.0
     clock: Callable[[], float] = time.time
+    s3_clock: Callable[[], float] | None = None
     budget_clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:

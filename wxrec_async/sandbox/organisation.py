@@ -10,10 +10,11 @@ from __future__ import annotations
 import bisect
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wxrec_async.sandbox.audio import MULAW, PCM16, SAMPLE_RATE, Audio
+from wxrec_async.sandbox.beside import MP3_NAME, attachments_of, extras_of, is_mp3, mp3_of
 from wxrec_async.sandbox.draw import Draw
 from wxrec_async.sandbox.recordings import SandboxRecording, TruthRecording, phone, truth_of
 
@@ -55,6 +56,9 @@ class Organisation:
     gives the same times all day long, and every contact still lies within the
     last ``days`` of any moment of that day.  By default nothing is owed: a
     contact whose capture was requested has one, ``null`` has none and is old.
+    With ``beside`` some contacts have segments, virtual-agent recordings, a
+    transcript, a screen recording, or an mp3; see `sandbox.beside`.
+    Unless ``large`` is false, one contact in ``large_every`` has a recording of ``large_mib``.
     """
 
     def __init__(  # noqa: PLR0913 - the knobs of a simulation
@@ -69,9 +73,15 @@ class Organisation:
         odd_names: bool = True,
         same_ms: int = 0,
         fresh: int = 0,
+        beside: bool = False,
+        late: int = 0,
+        disagreeing: bool = False,
+        large_mib: tuple[float, float] = (15, 21),
+        large_every: int = 100,
     ) -> None:
         self.seed, self.days, self.seconds = seed, days, seconds
-        self.large, self.odd_names = large, odd_names
+        self.large, self.odd_names, self.beside = large, odd_names, beside
+        self.large_mib, self.large_every = large_mib, large_every
         self.id = Draw(seed, "org").uuid()
         clock = time.time() if now is None else now
         self._now_ms = int(clock * 1000)
@@ -79,9 +89,16 @@ class Organisation:
         self._tasks: list[SandboxTask] = []
         self._by_id: dict[str, SandboxTask] = {}
         self._purged: set[str] = set()
-        for task in self._generate(tasks, same_ms, fresh):
+        self._late_legs: dict[str, dict[int, int]] = {}
+        self._updated: dict[str, int] = {}
+        self._unlisted: set[str] = set()
+        self._unsearched: set[str] = set()
+        self.ahead_ms = 0  # how much later it is for captures than on the clock
+        for task in (*self._generate(tasks, same_ms, fresh), *self._generate_late(tasks + fresh, late)):
             self._by_id[task.id] = task
         self._tasks = sorted(self._by_id.values(), key=_order)
+        if disagreeing:
+            self._plant()
 
     def _span(self, free: bool) -> tuple[int, int]:
         anchor, days = self._now_ms, self.days
@@ -107,6 +124,27 @@ class Organisation:
             requested = None if draw.unit(7) < 0.5 else True
             yield SandboxTask(index, _task_id(self.seed, index), created, "telephony", requested, "one", ready)
 
+    def _generate_late(self, start: int, count: int) -> Iterator[SandboxTask]:
+        """Yield old calls whose capture comes one to two days from now; half of them Webex had promised nothing for."""
+        for index in range(start, start + count):
+            draw = Draw(self.seed, "task", index)
+            created = self._newest_ms - int(draw.unit(4) * HOUR_MS)
+            ready = self._now_ms + int((1 + draw.unit(6) * 0.9) * DAY_MS)
+            requested = True if index % 2 else None
+            yield SandboxTask(index, _task_id(self.seed, index), created, "telephony", requested, "one", ready)
+
+    def _plant(self) -> None:
+        """Let the lists disagree: each third of 3 % of the calls is on one list only, or deleted at Webex."""
+        calls = [task for task in self._tasks if task.channel == "telephony" and task.recordings and not task.ready_ms]
+        for number, task in enumerate(calls):
+            match number % 100:
+                case 7:
+                    self._unlisted.add(task.id)
+                case 42:
+                    self._unsearched.add(task.id)
+                case 73:
+                    self._purged.add(task.id)
+
     def _task(self, index: int, created: int, draw: Draw) -> SandboxTask:
         channel = "telephony" if draw.unit(6) < 0.93 else ("email", "chat", "social")[draw.pick(7, 3)]
         kind = _kind(draw.unit(8)) if channel == "telephony" else "unknown"
@@ -129,6 +167,16 @@ class Organisation:
         low = bisect.bisect_left(self._tasks, (from_ms, ""), key=_order)
         high = bisect.bisect_left(self._tasks, (to_ms, ""), key=_order)
         return self._tasks[low:high]
+
+    def listed_between(self, from_ms: int, to_ms: int) -> Sequence[SandboxTask]:
+        """Return those of `between` that the list of tasks has."""
+        found = self.between(from_ms, to_ms)
+        return [task for task in found if task.id not in self._unlisted] if self._unlisted else found
+
+    def searched_between(self, from_ms: int, to_ms: int) -> Sequence[SandboxTask]:
+        """Return those of `between` that Search has."""
+        found = self.between(from_ms, to_ms)
+        return [task for task in found if task.id not in self._unsearched] if self._unsearched else found
 
     def get(self, task_id: str) -> SandboxTask | None:
         return self._by_id.get(task_id)
@@ -159,31 +207,53 @@ class Organisation:
                 del row[name]
         if task.capture_requested is None and draw.unit(12) < 0.5:
             del row["captureRequested"]
+        if task.id in self._updated:
+            row["lastUpdatedTime"] = self._updated[task.id]
         return row
 
     def recordings(self, task: SandboxTask, now_ms: int | None = None) -> list[SandboxRecording]:
         """Return the recordings Webex would name at ``now_ms`` (None: when all is settled)."""
-        if task.id in self._purged or (now_ms is not None and now_ms < task.ready_ms):
+        if task.id in self._purged or (now_ms is not None and now_ms + self.ahead_ms < task.ready_ms):
             return []
-        return [self._recording(task, leg) for leg in range(task.recordings)]
+        late = self._late_legs.get(task.id, {})
+        return [
+            self._recording(task, leg) for leg in range(task.recordings) if now_ms is None or now_ms >= late.get(leg, 0)
+        ]
+
+    def extras(
+        self, task: SandboxTask, *, segments: bool, virtual: bool, now_ms: int | None = None
+    ) -> list[SandboxRecording]:
+        """Return what captures names besides when asked for it: parts of the main recording, the virtual agent's."""
+        found = self.recordings(task, now_ms)
+        if not self.beside or not found or not found[0].main:
+            return []
+        wanted = [each for each in extras_of(self.seed, task.index, found[0]) if segments or not each.segment]
+        return [each for each in wanted if virtual or each.segment]
+
+    def attachments(self, task: SandboxTask) -> dict[str, list[dict[str, Any]]]:
+        """Return what captures names that is no audio."""
+        return attachments_of(self.seed, task.index, task.id) if self.beside and task.recordings else {}
 
     def recording(self, task_id: str, recording_id: str) -> SandboxRecording | None:
         """Find one recording, whether or not it is still listed."""
         task = self.get(task_id)
-        found = (self._recording(task, leg) for leg in range(task.recordings)) if task else iter(())
-        return next((recording for recording in found if recording.id == recording_id), None)
+        found = [self._recording(task, leg) for leg in range(task.recordings)] if task else []
+        if task and self.beside and found:
+            found += extras_of(self.seed, task.index, found[0])
+        return next((recording for recording in found if recording.own_id == recording_id), None)
 
     def _recording(self, task: SandboxTask, leg: int) -> SandboxRecording:
         draw = Draw(self.seed, "recording", task.index, leg)
         plain = leg == 0 and task.kind in ("one", "legs")
+        compressed = self.beside and is_mp3(self.seed, task.index, leg)
         return SandboxRecording(
             id=task.id if plain else draw.uuid(),
             task_id=task.id,
-            file_name=self._file_name(draw),
+            file_name=MP3_NAME if compressed else self._file_name(draw),
             call_type="main" if leg == 0 else "consult",
             start_ms=task.created_ms + 2000 + 700 * leg,
             main=leg == 0,
-            audio=self._audio(task, leg),
+            audio=mp3_of(self._audio(task, leg)) if compressed else self._audio(task, leg),
         )
 
     def _file_name(self, draw: Draw) -> str:
@@ -196,8 +266,9 @@ class Organisation:
         form = PCM16 if draw.unit(0) < 0.25 else MULAW
         low, high = self.seconds
         seconds = low * (high / low) ** draw.unit(1)
-        if self.large and leg == 0 and task.index % 100 == 17:
-            seconds = (15 + 6 * draw.unit(1)) * MIB / form.bytes_per_second
+        if self.large and leg == 0 and task.index % self.large_every == 17 % self.large_every:
+            least, most = self.large_mib
+            seconds = (least + (most - least) * draw.unit(1)) * MIB / form.bytes_per_second
         return Audio(self.seed, f"sandbox task {task.id} leg {leg}", round(seconds * SAMPLE_RATE), form)
 
     # Changing it while it is looked at
@@ -212,6 +283,20 @@ class Organisation:
         bisect.insort(self._tasks, task, key=_order)
         return task
 
+    def add_leg(self, task_id: str, ready_ms: int) -> None:
+        """Let a task get a further recording, a consult leg, at ``ready_ms``."""
+        task = self._by_id[task_id]
+        self._late_legs.setdefault(task_id, {})[task.recordings] = ready_ms
+        self.change(task_id, recordings=task.recordings + 1)
+
+    def change(self, task_id: str, *, updated_ms: int | None = None, **facts: Any) -> None:
+        """Let Webex have changed a task, such as ``capture_requested``; ``updated_ms`` is when, as its row says."""
+        old = self._by_id[task_id]
+        new = replace(old, **facts)
+        self._by_id[task_id] = self._tasks[self._tasks.index(old)] = new
+        if updated_ms is not None:
+            self._updated[task_id] = updated_ms
+
     def purge(self, task_id: str) -> None:
         """Let the recordings of a task be deleted by retention: captures no longer names them, media answers 404."""
         self._purged.add(task_id)
@@ -219,13 +304,64 @@ class Organisation:
     def is_purged(self, task_id: str) -> bool:
         return task_id in self._purged
 
+    def hide(self, task_id: str, *, from_list: bool = False, from_search: bool = False) -> None:
+        """Let one of the two lists not have a task."""
+        if from_list:
+            self._unlisted.add(task_id)
+        if from_search:
+            self._unsearched.add(task_id)
+
+    def planted(self) -> dict[str, Any]:
+        """Return the ids of what was planted, and of the captures that are still to come."""
+        late = [task.id for task in self._tasks if task.ready_ms > self._now_ms + self.ahead_ms]
+        return {
+            "days_ahead": self.ahead_ms / DAY_MS,
+            "only_in_search": sorted(self._unlisted),
+            "only_in_list": sorted(self._unsearched),
+            "deleted": sorted(self._purged),
+            "late": sorted(late),
+        }
+
+    def search_row(self, task: SandboxTask, now_ms: int) -> dict[str, Any]:
+        """Return everything Search knows of a task, which has none of the gaps of the other list."""
+        draw = Draw(self.seed, "attributes", task.index)
+        there = [self._recording(task, leg) for leg in range(task.recordings)]
+        if now_ms + self.ahead_ms < task.ready_ms:
+            there = []
+        length = self._audio(task, 0).seconds if task.recordings else 30.0
+        ended = task.created_ms + round(length * 1000) + 4000
+        return {
+            "id": task.id,
+            "status": "ended",
+            "isActive": False,
+            "createdTime": task.created_ms,
+            "endedTime": ended,
+            "totalDuration": ended - task.created_ms,
+            "channelType": task.channel,
+            "direction": ("inbound", "inbound", "outbound", "outdial")[draw.pick(2, 4)],
+            "origin": phone(draw.pick(1, 10_000)),
+            "destination": "+15550109999",
+            "captureRequested": bool(there) or task.capture_requested,
+            "recordingCount": len(there),
+            "recordingFileSize": sum(recording.audio.size for recording in there),
+            "recordingErrorCount": 0,
+            "isRecordingDeleted": task.id in self._purged,
+            "lastQueue": None if draw.unit(3) < 0.1 else _named(QUEUES[draw.pick(4, 4)]),
+            "lastAgent": _named(f"Agent {1 + draw.pick(6, 40)}"),
+        }
+
     # What must come of it
 
-    def truth(self, channel_types: Iterable[str] = ("telephony",)) -> list[TruthRecording]:
+    def truth(
+        self, channel_types: Iterable[str] = ("telephony",), *, segments: bool = False, virtual: bool = False
+    ) -> list[TruthRecording]:
         """Return every recording that must be stored in the end, with its key, oldest task first."""
         wanted = frozenset(channel_types)
         return [
-            truth_of(recording) for task in self._tasks if task.channel in wanted for recording in self.recordings(task)
+            truth_of(recording)
+            for task in self._tasks
+            if task.channel in wanted
+            for recording in [*self.recordings(task), *self.extras(task, segments=segments, virtual=virtual)]
         ]
 
     def summary(self) -> dict[str, int]:

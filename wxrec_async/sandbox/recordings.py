@@ -19,7 +19,11 @@ CONTENT_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class SandboxRecording:
-    """One recording of a contact.  ``main`` is the one that takes the task's own key."""
+    """One recording of a contact.  ``main`` is the one that takes the task's own key, a ``segment`` is a part of it.
+
+    Where a segment carries the id of another recording (``shares_id``), its
+    start tells it apart, in its URL and in the bucket.
+    """
 
     id: str
     task_id: str
@@ -28,6 +32,12 @@ class SandboxRecording:
     start_ms: int
     main: bool
     audio: Audio
+    segment: bool = False
+    shares_id: bool = False
+
+    @property
+    def own_id(self) -> str:
+        return f"{self.id}-segment-{self.start_ms}" if self.shares_id else self.id
 
     @property
     def stop_ms(self) -> int:
@@ -62,10 +72,10 @@ def truth_of(recording: SandboxRecording) -> TruthRecording:
     """Say under which key and type a recording must lie; the main one takes the task's own key."""
     suffix = PurePosixPath(recording.file_name).suffix.lower()
     ext = suffix if suffix in CONTENT_TYPES else ".wav"
-    leaf = "recording" if recording.main else f"recording-{recording.id}"
+    leaf = "recording" if recording.main else f"recording-{recording.own_id}"
     key = f"call-detail/{recording.task_id}/{leaf}{ext}"
     return TruthRecording(
-        recording.task_id, recording.id, recording.file_name, key, CONTENT_TYPES[ext], recording.audio
+        recording.task_id, recording.own_id, recording.file_name, key, CONTENT_TYPES[ext], recording.audio
     )
 
 

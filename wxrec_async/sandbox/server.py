@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +41,8 @@ LINE_LIMIT = 64 << 10
 class Sandbox:
     """A simulated organisation and its bucket.
 
-    Use it as an async context manager, or call `start` and `stop`.  The
+    Use it as an async context manager, or call `start` and `stop`.  Leaving
+    raises `NeverHit` when the script names a fault that never happened.  The
     addresses are there once it has started.  ``faults``, ``desk`` (tokens),
     ``organisation``, ``budget`` and ``s3`` (policies of the bucket) may be
     changed while it runs.
@@ -54,7 +56,7 @@ class Sandbox:
         self.client_id, self.client_secret = f"sandbox-client-{mark}", f"CANARY-CS-{mark}"
         self.access_key, self.secret_key = f"SANDBOX{mark.upper()}", f"CANARY-SK-{mark}"
         self.log = RequestLog()
-        self.faults = Faults(self.seed, given.faults, list(given.script))
+        self.faults = Faults(self.seed, given.faults, list(given.script), given.campaign)
         self.budget = Budget(given.requests_per_minute, given.budget_clock)
         self.desk = TokenDesk(
             self.org_id,
@@ -66,6 +68,7 @@ class Sandbox:
             given.refresh_expires_in,
         )
         self.tokens = self.desk.issue()
+        self._untrusted: dict[str, str] = {}
         self._presigner = Presigner(mark.encode(), given.clock)
         self._ports: dict[str, int] = {}
         self._runners: list[web.ServerRunner] = []
@@ -81,6 +84,8 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+        if error is None:
+            self.faults.check_all_hit()
 
     async def start(self) -> None:
         """Open the ports; raises OSError when a fixed one is taken."""
@@ -99,8 +104,12 @@ class Sandbox:
             given.lifecycle_days,
         )
         try:
-            for number, (name, handler) in enumerate(self._handlers().items()):
+            handlers = self._handlers()
+            for number, (name, handler) in enumerate(handlers.items()):
                 await self._listen(name, handler, given.port + number if given.port else 0)
+            for which, tls in given.untrusted.items():
+                await self._listen(which, handlers["media"], 0, tls)
+                self._untrusted[which] = f"https://{given.name}:{self._ports[which]}"
         except BaseException:
             await self.stop()
             raise
@@ -108,9 +117,18 @@ class Sandbox:
 
     def _handlers(self) -> dict[str, Handler]:
         given = self.options
-        verifier = Verifier(self.access_key, self.secret_key, given.region, given.clock)
+        verifier = Verifier(self.access_key, self.secret_key, given.region, given.s3_clock or given.clock)
         services: list[Service] = [
-            WebexService(self.organisation, self.desk, self.budget, self._presigner, given.clock),
+            WebexService(
+                self.organisation,
+                self.desk,
+                self.budget,
+                self._presigner,
+                given.clock,
+                given.searches,
+                given.max_search_rows,
+                self._untrusted,
+            ),
             AuthService(self.desk),
             MediaService(self.organisation, self._presigner, given.media_rate),
             S3Service(self.s3, verifier),
@@ -121,7 +139,7 @@ class Sandbox:
         handlers["control"] = Control(self.organisation, self.log, self.faults, self.s3.bucket, self.addresses)
         return handlers
 
-    async def _listen(self, name: str, handler: Handler, port: int) -> None:
+    async def _listen(self, name: str, handler: Handler, port: int, tls: ssl.SSLContext | None = None) -> None:
         server = web.Server(
             handler,
             access_log=None,
@@ -134,7 +152,7 @@ class Sandbox:
         runner = web.ServerRunner(server, shutdown_timeout=0.2)
         await runner.setup()
         self._runners.append(runner)
-        site = web.TCPSite(runner, self.options.host, port, ssl_context=self.options.ssl_context, backlog=1024)
+        site = web.TCPSite(runner, self.options.host, port, ssl_context=tls or self.options.ssl_context, backlog=1024)
         await site.start()
         self._ports[name] = runner.addresses[0][1]
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
 from wxrec_async.sandbox.budget import Budget
 from wxrec_async.sandbox.draw import Draw
-from wxrec_async.sandbox.faults import Fault
 from wxrec_async.sandbox.front import Call, Problem, waits
+from wxrec_async.sandbox.kinds import ENTRIES, TASKS, Fault
 from wxrec_async.sandbox.organisation import (
     DAY_MS,
     Organisation,
@@ -21,8 +22,12 @@ from wxrec_async.sandbox.organisation import (
 )
 from wxrec_async.sandbox.presign import Presigner
 from wxrec_async.sandbox.recordings import SandboxRecording, participants
+from wxrec_async.sandbox.search import SearchDesk
 from wxrec_async.sandbox.tokens import Grant, TokenDesk
 
+Row = dict[str, Any]
+NOTHING = Fault("not_ready")
+BAD_URL = "http://169.254.169.254/latest/recording.wav?X-Amz-Signature=CANARY-SIG"
 MAX_SPAN_MS = 184 * DAY_MS
 MAX_LOOK_BACK_MS = 366 * DAY_MS
 SECONDS_NOT_MS = 100_000_000_000  # anything below this was meant as seconds, or is 1973
@@ -32,14 +37,24 @@ MAX_URL_MINUTES = 60
 
 @dataclass(slots=True)
 class WebexService:
-    """The service on the API port."""
+    """The service on the API port.  ``untrusted`` are the origins of media ports with a bad certificate, by what it is.
+
+    They are looked up when a URL is handed out, so they may be filled in later.
+    """
 
     organisation: Organisation
     desk: TokenDesk
     budget: Budget
     presigner: Presigner
     clock: Callable[[], float]
+    searches: bool = True
+    max_search_rows: int = 100_000
+    untrusted: dict[str, str] = field(default_factory=dict)
     name: str = "api"
+
+    @property
+    def search(self) -> SearchDesk:
+        return SearchDesk(self.organisation, self.max_search_rows)
 
     async def classify(self, call: Call) -> tuple[str, str]:
         request = call.request
@@ -49,13 +64,16 @@ class WebexService:
             case "POST", ["captures", "query"]:
                 call.body = await request.read()
                 return "captures", ",".join(sorted(_readable_ids(call.body)))
+            case "POST", ["search"]:
+                call.body = await request.read()
+                return "search", hashlib.blake2b(call.body, digest_size=8).hexdigest()
             case "GET", ["organization", org_id]:
                 return "organization", org_id
         raise Problem(404, "404", "Resource not found")
 
     async def answer(self, call: Call) -> web.StreamResponse:
         if call.fault is not None:
-            _refuse_on_purpose(call.fault)
+            self._refuse_on_purpose(call.fault)
         grant = self.desk.check(call.request.headers.get("Authorization", ""))
         if grant is None:
             raise Problem(401, "401", "The access token is expired, revoked, or invalid.")
@@ -74,7 +92,34 @@ class WebexService:
             return {"id": call.key, "name": "Sandbox Organisation", "timezone": "UTC"}
         if call.operation == "tasks":
             return self._tasks(call, grant)
+        if call.operation == "search":
+            return self._search(call, grant)
         return self._captures(call, grant)
+
+    def _refuse_on_purpose(self, fault: Fault) -> None:
+        match fault.kind:
+            case "token_401":
+                raise Problem(401, "401", "The access token is expired, revoked, or invalid.")
+            case "token_403":
+                raise Problem(403, "403", "Access token is expired or does not have the required scope")
+            case "token_400":
+                raise Problem(400, "400", "Invalid access token")
+            case "expire_token":
+                self.desk.expire_access()
+            case "throttle":
+                wait = Fault("throttle", {"retry_after": "1"} | dict(fault.parameters))
+                if wait.get("window"):
+                    self.budget.shut(self.desk.client_id, float(wait.get("retry_after")))
+                raise Problem(429, "429", "Too many requests", waits(wait))
+
+    # POST /v1/search
+
+    def _search(self, call: Call, grant: Grant) -> dict[str, Any]:
+        self._check_org(call.request.query.get("orgId"), grant)
+        if not self.searches:
+            raise Problem(404, "404", "Resource not found")
+        mine = grant.org_id == self.organisation.id
+        return self.search.answer(call.body, int(self.clock() * 1000)) if mine else self.search.empty()
 
     # GET /v1/tasks
 
@@ -90,8 +135,24 @@ class WebexService:
         wanted = {name for name in query.get("channelTypes", "").lower().split(",") if name}
         if wanted:  # the singular channelType is ignored, as it is today
             rows = [task for task in rows if task.channel in wanted]
+        odd = call.wrong(*TASKS)
+        if odd is not None and odd.kind == "short_page":
+            size = max(1, size // 2)
         data = [{"id": task.id, "attributes": self.organisation.attributes(task)} for task in rows[:size]]
+        if odd is not None and data:
+            data = self._odd_page(odd.kind, data, call.key, more=len(rows) > size)
         return {"meta": {"orgId": grant.org_id}, "data": data}
+
+    def _odd_page(self, kind: str, data: list[Row], key: str, *, more: bool) -> list[Row]:
+        """Return a page as it comes on a bad day, or let one more task appear where the reader has still to come."""
+        if kind == "unsorted":
+            return sorted(data, key=lambda row: Draw("unsorted", key, row["id"]).unit(0))
+        if kind == "duplicate_rows":
+            older = {**data[0], "attributes": {**data[0]["attributes"], "lastUpdatedTime": 1, "status": "connected"}}
+            return [data[0], older, *data[1:]]
+        if kind == "task_appears" and more:
+            self.organisation.add(data[-1]["attributes"]["createdTime"] + 1)
+        return data
 
     def _rows(self, from_ms: int, to_ms: int, now_ms: int, grant: Grant) -> list[SandboxTask]:
         if from_ms < SECONDS_NOT_MS or grant.org_id != self.organisation.id:
@@ -102,7 +163,7 @@ class WebexService:
             raise Problem(400, "400", "The time range must not exceed 184 days")
         if from_ms < now_ms - MAX_LOOK_BACK_MS:
             raise Problem(400, "400", "'from' must be within the last 12 months")
-        return list(self.organisation.between(from_ms, min(to_ms, now_ms + 1)))
+        return list(self.organisation.listed_between(from_ms, min(to_ms, now_ms + 1)))
 
     # POST /v1/captures/query
 
@@ -112,28 +173,51 @@ class WebexService:
         minutes = query.get("urlExpiration", MAX_URL_MINUTES)
         if type(minutes) is not int or not 1 <= minutes <= MAX_URL_MINUTES:
             raise Problem(400, "400", "urlExpiration must be between 1 and 60")
-        silent = set(ids) if call.wrong("not_ready") or grant.org_id != self.organisation.id else set()
-        entries = [self._entry(task_id, minutes * 60, empty=task_id in silent) for task_id in ids]
+        whole, single = call.wrong(*ENTRIES), call.wrong("per_entry")
+        odd = dict.fromkeys(ids, whole) if whole else dict(single.get("entries")) if single else {}
+        if grant.org_id != self.organisation.id:
+            odd = dict.fromkeys(ids, NOTHING)
+        more = {"segments": query.get("includeSegments") is True, "virtual": query.get("includeVARecordings") is True}
+        entries = [self._entry(task_id, minutes * 60, more, odd.get(task_id)) for task_id in ids]
+        if call.wrong("foreign_entry"):
+            entries.append({"taskId": Draw("foreign", call.key).uuid(), "recording": [], "transcription": []})
         named = sorted(
             (e for e in entries if e is not None), key=lambda e: Draw("order", call.key, e["taskId"]).unit(0)
         )
         return {"meta": {"orgId": grant.org_id}, "data": named}
 
-    def _entry(self, task_id: str, seconds: int, *, empty: bool) -> dict[str, Any] | None:
+    def _entry(self, task_id: str, seconds: int, more: dict[str, bool], odd: Fault | None) -> dict[str, Any] | None:
         """Return one answer; without a recording it is missing, null or empty, whichever this id always gets."""
         task = self.organisation.get(task_id)
+        empty = odd is not None and odd.kind == "not_ready"
         found = [] if task is None or empty else self.organisation.recordings(task, int(self.clock() * 1000))
         if not found:
             choices: list[dict[str, Any] | None] = [None, {"recording": None}, {"recording": []}, {}]
             chosen = choices[Draw("empty", task_id).pick(0, len(choices))]
             return None if chosen is None else {"taskId": task_id, **chosen}
-        recordings = [self._recording(recording, seconds) for recording in found]
-        return {"taskId": task_id, "recording": recordings, "transcription": []}
+        if task is not None:
+            found = [*self.organisation.extras(task, **more, now_ms=int(self.clock() * 1000)), *found]
+        recordings = [self._with_url(self._recording(recording, seconds), odd) for recording in found]
+        beside = self.organisation.attachments(task) if task is not None else {}
+        return {"taskId": task_id, "recording": recordings, "transcription": [], **beside}
+
+    def _with_url(self, row: Row, odd: Fault | None) -> Row:
+        """Take the URL away, or let it point where nobody should go."""
+        attributes = row["attributes"]
+        match odd.kind if odd is not None else "":
+            case "no_url":
+                del attributes["filePath"]
+            case "bad_url":
+                attributes["filePath"] = odd.get("url", BAD_URL) if odd is not None else ""
+            case "certificate":
+                origin = self.untrusted.get(odd.get("which", "unknown") if odd is not None else "", "")
+                attributes["filePath"] = origin + attributes["filePath"].removeprefix(self.presigner.origin)
+        return row
 
     def _recording(self, recording: SandboxRecording, seconds: int) -> dict[str, Any]:
         texts = Draw("times", recording.id).unit(0) < 0.1
         start, stop = recording.start_ms, recording.stop_ms
-        path = f"/recordings/{recording.task_id}/{recording.id}.wav"
+        path = f"/recordings/{recording.task_id}/{recording.own_id}.wav"
         attributes = {
             "fileName": recording.file_name,
             "filePath": self.presigner.sign(path, seconds),
@@ -145,7 +229,7 @@ class WebexService:
             "callType": recording.call_type,
             "sensitive": False,
         }
-        return {"id": recording.id, "segment": False, "attributes": attributes}
+        return {"id": recording.id, "segment": recording.segment, "attributes": attributes}
 
     def _check_org(self, asked: object, grant: Grant) -> None:
         if asked is not None and asked != grant.org_id:
@@ -166,19 +250,6 @@ def webex_error(problem: Problem, call: Call) -> web.Response:
 def tracking_id(call: Call) -> str:
     """Return what support would ask for."""
     return f"SANDBOX_{uuid.uuid5(uuid.NAMESPACE_URL, f'{call.entry.server}/{call.entry.number}')}"
-
-
-def _refuse_on_purpose(fault: Fault) -> None:
-    match fault.kind:
-        case "token_401":
-            raise Problem(401, "401", "The access token is expired, revoked, or invalid.")
-        case "token_403":
-            raise Problem(403, "403", "Access token is expired or does not have the required scope")
-        case "token_400":
-            raise Problem(400, "400", "Invalid access token")
-        case "throttle":
-            wait = Fault("throttle", {"retry_after": "1"} | dict(fault.parameters))
-            raise Problem(429, "429", "Too many requests", waits(wait))
 
 
 def _integer(text: str | None, name: str) -> int:

@@ -46,10 +46,13 @@ class RawReply:
         self._request = request
         self._transport = request.transport
         self.sent = 0
+        self.head_begun = False
 
     def head(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """Write the head, or what is left of it when its beginning was written before (``head_begun``)."""
+        first = "" if self.head_begun else f"HTTP/1.1 {status} Sandbox\r\n"
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        self._transport.write(f"HTTP/1.1 {status} Sandbox\r\n{lines}\r\n".encode("latin-1"))
+        self._transport.write(f"{first}{lines}\r\n".encode("latin-1"))
 
     async def send(self, data: bytes) -> None:
         """Write body bytes, waiting while the client does not read; raises ConnectionResetError when it left."""

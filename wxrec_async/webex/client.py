@@ -76,7 +76,7 @@ class WebexClient:
                 answer = await self._calls.get(next_link)
             else:
                 answer = await self._calls.get(f"{self._settings.api_url}/tasks", self._task_params(window, from_ms))
-            page, odd = read_tasks(answer.body, tracking_id=answer.tracking_id)
+            page, odd = read_tasks(answer.body, tracking_id=answer.tracking_id, org_id=self._org_id)
             self._warn(odd)
             return self._with_safe_link(page)
 
@@ -152,8 +152,8 @@ class WebexClient:
     async def _ask_once(self, ids: Sequence[str]) -> dict[str, Capture]:
         leased_at = anyio.current_time()
         answer = await self._calls.post(f"{self._settings.api_url}/captures/query", self._captures_body(ids))
-        lease = Lease(leased_at, URL_MINUTES * 60.0)
-        found, odd = read_captures(answer.body, ids, lease, self._url_problem)
+        lease = Lease(leased_at, URL_MINUTES * 60.0, answer.tracking_id)
+        found, odd = read_captures(answer.body, ids, lease, self._url_problem, org_id=self._org_id)
         self._warn(odd)
         return found
 

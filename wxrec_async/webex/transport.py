@@ -253,7 +253,7 @@ def _translated(exc: BaseException) -> Exception:
             return httpx.RemoteProtocolError("the answer broke off or makes no sense")
         case aiohttp.ClientConnectionError():
             return httpx.ReadError("the connection was reset")
-        case ValueError():  # aiohttp.InvalidURL is one
+        case ValueError() | aiohttp.NonHttpUrlClientError():  # aiohttp.InvalidURL is a ValueError
             return httpx.UnsupportedProtocol("the request cannot be sent as it is")
         case _:
             return httpx.RemoteProtocolError("the connection broke")

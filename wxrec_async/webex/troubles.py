@@ -11,7 +11,12 @@ FOREIGN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
 
 
 class CertificateRefused(httpx.ConnectError):
-    """The TLS handshake failed for a reason that trying again does not mend."""
+    """The TLS handshake failed for a reason that trying again does not mend.
+
+    ``untrusted`` tells it to those who know httpx and not us.
+    """
+
+    untrusted = True
 
 
 class AddressRefused(httpx.ConnectError):

@@ -13,15 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from wxrec_async.errors import Nonsense
+from wxrec_async.errors import AuthError, Nonsense
 from wxrec_async.events import Warned
-from wxrec_async.model import Capture, Recording, Secret, Task, TaskPage
+from wxrec_async.model import Attachment, Capture, Recording, Secret, Task, TaskPage
 from wxrec_async.rules.redact import redact_text
+from wxrec_async.webex.beside import attachments, audio_and_other, told_apart
 from wxrec_async.webex.coerce import as_count, as_dict, as_flag, as_id, as_ms, as_text, as_texts
 
 MAX_WORDS_CHARS = 300
+MAX_TRACKING_ID_CHARS = 128
 S3_ERROR_HEAD = 4096
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _S3_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
 _S3_MESSAGE = re.compile(rb"<Message>([^<]{0,300})")
 
@@ -30,10 +33,11 @@ UrlCheck = Callable[[str], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """When the URLs of an answer were handed out (monotonic seconds), and for how many seconds."""
+    """When the URLs of an answer were handed out (monotonic seconds) and for how many seconds; its tracking id."""
 
     leased_at: float
     lease_s: float
+    tracking_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +49,15 @@ class ApiError:
     tracking_id: str | None = None
 
 
-def read_tasks(body: bytes, *, tracking_id: str | None = None) -> tuple[TaskPage, list[Warned]]:
+def read_tasks(body: bytes, *, tracking_id: str | None = None, org_id: str = "") -> tuple[TaskPage, list[Warned]]:
     """Read an answer of ``GET /v1/tasks``.
 
     A row without a usable id is counted in ``rows``, left out and warned of; of
     rows with the same id the one updated last stands.  Raises `Nonsense` when
-    the body is not such an answer, or has rows and not one of them usable.
+    the body is not such an answer, or has rows and not one of them usable, and
+    `AuthError` when it is one for another organisation than ``org_id``.
     """
-    answer = _answer(body)
+    answer = answer_of(body, org_id)
     rows = _data(answer)
     found: dict[str, Task] = {}
     odd: Counter[str] = Counter()
@@ -112,25 +117,35 @@ def _next_link(answer: dict[str, object]) -> str | None:
 
 
 def read_captures(
-    body: bytes, asked: Sequence[str], lease: Lease, url_problem: UrlCheck
+    body: bytes,
+    asked: Sequence[str],
+    lease: Lease,
+    url_problem: UrlCheck,
+    *,
+    org_id: str = "",
 ) -> tuple[dict[str, Capture], list[Warned]]:
     """Read an answer of ``POST /v1/captures/query``: one `Capture` for every id of ``asked``, in that order.
 
     A missing entry, null and an empty list mean the same.  Entries for tasks not
     asked for are counted and left out, several for one task are put together.
     ``url_problem`` says why a URL must not be used; such a recording has no
-    ``url`` but a ``problem``.  Raises `Nonsense` when the body is not such an answer.
+    ``url`` but a ``problem``.  Raises `Nonsense` when the body is not such an
+    answer, and `AuthError` when it is one for another organisation than ``org_id``.
     """
     rows: dict[str, list[object]] = {task_id: [] for task_id in asked}
+    beside: dict[str, list[Attachment]] = {task_id: [] for task_id in asked}
     odd: Counter[str] = Counter()
-    for entry in _data(_answer(body)):
+    for entry in _data(answer_of(body, org_id)):
         task_id = as_id(as_dict(entry).get("taskId"))
         if task_id is None or task_id not in rows:
             odd["capture_not_asked_for"] += 1
         else:
-            rows[task_id] += _recording_rows(as_dict(entry))
+            audio, other = audio_and_other(_recording_rows(as_dict(entry)))
+            rows[task_id] += audio
+            beside[task_id] += attachments(task_id, as_dict(entry), other)
     found = {
-        task_id: Capture(task_id, _recordings(task_id, its, lease, url_problem, odd)) for task_id, its in rows.items()
+        task_id: Capture(task_id, _recordings(task_id, its, lease, url_problem, odd), tuple(beside[task_id]))
+        for task_id, its in rows.items()
     }
     return found, _warnings(odd)
 
@@ -151,10 +166,10 @@ def _recordings(
     task_id: str, rows: Sequence[object], lease: Lease, url_problem: UrlCheck, odd: Counter[str]
 ) -> tuple[Recording, ...]:
     found: dict[str, Recording] = {}
-    for number, row in enumerate(rows, 1):
-        recording = _recording(task_id, as_dict(row), lease, url_problem, odd)
+    read = [_recording(task_id, as_dict(row), lease, url_problem, odd) for row in rows]
+    for number, recording in enumerate(told_apart(read), 1):
         if not recording.id:
-            recording = _named(recording, number, len(rows), odd)
+            recording = _named(recording, number, len(rows), odd)  # noqa: PLW2901 - the same one, with its name
         if (known := found.get(recording.id)) is not None:
             odd["recording_repeated"] += 1
             if known.url is not None or recording.url is None:
@@ -195,6 +210,7 @@ def _recording(
         participants=as_texts(said.get("participants")),
         leased_at=lease.leased_at,
         lease_s=lease.lease_s,
+        tracking_id=cut_words(lease.tracking_id or "", MAX_TRACKING_ID_CHARS) or None,
         problem=problem,
     )
 
@@ -219,7 +235,7 @@ def read_error(body: bytes, header_tracking_id: str | None = None) -> ApiError:
     code = as_text(inner.get("key") or inner.get("code")) or as_text(error) or as_text(answer.get("code")) or ""
     words = _words(inner) or _words(answer)
     tracking_id = header_tracking_id or as_text(answer.get("trackingId")) or as_text(inner.get("trackingId"))
-    return ApiError(_cut(code, 64), _cut(words, MAX_WORDS_CHARS), _cut(tracking_id or "", 128) or None)
+    return ApiError(cut_words(code, 64), cut_words(words, MAX_WORDS_CHARS), cut_words(tracking_id or "", 128) or None)
 
 
 def _words(said: dict[str, object]) -> str:
@@ -241,20 +257,31 @@ def read_s3_error(head: bytes) -> tuple[str, str]:
     head = head[:S3_ERROR_HEAD]
     code, message = _S3_CODE.search(head), _S3_MESSAGE.search(head)
     words = message.group(1).decode("utf-8", "replace") if message else ""
-    return (code.group(1).decode() if code else "", _cut(words, MAX_WORDS_CHARS))
+    return (code.group(1).decode() if code else "", cut_words(words, MAX_WORDS_CHARS))
 
 
-def _cut(text: str, length: int) -> str:
+def cut_words(text: str, length: int = MAX_WORDS_CHARS) -> str:
     """Redact before cutting, so that no half of a secret gets past the patterns; one line, printable."""
     line = " ".join(redact_text(text).split())
     return "".join(sign for sign in line if sign.isprintable())[:length]
 
 
-def _answer(body: bytes) -> dict[str, object]:
+def answer_of(body: bytes, org_id: str = "") -> dict[str, object]:
+    """Parse an answer; raises `Nonsense` when it is no JSON object, `AuthError` when it is another organisation's."""
     answer = _parsed(body)
     if not isinstance(answer, dict):
         raise Nonsense("the answer is not a JSON object")
+    _refuse_other_org(as_text(as_dict(answer.get("meta")).get("orgId")) or "", org_id)
     return answer
+
+
+def _refuse_other_org(said: str, wanted: str) -> None:
+    """A token of another organisation is answered as if there were nothing at all; only ``meta`` tells."""
+    if _UUID.fullmatch(said) and _UUID.fullmatch(wanted) and said.lower() != wanted.lower():
+        raise AuthError(
+            f"Webex answers for organisation {said}, not for {wanted}; run `wxrec-async login` in a browser that is "
+            "signed in to the right one, or correct [webex] org_id"
+        )
 
 
 def _data(answer: dict[str, object]) -> list[object]:

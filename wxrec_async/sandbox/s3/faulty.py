@@ -16,6 +16,8 @@ REFUSALS = {
     "request_timeout": (400, "RequestTimeout"),
     "access_denied": (403, "AccessDenied"),
     "expired_token": (400, "ExpiredToken"),
+    "no_such_key": (404, "NoSuchKey"),
+    "clock_skew": (403, "RequestTimeTooSkewed"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 from aiohttp import web
@@ -20,8 +21,10 @@ from wxrec_async.sandbox.s3.objects import (
 )
 from wxrec_async.sandbox.s3.state import StoredBody, Upload, UploadedPart, md5_of_md5s, shown_checksums
 from wxrec_async.sandbox.s3.xml import Node, document, read_parts
+from wxrec_async.sandbox.wire import hold
 
 MAX_PARTS = 10_000
+BLANKS = 10
 FULL, COMPOSITE = "FULL_OBJECT", "COMPOSITE"
 
 
@@ -83,14 +86,14 @@ async def upload_part(context: Context, call: Call) -> web.Response:
     return web.Response(headers=answer)
 
 
-async def complete_upload(context: Context, call: Call) -> web.Response:
+async def complete_upload(context: Context, call: Call) -> web.StreamResponse:
     """Join the parts, when list, sizes, checksums and conditions are right."""
     bucket, upload_id = context.bucket, call.request.query["uploadId"]
     body = await call.request.read()
     call.entry.received = len(body)
     check_signed_hash(call, hashlib.sha256(body).hexdigest())
-    if call.wrong("error_in_200"):
-        return _error_in_200(call)
+    if failing := call.wrong("error_in_200"):
+        return await _after_blanks(call, failing.get("blanks", 0.0), _error_in_200(call))
     if (done := bucket.completed.get(upload_id)) is not None and done.key == call.key:
         return _again(context, done)
     upload = bucket.upload(upload_id, call.key)
@@ -107,7 +110,8 @@ async def complete_upload(context: Context, call: Call) -> web.Response:
     chosen = {part.number for part in parts}
     for left in (part for number, part in upload.parts.items() if number not in chosen):
         await left.blob.drop()
-    return _completed(context, whole)
+    slow = call.wrong("blanks")
+    return await _after_blanks(call, slow.get("seconds", 0.5) if slow else 0.0, _completed(context, whole))
 
 
 def _chosen(context: Context, upload: Upload, listed: list[dict[str, str]]) -> list[UploadedPart]:
@@ -202,6 +206,23 @@ def _again(context: Context, done: StoredBody) -> web.Response:
     return _completed(context, done)
 
 
+async def _after_blanks(call: Call, seconds: float, answer: web.Response) -> web.StreamResponse:
+    """Send the head at once and blanks while the object is being assembled, as S3 does when that takes long."""
+    if not seconds:
+        return answer
+    response = web.StreamResponse(headers={"Content-Type": "application/xml"})
+    response.enable_chunked_encoding()
+    await response.prepare(call.request)
+    declaration, _, rest = (answer.text or "").partition("?>")
+    await response.write(f"{declaration}?>".encode())
+    for _ in range(BLANKS):
+        await response.write(b"\n ")
+        await hold(call.request, seconds / BLANKS)
+    await response.write(rest.encode())
+    await response.write_eof()
+    return response
+
+
 def _error_in_200(call: Call) -> web.Response:
     """A Complete can fail after its 200 went out: blanks first, then an error document."""
     text = '<?xml version="1.0" encoding="UTF-8"?>\n\n   \n<Error><Code>InternalError</Code>'
@@ -211,10 +232,22 @@ def _error_in_200(call: Call) -> web.Response:
 
 
 async def abort_upload(context: Context, call: Call) -> web.Response:
-    """Forget an upload and its parts."""
+    """Forget an upload and its parts; one that is being completed is completed first."""
     await drain(call)
+    while call.key in context.bucket.committing:
+        await asyncio.sleep(0.005)
     upload = context.bucket.upload(call.request.query["uploadId"], call.key)
+    if call.wrong("part_lands_late") and upload.parts:
+        first = min(upload.parts)
+        late = upload.parts.pop(first)
+        await _drop(upload)
+        upload.parts = {first: late}
+        return web.Response(status=204)
     del context.bucket.uploads[upload.id]
+    await _drop(upload)
+    return web.Response(status=204)
+
+
+async def _drop(upload: Upload) -> None:
     for part in upload.parts.values():
         await part.blob.drop()
-    return web.Response(status=204)

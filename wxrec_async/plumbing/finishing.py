@@ -11,25 +11,34 @@ from anyio import lowlevel
 T = TypeVar("T")
 
 
-async def finish(work: Callable[[], Awaitable[T]]) -> T:
+async def finish(work: Callable[[], Awaitable[T]], *, hurried_s: float | None = None) -> T:
     """Await ``work`` in a shielded task of its own; a cancellation waits until it is done.
 
     A task of its own, because a shield alone does not hold off ``asyncio.Task.cancel``.
-    ``work`` must end by itself within a limit it sets.  Cancelled before it began, it does not begin.
+    ``work`` must end by itself within a limit it sets; from a cancellation on it has ``hurried_s``
+    seconds left, but for what it shields itself.  Cancelled before it began, it does not begin.
     """
     await lowlevel.checkpoint_if_cancelled()
     result: list[T] = []
     failure: list[Exception] = []
+    shield, done = anyio.CancelScope(shield=True), anyio.Event()
 
     async def run() -> None:
-        with anyio.CancelScope(shield=True):
+        with shield:
             try:
                 result.append(await work())
             except Exception as error:  # noqa: BLE001 - handed to the caller below, without a group around it
                 failure.append(error)
+        done.set()
 
     async with anyio.create_task_group() as group:
         group.start_soon(run)
+        try:
+            await done.wait()
+        except anyio.get_cancelled_exc_class():
+            if hurried_s is not None:
+                shield.deadline = anyio.current_time() + hurried_s
+            raise
     if failure:
         raise failure[0]
     return result[0]

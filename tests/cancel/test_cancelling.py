@@ -1,0 +1,29 @@
+"""The service of this folder, for a few moments; ``python -m tests.cancel --moments 1000`` is the whole of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.fault("C8", "R12", "D31", "P10", "C5")
+@pytest.mark.parametrize(("moments", "seed", "faults"), [(40, 1, "none"), (40, 2, "mild")])
+def test_a_backfill_cancelled_at_any_moment_leaves_nothing(moments: int, seed: int, faults: str) -> None:
+    """No task, file, upload, thread or warning; and the same process and clients do a whole backfill right after."""
+    command = [sys.executable, "-W", "error", "-X", "dev", "-m", "tests.cancel", "--moments", str(moments)]
+    done = subprocess.run(
+        [*command, "--seed", str(seed), "--faults", faults],
+        cwd=ROOT, text=True, capture_output=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.stdout[-3000:], done.stderr[-3000:])
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["left"] == []
+    assert report["cancelled"] == moments
+    assert report["whole_runs"] > moments // 20
+    assert done.stderr == ""

@@ -1,0 +1,1 @@
+"""Manifests, certificates and sidecars: written, read back, tampered with."""

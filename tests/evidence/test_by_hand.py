@@ -1,0 +1,76 @@
+"""An auditor's own tools come to the same end: the README's script, the AWS command line and sha256sum."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.evidence.kit import certify_all, evidence_in, lines, recordings_in, replace_bytes, said
+from tests.readme.text import named
+from tests.verify.site import Site
+
+pytestmark = pytest.mark.anyio
+STAND_IN = f"""#!{sys.executable}
+import sys
+from urllib.parse import urlsplit
+import boto3
+assert sys.argv[1:4] == ["s3", "cp", "--only-show-errors"], sys.argv
+where = urlsplit(sys.argv[4])
+boto3.client("s3").download_file(where.netloc, where.path.lstrip("/"), sys.argv[5])
+"""
+
+
+class Auditor:
+    """Somebody with read access to the bucket, in an empty folder."""
+
+    def __init__(self, site: Site, folder: Path) -> None:
+        self._site, self._folder = site, folder
+        folder.mkdir()
+        (folder / "audit.sh").write_text(named("file: audit.sh").body, encoding="utf-8")
+        if shutil.which("aws") is None:  # the same one call, where the AWS command line is not installed
+            (folder / "aws").write_text(STAND_IN, encoding="utf-8")
+            (folder / "aws").chmod(0o755)
+
+    async def audit(self, number: int) -> tuple[int, str]:
+        """Run the README's script; return its exit code and what it printed."""
+        site = self._site
+        environment = {
+            **os.environ,
+            **site.sandbox.environment(),
+            "AWS_ENDPOINT_URL": site.sandbox.s3_url,
+            "AWS_DEFAULT_REGION": site.sandbox.region,
+            "PATH": f"{os.environ['PATH']}:{self._folder}",
+        }
+        command = ["sh", "audit.sh", site.settings.s3.bucket, site.sandbox.org_id, str(number)]
+        done = await anyio.run_process(command, cwd=self._folder, env=environment, check=False)
+        return done.returncode, done.stdout.decode() + done.stderr.decode()
+
+
+async def test_a_certificate_can_be_checked_by_hand(site: Site, tmp_path: Path) -> None:
+    """Manifest, predecessor and every recording say OK; one changed byte in any of them does not."""
+    await certify_all(site)
+    number = 2
+    certificate = evidence_in(site, "certificates")[number - 1]
+    manifest = said(site, certificate)["manifest"]["key"]
+    auditor = Auditor(site, tmp_path / "audit")
+    code, shown = await auditor.audit(number)
+    assert (code, shown.count(": OK")) == (0, 2 + len(lines(site, manifest))), shown
+    good = site.bytes_of(manifest)
+    bad = bytearray(good)
+    bad[len(bad) // 2] ^= 1
+    replace_bytes(site, manifest, bytes(bad))
+    code, shown = await auditor.audit(number)
+    assert code != 0
+    assert "manifest.jsonl: FAILED" in shown
+    replace_bytes(site, manifest, good)
+    named_key = lines(site, manifest)[0]["key"]
+    assert named_key in recordings_in(site)
+    replace_bytes(site, named_key, bytes(site.objects[named_key].size))  # without a checksum the tool could check
+    code, shown = await auditor.audit(number)
+    assert code != 0
+    assert "recording.bin: FAILED" in shown

@@ -1,0 +1,166 @@
+"""Sidecars: what they say, when they are written, and that none is ever replaced."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.canaries import found_in
+from tests.evidence.kit import said
+from tests.verify.site import Site, open_site
+from wxrec_async.config import load_config
+from wxrec_async.errors import ConfigError
+from wxrec_async.rebuild import rebuild
+from wxrec_async.rules import keys
+from wxrec_async.verify import verify
+
+pytestmark = pytest.mark.anyio
+HIVE = "calls/year={year}/month={month}/day={day}/{task_id}/recording{ext}"
+FLAT = "calls/year={year}/month={month}/{task_id}{ext}"
+
+
+@pytest.fixture
+async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    async with open_site(tmp_path, monkeypatch, tasks=8, s3={"sidecar": True}) as site:
+        yield site
+
+
+def sidecars(site: Site) -> list[str]:
+    return sorted(key for key in site.objects if keys.is_sidecar(key, template=site.settings.s3.key))
+
+
+def tasks_stored(site: Site) -> dict[str, set[str]]:
+    """Keys of recordings by task."""
+    found: dict[str, set[str]] = {}
+    for key, body in site.objects.items():
+        if "wx-recording-id" in body.metadata:
+            found.setdefault(body.metadata["wx-task-id"], set()).add(key)
+    return found
+
+
+async def test_every_task_with_recordings_gets_one(site: Site) -> None:
+    """It lies beside the recordings and names each with the hash of its bytes."""
+    assert (await site.run()).exit_code == 0
+    tasks = tasks_stored(site)
+    assert sidecars(site) == sorted(f"call-detail/{task}/metadata.json" for task in tasks)
+    for key in sidecars(site):
+        told = said(site, key)
+        assert {each["key"] for each in told["recordings"]} == tasks[told["task_id"]]
+        for each in told["recordings"]:
+            assert each["sha256"] == hashlib.sha256(site.bytes_of(each["key"])).hexdigest()
+        assert site.objects[key].headers["content-type"] == "application/json"
+        assert told["created"]
+
+
+async def test_a_rerun_writes_nothing(site: Site) -> None:
+    """Neither a second run nor one with a new ledger, which knows less, adds a state."""
+    await site.run()
+    before = dict(site.objects)
+    await site.run()
+    assert site.objects == before
+    site.lose_ledger()
+    report = await rebuild(site.settings)
+    assert (report.exit_code, sum(report.left_out.values())) == (0, 0)
+    assert report.recordings == sum(map(len, tasks_stored(site).values()))
+    await site.run()
+    assert site.objects == before
+    assert (await verify(site.settings)).exit_code == 0
+
+
+async def test_a_later_state_gets_a_number_of_its_own(site: Site) -> None:
+    """What was written stays; the newest is the one with the highest number."""
+    await site.run()
+    key = sidecars(site)[0]
+    told = said(site, key)
+    lost = told["recordings"][0]["key"]
+    first = site.bytes_of(key)
+    # Webex made the recording anew, and somebody moved the old object away.
+    del site.objects[lost]
+    assert (await verify(site.settings, mark=True)).marked == 1
+    before = {name: site.bytes_of(name) for name in sidecars(site)}
+    assert (await site.retry()).exit_code == 0
+    assert {name: site.bytes_of(name) for name in before} == before  # the same bytes came back: nothing new to say
+    assert sidecars(site) == sorted(before)
+    _forget_channel(site, key)
+    del site.objects[lost]
+    await verify(site.settings, mark=True)
+    assert (await site.retry()).exit_code == 0
+    second = key.replace("metadata.json", "metadata-2.json")
+    assert set(sidecars(site)) == {*before, second}
+    assert site.bytes_of(second) == first
+    assert site.sandbox.store.replaced == []
+
+
+def _forget_channel(site: Site, key: str) -> None:
+    """Have the sidecar in the bucket say something else than the ledger knows."""
+    from tests.evidence.kit import replace_bytes  # noqa: PLC0415
+
+    replace_bytes(site, key, site.bytes_of(key).replace(b'"telephony"', b'"telephone"'))
+
+
+async def test_a_run_that_was_cut_off_is_made_up_for(site: Site) -> None:
+    """Sidecars that could not be written do not hold recordings up, and come with the next run."""
+    plain = site.settings
+    site.settings = plain.model_copy(update={"s3": plain.s3.model_copy(update={"sidecar": False})})
+    assert (await site.run()).exit_code == 0
+    assert sidecars(site) == []
+    site.settings = plain
+    assert (await site.run()).exit_code == 0
+    assert len(sidecars(site)) == len(tasks_stored(site))
+
+
+@pytest.mark.fault("X07", "X08")
+@pytest.mark.parametrize("numbers", ["masked", "plain"])
+async def test_phone_numbers_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: str) -> None:
+    """Masked as in the ledger; with plain ones they are there, and still no URL and no token."""
+    monkeypatch.setenv("WXREC_LEDGER__PHONE_NUMBERS", numbers)
+    async with open_site(tmp_path, monkeypatch, tasks=6, s3={"sidecar": True}) as site:
+        await site.run()
+        texts = [site.bytes_of(key).decode() for key in sidecars(site)]
+        assert texts
+        hits = {kind for text in texts for kind in found_in(text)}
+        assert hits == (set() if numbers == "masked" else {"a phone number"})
+        assert not any("://" in text or "X-Amz" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("template", "pattern"),
+    [
+        (HIVE, "calls/year=2*/month=*/day=*/*/metadata.json"),
+        (FLAT, "calls/year=2*/month=*/*.metadata.json"),
+    ],
+)
+async def test_hive_layouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str, pattern: str) -> None:
+    """Run, evidence, verify, rebuild and rerun under a key that query engines partition by."""
+    from fnmatch import fnmatch  # noqa: PLC0415
+
+    from tests.evidence.kit import days_of, issuing  # noqa: PLC0415
+    from wxrec_async.evidence import audit  # noqa: PLC0415
+
+    async with open_site(tmp_path, monkeypatch, tasks=6, s3={"sidecar": True, "key": template}) as site:
+        assert (await site.run()).exit_code == 0
+        assert len(sidecars(site)) == len(tasks_stored(site))
+        assert all(fnmatch(key, pattern) for key in sidecars(site))
+        async with issuing(site) as (issuer, _):
+            keys_issued = [await issuer.certify(day, {"stored": 1}, {}, "r") for day in days_of(site)]
+        assert all((key or "").startswith("calls/_evidence/") for key in keys_issued)
+        report = await audit(site.settings)
+        assert (report.exit_code, report.recordings, report.unnamed) == (
+            0, sum(map(len, tasks_stored(site).values())), 0,
+        )  # fmt: skip
+        before = dict(site.objects)
+        site.lose_ledger()
+        rebuilt = await rebuild(site.settings)
+        assert (rebuilt.exit_code, rebuilt.recordings) == (0, report.recordings)
+        assert sum(rebuilt.left_out.values()) == 0
+        assert (await site.run()).counts.stored == 0
+        assert site.objects == before
+
+
+async def test_sidecars_need_keys_they_cannot_meet(tmp_path: Path) -> None:
+    """A recording under a key without its extension could take the place of metadata.json."""
+    with pytest.raises(ConfigError, match="sidecar needs a key that ends in"):
+        load_config(None, overrides={"s3.sidecar": True, "s3.key": "calls/{task_id}/{recording_id}"})

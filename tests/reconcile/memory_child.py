@@ -1,0 +1,130 @@
+"""Reconciles a month of as many tasks as it is told to, and prints its peak memory before and after, in KiB."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+
+from wxrec_async.events import ignore
+from wxrec_async.ledger import Identity, SqliteLedger, open_ledger, open_sightings
+from wxrec_async.lister import Lister
+from wxrec_async.model import DAY_MS, Recording, SearchPage, StoredObject, Task, TaskPage, Window, Witness
+from wxrec_async.reconcile.asking import Asker
+from wxrec_async.reconcile.day import Bench, Day
+from wxrec_async.reconcile.facts import Sides
+from wxrec_async.rules.filters import NO_FILTERS
+from wxrec_async.rules.selection import Ages
+from wxrec_async.rules.windows import cut
+from wxrec_async.s3.wire import Digest
+from wxrec_async.searching import SearchReader
+from wxrec_async.verify import Comparison, Level
+from wxrec_async.webex.client import CapturesAnswer
+
+DAYS = 30
+START = 20_000 * DAY_MS
+NOW = START + (DAYS + 9) * DAY_MS
+HOME = Identity("org", "bucket", "c/{task_id}/recording{ext}")
+BATCH = 500
+
+
+class Everybody:
+    """An organisation whose tasks are made as they are asked for, on both lists and in the bucket."""
+
+    def __init__(self, count: int) -> None:
+        self.step = DAYS * DAY_MS // count
+        self.count = count
+
+    def task(self, number: int) -> Task:
+        return Task(f"00000000-0000-4000-8000-{number:012d}", "telephony", created_ms=START + number * self.step)
+
+    def tasks(self, from_ms: int, to_ms: int, most: int) -> list[Task]:
+        first = max(0, -(-(from_ms - START) // self.step))
+        return [
+            self.task(number)
+            for number in range(first, min(self.count, first + most))
+            if START + number * self.step < to_ms
+        ]
+
+    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
+        rows = self.tasks(from_ms, window.to_ms, 1000)
+        return TaskPage(tuple(rows), len(rows))
+
+    async def search_page(self, window: Window, cursor: str = "") -> SearchPage:
+        rows = self.tasks(int(cursor or window.from_ms), window.to_ms, 250)
+        then = str(rows[-1].created_ms + 1) if len(rows) == 250 and rows[-1].created_ms else ""
+        return SearchPage(tuple(Witness(row, 1, 10, 0, deleted=False, active=False) for row in rows), len(rows), then)
+
+    async def captures(self, task_ids: Sequence[str]) -> CapturesAnswer:
+        raise AssertionError("nothing is in question")
+
+    async def head(self, key: str) -> StoredObject | None:
+        return StoredObject(key, 10, crc32=7)
+
+    async def digest(self, key: str, size: int) -> Digest:
+        raise AssertionError("the checksum is named")
+
+    async def check_bucket(self) -> None:
+        return None
+
+
+async def fill(ledger: SqliteLedger, everybody: Everybody) -> None:
+    await ledger.begin_run("r", 1, None)
+    for first in range(0, everybody.count, BATCH):
+        tasks = [everybody.task(number) for number in range(first, min(everybody.count, first + BATCH))]
+        await ledger.add_tasks(tasks, listed_in=None, now_ms=1)
+        await ledger.captured_many({task.id: [Recording(task.id, task.id)] for task in tasks}, 1)
+        async with anyio.create_task_group() as group:
+            for task in tasks:
+                group.start_soon(store, ledger, task.id)
+    await ledger.end_run("r", 2, 0, {})
+
+
+async def store(ledger: SqliteLedger, task_id: str) -> None:
+    found = StoredObject(f"c/{task_id}", 10, crc32=7, etag="e")
+    await ledger.stored(task_id, task_id, found, run_id="r", already=False, main_place=True, now_ms=2)
+
+
+async def saved() -> bool:
+    return True
+
+
+async def main(count: int) -> None:
+    everybody = Everybody(count)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "l.db"
+        async with open_ledger(path, HOME, mask=str, emit=ignore) as ledger, open_sightings(path) as sightings:
+            await fill(ledger, everybody)
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            bench = Bench(
+                ledger=ledger,
+                sightings=sightings,
+                lister=Lister(everybody, 1000, ("telephony",)),
+                search=SearchReader(everybody),
+                search_required=True,
+                asker=Asker(everybody, ledger, Ages(), lambda: NOW, include_segments=False),
+                bucket=everybody,
+                comparison=Comparison(everybody, Level.HEAD),
+                sides=Sides(NO_FILTERS, counts=True),
+                ages=Ages(),
+                channel_types=("telephony",),
+                concurrency=32,
+                max_failures_in_row=100,
+                now_ms=lambda: NOW,
+                tell=lambda difference: sys.exit(str(difference)),
+                save_token=saved,
+            )
+            tasks = certified = 0
+            for window in cut(Window(START, START + DAYS * DAY_MS)):
+                report = await Day(window, bench).run()
+                tasks, certified = tasks + report.counts["stored"], certified + report.certified  # type: ignore[index]
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        sys.stdout.write(f"{tasks} {certified} {before} {after}\n")
+
+
+if __name__ == "__main__":
+    anyio.run(main, int(sys.argv[1]))

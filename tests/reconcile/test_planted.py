@@ -1,0 +1,136 @@
+"""A month with trouble planted in it: named by id, healed as far as it can be, certified then and not before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wxrec_async.ledger import Everything, open_reader
+from wxrec_async.model import DAY_MS
+from wxrec_async.rules.reconciling import Standing
+
+from .kit import Certificates, month
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.fault("W35", "W22", "W21")
+async def test_a_month_with_planted_trouble_is_named_healed_and_certified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every planted trouble is named by its id and keeps its day from a certificate; what can be healed is healed."""
+    async with month(tmp_path, monkeypatch, late=4) as site:
+        calls = [task.id for task in site.organisation.tasks if task.recordings and not task.ready_ms]
+        only_search, only_list, deleted = calls[3:6], calls[10:12], calls[20:22]
+        late = set(site.organisation.planted()["late"])
+        site.tampering.organise({"hide_from_list": only_search, "hide_from_search": only_list, "delete": deleted})
+        certificates = Certificates()
+        assert (await site.run()).exit_code == 5
+        stored = {item.task_id: item.key for item in site.sandbox.truth() if item.key in site.objects}
+        (gone, gone_key), (other, other_key), *_ = sorted(stored.items())
+        await site.tampering.objects({"remove": [gone_key], "replace": [other_key]})
+
+        first = await site.reconcile(certifier=certificates)
+        assert first.report.exit_code == 3
+        assert not first.report.certified
+        reasons = first.reasons()
+        assert {reasons[task_id] for task_id in only_search} == {"only_in_search"}
+        assert first.named("not_in_search") == set(only_list)
+        assert {reasons[task_id] for task_id in deleted} == {"deleted_at_webex"}
+        assert (reasons[gone], reasons[other]) == ("missing_in_bucket", "differs_in_bucket")
+        promised = {task_id for task_id in late if site.organisation.get(task_id).capture_requested}  # type: ignore[union-attr]
+        assert first.named("capture_awaited") == promised != set()
+        assert set(reasons) == {*only_search, *deleted, gone, other, *promised}
+        refused = {day.window.from_ms for day in first.report.days if not day.certified}
+        assert refused
+        assert not refused & certificates.issued.keys()
+
+        site.pass_days(2)
+        late_found = await site.reconcile(certifier=certificates)
+        assert late_found.named("not_fetched") == late - promised
+        await site.run()
+        await site.retry()
+        last = await site.reconcile(certifier=certificates)
+        assert last.reasons() == {other: "conflict"} | dict.fromkeys(deleted, "deleted_at_webex")
+        assert [len(day.why_not()) for day in last.report.days if not day.certified] == [1]
+        assert last.report.exit_code == 3
+        assert last.report.counts["unknown"] == 0
+        assert {line.split()[0] for line in await site.sandbox.differences()} == {"other"}  # the planted object
+
+        whole = [day.window.from_ms for day in last.report.days if day.is_whole_day]
+        assert len(set(whole) & certificates.issued.keys()) == len(whole) - 1
+
+
+async def test_a_day_that_changes_is_certified_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A capture comes two days late to a call Webex had promised nothing for: its day gets a further certificate."""
+    async with month(tmp_path, monkeypatch, tasks=40, days=4, late=1) as site:
+        (late,) = site.organisation.planted()["late"]
+        created = site.organisation.get(late).created_ms  # type: ignore[union-attr]
+        certificates = Certificates()
+        site.change("backfill", days_back=6)
+        await site.run()
+        assert (await site.reconcile(certifier=certificates)).report.exit_code == 0
+        site.pass_days(2)
+        assert (await site.reconcile(certifier=certificates)).reasons() == {late: "not_fetched"}
+        await site.run()
+        last = await site.reconcile(certifier=certificates)
+        assert last.report.exit_code == 0
+        again = [day_ms for day_ms, issued in certificates.issued.items() if len(issued) > 1]
+        assert again == [created // DAY_MS * DAY_MS]
+        before, after = certificates.issued[again[0]]
+        assert (before["no_recording"] - after["no_recording"], after["stored"] - before["stored"]) == (1, 1)
+
+
+async def test_deleted_recordings_are_rows_that_keep_the_counts_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Webex deleted before it was stored is a recording in state gone; what was stored before stays stored."""
+    async with month(tmp_path, monkeypatch, tasks=40, days=4) as site:
+        calls = [task.id for task in site.organisation.tasks if task.recordings == 1]
+        site.organisation.purge(calls[0])
+        await site.run()
+        site.organisation.purge(calls[1])
+        told = await site.reconcile()
+        assert told.reasons() == {calls[0]: "deleted_at_webex"}
+        assert (told.report.exit_code, told.report.counts[Standing.DELETED.value]) == (0, 1)
+        async with open_reader(site.ledger) as reader:
+            counts = await reader.counts(Everything(), None)
+        assert (counts.gone, counts.failed, counts.owed) == (1, 0, 0)
+        assert counts.recordings == counts.already_stored + counts.gone
+        assert (await site.run()).exit_code == 0
+
+
+async def test_what_is_lost_after_webex_deleted_it_is_never_excused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object that vanished from the bucket and cannot be had again is a failure, whatever Search says."""
+    async with month(tmp_path, monkeypatch, tasks=40, days=4) as site:
+        await site.run()
+        victim = next(item for item in site.sandbox.truth() if item.task_id == item.recording_id)
+        await site.tampering.objects({"remove": [victim.key]})
+        site.organisation.purge(victim.task_id)
+        assert (await site.reconcile()).reasons() == {victim.task_id: "missing_in_bucket"}
+        await site.run()
+        told = await site.reconcile()
+        assert set(told.reasons()) == {victim.task_id}
+        assert told.report.exit_code == 3
+        assert not told.report.certified
+
+
+async def test_fewer_recordings_than_search_counts_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search counts two, captures names one: the call is no whole one, and with ``search_counts`` off it is."""
+    async with month(tmp_path, monkeypatch, tasks=60, days=9) as site:
+        await site.run()
+        task = next(task for task in site.organisation.tasks if task.recordings == 1)
+        row = site.organisation.search_row
+        monkeypatch.setattr(
+            site.organisation,
+            "search_row",
+            lambda each, now_ms: row(each, now_ms) | ({"recordingCount": 2} if each.id == task.id else {}),
+        )
+        told = await site.reconcile()
+        assert told.reasons() == {task.id: "fewer_than_search"}
+        assert told.report.exit_code in (3, 5)
+        site.change("webex", search_counts=False)
+        assert (await site.reconcile()).report.exit_code == 0

@@ -1,0 +1,178 @@
+"""One state for every task, and no certificate while anything disagrees."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wxrec_async.model import DAY_MS, RecordingState, TaskState
+from wxrec_async.rules.reconciling import (
+    SOUND,
+    Asked,
+    Held,
+    RecordingFacts,
+    SearchFacts,
+    Standing,
+    TaskFacts,
+    is_whole,
+    judge,
+    may_be_deleted,
+    must_ask,
+)
+from wxrec_async.rules.selection import HOUR_MS, Ages
+
+AGES = Ages()
+maybe = st.sampled_from([None, True, False])
+recordings = st.lists(
+    st.builds(
+        RecordingFacts,
+        st.text("abc", min_size=1, max_size=2),
+        st.sampled_from(RecordingState),
+        st.sampled_from(["", "conflict"]),
+        st.sampled_from([None, *Held]),
+        st.booleans(),
+    ),
+    max_size=3,
+).map(tuple)
+searches = st.none() | st.builds(SearchFacts, st.none() | st.integers(0, 4), maybe, maybe, maybe)
+ages = st.integers(0, 20 * DAY_MS)
+facts = st.builds(
+    TaskFacts,
+    st.sampled_from(TaskState),
+    st.sampled_from(["", "no_capture"]),
+    recordings,
+    st.booleans(),
+    searches,
+    maybe,
+    ages,
+    st.none() | ages,
+    st.none() | ages,
+    st.sampled_from([None, None, "queue"]),
+    st.sampled_from(Asked),
+)
+
+STORED = RecordingFacts("r", RecordingState.STORED, held=Held.WHOLE, was_stored=True)
+GONE = RecordingFacts("r", RecordingState.GONE, "deleted_at_webex")
+LOST = replace(GONE, was_stored=True)
+FAILED = RecordingFacts("r", RecordingState.FAILED, "http_500")
+OPEN = RecordingFacts("r", RecordingState.LISTED)
+OLD = 30 * DAY_MS
+
+
+def captured(*held: RecordingFacts, **more: object) -> TaskFacts:
+    return replace(TaskFacts(TaskState.CAPTURED, recordings=held, age_ms=OLD), **more)  # type: ignore[arg-type]
+
+
+def silent(**more: object) -> TaskFacts:
+    return replace(TaskFacts(TaskState.NO_RECORDING, "no_capture", age_ms=OLD), **more)  # type: ignore[arg-type]
+
+
+@given(facts)
+def test_nothing_is_certified_while_anything_disagrees(task: TaskFacts) -> None:
+    """A sound state has no bad object, no failed or unfinished recording and no contradiction behind it."""
+    judgement = judge(task, AGES)
+    assert is_whole(Counter({judgement.standing: 1})) == (judgement.standing in SOUND)
+    if judgement.standing is Standing.LEFT_OUT:
+        assert task.left_out
+        assert not task.recordings
+        return
+    if judgement.standing not in SOUND:
+        assert judgement.reason
+        return
+    search = task.search or SearchFacts()
+    assert task.state in (TaskState.CAPTURED, TaskState.NO_RECORDING)
+    assert task.asked is not Asked.UNANSWERED
+    for each in task.recordings:
+        assert each.state in (RecordingState.STORED, RecordingState.GONE)
+        assert each.held is Held.WHOLE or each.state is RecordingState.GONE
+        assert not (each.state is RecordingState.GONE and each.was_stored)
+    if not search.deleted:
+        assert (search.recordings or 0) <= len(task.recordings)
+    assert (judgement.standing is Standing.NO_RECORDING) == (not task.recordings)
+    assert (judgement.standing is Standing.DELETED) == any(
+        each.state is RecordingState.GONE for each in task.recordings
+    )
+
+
+@given(facts)
+def test_only_what_never_was_stored_may_be_called_deleted(task: TaskFacts) -> None:
+    """Search's word is taken when captures is silent, too, and never for what is stored or was lost."""
+    if may_be_deleted(task):
+        assert task.search is not None
+        assert task.search.deleted
+        assert task.asked is Asked.SILENT
+        assert not task.recordings or any(not each.was_stored for each in task.recordings)
+
+
+@given(facts)
+def test_what_is_left_out_is_not_asked_for(task: TaskFacts) -> None:
+    """A filter spares the calls, too."""
+    assert not (task.left_out and must_ask(task, AGES))
+
+
+@pytest.mark.parametrize(
+    ("task", "standing", "reason"),
+    [
+        (captured(STORED), Standing.STORED, ""),
+        (captured(STORED, search=SearchFacts(1, True, True)), Standing.STORED, ""),
+        (captured(GONE), Standing.DELETED, "deleted_at_webex"),
+        (captured(STORED, GONE), Standing.DELETED, "deleted_at_webex"),
+        (captured(LOST, search=SearchFacts(deleted=True)), Standing.FAILED, "lost"),
+        (captured(STORED, FAILED), Standing.FAILED, "http_500"),
+        (captured(STORED, OPEN), Standing.OWED, "not_fetched"),
+        (captured(replace(STORED, held=Held.MISSING)), Standing.FAILED, "missing_in_bucket"),
+        (captured(replace(STORED, held=Held.DIFFERENT)), Standing.FAILED, "differs_in_bucket"),
+        (captured(replace(STORED, held=Held.UNREADABLE)), Standing.UNKNOWN, "bucket_unreadable"),
+        (captured(replace(STORED, held=None)), Standing.UNKNOWN, "bucket_unreadable"),
+        (captured(), Standing.UNKNOWN, "no_recording_known"),
+        (captured(STORED, search=SearchFacts(2)), Standing.FAILED, "fewer_than_search"),
+        (captured(STORED, search=SearchFacts(2), age_ms=DAY_MS), Standing.OWED, "fewer_than_search"),
+        (captured(STORED, search=SearchFacts(1, active=True), age_ms=HOUR_MS), Standing.OWED, "still_active"),
+        (captured(STORED, search=SearchFacts(1, active=True)), Standing.STORED, ""),
+        (silent(), Standing.NO_RECORDING, "no_capture"),
+        (silent(search=SearchFacts(0)), Standing.NO_RECORDING, "no_capture"),
+        (silent(search=SearchFacts(1)), Standing.FAILED, "fewer_than_search"),
+        (silent(search=SearchFacts(0, True)), Standing.OWED, "capture_awaited"),
+        (silent(search=SearchFacts(1, deleted=True)), Standing.UNKNOWN, "deletion_unconfirmed"),
+        (silent(asked=Asked.UNANSWERED), Standing.UNKNOWN, "captures_unanswered"),
+        (silent(left_out="queue"), Standing.LEFT_OUT, "queue"),
+        (captured(STORED, left_out="queue"), Standing.STORED, ""),
+        (TaskFacts(TaskState.LISTED), Standing.OWED, "never_asked"),
+        (TaskFacts(TaskState.LISTED, listed=False), Standing.OWED, "only_in_search"),
+        (TaskFacts(TaskState.OWED, "capture_awaited"), Standing.OWED, "capture_awaited"),
+        (TaskFacts(TaskState.FAILED, "missing"), Standing.FAILED, "missing"),
+    ],
+)
+def test_where_a_task_stands(task: TaskFacts, standing: Standing, reason: str) -> None:
+    """The table of the states and their reasons."""
+    judgement = judge(task, AGES)
+    assert (judgement.standing, judgement.reason) == (standing, reason)
+
+
+@pytest.mark.parametrize(
+    ("task", "asked"),
+    [
+        (silent(capture_requested=False), False),
+        (silent(capture_requested=False, search=SearchFacts(1)), True),
+        (silent(capture_requested=False, search=SearchFacts(capture_requested=True)), True),
+        (silent(search=SearchFacts(0)), False),
+        (silent(), True),
+        (silent(silent_ms=2 * DAY_MS, since_silent_ms=DAY_MS), True),
+        (silent(silent_ms=2 * DAY_MS, since_silent_ms=HOUR_MS - 1), False),
+        (silent(silent_ms=8 * DAY_MS, since_silent_ms=DAY_MS), False),
+        (captured(STORED, search=SearchFacts(1)), False),
+        (captured(STORED, search=SearchFacts(2)), True),
+        (captured(STORED, search=SearchFacts(1, deleted=True)), False),
+        (captured(FAILED, search=SearchFacts(1, deleted=True)), True),
+        (captured(LOST, search=SearchFacts(1, deleted=True)), False),
+        (TaskFacts(TaskState.OWED, search=SearchFacts(deleted=True)), True),
+        (TaskFacts(TaskState.LISTED), False),
+    ],
+)
+def test_captures_is_asked_where_the_sides_contradict(task: TaskFacts, asked: bool) -> None:
+    """And where "no recording" rests on silence that came early; a run asks for the rest."""
+    assert must_ask(task, AGES) is asked

@@ -1,0 +1,112 @@
+"""What ``reconcile`` does, from its flags to its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator
+
+from wxrec_async.cli.desk import Desk
+from wxrec_async.cli.inspecting import Named, carried_out
+from wxrec_async.cli.reconcile import ReconcileFlags
+from wxrec_async.cli.running import guarded
+from wxrec_async.cli.text import harmless, size, span, visible
+from wxrec_async.config import Settings
+from wxrec_async.events import Emit
+from wxrec_async.model import iso
+from wxrec_async.reconcile import DayReport, Difference, ReconcileReport
+from wxrec_async.reconcile import reconcile as reconciled
+from wxrec_async.reconcile.report import STATES
+
+MEANINGS = {
+    0: "certified: every task of the period is stored and verified, has no recording, or was deleted at Webex",
+    3: "not certified: something failed or is not known, and is named above",
+    4: "not certified: a permission is missing",
+    5: "not certified: nothing failed, but something is still to come; run, then reconcile again",
+}
+
+
+def reconcile(flags: ReconcileFlags) -> int:
+    """Prove a period complete, or name what is missing."""
+
+    def body(desk: Desk) -> int:
+        named = Named(desk, most=None)
+
+        def work(settings: Settings, emit: Emit) -> Awaitable[ReconcileReport]:
+            def hear(difference: Difference) -> None:
+                named.hear(lambda: difference_record(difference), lambda: difference_line(difference))
+
+            def hear_day(day: DayReport) -> None:
+                if desk.json:
+                    desk.out.later({"event": "day", **day.as_json()})
+
+            return reconciled(settings, on_difference=hear, on_day=hear_day, emit=emit)
+
+        return carried_out(desk, flags, work, report_lines, named, meanings=MEANINGS)
+
+    return guarded(Desk(flags), body)
+
+
+def difference_record(difference: Difference) -> dict[str, object]:
+    """Return the JSON line for a difference."""
+    return {
+        "event": "difference",
+        "day": str(iso(difference.day.from_ms))[:10],
+        "task_id": difference.task_id,
+        "recording_id": difference.recording_id or None,
+        "state": difference.standing.value,
+        "reason": difference.reason,
+        "detail": harmless(difference.words),
+        "work": difference.work,
+    }
+
+
+def difference_line(difference: Difference) -> str:
+    """Name a difference for people."""
+    recording = f" recording {visible(difference.recording_id)}" if difference.recording_id else ""
+    work = " (the next run takes it up)" if difference.work else ""
+    return (
+        f"{str(iso(difference.day.from_ms))[:10]} {difference.standing.value.replace('_', ' ')}: "
+        f"task {visible(difference.task_id)}{recording}: {visible(difference.reason)}: "
+        f"{harmless(difference.words)}{work}"
+    )
+
+
+def report_lines(report: ReconcileReport) -> Iterator[str]:
+    """Write the end of a reconciliation for people."""
+    counts = report.counts
+    yield f"{report.period}   {report.run_id}"
+    yield from _day_lines(report)
+    yield f"  tasks       {counts['tasks']}   " + (
+        ", ".join(f"{counts[state]} {state.value.replace('_', ' ')}" for state in STATES if counts[state]) or "none"
+    )
+    yield f"  verified    {counts['recordings']} recordings, {size(counts['bytes'])}, by the checksums S3 names"
+    yield _search_line(report)
+    if counts["left_out"]:
+        yield f"  left out    {counts['left_out']} tasks by filters; they are not part of what is certified"
+    if counts["other_channels"]:
+        yield f"  others      {counts['other_channels']} contacts of other channels were seen and left"
+    if report.token_unsaved:
+        yield "the refreshed token could not be saved"
+    yield from (f"note: {harmless(note)}" for note in report.notes)
+    yield f"  took        {span(report.seconds)}"
+
+
+def _day_lines(report: ReconcileReport) -> Iterator[str]:
+    certified = [day for day in report.days if day.certified]
+    yield f"  certified   {len(certified)} of {len(report.days)} days"
+    for day in report.days:
+        if not day.certified:
+            yield f"  {str(iso(day.window.from_ms))[:10]}  not certified: {harmless('; '.join(day.why_not()))}"
+        elif day.certificate:
+            yield f"  {str(iso(day.window.from_ms))[:10]}  certificate {visible(day.certificate)}"
+
+
+def _search_line(report: ReconcileReport) -> str:
+    counts = report.counts
+    match report.search:
+        case "asked":
+            only = f"{counts['only_listed']} only on the list of tasks, {counts['only_searched']} only in Search"
+            return f"  search      {counts['searched']} tasks; {only}"
+        case "absent":
+            words = harmless(report.search_words)
+            return f"  search      this organisation has none ({words}): the list of tasks stands alone"
+    return '  search      not asked ([webex] search = "off"): the list of tasks stands alone'

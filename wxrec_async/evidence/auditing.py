@@ -1,0 +1,180 @@
+"""Is the evidence sound, and does the bucket hold what it says?  Asked of the bucket alone: no ledger, no Webex.
+
+The chain is read from its first certificate to its last, every manifest is
+hashed, and every object of the newest manifest of each day is looked at.  What a
+chain cannot show is that certificates are missing from its end; their manifests
+show it, and so does the newest number and SHA-256, which the report names, to
+whoever noted it earlier.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+
+import anyio
+
+from wxrec_async.bucket import for_each, is_denied, open_bucket
+from wxrec_async.config import Settings
+from wxrec_async.errors import AuthError, Rejected, RunStopped
+from wxrec_async.events import Emit, ignore
+from wxrec_async.evidence.chain import keys_below
+from wxrec_async.evidence.linking import Files, check_chain, newest_of_days, sort_out, unclaimed
+from wxrec_async.evidence.looking import Looker
+from wxrec_async.evidence.problems import AuditReport, OnProblem, Problem, Tip, Wrong, unheard
+from wxrec_async.evidence.reading import read_manifest
+from wxrec_async.model import DAY_MS, Window
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules import keys
+from wxrec_async.rules.evidence import Certificate, Named, Unsound
+from wxrec_async.s3.inspection import S3Inspector
+
+
+async def audit(
+    settings: Settings,
+    *,
+    full: bool = False,
+    period: Window | None = None,
+    on_problem: OnProblem = unheard,
+    on_looked: Callable[[], None] = lambda: None,
+    emit: Emit = ignore,
+) -> AuditReport:
+    """Check every certificate and manifest, and the objects of the days in ``period`` (default: all of them).
+
+    ``full`` reads the objects back and compares their SHA-256.  Nothing is
+    written.  ``on_problem`` hears of everything that is wrong, ``on_looked`` is called
+    for every recording that was looked at.  Raises
+    `ConfigError`, `AuthError` or `RunStopped` when it cannot begin or go on.
+    """
+    begun = anyio.current_time()
+    async with open_bucket(settings, emit) as bucket:
+        report = AuditReport("full" if full else "head", period)
+        auditing = _Auditing(bucket, settings, report, on_problem, on_looked)
+        try:
+            await auditing.run()
+        except GivenUp as given_up:
+            words = f"the evidence cannot be listed: S3 {given_up}"
+            raise (AuthError(words) if is_denied(given_up) else RunStopped(words)) from None
+    report.seconds = anyio.current_time() - begun
+    return report
+
+
+class _Auditing:
+    def __init__(
+        self,
+        bucket: S3Inspector,
+        settings: Settings,
+        report: AuditReport,
+        on_problem: OnProblem,
+        on_looked: Callable[[], None],
+    ) -> None:
+        self._bucket, self._settings = bucket, settings
+        self._report, self._on_problem, self._on_looked = report, on_problem, on_looked
+        self._looker = Looker(bucket, report.level == "full", settings.backfill.max_failures_in_row)
+        self._root = keys.evidence_prefix(settings.s3.key)
+        self._named = array("Q")  # eight bytes of a hash for each key that is named, sorted in the end
+        self._days: set[tuple[str, int]] = set()
+
+    async def run(self) -> None:
+        most = self._settings.backfill.concurrency
+        await for_each(self._feed, self._look, most)
+        self._report.bytes_read = self._looker.bytes_read
+        self._named = array("Q", sorted(self._named))
+        await for_each(self._feed_unnamed, self._count_unnamed, most)
+
+    def _add(self, problem: Problem) -> None:
+        self._report.add(problem)
+        self._on_problem(problem)
+
+    async def _feed(self, put: Callable[[Named], Awaitable[None]]) -> None:
+        """Check the chains, and hand out every recording that is to be there."""
+        found = [key async for key in keys_below(self._bucket, self._root)]
+        files = sort_out(self._root, found, self._add)
+        wanted = self._settings.webex.org_id
+        if not files or (wanted and keys.encode_id(wanted) not in files):
+            whose = f" of organisation {wanted}" if wanted else ""
+            self._add(Problem(Wrong.CERTIFICATE_MISSING, self._root, f"there is no certificate{whose} below this"))
+        for organisation in files.values():
+            await self._feed_one(organisation, put)
+
+    async def _feed_one(self, files: Files, put: Callable[[Named], Awaitable[None]]) -> None:
+        chain = await check_chain(self._bucket, self._root, files, self._add)
+        self._report.certificates += len(files.certificates)
+        newest = newest_of_days(chain)
+        self._report.days += len(newest)
+        in_force = {each.key for each in newest if self._is_asked_for(each)}
+        self._days |= {(files.folder, each.day.from_ms) for each in newest if each.key in in_force}
+        for certificate in chain:
+            await self._check_manifest(certificate, put if certificate.key in in_force else None)
+        for key in unclaimed(files, chain):
+            words = "no certificate names it: one was taken away, or was never written; certify its day again"
+            self._add(Problem(Wrong.MANIFEST_UNCLAIMED, key, words))
+        if chain:
+            self._report.tips.append(Tip(chain[-1].org_id, chain[-1].n, chain[-1].key, chain[-1].sha256))
+
+    def _is_asked_for(self, certificate: Certificate) -> bool:
+        period, day = self._report.period, certificate.day
+        return period is None or (day.from_ms < period.to_ms and day.to_ms > period.from_ms)
+
+    async def _check_manifest(self, certificate: Certificate, put: Callable[[Named], Awaitable[None]] | None) -> None:
+        async def take(named: Named) -> None:
+            self._named.append(_fingerprint(named.key))
+            if put is not None:
+                await put(named)
+
+        manifest = certificate.manifest
+        try:
+            # Keys of earlier manifests are gathered as well: what they name is no stranger.
+            there = await read_manifest(self._bucket, manifest, take)
+        except Unsound as unsound:
+            self._add(Problem(Wrong.MANIFEST_CHANGED, manifest.key, str(unsound)))
+        except (Rejected, GivenUp) as failure:
+            self._add(Problem(Wrong.UNKNOWN, manifest.key, f"S3 {failure}", denied=is_denied(failure)))
+        else:
+            self._report.manifests += 1
+            if not there:
+                self._add(Problem(Wrong.MANIFEST_MISSING, manifest.key, f"{certificate.key} names it"))
+
+    async def _look(self, named: Named) -> None:
+        problem = await self._looker.problem_of(named)
+        self._report.recordings += 1
+        self._on_looked()
+        if problem is not None:
+            self._add(problem)
+
+    # Objects of certified days that no manifest names
+
+    async def _feed_unnamed(self, put: Callable[[str], Awaitable[None]]) -> None:
+        template = self._settings.s3.key
+        if not self._days:
+            return
+        async for key in keys_below(self._bucket, keys.constant_prefix(template)):
+            if not (key.startswith(self._root) or keys.is_sidecar(key, template=template) or self._is_named(key)):
+                await put(key)
+
+    def _is_named(self, key: str) -> bool:
+        fingerprint = _fingerprint(key)
+        at = bisect_left(self._named, fingerprint)
+        return at < len(self._named) and self._named[at] == fingerprint
+
+    async def _count_unnamed(self, key: str) -> None:
+        try:
+            found = await self._bucket.head(key)
+        except (Rejected, GivenUp) as failure:
+            self._add(Problem(Wrong.UNKNOWN, key, f"S3 {failure}", denied=is_denied(failure)))
+            return
+        if found is None or not keys.is_labelled(found.metadata):
+            return
+        try:
+            label = keys.read_label(found.metadata)
+        except ValueError:
+            return
+        created = label.task.created_ms if label.task.created_ms is not None else label.recording.start_ms
+        if created is not None and (label.org_id, created // DAY_MS * DAY_MS) in self._days:
+            self._report.unnamed += 1
+
+
+def _fingerprint(key: str) -> int:
+    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big")

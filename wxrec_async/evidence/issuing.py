@@ -1,0 +1,232 @@
+"""Certifies days: one certificate after the other, each on top of the one before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Protocol
+
+import anyio
+from isal.isal_zlib import crc32
+
+from wxrec_async.author import this_program
+from wxrec_async.bucket import is_denied
+from wxrec_async.errors import AuthError, ObjectExists, Rejected, RunStopped
+from wxrec_async.evidence.chain import ChainBroken, count_certificates, keys_below, read_one
+from wxrec_async.evidence.manifests import Changed, Items, Made, Manifests, Writing
+from wxrec_async.ledger import CertificateRow, Identity
+from wxrec_async.model import Part, Target, Window
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules import keys
+from wxrec_async.rules.evidence import (
+    CERTIFICATE_TYPE,
+    MANIFEST_TYPE,
+    MAX_CERTIFICATE,
+    Certificate,
+    Content,
+    Issue,
+    Link,
+    Places,
+    Unsound,
+    certificate,
+    misplaced,
+    read_certificate,
+    whole_day,
+)
+
+PART_SIZE = 8 << 20
+MOST_ROUNDS = 50
+
+
+class Books(Items, Protocol):
+    """The ledger, as far as certificates go."""
+
+    async def identity(self) -> Identity: ...
+
+    async def last_certificate(self) -> CertificateRow | None: ...
+
+    async def certificates_of(self, day_ms: int) -> list[CertificateRow]: ...
+
+    async def add_certificate(self, row: CertificateRow) -> None: ...
+
+
+async def open_issuer(
+    bucket: Writing, ledger: Books, *, part_size: int = PART_SIZE, clock: Callable[[], float] = time.time
+) -> Issuer:
+    """Return an issuer for the organisation and bucket the ledger belongs to; both stay the caller's to close."""
+    return Issuer(bucket, ledger, await ledger.identity(), part_size=part_size, clock=clock)
+
+
+class Issuer:
+    """Writes manifests and certificates into the bucket, and after that into the ledger.
+
+    Any number of machines may issue for one organisation: the next number in
+    the chain is a key that only one of them can take.  ``clock`` is epoch seconds.
+    """
+
+    def __init__(
+        self,
+        bucket: Writing,
+        ledger: Books,
+        identity: Identity,
+        *,
+        part_size: int = PART_SIZE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._bucket, self._ledger, self._clock = bucket, ledger, clock
+        self._identity = identity
+        self._places = Places(keys.evidence_prefix(identity.key_template), identity.org_id)
+        self._manifests = Manifests(bucket, ledger, part_size)
+        self._alone = anyio.Lock()
+        self._last: CertificateRow | None = None
+        self._caught_up = False
+
+    async def certify(
+        self, day: Window, counts: Mapping[str, int], filters: Mapping[str, object], run_id: str
+    ) -> str | None:
+        """Certify one UTC day as the ledger has it; return the certificate's key.
+
+        None when the newest certificate of that day says exactly this already.
+        ``counts`` are those by state, ``filters`` what was left out on purpose (both
+        JSON), ``run_id`` is who certifies.  Raises ValueError when ``day`` is not one
+        UTC day, `ChainBroken` when what lies in the bucket is no sound chain,
+        `AuthError` or `RunStopped` when the bucket cannot be read or written, `LedgerError`.
+        """
+        whole_day(day)
+        async with self._alone:
+            try:
+                return await self._certify(day, counts, filters, run_id)
+            except (Rejected, GivenUp) as failure:
+                words = f"the evidence cannot be written: S3 {failure}"
+                raise (AuthError(words) if is_denied(failure) else RunStopped(words)) from None
+
+    async def _certify(
+        self, day: Window, counts: Mapping[str, int], filters: Mapping[str, object], run_id: str
+    ) -> str | None:
+        for _ in range(MOST_ROUNDS):
+            await self._catch_up()
+            made = await self._manifests.describe(day)
+            content = Content(
+                org_id=self._identity.org_id,
+                bucket=self._identity.bucket,
+                day=day,
+                filters=filters,
+                counts=counts,
+                manifest_sha256=made.sha256,
+                manifest_size=made.size,
+                recordings=made.recordings,
+            )
+            of_day = await self._ledger.certificates_of(day.from_ms)
+            abandoned = await self._unclaimed(day, of_day)
+            if of_day and of_day[-1].content_sha256 == content.sha256 and not abandoned:
+                return None
+            try:
+                row = await self._issue(content, made, of_day, abandoned, run_id)
+            except Changed:
+                continue
+            if row is not None:
+                await self._ledger.add_certificate(row)
+                self._last = row
+                return row.certificate_key
+            self._caught_up = False  # somebody was faster: theirs is the one to stand on
+        raise RunStopped("others kept certifying, or the ledger kept changing, and no certificate could be issued")
+
+    async def _issue(
+        self, content: Content, made: Made, of_day: list[CertificateRow], abandoned: tuple[str, ...], run_id: str
+    ) -> CertificateRow | None:
+        """Write manifest and certificate; None when the certificate's number was taken meanwhile."""
+        day, n = content.day, (self._last.n if self._last else 0) + 1
+        number = (of_day[-1].number if of_day else 0) + 1
+        manifest_key = self._places.manifest(day, number, made.sha256)
+        await self._manifests.write(day, self._target(manifest_key, MANIFEST_TYPE), made)
+        issue = Issue(
+            n=n,
+            number=number,
+            previous=_link(self._last),
+            follows=_link(of_day[-1] if of_day else None),
+            manifest_key=manifest_key,
+            issued_ms=round(self._clock() * 1000),
+            run_id=run_id,
+            tool_version=this_program().tool_version,
+            abandoned=tuple(key for key in abandoned if key != manifest_key),
+        )
+        key, data = self._places.certificate(n), certificate(content, issue)
+        if not await self._put(key, data):
+            return None
+        return _row(read_certificate(key, data))
+
+    async def _put(self, key: str, data: bytes) -> bool:
+        """Write a certificate; what lies there afterwards decides whether it is ours."""
+        with suppress(ObjectExists):
+            await self._bucket.put(self._target(key, CERTIFICATE_TYPE), Part(1, (data,), len(data), crc32(data)))
+        return await self._bucket.read_small(key, MAX_CERTIFICATE) == data
+
+    def _target(self, key: str, content_type: str) -> Target:
+        return Target(key, content_type, {"wx-org-id": keys.encode_id(self._identity.org_id)}, at_hand=True)
+
+    async def _catch_up(self) -> None:
+        """Have the ledger know every certificate there is; it may be new, or others may have issued meanwhile."""
+        if self._caught_up:
+            return
+        last = await self._ledger.last_certificate()
+        count = await count_certificates(self._bucket, self._places)
+        if last is not None:
+            await self._check_known(last, count)
+        for n in range((last.n if last else 0) + 1, count + 1):
+            last = await self._learn(n, last)
+        self._last, self._caught_up = last, True
+
+    async def _check_known(self, last: CertificateRow, count: int) -> None:
+        found = await self._read(last.certificate_key) if last.n <= count else None
+        if found is None or found.sha256 != last.certificate_sha256:
+            what = "is not in the bucket any more" if found is None else "is another one in the bucket now"
+            raise ChainBroken(f"certificate {last.certificate_key}, which this ledger knows, {what}{_NOT_ON_THAT}")
+
+    async def _learn(self, n: int, before: CertificateRow | None) -> CertificateRow:
+        found = await self._read(self._places.certificate(n))
+        of_day = await self._ledger.certificates_of(found.day.from_ms)
+        newest = of_day[-1] if of_day else None
+        number = (newest.number if newest else 0) + 1
+        wrong = misplaced(found, self._places, previous=_link(before), follows=_link(newest), number=number)
+        if wrong:
+            raise ChainBroken(f"certificate {found.key}: {wrong[0]}{_NOT_ON_THAT}")
+        row = _row(found)
+        await self._ledger.add_certificate(row)
+        return row
+
+    async def _read(self, key: str) -> Certificate:
+        try:
+            return await read_one(self._bucket, key)
+        except Unsound as unsound:
+            raise ChainBroken(f"certificate {key}: {unsound}{_NOT_ON_THAT}") from None
+
+    async def _unclaimed(self, day: Window, of_day: list[CertificateRow]) -> tuple[str, ...]:
+        """Return the manifests of a day that no certificate names: somebody was broken off before writing theirs."""
+        found = {key async for key in keys_below(self._bucket, self._places.manifests_of(day))}
+        left = found - {row.manifest_key for row in of_day}
+        if left:
+            for row in of_day:
+                left -= set((await self._read(row.certificate_key)).abandoned)
+        return tuple(sorted(left))
+
+
+_NOT_ON_THAT = "; nothing is certified on top of that: `wxrec-async verify --evidence` names all that is wrong"
+
+
+def _link(row: CertificateRow | None) -> Link | None:
+    return Link(row.certificate_key, row.certificate_sha256) if row else None
+
+
+def _row(found: Certificate) -> CertificateRow:
+    return CertificateRow(
+        n=found.n,
+        day_ms=found.day.from_ms,
+        number=found.number,
+        certified_ms=found.issued_ms,
+        certificate_key=found.key,
+        certificate_sha256=found.sha256,
+        manifest_key=found.manifest.key,
+        manifest_sha256=found.manifest.sha256,
+        content_sha256=found.content_sha256,
+    )

@@ -1,0 +1,176 @@
+"""A day's manifest: from the ledger, page by page, into the bucket, in constant memory.
+
+It is made twice: once to learn its SHA-256, which is part of its key and mostly
+says that nothing needs to be written, and once to write it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+from isal.isal_zlib import crc32
+
+from wxrec_async.errors import ObjectExists, Rejected, Trouble
+from wxrec_async.evidence.chain import ChainBroken, Reading
+from wxrec_async.model import OpenUpload, Part, PartReceipt, StoredObject, Target, Window
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules.evidence import Item, manifest_line
+from wxrec_async.rules.parts import PartAssembler, same_object
+from wxrec_async.s3.wire import Digest
+
+PAGE = 1000
+ABORT_DEADLINE_S = 10.0
+
+
+class Writing(Reading, Protocol):
+    """The bucket, as far as evidence is written.  Everything may raise `GivenUp`."""
+
+    async def put(self, target: Target, part: Part) -> StoredObject: ...
+
+    async def create(self, target: Target) -> str: ...
+
+    async def upload_part(self, key: str, upload_id: str, part: Part) -> PartReceipt: ...
+
+    async def complete(
+        self, target: Target, upload_id: str, parts: Sequence[PartReceipt], *, size: int, crc32: int
+    ) -> StoredObject: ...
+
+    async def abort(self, key: str, upload_id: str) -> bool: ...
+
+    async def open_uploads(self, prefix: str) -> list[OpenUpload]: ...
+
+    async def digest(self, key: str, size: int) -> Digest: ...
+
+
+class Items(Protocol):
+    """The ledger, as far as it is written into manifests."""
+
+    async def items(self, day: Window, *, after: Item | None = None, limit: int = 1000) -> list[Item]: ...
+
+
+class Changed(Exception):
+    """The ledger changed while a manifest was made of it; begin anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a manifest is: its bytes by size, CRC-32 and SHA-256 (hex), and how many lines it has."""
+
+    size: int
+    crc32: int
+    sha256: str
+    recordings: int
+
+
+class Manifests:
+    """Makes manifests of a ledger and writes them into a bucket; ``part_size`` is in bytes."""
+
+    def __init__(self, bucket: Writing, ledger: Items, part_size: int) -> None:
+        self._bucket, self._ledger, self._part_size = bucket, ledger, part_size
+
+    async def describe(self, day: Window) -> Made:
+        """Return what the manifest of a day is now."""
+        size = checksum = lines = 0
+        sha256 = hashlib.sha256()
+        async for block in self._blocks(day):
+            size, checksum, lines = size + len(block), crc32(block, checksum), lines + block.count(b"\n")
+            sha256.update(block)
+        return Made(size, checksum, sha256.hexdigest(), lines)
+
+    async def write(self, day: Window, target: Target, made: Made) -> None:
+        """Have the manifest that was described lie under the target's key; what is there already is compared.
+
+        Raises `Changed` when it is not that manifest any more, `ChainBroken` when
+        other bytes lie under the key.
+        """
+        if await self._is_there(target.key, made):
+            return
+        try:
+            await self._upload(day, target, made)
+        except (ObjectExists, GivenUp):
+            # Somebody writes the same, or an answer was lost: what counts is what lies there.
+            if not await self._is_there(target.key, made):
+                raise
+        if made.size > self._part_size:
+            await self._tidy(target.key)
+
+    async def _blocks(self, day: Window) -> AsyncIterator[bytes]:
+        page = await self._ledger.items(day, limit=PAGE)
+        while page:
+            yield b"".join(map(manifest_line, page))
+            page = await self._ledger.items(day, after=page[-1], limit=PAGE)
+
+    async def _is_there(self, key: str, made: Made) -> bool:
+        found = await self._bucket.head(key)
+        if found is None:
+            return False
+        same = same_object(found, size=made.size, crc=made.crc32)
+        if same is None:
+            same = (await self._bucket.digest(key, found.size)).sha256 == made.sha256
+        if not same:
+            raise ChainBroken(f"{key} holds other bytes than its name says; nothing is certified on top of that")
+        return True
+
+    async def _upload(self, day: Window, target: Target, made: Made) -> None:
+        upload = _Upload(self._bucket, target)
+        try:
+            last = await self._send(day, upload, made)
+            await upload.finish(last, made)
+        except BaseException:
+            await upload.give_up()
+            raise
+
+    async def _send(self, day: Window, upload: _Upload, made: Made) -> Part:
+        """Upload every part that is full; return the last one.  Nothing becomes an object before the hash is right."""
+        assembler, sha256 = PartAssembler(made.size, self._part_size), hashlib.sha256()
+        async for block in self._blocks(day):
+            sha256.update(block)
+            if assembler.size + len(block) > made.size:
+                raise Changed
+            for part in assembler.feed(block):
+                await upload.add(part)
+        if sha256.hexdigest() != made.sha256:
+            raise Changed
+        return assembler.finish()
+
+    async def _tidy(self, key: str) -> None:
+        """Abort what earlier attempts at this day's manifests left open; a lifecycle rule does it, too."""
+        try:
+            for upload in await self._bucket.open_uploads(key.rpartition("/")[0] + "/"):
+                await self._bucket.abort(upload.key, upload.upload_id)
+        except (Trouble, GivenUp):
+            return
+
+
+class _Upload:
+    """One put, or a multipart upload when a part is full before the end."""
+
+    def __init__(self, bucket: Writing, target: Target) -> None:
+        self._bucket, self._target = bucket, target
+        self._id = ""
+        self._receipts: list[PartReceipt] = []
+
+    async def add(self, part: Part) -> None:
+        self._id = self._id or await self._bucket.create(self._target)
+        self._receipts.append(await self._bucket.upload_part(self._target.key, self._id, part))
+
+    async def finish(self, last: Part, made: Made) -> None:
+        if not self._id:
+            await self._bucket.put(self._target, last)
+            return
+        if last.size:
+            await self.add(last)
+        await self._bucket.complete(self._target, self._id, self._receipts, size=made.size, crc32=made.crc32)
+        self._id = ""
+
+    async def give_up(self) -> None:
+        if self._id:
+            with anyio.move_on_after(ABORT_DEADLINE_S, shield=True):
+                try:
+                    await self._bucket.abort(self._target.key, self._id)
+                except (Rejected, GivenUp):
+                    return

@@ -1,0 +1,126 @@
+"""What can be wrong with evidence, and the report of an audit."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from wxrec_async.model import Window, iso
+from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
+
+KEPT = 1000
+
+
+class Wrong(enum.StrEnum):
+    """What is wrong.
+
+    Of certificates: ``CERTIFICATE_MISSING``, ``CERTIFICATE_UNSOUND`` (it is none, or was changed),
+    ``CHAIN_BROKEN`` (it does not stand on the one before it).  Of manifests: ``MANIFEST_MISSING``,
+    ``MANIFEST_CHANGED``, ``MANIFEST_UNCLAIMED`` (no certificate names it).  ``FOREIGN_FILE``: among
+    the evidence, and none of it.  Of recordings: ``OBJECT_MISSING``, ``OBJECT_DIFFERENT``.
+    ``UNKNOWN``: S3 does not let us know.
+    """
+
+    CERTIFICATE_MISSING = "certificate_missing"
+    CERTIFICATE_UNSOUND = "certificate_unsound"
+    CHAIN_BROKEN = "chain_broken"
+    MANIFEST_MISSING = "manifest_missing"
+    MANIFEST_CHANGED = "manifest_changed"
+    MANIFEST_UNCLAIMED = "manifest_unclaimed"
+    FOREIGN_FILE = "foreign_file"
+    OBJECT_MISSING = "object_missing"
+    OBJECT_DIFFERENT = "object_different"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong, the key it is wrong with, and a sentence."""
+
+    wrong: Wrong
+    key: str
+    detail: str
+    task_id: str = ""
+    recording_id: str = ""
+    denied: bool = False
+
+
+OnProblem = Callable[[Problem], None]
+
+
+def unheard(problem: Problem) -> None:
+    """Listen for those who only want the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The newest certificate of an organisation: who noted it earlier can tell that none was taken away since."""
+
+    org_id: str
+    n: int
+    key: str
+    sha256: str
+
+
+@dataclass(slots=True)
+class AuditReport:
+    """What was found.
+
+    ``recordings`` were held against the bucket, ``bytes_read`` counts what was read
+    back of them.  ``unnamed`` are objects of certified days that no manifest names
+    (stored since, perhaps: certify the day again).  ``problems`` are the first thousand.
+    """
+
+    level: str
+    period: Window | None = None
+    certificates: int = 0
+    days: int = 0
+    manifests: int = 0
+    recordings: int = 0
+    unnamed: int = 0
+    bytes_read: int = 0
+    denied: int = 0
+    seconds: float = 0.0
+    tips: list[Tip] = field(default_factory=list)
+    counts: Counter[Wrong] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 when all is sound, 4 when a permission is missing, 3 when anything is wrong or not known."""
+        if self.denied:
+            return EXIT_AUTH
+        return EXIT_FAILED if self.counts.total() else EXIT_OK
+
+    def add(self, problem: Problem) -> None:
+        """Count one."""
+        self.counts[problem.wrong] += 1
+        self.denied += problem.denied
+        if len(self.problems) < KEPT:
+            self.problems.append(problem)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the summary line of ``--json``."""
+        return {
+            "event": "summary",
+            "schema": SUMMARY_SCHEMA,
+            "evidence": True,
+            "level": self.level,
+            "from": iso(self.period.from_ms) if self.period else None,
+            "to": iso(self.period.to_ms) if self.period else None,
+            "certificates": self.certificates,
+            "days": self.days,
+            "manifests": self.manifests,
+            "recordings": self.recordings,
+            "unnamed": self.unnamed,
+            "newest": [
+                {"organisation": tip.org_id, "n": tip.n, "key": tip.key, "sha256": tip.sha256} for tip in self.tips
+            ],
+            "problems": {wrong.value: self.counts[wrong] for wrong in Wrong},
+            "denied": self.denied,
+            "bytes_read": self.bytes_read,
+            "seconds": round(self.seconds, 3),
+            "exit_code": self.exit_code,
+        }

@@ -1,0 +1,128 @@
+"""Which tasks were seen on which list, kept on disk while one day is looked at.
+
+A file of its own beside the ledger, private and gone in the end: a day may have
+more tasks than memory shall hold, and what was seen is nothing to keep.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from anyio import CancelScope, to_thread
+
+from wxrec_async.errors import LedgerError
+from wxrec_async.ledger import files
+from wxrec_async.ledger.faults import explain
+from wxrec_async.ledger.group import GroupCommit
+from wxrec_async.ledger.rows import key
+
+SUFFIX = ".sightings"
+
+_NOTE = """
+INSERT INTO seen (id, listed, searched, requested, active) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
+    listed = max(listed, excluded.listed), searched = max(searched, excluded.searched),
+    requested = coalesce(excluded.requested, requested), active = coalesce(excluded.active, active)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Where a task was seen; ``requested`` and ``active`` are what Search says that the ledger does not keep."""
+
+    listed: bool = False
+    searched: bool = False
+    requested: bool | None = None
+    active: bool | None = None
+
+
+UNSEEN = Sighting()
+
+
+@asynccontextmanager
+async def open_sightings(ledger: Path) -> AsyncIterator[Sightings]:
+    """Lend a place for what is seen, beside the ledger at ``ledger`` whose lock the caller holds."""
+    path = files.beside(ledger, SUFFIX)
+    with CancelScope(shield=True):
+        connection = await to_thread.run_sync(_create, path)
+    sightings = Sightings(connection, path)
+    try:
+        yield sightings
+    finally:
+        with CancelScope(shield=True):
+            await sightings.close()
+            await to_thread.run_sync(_discard, path)
+
+
+def _create(path: Path) -> sqlite3.Connection:
+    _discard(path)  # what a killed process left
+    try:
+        os.close(files.open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        for statement in _SET_UP:
+            connection.execute(statement)
+    except sqlite3.Error as error:
+        raise explain(error, path) from None
+    except OSError as error:
+        raise LedgerError(f"{path} cannot be written: {error.strerror}") from None
+    return connection
+
+
+def _discard(path: Path) -> None:
+    for file in (files.beside(path, "-journal"), path):
+        file.unlink(missing_ok=True)
+
+
+# Nothing here outlives the process, so nothing has to survive a crash.
+_SET_UP = (
+    "PRAGMA journal_mode = DELETE",  # on disk: one in memory would grow with the day
+    "PRAGMA synchronous = OFF",
+    "PRAGMA cache_size = -2048",  # KiB
+    """CREATE TABLE seen (
+        id TEXT PRIMARY KEY, listed INTEGER NOT NULL, searched INTEGER NOT NULL, requested INTEGER, active INTEGER
+    ) WITHOUT ROWID""",
+)
+
+
+class Sightings:
+    """Notes and tells what was seen."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._group = GroupCommit(connection, lambda error: explain(error, path))
+
+    async def clear(self) -> None:
+        """Forget everything."""
+        await self._group.run(lambda db: db.execute("DELETE FROM seen"))
+
+    async def note(self, sightings: Collection[tuple[str, Sighting]]) -> None:
+        """Add what was seen to what was seen before."""
+        rows = [(key(task_id), each.listed, each.searched, each.requested, each.active) for task_id, each in sightings]
+        await self._group.run(lambda db: db.executemany(_NOTE, rows))
+
+    async def of(self, task_ids: Sequence[str]) -> dict[str, Sighting]:
+        """Return where each of these was seen."""
+        return await self._group.run(lambda db: dict(_found(db, task_ids)))
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._group.close()
+
+
+def _found(db: sqlite3.Connection, task_ids: Iterable[str]) -> Iterable[tuple[str, Sighting]]:
+    query = "SELECT listed, searched, requested, active FROM seen WHERE id = ?"
+    for task_id in task_ids:
+        row = db.execute(query, (key(task_id),)).fetchone()
+        yield task_id, UNSEEN if row is None else _sighting(*row)
+
+
+def _sighting(listed: int, searched: int, requested: int | None, active: int | None) -> Sighting:
+    return Sighting(
+        bool(listed),
+        bool(searched),
+        None if requested is None else bool(requested),
+        None if active is None else bool(active),
+    )

@@ -1,0 +1,57 @@
+"""What is known of a task, from the ledger, the lists and the bucket, as the rule wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wxrec_async.ledger import KnownRecording, Sighting, TaskRow
+from wxrec_async.rules.filters import Filters
+from wxrec_async.rules.reconciling import Asked, Held, RecordingFacts, SearchFacts, TaskFacts
+from wxrec_async.verify import Finding, Verdict
+
+HELD = {
+    Verdict.OK: Held.WHOLE,
+    Verdict.MISSING: Held.MISSING,
+    Verdict.DIFFERENT: Held.DIFFERENT,
+    Verdict.UNKNOWN: Held.UNREADABLE,
+}
+Looked = Mapping[tuple[str, str], Finding]
+
+
+class Sides:
+    """Lays the sides of a task together; ``counts`` says whether Search's number of recordings is believed."""
+
+    def __init__(self, filters: Filters, *, counts: bool) -> None:
+        self._filters, self._counts = filters, counts
+
+    def facts(
+        self, row: TaskRow, seen: Sighting, looked: Looked, now_ms: int, asked: Asked = Asked.NOT_ASKED
+    ) -> TaskFacts:
+        """Return everything that is known of one task at ``now_ms``."""
+        created = row.task.created_ms if row.task.created_ms is not None else row.asked.first_seen_ms
+        silent = row.asked.last_empty_ms
+        return TaskFacts(
+            state=row.asked.state,
+            reason=row.reason,
+            recordings=tuple(_recording(row.task.id, each, looked) for each in row.recordings),
+            listed=seen.listed,
+            search=self._search(row, seen),
+            capture_requested=row.task.capture_requested,
+            age_ms=max(0, now_ms - created),
+            silent_ms=None if silent is None else silent - created,
+            since_silent_ms=None if silent is None else now_ms - silent,
+            left_out=self._filters.leaves_out(row.task) if self._filters else None,
+            asked=asked,
+        )
+
+    def _search(self, row: TaskRow, seen: Sighting) -> SearchFacts | None:
+        if not seen.searched:
+            return None
+        recordings = row.witness_recordings if self._counts else None
+        return SearchFacts(recordings, seen.requested, row.witness_deleted, seen.active)
+
+
+def _recording(task_id: str, known: KnownRecording, looked: Looked) -> RecordingFacts:
+    finding = looked.get((task_id, known.id)) if known.stored else None
+    held = HELD[finding.verdict] if finding else None
+    return RecordingFacts(known.id, known.state, known.reason, held, known.was_stored)

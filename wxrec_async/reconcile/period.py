@@ -1,0 +1,167 @@
+"""Opens the worlds, and reconciles a period day by day, oldest first."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+
+from wxrec_async import worlds
+from wxrec_async.bucket import ledger_identity, open_bucket
+from wxrec_async.choices import ages_of, filters_of
+from wxrec_async.config import Settings
+from wxrec_async.errors import AuthError, RunStopped
+from wxrec_async.events import Emit, ignore
+from wxrec_async.evidence import open_issuer
+from wxrec_async.ledger import Identity, open_ledger, open_sightings
+from wxrec_async.lister import Lister
+from wxrec_async.model import Period, Window, iso
+from wxrec_async.reconcile.asking import Asker
+from wxrec_async.reconcile.day import Bench, Certifier, Day, OnDifference
+from wxrec_async.reconcile.facts import Sides
+from wxrec_async.reconcile.report import DayReport, Difference, ReconcileReport
+from wxrec_async.report import EXIT_AUTH
+from wxrec_async.rules import windows
+from wxrec_async.rules.windows import Asked
+from wxrec_async.s3.inspection import S3Inspector
+from wxrec_async.searching import SearchReader
+from wxrec_async.telling import telling_reach
+from wxrec_async.verify import Comparison, Level
+
+OnDay = Callable[[DayReport], None]
+
+
+def _unheard(_: Difference | DayReport) -> None:
+    """Listen for those who only want the report."""
+
+
+async def reconcile(  # noqa: PLR0913 - what a host may hand in, each by its name
+    settings: Settings,
+    *,
+    period: Window | None = None,
+    certifier: Certifier | None = None,
+    certify: bool = True,
+    on_difference: OnDifference = _unheard,
+    on_day: OnDay = _unheard,
+    emit: Emit = ignore,
+    given: worlds.Given = worlds.NOTHING_GIVEN,
+    clock: Callable[[], float] = time.time,
+) -> ReconcileReport:
+    """Say of every task of ``period`` (default: what the settings ask for) where it stands.
+
+    The ledger is held alone, and what is found to do becomes work in it; of the
+    bucket only the evidence is written.  A period without an end of its own ends
+    where calls are old enough to be judged.  Each whole UTC day with nothing
+    missing gets manifest and certificate, unless ``certify`` is false, or what
+    ``certifier`` makes of it; ``on_difference`` and ``on_day`` hear of what is
+    found as it is found; ``given`` is as `Backfill` takes it, ``clock`` is epoch seconds.
+    Raises `ConfigError`, `AuthError`, `LedgerError` or `RunStopped`.
+    """
+
+    def now_ms() -> int:
+        return round(clock() * 1000)
+
+    asked, begun = _asked(settings, period, now_ms()), anyio.current_time()
+    report = ReconcileReport(f"reconcile-{uuid.uuid4().hex[:12]}", asked.period, notes=asked.clamped)
+    report.begins_late, report.filters = asked.begins_late, named_filters(settings)
+    async with _bench(settings, on_difference, emit, given, clock) as (bench, bucket):
+        await bench.ledger.begin_run(report.run_id, now_ms(), asked.period)
+        try:
+            if certify and certifier is None:
+                certifier = await open_issuer(bucket, bench.ledger, clock=clock)
+            await _day_by_day(report, bench, certifier if certify else None, on_day)
+        except (AuthError, RunStopped) as refusal:
+            code = refusal.exit_code if isinstance(refusal, RunStopped) else EXIT_AUTH
+            await bench.ledger.end_run(report.run_id, now_ms(), code, report.as_json() | {"exit_code": code})
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                report.token_unsaved = not await bench.save_token()
+        report.seconds = anyio.current_time() - begun
+        await bench.ledger.end_run(report.run_id, now_ms(), report.exit_code, report.as_json())
+    return report
+
+
+async def _day_by_day(report: ReconcileReport, bench: Bench, certifier: Certifier | None, on_day: OnDay) -> None:
+    refusal: AuthError | RunStopped | None = None
+    for window in windows.cut(report.period):
+        day = await Day(window, bench).run()
+        if certifier is not None and day.certified and day.is_whole_day:
+            try:
+                if refusal is None:
+                    day.certificate = await certifier.certify(window, day.numbers(), report.filters, report.run_id)
+            except (AuthError, RunStopped) as failure:
+                refusal = failure  # the evidence is one chain: what keeps one certificate out keeps out the next
+            if refusal is not None:
+                day.troubles.append(f"no certificate: {refusal}")
+                day.denied += isinstance(refusal, AuthError)
+        report.days.append(day)
+        if bench.search is not None:
+            report.search, report.search_words = ("absent" if bench.search.absent else "asked"), bench.search.absent
+        on_day(day)
+
+
+def _asked(settings: Settings, period: Window | None, now_ms: int) -> Asked:
+    lookback = settings.webex.lookback_days
+    if period is not None:
+        return windows.clamp(period, lookback_days=lookback, now_ms=now_ms)
+    given = settings.backfill
+    asked = windows.ask(given.from_, given.to, given.days_back, lookback_days=lookback, now_ms=now_ms)
+    settled = now_ms - ages_of(settings).settle_ms
+    if given.to or settled <= asked.period.from_ms:
+        return asked
+    note = f"ending at {iso(settled)}: younger calls cannot be judged ([backfill] settle_minutes)"
+    return Asked(Period(asked.period.from_ms, settled), (*asked.clamped, note), asked.begins_late)
+
+
+def named_filters(settings: Settings) -> dict[str, object]:
+    """Return what was looked at and what was left out, as a certificate names it."""
+    chosen = {name: value for name, value in settings.filters.model_dump(mode="json").items() if value}
+    return {"channel_types": list(settings.webex.channel_types), **chosen}
+
+
+@asynccontextmanager
+async def _bench(
+    settings: Settings, tell: OnDifference, emit: Emit, given: worlds.Given, clock: Callable[[], float]
+) -> AsyncIterator[tuple[Bench, S3Inspector]]:
+    """Open Webex, the bucket and the ledger, in the order in which they can be refused."""
+    secrets = await worlds.load_secrets(settings, given, emit)
+    await ledger_identity(settings)  # says that there is no ledger before anything is made
+    identity = Identity(secrets.org_id, settings.s3.bucket, settings.s3.key)
+    tls, reach, path = worlds.trusted(settings), telling_reach(emit), settings.ledger.path
+    opened = open_ledger(path, identity, mask=worlds.number_mask(settings), emit=emit)
+    async with (
+        open_bucket(settings, emit, given.s3_session) as bucket,
+        opened as ledger,
+        open_sightings(path) as sightings,
+        worlds.open_webex(settings, secrets, tls, emit, reach, clock, given) as webex,
+    ):
+        chosen, ages = settings.webex, ages_of(settings)
+        bench = Bench(
+            ledger=ledger,
+            sightings=sightings,
+            lister=Lister(webex.client, chosen.page_size, chosen.channel_types),
+            search=SearchReader(webex.search) if webex.search and chosen.search != "off" else None,
+            search_required=chosen.search == "required",
+            asker=Asker(
+                webex.client,
+                ledger,
+                ages,
+                lambda: round(clock() * 1000),
+                include_segments=chosen.include_segments,
+            ),
+            bucket=bucket,
+            comparison=Comparison(bucket, Level.HEAD),
+            sides=Sides(filters_of(settings), counts=chosen.search_counts),
+            ages=ages,
+            channel_types=chosen.channel_types,
+            concurrency=settings.backfill.concurrency,
+            max_failures_in_row=settings.backfill.max_failures_in_row,
+            now_ms=lambda: round(clock() * 1000),
+            tell=tell,
+            save_token=webex.refresher.save_pending,
+        )
+        yield bench, bucket

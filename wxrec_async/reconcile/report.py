@@ -1,0 +1,215 @@
+"""What a reconciliation found, day by day."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wxrec_async.model import DAY_MS, Window, iso
+from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, EXIT_OWED, SUMMARY_SCHEMA
+from wxrec_async.rules.reconciling import Standing, is_whole
+
+STATES = (
+    Standing.STORED,
+    Standing.NO_RECORDING,
+    Standing.DELETED,
+    Standing.OWED,
+    Standing.FAILED,
+    Standing.UNKNOWN,
+)
+NOT_IN_SEARCH, NOT_IN_TASKS = "not_in_search", "not_in_tasks"
+
+SENTENCES = {
+    "never_asked": "captures was never asked for it",
+    "only_in_search": "Search lists it, /tasks does not, and captures was never asked for it",
+    "not_fetched": "the recording is there and was not fetched yet",
+    "settling": "the call is too young to be judged",
+    "capture_unknown": "Webex does not say yet whether there is a recording",
+    "capture_awaited": "Webex promised a recording that has not come",
+    "still_active": "Search says that the contact goes on",
+    "fewer_than_search": "Search counts more recordings than captures names",
+    "lost": "it was stored once, is no longer in the bucket, and Webex has deleted it",
+    "missing": "Webex promised a recording that never came",
+    "missing_in_bucket": "the object is not in the bucket",
+    "differs_in_bucket": "another object lies in its place",
+    "conflict": "another object lies in its place, and is not overwritten",
+    "bucket_unreadable": "S3 does not let us look at the object",
+    "captures_unanswered": "captures could not be asked for it",
+    "deletion_unconfirmed": "Search says that it was deleted, and captures was not asked",
+    "deleted_at_webex": "Webex deleted the recording before it was stored",
+    "gone": "Webex deleted the recording before it was stored",
+    NOT_IN_SEARCH: "/tasks lists it, Search does not",
+    NOT_IN_TASKS: "Search lists it, /tasks does not",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it should be, or that the two lists disagree on.
+
+    ``standing`` is the state of the task, ``reason`` a stable word, ``detail`` a
+    sentence.  ``recording_id`` is empty when it is about the task.  ``work`` when
+    the ledger takes it for work now.
+    """
+
+    day: Window
+    task_id: str
+    standing: Standing
+    reason: str
+    detail: str = ""
+    recording_id: str = ""
+    work: bool = False
+
+    @property
+    def words(self) -> str:
+        """Say it in a sentence."""
+        return self.detail or SENTENCES.get(self.reason, self.reason.replace("_", " "))
+
+
+@dataclass(slots=True)
+class DayReport:
+    """One day, or the part of it that was asked for.
+
+    ``counts`` has every task once, by its state; ``listed`` and ``searched`` say
+    how many of them each list has, ``only_listed`` and ``only_searched`` how many
+    the other one lacks.  ``recordings`` and ``bytes`` are those that are stored
+    and verified.  ``troubles`` say what could not be read to its end.
+    """
+
+    window: Window
+    settled: bool = True
+    counts: Counter[Standing] = field(default_factory=Counter)
+    listed: int = 0
+    searched: int = 0
+    only_listed: int = 0
+    only_searched: int = 0
+    other_channels: int = 0
+    recordings: int = 0
+    bytes: int = 0
+    denied: int = 0
+    troubles: list[str] = field(default_factory=list)
+    certificate: str | None = None
+
+    @property
+    def tasks(self) -> int:
+        return sum(self.counts[state] for state in STATES)
+
+    @property
+    def certified(self) -> bool:
+        """Whether nothing is missing: every task is at an end, and every list was read to its end."""
+        return self.settled and not self.troubles and is_whole(self.counts)
+
+    @property
+    def is_whole_day(self) -> bool:
+        """Whether it is a whole UTC day, so that a certificate can be given."""
+        return self.window.length_ms == DAY_MS and self.window.from_ms % DAY_MS == 0
+
+    def numbers(self) -> dict[str, int]:
+        """Return the counts, as a certificate names them."""
+        by_state = {state.value: self.counts[state] for state in STATES}
+        return {
+            "tasks": self.tasks,
+            **by_state,
+            "left_out": self.counts[Standing.LEFT_OUT],
+            "other_channels": self.other_channels,
+            "listed": self.listed,
+            "searched": self.searched,
+            "only_listed": self.only_listed,
+            "only_searched": self.only_searched,
+            "recordings": self.recordings,
+            "bytes": self.bytes,
+        }
+
+    def why_not(self) -> list[str]:
+        """Say why it is not certified, a few words each."""
+        words = [] if self.settled else ["too young: calls and captures can still appear"]
+        words += self.troubles
+        return words + [f"{self.counts[state]} {state.value}" for state in STATES[3:] if self.counts[state]]
+
+    def as_json(self) -> dict[str, object]:
+        """Return its part of the summary line."""
+        return {
+            "from": iso(self.window.from_ms),
+            "to": iso(self.window.to_ms),
+            "certified": self.certified,
+            "certificate": self.certificate,
+            **self.numbers(),
+            "why_not": self.why_not(),
+        }
+
+
+@dataclass(slots=True)
+class ReconcileReport:
+    """The whole period.
+
+    ``search`` says how the second list was had: ``asked``, ``absent`` or ``off``.
+    ``begins_late`` when Webex no longer lists the beginning of what was asked for.
+    """
+
+    run_id: str
+    period: Window
+    days: list[DayReport] = field(default_factory=list)
+    search: str = "off"
+    search_words: str = ""
+    filters: Mapping[str, object] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    begins_late: bool = False
+    token_unsaved: bool = False
+    seconds: float = 0.0
+
+    @property
+    def certified(self) -> bool:
+        return not self.begins_late and all(day.certified for day in self.days)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Everything, over all days."""
+        total: Counter[str] = Counter()
+        for day in self.days:
+            total.update(day.numbers())
+        return total
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 for a certified period only, 4 when S3 refused, 3 when something is wrong, 5 when it is to come."""
+        if self.token_unsaved or any(day.denied for day in self.days):
+            return EXIT_AUTH
+        counts = self.counts
+        wrong = counts[Standing.FAILED.value] or counts[Standing.UNKNOWN.value]
+        if wrong or self.begins_late or any(day.troubles for day in self.days):
+            return EXIT_FAILED
+        return EXIT_OK if self.certified else EXIT_OWED
+
+    def as_json(self) -> dict[str, object]:
+        """Return the summary line of ``--json``."""
+        counts = self.counts
+        return {
+            "event": "summary",
+            "schema": SUMMARY_SCHEMA,
+            "run_id": self.run_id,
+            "from": iso(self.period.from_ms),
+            "to": iso(self.period.to_ms),
+            "certified": self.certified,
+            "certified_days": [str(iso(day.window.from_ms))[:10] for day in self.days if _is_certified_day(day)],
+            "tasks_listed": counts["tasks"],
+            "counts": {state.value: counts[state.value] for state in STATES},
+            "left_out": counts["left_out"],
+            "other_channels": counts["other_channels"],
+            "only_listed": counts["only_listed"],
+            "only_searched": counts["only_searched"],
+            "recordings": counts["recordings"],
+            "bytes": counts["bytes"],
+            "search": self.search,
+            "search_words": self.search_words,
+            "token_unsaved": self.token_unsaved,
+            "filters": dict(self.filters),
+            "notes": list(self.notes),
+            "windows": [day.as_json() for day in self.days],
+            "seconds": round(self.seconds, 3),
+            "exit_code": self.exit_code,
+        }
+
+
+def _is_certified_day(day: DayReport) -> bool:
+    return day.certified and day.is_whole_day

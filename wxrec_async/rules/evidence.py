@@ -1,0 +1,419 @@
+"""What a manifest and a certificate say, byte for byte, and where they lie.
+
+A certificate covers one UTC day of one organisation.  It names the manifest of
+that day by its SHA-256, the certificate issued before it (of whatever day) by
+its SHA-256, and the earlier certificate of the same day it takes the place of.
+Certificates are numbered from 1 without a gap, and the number is the key: two
+who issue at once meet there, and one of them has to begin anew.  So the chain
+has no branches, and a change in any file breaks it.
+
+Everything is JSON with sorted names, no spaces, UTF-8 and a newline at the end,
+so that the same content is the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from wxrec_async.model import DAY_MS, Window, iso
+from wxrec_async.rules.keys import encode_id
+from wxrec_async.rules.parts import crc32_text
+
+SCHEMA = 1
+CERTIFICATE_TYPE = "application/json"
+MANIFEST_TYPE = "application/x-ndjson"
+MAX_CERTIFICATE = 1 << 20
+MAX_LINE = 1 << 20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CERTIFICATE_KEY = re.compile(r"(\d{8})\.json")
+
+
+class Unsound(ValueError):
+    """A file of the evidence is not what it must be; the message says what is wrong with it."""
+
+
+def canonical(value: object) -> bytes:
+    """Write a JSON value: names sorted, nothing between them, UTF-8, a newline at the end."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return (text + "\n").encode("utf-8", "backslashreplace")
+
+
+def sha256_hex(data: bytes) -> str:
+    """Return the SHA-256 in hex, as ``sha256sum`` prints it."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def whole_day(day: Window) -> str:
+    """Return the day as ``2026-01-31``; raises ValueError when the window is not one whole UTC day."""
+    if day.from_ms % DAY_MS or day.length_ms != DAY_MS:
+        raise ValueError(f"{day} is not one UTC day")
+    return f"{datetime.fromtimestamp(day.from_ms / 1000, UTC):%Y-%m-%d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the evidence of one organisation lies; ``root`` is `keys.evidence_prefix` of the key template."""
+
+    root: str
+    org_id: str
+
+    @property
+    def home(self) -> str:
+        return f"{self.root}{encode_id(self.org_id)}/"
+
+    @property
+    def certificates(self) -> str:
+        return f"{self.home}certificates/"
+
+    @property
+    def manifests(self) -> str:
+        return f"{self.home}manifests/"
+
+    def certificate(self, n: int) -> str:
+        """Return the key of the ``n``-th certificate, which no other one can take."""
+        return f"{self.certificates}{n:08d}.json"
+
+    def manifests_of(self, day: Window) -> str:
+        """Return what the keys of a day's manifests begin with."""
+        return f"{self.manifests}{whole_day(day)}/"
+
+    def manifest(self, day: Window, number: int, sha256: str) -> str:
+        """Return the key of a day's ``number``-th manifest; other content is another key."""
+        return f"{self.manifests_of(day)}{number:04d}-{sha256[:16]}.jsonl"
+
+    def number_of(self, key: str) -> int | None:
+        """Return which certificate a key is for, None when it is none that `certificate` makes."""
+        match = _CERTIFICATE_KEY.fullmatch(key.removeprefix(self.certificates))
+        return int(match[1]) if match and key == self.certificate(int(match[1])) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One stored recording, as a manifest names it.  Times are epoch milliseconds, ``size`` is in bytes.
+
+    ``sha256`` (hex) and ``crc32`` are None when they are not known.
+    """
+
+    place_ms: int
+    task_id: str
+    recording_id: str
+    key: str
+    size: int
+    crc32: int | None = None
+    sha256: str | None = None
+    etag: str | None = None
+    version_id: str | None = None
+    call_type: str | None = None
+    segment: bool = False
+    created_ms: int | None = None
+    start_ms: int | None = None
+    stop_ms: int | None = None
+    stored_ms: int | None = None
+    tracking_id: str | None = None
+    run_id: str | None = None
+    tool_version: str | None = None
+
+
+def manifest_line(item: Item) -> bytes:
+    """Write one line of a manifest."""
+    return canonical(
+        {
+            "task_id": item.task_id,
+            "recording_id": item.recording_id,
+            "key": item.key,
+            "bytes": item.size,
+            "checksum": None if item.crc32 is None else crc32_text(item.crc32),
+            "checksum_algorithm": "CRC32",
+            "sha256": item.sha256,
+            "etag": item.etag or None,
+            "version_id": item.version_id or None,
+            "call_type": item.call_type,
+            "segment": item.segment,
+            "created": iso(item.created_ms),
+            "start": iso(item.start_ms),
+            "stop": iso(item.stop_ms),
+            "stored": iso(item.stored_ms),
+            "tracking_id": item.tracking_id or None,
+            "run_id": item.run_id,
+            "tool_version": item.tool_version,
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a manifest line says of an object: enough to hold it against the bucket."""
+
+    task_id: str
+    recording_id: str
+    key: str
+    size: int
+    checksum: str | None
+    sha256: str | None
+    etag: str | None
+
+
+def read_line(line: bytes) -> Named:
+    """Read one line of a manifest; raises `Unsound`."""
+    said = _object(line)
+    try:
+        named = Named(
+            task_id=_text(said, "task_id"),
+            recording_id=_text(said, "recording_id"),
+            key=_text(said, "key"),
+            size=_count(said, "bytes"),
+            checksum=_text_or_none(said, "checksum"),
+            sha256=_text_or_none(said, "sha256"),
+            etag=_text_or_none(said, "etag"),
+        )
+    except (KeyError, TypeError) as error:
+        raise Unsound(f"a line is no manifest line: {error}") from None
+    if named.sha256 is not None and not _SHA256.fullmatch(named.sha256):
+        raise Unsound("a line names a SHA-256 that is none")
+    return named
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest as a certificate names it: ``size`` in bytes, ``recordings`` lines."""
+
+    key: str
+    sha256: str
+    size: int
+    recordings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Another certificate, by its key and its SHA-256."""
+
+    key: str
+    sha256: str
+
+    def as_json(self) -> dict[str, str]:
+        return {"key": self.key, "sha256": self.sha256}
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a certificate says of a day, however often it is issued."""
+
+    org_id: str
+    bucket: str
+    day: Window
+    filters: Mapping[str, object]
+    counts: Mapping[str, int]
+    manifest_sha256: str
+    manifest_size: int
+    recordings: int
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "organisation": self.org_id,
+            "bucket": self.bucket,
+            "day": whole_day(self.day),
+            "period": {"from": iso(self.day.from_ms), "to": iso(self.day.to_ms)},
+            "filters": dict(self.filters),
+            "counts": dict(self.counts),
+            "manifest": {
+                "sha256": self.manifest_sha256,
+                "bytes": self.manifest_size,
+                "recordings": self.recordings,
+            },
+        }
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the canonical JSON: equal when two certificates say the same of the same day."""
+        return sha256_hex(canonical(self.as_json()))
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Where in the chain a certificate stands, and who issued it when.
+
+    ``n`` counts all certificates of the organisation, ``number`` those of the
+    day; ``previous`` is the one issued before, ``follows`` the one of the same
+    day whose place this one takes.  ``abandoned`` are manifests that were
+    written and never certified, because a run was broken off.
+    """
+
+    n: int
+    number: int
+    previous: Link | None
+    follows: Link | None
+    manifest_key: str
+    issued_ms: int
+    run_id: str
+    tool_version: str
+    abandoned: tuple[str, ...] = ()
+
+
+def certificate(content: Content, issue: Issue) -> bytes:
+    """Write a certificate."""
+    said = content.as_json()
+    said["manifest"] = {"key": issue.manifest_key, **_mapping(said["manifest"])}
+    return canonical(
+        {
+            "schema": SCHEMA,
+            "n": issue.n,
+            "number": issue.number,
+            **said,
+            "content_sha256": content.sha256,
+            "previous": issue.previous.as_json() if issue.previous else None,
+            "follows": issue.follows.as_json() if issue.follows else None,
+            "abandoned": list(issue.abandoned),
+            "issued": {"at": iso(issue.issued_ms), "run_id": issue.run_id, "tool_version": issue.tool_version},
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate as it was read; ``sha256`` is that of its bytes."""
+
+    key: str
+    sha256: str
+    n: int
+    number: int
+    org_id: str
+    bucket: str
+    day: Window
+    counts: Mapping[str, int]
+    filters: Mapping[str, object]
+    manifest: Manifest
+    content_sha256: str
+    previous: Link | None
+    follows: Link | None
+    abandoned: tuple[str, ...]
+    issued_ms: int
+
+    @property
+    def link(self) -> Link:
+        return Link(self.key, self.sha256)
+
+
+def read_certificate(key: str, data: bytes) -> Certificate:
+    """Read a certificate; raises `Unsound` when it is none, or not written as `certificate` writes."""
+    said = _object(data)
+    if canonical(said) != data:
+        raise Unsound("it is not written in the canonical form")
+    if said.get("schema") != SCHEMA:
+        raise Unsound(f"its schema is {said.get('schema')!r}, this program knows {SCHEMA}")
+    try:
+        found = _certificate(key, data, said)
+    except Unsound:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unsound(f"it is no certificate ({type(error).__name__}: {error})") from None
+    return found
+
+
+def _certificate(key: str, data: bytes, said: dict[str, Any]) -> Certificate:
+    period, manifest = _mapping(said["period"]), _mapping(said["manifest"])
+    day = Window(_ms(period["from"]), _ms(period["to"]))
+    if whole_day(day) != said["day"]:
+        raise Unsound("its day and its period are not the same")
+    content = Content(
+        org_id=_text(said, "organisation"),
+        bucket=_text(said, "bucket"),
+        day=day,
+        filters=_mapping(said["filters"]),
+        counts={name: _count(said["counts"], name) for name in _mapping(said["counts"])},
+        manifest_sha256=_text(manifest, "sha256"),
+        manifest_size=_count(manifest, "bytes"),
+        recordings=_count(manifest, "recordings"),
+    )
+    if content.sha256 != said["content_sha256"]:
+        raise Unsound("its content_sha256 is not that of its content")
+    return Certificate(
+        key=key,
+        sha256=sha256_hex(data),
+        n=_count(said, "n"),
+        number=_count(said, "number"),
+        org_id=content.org_id,
+        bucket=content.bucket,
+        day=day,
+        counts=content.counts,
+        filters=content.filters,
+        manifest=Manifest(_text(manifest, "key"), content.manifest_sha256, content.manifest_size, content.recordings),
+        content_sha256=content.sha256,
+        previous=_link(said["previous"]),
+        follows=_link(said["follows"]),
+        abandoned=tuple(str(each) for each in said["abandoned"]),
+        issued_ms=_ms(_mapping(said["issued"])["at"]),
+    )
+
+
+def misplaced(
+    found: Certificate, places: Places, *, previous: Link | None, follows: Link | None, number: int
+) -> list[str]:
+    """Return what is wrong with a certificate's place in the chain, a sentence each.
+
+    ``previous`` is the certificate before it, ``follows`` the newest of its day
+    among those before it, ``number`` the one it should have among those of its day.
+    """
+    wrong = []
+    if found.org_id != places.org_id:
+        wrong.append(f"it is of organisation {found.org_id!r}, not of {places.org_id!r}")
+    if found.key != places.certificate(found.n):
+        wrong.append(f"it calls itself number {found.n} and lies elsewhere")
+    if found.previous != previous:
+        wrong.append("the certificate before it is not the one it names: the chain is broken or forked here")
+    if found.follows != follows:
+        wrong.append("it does not follow the certificate of its day that came before it")
+    if found.number != number:
+        wrong.append(f"it calls itself number {found.number} of its day, and is number {number}")
+    if found.manifest.key != places.manifest(found.day, found.number, found.manifest.sha256):
+        wrong.append("its manifest lies elsewhere")
+    return wrong
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Unsound("it is not JSON") from None
+    if not isinstance(said, dict):
+        raise Unsound("it is not a JSON object")
+    return said
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("an object is missing")
+    return value
+
+
+def _text(said: Mapping[str, Any], name: str) -> str:
+    if not isinstance(value := said[name], str) or not value:
+        raise TypeError(f"{name} is not a text")
+    return value
+
+
+def _text_or_none(said: Mapping[str, Any], name: str) -> str | None:
+    return None if said.get(name) is None else _text(said, name)
+
+
+def _count(said: Mapping[str, Any], name: str) -> int:
+    value = said[name]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{name} is not a count")
+    return value
+
+
+def _link(value: object) -> Link | None:
+    if value is None:
+        return None
+    said = _mapping(value)
+    return Link(_text(said, "key"), _text(said, "sha256"))
+
+
+def _ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)

@@ -1,0 +1,226 @@
+"""Where a task stands, after the lists, the ledger and the bucket were laid side by side.
+
+Every task ends in exactly one state.  Only three of them are an end that can be
+certified: stored and verified, no recording, deleted at Webex.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wxrec_async.model import RecordingState, TaskState
+from wxrec_async.rules.selection import HOUR_MS, Ages
+
+
+class Standing(enum.StrEnum):
+    """``UNKNOWN`` when something could not be looked at, ``LEFT_OUT`` when a filter does not want the task."""
+
+    STORED = "stored"
+    NO_RECORDING = "no_recording"
+    DELETED = "deleted"
+    OWED = "owed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    LEFT_OUT = "left_out"
+
+
+SOUND = frozenset({Standing.STORED, Standing.NO_RECORDING, Standing.DELETED, Standing.LEFT_OUT})
+
+
+class Held(enum.StrEnum):
+    """What the bucket has of a recording that the ledger calls stored."""
+
+    WHOLE = "whole"
+    MISSING = "missing"
+    DIFFERENT = "different"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFacts:
+    """A recording in the ledger; ``held`` is there when it is STORED, ``was_stored`` when it ever was."""
+
+    id: str
+    state: RecordingState
+    reason: str = ""
+    held: Held | None = None
+    was_stored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFacts:
+    """What Search said of a task just now."""
+
+    recordings: int | None = None
+    capture_requested: bool | None = None
+    deleted: bool | None = None
+    active: bool | None = None
+
+
+class Asked(enum.StrEnum):
+    """What captures answered when it was asked once more."""
+
+    NOT_ASKED = "not_asked"
+    FOUND = "found"
+    SILENT = "silent"
+    UNANSWERED = "unanswered"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFacts:
+    """Everything that is known of one task.
+
+    ``listed`` when ``GET /v1/tasks`` has it; ``search`` is None when Search was
+    not asked, could not be read, or has it not.  ``age_ms`` counts from its
+    creation, ``silent_ms`` is how old it was at the last empty answer and
+    ``since_silent_ms`` how long that is ago, both None when there was none.
+    """
+
+    state: TaskState
+    reason: str = ""
+    recordings: tuple[RecordingFacts, ...] = ()
+    listed: bool = True
+    search: SearchFacts | None = None
+    capture_requested: bool | None = None
+    age_ms: int = 0
+    silent_ms: int | None = None
+    since_silent_ms: int | None = None
+    left_out: str | None = None
+    asked: Asked = Asked.NOT_ASKED
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The one state of a task; ``reason`` is a stable word, ``recording_id`` the recording it is about, if one."""
+
+    standing: Standing
+    reason: str = ""
+    recording_id: str = ""
+
+
+AT_REST = frozenset({RecordingState.STORED, RecordingState.GONE})
+HELD_BADLY = {
+    Held.UNREADABLE: (Standing.UNKNOWN, "bucket_unreadable"),
+    Held.MISSING: (Standing.FAILED, "missing_in_bucket"),
+    Held.DIFFERENT: (Standing.FAILED, "differs_in_bucket"),
+}
+
+
+def must_ask(facts: TaskFacts, ages: Ages) -> bool:
+    """Say whether captures has to be asked before this task can be judged.
+
+    So it is when Search contradicts the ledger, and when "no recording" rests
+    on silence that came too early to mean much.
+    """
+    search = facts.search or SearchFacts()
+    if facts.left_out:
+        return False
+    if facts.state is TaskState.NO_RECORDING:
+        contradicted = bool(search.recordings or search.capture_requested or search.deleted)
+        return contradicted or (search.recordings is None and _early_silence(facts, ages))
+    if search.deleted:
+        return _none_or_some_could_be_gone(facts)
+    return facts.state is TaskState.CAPTURED and (search.recordings or 0) > len(facts.recordings)
+
+
+def _early_silence(facts: TaskFacts, ages: Ages) -> bool:
+    if facts.capture_requested is False:
+        return False
+    if facts.silent_ms is None or facts.since_silent_ms is None:
+        return True
+    return facts.silent_ms < ages.missing_ms and facts.since_silent_ms >= HOUR_MS
+
+
+def may_be_deleted(facts: TaskFacts) -> bool:
+    """Say whether Search's word that recordings were deleted is to be written down, once captures names none."""
+    deleted = facts.search is not None and facts.search.deleted is True
+    return deleted and facts.asked is Asked.SILENT and _none_or_some_could_be_gone(facts)
+
+
+def judge(facts: TaskFacts, ages: Ages) -> Judgement:
+    """Return the one state of a task.
+
+    The worst news wins: what cannot be known, then what is lost or failed, then
+    what is still to come.
+    """
+    if facts.left_out and not facts.recordings:
+        return Judgement(Standing.LEFT_OUT, facts.left_out)
+    return (
+        _unsound_objects(facts)
+        or _unsound_recordings(facts)
+        or _open_task(facts)
+        or _contradiction(facts, ages)
+        or _sound(facts)
+    )
+
+
+def _unsound_objects(facts: TaskFacts) -> Judgement | None:
+    stored = [each for each in facts.recordings if each.state is RecordingState.STORED]
+    for held, (standing, reason) in HELD_BADLY.items():
+        for each in stored:
+            if each.held is held or (each.held is None and held is Held.UNREADABLE):
+                return Judgement(standing, reason, each.id)
+    return None
+
+
+def _unsound_recordings(facts: TaskFacts) -> Judgement | None:
+    for each in facts.recordings:
+        if each.state is RecordingState.FAILED:
+            return Judgement(Standing.FAILED, each.reason or "failed", each.id)
+        if each.state is RecordingState.GONE and each.was_stored:
+            return Judgement(Standing.FAILED, "lost", each.id)
+    unfinished = [each for each in facts.recordings if each.state not in AT_REST]
+    return Judgement(Standing.OWED, "not_fetched", unfinished[0].id) if unfinished else None
+
+
+def _open_task(facts: TaskFacts) -> Judgement | None:
+    match facts.state:
+        case TaskState.LISTED if not facts.recordings:
+            return Judgement(Standing.OWED, "never_asked" if facts.listed else "only_in_search")
+        case TaskState.LISTED:
+            return Judgement(Standing.OWED, "never_asked")
+        case TaskState.OWED:
+            return Judgement(Standing.OWED, facts.reason or "owed")
+        case TaskState.FAILED:
+            return Judgement(Standing.FAILED, facts.reason or "failed")
+        case TaskState.CAPTURED if not facts.recordings:
+            return Judgement(Standing.UNKNOWN, "no_recording_known")
+    return None
+
+
+def _contradiction(facts: TaskFacts, ages: Ages) -> Judgement | None:
+    """Hold the task, which looks settled, against what captures and Search say."""
+    if facts.asked is Asked.UNANSWERED:
+        return Judgement(Standing.UNKNOWN, "captures_unanswered")
+    search = facts.search or SearchFacts()
+    if search.deleted:
+        return None if facts.recordings else Judgement(Standing.UNKNOWN, "deletion_unconfirmed")
+    if search.active and facts.age_ms < ages.null_ms:
+        return Judgement(Standing.OWED, "still_active")
+    if (search.recordings or 0) > len(facts.recordings):
+        young = facts.age_ms < ages.missing_ms
+        return Judgement(Standing.OWED if young else Standing.FAILED, "fewer_than_search")
+    if search.capture_requested and facts.state is TaskState.NO_RECORDING:
+        return Judgement(Standing.OWED, "capture_awaited")
+    return None
+
+
+def _sound(facts: TaskFacts) -> Judgement:
+    gone = [each for each in facts.recordings if each.state is RecordingState.GONE]
+    if gone:
+        return Judgement(Standing.DELETED, gone[0].reason or "gone", gone[0].id)
+    if facts.recordings:
+        return Judgement(Standing.STORED)
+    return Judgement(Standing.NO_RECORDING, facts.reason)
+
+
+def _none_or_some_could_be_gone(facts: TaskFacts) -> bool:
+    """What was stored once and is lost was not deleted in time to excuse it."""
+    return not facts.recordings or any(each.state not in AT_REST and not each.was_stored for each in facts.recordings)
+
+
+def is_whole(counts: Mapping[Standing, int]) -> bool:
+    """Say whether tasks in these states can be certified: all of them at an end, and none unknown."""
+    return all(standing in SOUND or not count for standing, count in counts.items())

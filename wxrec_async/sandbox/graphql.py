@@ -1,0 +1,167 @@
+"""As much of GraphQL as Search's clients write: one operation, arguments, variables, selections, aliases.
+
+Syntax as the specification of October 2021 has it (https://spec.graphql.org/October2021/), without fragments,
+directives and block strings.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_TOKEN = re.compile(
+    r'[\s,\ufeff]*(?:#[^\n]*\n[\s,]*)*(?P<token>"(?:[^"\\\n]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[_A-Za-z]\w*|[{}()\[\]:$!=]|$)'
+)
+
+
+PUNCTUATION = frozenset("{}()[]:$!=")
+
+
+class QueryError(Exception):
+    """The query cannot be read, or asks for what there is not."""
+
+
+@dataclass(slots=True)
+class Field:
+    """A field that is asked for, under the name the answer gives it."""
+
+    name: str
+    answer_name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    selection: list[Field] = field(default_factory=list)
+
+
+def parse(text: str, variables: Mapping[str, Any]) -> list[Field]:
+    """Return what the one operation of ``text`` selects; raises `QueryError`."""
+    return _Parser(_tokens(text), variables).operation()
+
+
+def _tokens(text: str) -> list[str]:
+    tokens, at = [], 0
+    while True:
+        found = _TOKEN.match(text, at)
+        if found is None:
+            raise QueryError(f"Invalid syntax at offset {at}")
+        tokens.append(found["token"])
+        at = found.end()
+        if not tokens[-1]:
+            return tokens
+
+
+class _Parser:
+    def __init__(self, tokens: list[str], variables: Mapping[str, Any]) -> None:
+        self._tokens, self._at = tokens, 0
+        self._variables = dict(variables)
+
+    def operation(self) -> list[Field]:
+        if self._peek() == "query":
+            self._next()
+            if self._peek() not in ("{", "("):
+                self._next()
+            if self._peek() == "(":
+                self._definitions()
+        selection = self._selection()
+        if self._peek():
+            raise QueryError(f"Invalid syntax: {self._peek()!r} behind the operation")
+        return selection
+
+    def _definitions(self) -> None:
+        """Read ``($from: Long!, $cursor: String = "0")``."""
+        self._expect("(")
+        while self._peek() != ")":
+            self._expect("$")
+            name = self._name()
+            self._expect(":")
+            required = self._type()
+            if self._peek() == "=":
+                self._next()
+                self._variables.setdefault(name, self._value())
+            if required and self._variables.get(name) is None:
+                raise QueryError(f"Variable '{name}' has an invalid value: it is required")
+        self._next()
+
+    def _type(self) -> bool:
+        if self._peek() == "[":
+            self._next()
+            self._type()
+            self._expect("]")
+        else:
+            self._name()
+        if self._peek() == "!":
+            self._next()
+            return True
+        return False
+
+    def _selection(self) -> list[Field]:
+        self._expect("{")
+        fields = []
+        while self._peek() != "}":
+            fields.append(self._field())
+        self._next()
+        if not fields:
+            raise QueryError("Invalid syntax: an empty selection")
+        return fields
+
+    def _field(self) -> Field:
+        name = answer_name = self._name()
+        if self._peek() == ":":
+            self._next()
+            name = self._name()
+        found = Field(name, answer_name)
+        if self._peek() == "(":
+            self._next()
+            found.arguments = self._pairs(")")
+        if self._peek() == "{":
+            found.selection = self._selection()
+        return found
+
+    def _pairs(self, end: str) -> dict[str, Any]:
+        pairs = {}
+        while self._peek() != end:
+            name = self._name()
+            self._expect(":")
+            pairs[name] = self._value()
+        self._next()
+        return pairs
+
+    def _value(self) -> Any:
+        token = self._next()
+        match token:
+            case "$":
+                return self._variables.get(self._name())
+            case "{":
+                return self._pairs("}")
+            case "[":
+                items = []
+                while self._peek() != "]":
+                    items.append(self._value())
+                self._next()
+                return items
+            case "true" | "false" | "null":
+                return json.loads(token)
+        if not token or token in PUNCTUATION:
+            raise QueryError(f"Invalid syntax: {token!r} is no value")
+        return json.loads(token) if token[0] in '"-0123456789' else token  # else an enumeration's name
+
+    def _name(self) -> str:
+        token = self._next()
+        if not re.fullmatch(r"[_A-Za-z]\w*", token):
+            raise QueryError(f"Invalid syntax: {token!r} is no name")
+        return token
+
+    def _expect(self, token: str) -> None:
+        if (found := self._next()) != token:
+            raise QueryError(f"Invalid syntax: {found!r} instead of {token!r}")
+
+    def _peek(self) -> str:
+        return self._tokens[self._at]
+
+    def _next(self) -> str:
+        token = self._tokens[self._at]
+        if not token:
+            raise QueryError("Invalid syntax: the query breaks off")
+        self._at += 1
+        return token

@@ -1,0 +1,81 @@
+"""Reads a window of contacts from Search to its end, in queries that Search can serve."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from wxrec_async.model import DAY_MS, SearchPage, Window, Witness
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules.cursors import MAX_ROWS, CursorPager
+from wxrec_async.rules.retry import GiveUp
+from wxrec_async.rules.windows import cut, halves
+
+REFUSED = "search_refused"
+TOO_MUCH_ASKED = (REFUSED, "http_413", "http_422", "answer_too_large")
+MAX_HALVINGS = 3  # after refusals; a window with too many rows is halved as often as it takes
+
+TakeIn = Callable[[Sequence[Witness]], Awaitable[None]]
+
+
+class SearchSource(Protocol):
+    """Webex, as far as Search goes."""
+
+    async def search_page(self, window: Window, cursor: str = "") -> SearchPage:
+        """Return one page; `GivenUp` when it cannot be had."""
+        ...
+
+
+class SearchReader:
+    """Reads windows one after the other.
+
+    ``absent`` is empty while Search answers; when the very first question is
+    refused this organisation has no Search, and ``absent`` says so in its words.
+    """
+
+    def __init__(self, search: SearchSource, max_rows: int = MAX_ROWS) -> None:
+        self._search, self._max_rows = search, max_rows
+        self._length_ms = DAY_MS  # what one query can hold, as far as is known
+        self._answered = False
+        self.absent = ""
+
+    async def read(self, window: Window, take_in: TakeIn) -> str | None:
+        """Hand every page to ``take_in``; return why the end was not reached, None when it was.
+
+        A row may be handed over more than once.  Nothing is read once ``absent``.
+        """
+        for piece in list(cut(window, self._length_ms)):
+            trouble = None if self.absent else await self._read(piece, take_in, MAX_HALVINGS)
+            if trouble:
+                return trouble
+        return None
+
+    async def _read(self, window: Window, take_in: TakeIn, halvings: int) -> str | None:
+        pager = CursorPager(window, self._max_rows)
+        try:
+            trouble = await self._read_pages(pager, take_in)
+        except GivenUp as given_up:
+            reason = given_up.decision.reason if isinstance(given_up.decision, GiveUp) else "error"
+            if reason == REFUSED and not self._answered:
+                self.absent = str(given_up)
+                return None
+            trouble, halve = f"Search: {reason}: {given_up}", reason in TOO_MUCH_ASKED and halvings > 0
+            halvings -= 1
+        else:
+            halve = pager.overfull
+        if not halve or window.length_ms < 2:
+            return trouble
+        self._length_ms = min(self._length_ms, max(1, window.length_ms // 2))
+        found = [await self._read(half, take_in, halvings) for half in halves(window)]
+        return next(filter(None, found), None)
+
+    async def _read_pages(self, pager: CursorPager, take_in: TakeIn) -> str | None:
+        trouble: str | None = None
+        while True:
+            page = await self._search.search_page(pager.window, pager.cursor)
+            self._answered = True
+            witnesses, wrong = pager.take(page)
+            trouble = trouble or (f"Search: {wrong}" if wrong else None)
+            await take_in(witnesses)
+            if pager.done:
+                return trouble
