@@ -36,7 +36,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=0, help="rounds of each heat (default: as planned, mostly five)")
     parser.add_argument(
         "--home", type=Path, default=Path("/dev/shm/wxrec-benchmarks"), help="where servers and peers live"
-    )  # noqa: S108
+    )
     parser.add_argument("--out", type=Path, help="folder for results.json, results.txt and results.png")
     return parser.parse_args()
 

@@ -59,12 +59,12 @@ class Farm:
         self._ask("counts/clear")
 
     def _ask(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.plain_port}/{path}") as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.plain_port}/{path}") as answer:
             return str(answer.read().decode())
 
 
 def require_nginx() -> None:
-    """Install Debian's nginx with Lua if it is not there; SystemExit with the one line to type where that is refused."""
+    """Install Debian's nginx with Lua if it is not there; SystemExit names the line to type where that is refused."""
     if shutil.which("nginx") and (MODULES / "ngx_http_lua_module.so").exists():
         return
     command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
@@ -79,7 +79,8 @@ def require_nginx() -> None:
 def open_farm(home: Path) -> Iterator[Farm]:
     """Start nginx in ``home`` (best in memory) and end it with the block."""
     require_nginx()
-    farm = Farm(home, *_free_ports(2))
+    plain, tls = _free_ports(2)
+    farm = Farm(home, plain, tls)
     _lay_out(farm)
     subprocess.run(
         ["nginx", "-c", str(home / "nginx.conf"), "-g", "user root;" if os.geteuid() == 0 else ""],

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-
 KEEPER = Path(__file__).parent / "keeper.py"
 
 

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import matplotlib as mpl
 
-matplotlib.use("Agg")
-from matplotlib import pyplot
+mpl.use("Agg")
+from matplotlib import pyplot as plt
 
 FIGURES = (("mib_per_s", "MiB/s"), ("cpu_ms", "CPU ms per recording"), ("peak_mib", "peak MiB"))
 MAIN = ("100 KiB", "1 MiB", "5 MiB", "64 MiB")
@@ -19,7 +19,7 @@ MAIN = ("100 KiB", "1 MiB", "5 MiB", "64 MiB")
 def draw(heats: dict[str, Any], path: Path) -> None:
     """One row per figure, one column per size; ours is the dark bar."""
     names = [name for name in MAIN if name in heats]
-    grid, axes = pyplot.subplots(len(FIGURES), len(names), figsize=(4 * len(names), 8), squeeze=False)
+    grid, axes = plt.subplots(len(FIGURES), len(names), figsize=(4 * len(names), 8), squeeze=False)
     for column, name in enumerate(names):
         medians = heats[name]["medians"]
         labels = list(medians)

@@ -18,10 +18,9 @@ orders, endpoint, bucket, tasks, _ = sys.argv[1:6]
 options = {"allow_http": True, "allow_invalid_certificates": True, "timeout": "300s"}
 
 
-async def main() -> None:
-    lines = Path(orders).read_text().splitlines()
+async def main(lines: list[str]) -> None:
     first = urlsplit(lines[0].split()[0])
-    source = HTTPStore(f"{first.scheme}://{first.netloc}", client_options=options)  # type: ignore[arg-type]
+    source = HTTPStore(f"{first.scheme}://{first.netloc}", client_options=options)
     target = S3Store(
         bucket,
         endpoint=endpoint,
@@ -29,7 +28,7 @@ async def main() -> None:
         access_key_id="bench",
         secret_access_key="bench",
         virtual_hosted_style_request=False,
-        client_options=options,  # type: ignore[arg-type]
+        client_options=options,
     )
     queue = iter(lines)
 
@@ -44,4 +43,4 @@ async def main() -> None:
             group.create_task(work())
 
 
-asyncio.run(main())
+asyncio.run(main(Path(orders).read_text().splitlines()))
