@@ -290,7 +290,7 @@ async def test_max_duration_stops_like_a_limit(house: House) -> None:
     house.flow.add("t", ("r", wav(60)), created_ms=YESTERDAY.from_ms)
     _large_parts(house)
     house.flow.store.script["upload_part"] = [hang] * 4
-    summary = await _run_and(house, lambda _: None, max_duration_s=0.1)
+    summary = await _run_and(house, lambda _: None, max_duration_s=1.0)
     assert (summary.exit_code, summary.ending.stopped) == (6, "max_duration")
     assert not house.flow.store.uploads
 

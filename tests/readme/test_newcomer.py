@@ -29,6 +29,7 @@ NOT_RUN = {
     "aws secretsmanager ": "needs an AWS account; tests/login and tests/auth have both secrets against a server",
 }
 NIGHTLY, AUDIT = "#!/bin/sh\n# The summary", "#!/bin/sh\n# audit.sh"
+CAMPAIGNS = ".venv/bin/python -m tests.nemesis"  # tests/nemesis runs the first; the second takes a quarter of an hour
 EVIDENCE = "wxrec-async verify --evidence\n"  # tests/evidence
 TYPED_ELSEWHERE = (
     "chmod 600 secrets.json",
@@ -37,6 +38,7 @@ TYPED_ELSEWHERE = (
     NIGHTLY,
     AUDIT,
     EVIDENCE,
+    CAMPAIGNS,
 )
 
 

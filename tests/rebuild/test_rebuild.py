@@ -148,7 +148,7 @@ async def test_what_is_not_ours_is_named_and_not_taken(site: Site) -> None:
 async def test_every_page_of_the_listing_is_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bucket larger than one page of keys, and faults between the pages."""
     monkeypatch.setattr("wxrec_async.sandbox.s3.listing.PAGE", 3)
-    site.sandbox.faults.add("s3.ListObjectsV2", "internal_error", limit=2, attempts=None, share=0.5)
+    site.sandbox.faults.add("s3.ListObjectsV2", "internal_error", attempts=(2, 4))
     site.lose_ledger()
     report = await rebuild(site.settings)
     assert report.recordings == len(site.objects)

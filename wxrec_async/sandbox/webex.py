@@ -140,7 +140,8 @@ class WebexService:
             size = max(1, size // 2)
         data = [{"id": task.id, "attributes": self.organisation.attributes(task)} for task in rows[:size]]
         if odd is not None and data:
-            data = self._odd_page(odd.kind, data, call.key, more=len(rows) > size)
+            sought = not wanted or "telephony" in wanted  # what appears is a call: who lists other channels looks away
+            data = self._odd_page(odd.kind, data, call.key, more=len(rows) > size and sought)
         return {"meta": {"orgId": grant.org_id}, "data": data}
 
     def _odd_page(self, kind: str, data: list[Row], key: str, *, more: bool) -> list[Row]:
