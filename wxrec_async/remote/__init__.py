@@ -6,7 +6,8 @@ of `remote.records`, through whatever engine there is; `wxrec_async.scaleout` is
 """
 
 from wxrec_async.lister import Lister
-from wxrec_async.remote.books import LATE, Books, open_books, who
+from wxrec_async.remote.books import LATE, Books
+from wxrec_async.remote.opening import open_books, who
 from wxrec_async.remote.records import (
     Answer,
     At,

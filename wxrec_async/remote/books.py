@@ -9,27 +9,25 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import anyio
 
-from wxrec_async import events, worlds
+from wxrec_async import events
 from wxrec_async.author import this_program
 from wxrec_async.choices import ages_of, filters_of
 from wxrec_async.config import Settings
-from wxrec_async.errors import AuthError, ConfigError, RunStopped
-from wxrec_async.events import Emit, ignore
+from wxrec_async.errors import AuthError, RunStopped
+from wxrec_async.events import Emit
 from wxrec_async.ledger.protocol import AskedBefore, BacklogTask, InPeriod, KnownTask, Ledger, Work
 from wxrec_async.left_out import count_left_out
 from wxrec_async.model import DAY_MS, Failed, LeftAlone, Period, RecordingState, Task, TaskState, Window
 from wxrec_async.remote.records import Answer, At, BatchOutcome, Done, TaskRow, Todo
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
-from wxrec_async.rules import keys, schedule, selection, windows
+from wxrec_async.rules import schedule, selection, windows
 from wxrec_async.rules.selection import Silence, Verdict
-from wxrec_async.sidecars import Bucket, Sidecars, Tasks, all_of
-from wxrec_async.telling import telling_reach
+from wxrec_async.sidecars import Sidecars, all_of
 
 AT_REST = (RecordingState.STORED, RecordingState.GONE)
 BACKLOG_PAGE = 500
@@ -400,48 +398,6 @@ class Books:
             return ending
         code = refusal.exit_code if isinstance(refusal, RunStopped) else EXIT_AUTH
         return replace(ending, error=str(refusal), error_exit=code)
-
-
-@asynccontextmanager
-async def open_books(
-    settings: Settings, *, on_event: Emit = ignore, given: worlds.Given = worlds.NOTHING_GIVEN
-) -> AsyncIterator[Books]:
-    """Open the ledger of the settings, checked against the organisation the secrets name; for sidecars the bucket, too.
-
-    Raises `ConfigError`, `AuthError`, `RunStopped` or `LedgerError` as `Backfill`
-    does, and `ConfigError` for filters by agent when names of people do not travel.
-    """
-    filters = settings.filters
-    if (filters.agents or filters.exclude_agents) and not settings.temporal.codec:
-        raise ConfigError(
-            "[filters] agents and exclude_agents need [temporal] codec: without it no names of people are carried"
-        )
-    secrets = await worlds.load_secrets(settings, given, on_event)
-    async with AsyncExitStack() as stack:
-        bucket = None
-        if settings.s3.sidecar:
-            opening = worlds.open_bucket(settings, on_event, telling_reach(on_event), given)
-            bucket = await stack.enter_async_context(opening)
-        ledger = await stack.enter_async_context(worlds.open_books(settings, secrets.org_id, on_event))
-        sidecars = _sidecars(settings, secrets.org_id, bucket, ledger, on_event) if bucket is not None else None
-        yield Books(settings, ledger, secrets.org_id, on_event, sidecars=sidecars)
-
-
-def _sidecars(settings: Settings, org_id: str, bucket: Bucket, tasks: Tasks, emit: Emit) -> Sidecars:
-    return Sidecars(
-        bucket,
-        tasks,
-        template=settings.s3.key,
-        masked=settings.ledger.phone_numbers == "masked",
-        metadata={"wx-org-id": keys.encode_id(org_id)},
-        emit=emit,
-    )
-
-
-async def who(settings: Settings, given: worlds.Given = worlds.NOTHING_GIVEN) -> tuple[str, str]:
-    """Return the organisation and the client id of the settings' secrets; raises as `open_books`."""
-    secrets = await worlds.load_secrets(settings, given)
-    return secrets.org_id, secrets.credentials.client_id
 
 
 def _next(rows: Sequence[BacklogTask]) -> At | None:

@@ -1,0 +1,57 @@
+"""Opens the books of a job, and says whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from wxrec_async import worlds
+from wxrec_async.config import Settings
+from wxrec_async.errors import ConfigError
+from wxrec_async.events import Emit, ignore
+from wxrec_async.remote.books import Books
+from wxrec_async.rules import keys
+from wxrec_async.sidecars import Bucket, Sidecars, Tasks
+from wxrec_async.telling import telling_reach
+
+
+@asynccontextmanager
+async def open_books(
+    settings: Settings, *, on_event: Emit = ignore, given: worlds.Given = worlds.NOTHING_GIVEN
+) -> AsyncIterator[Books]:
+    """Open the ledger of the settings, checked against the organisation the secrets name; for sidecars the bucket, too.
+
+    Raises `ConfigError`, `AuthError`, `RunStopped` or `LedgerError` as `Backfill`
+    does, and `ConfigError` for filters by agent when names of people do not travel.
+    """
+    filters = settings.filters
+    if (filters.agents or filters.exclude_agents) and not settings.temporal.codec:
+        raise ConfigError(
+            "[filters] agents and exclude_agents need [temporal] codec: without it no names of people are carried"
+        )
+    secrets = await worlds.load_secrets(settings, given, on_event)
+    async with AsyncExitStack() as stack:
+        bucket = None
+        if settings.s3.sidecar:
+            opening = worlds.open_bucket(settings, on_event, telling_reach(on_event), given)
+            bucket = await stack.enter_async_context(opening)
+        ledger = await stack.enter_async_context(worlds.open_books(settings, secrets.org_id, on_event))
+        sidecars = _sidecars(settings, secrets.org_id, bucket, ledger, on_event) if bucket is not None else None
+        yield Books(settings, ledger, secrets.org_id, on_event, sidecars=sidecars)
+
+
+def _sidecars(settings: Settings, org_id: str, bucket: Bucket, tasks: Tasks, emit: Emit) -> Sidecars:
+    return Sidecars(
+        bucket,
+        tasks,
+        template=settings.s3.key,
+        masked=settings.ledger.phone_numbers == "masked",
+        metadata={"wx-org-id": keys.encode_id(org_id)},
+        emit=emit,
+    )
+
+
+async def who(settings: Settings, given: worlds.Given = worlds.NOTHING_GIVEN) -> tuple[str, str]:
+    """Return the organisation and the client id of the settings' secrets; raises as `open_books`."""
+    secrets = await worlds.load_secrets(settings, given)
+    return secrets.org_id, secrets.credentials.client_id
