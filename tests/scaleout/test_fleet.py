@@ -210,6 +210,9 @@ def test_what_belongs_to_the_workers_is_refused_by_the_run(tmp_path: Path) -> No
         refused = world.run("--temporal", "127.0.0.1:1", "--concurrency", "3")
         assert refused.code == 2
         assert "--concurrency does not go with --temporal" in refused.err
+        scheduled = world.run("--temporal", "127.0.0.1:1", "--scheduled")
+        assert scheduled.code == 2
+        assert "--scheduled does not go with --temporal: a Temporal schedule does that" in scheduled.err
         nobody = world.run("--temporal", "127.0.0.1:1")
         assert nobody.code == 2
         assert "no Temporal server answers at 127.0.0.1:1" in nobody.err

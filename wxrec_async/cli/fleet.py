@@ -37,6 +37,8 @@ GO_WITH_FLEET = frozenset({
     "config", "ledger", "from_", "to", "days_back", "temporal", "queue", "exclude_queue", "direction", "min_duration",
     "profile", "region", "ca_bundle", "json", "log_level", "log_format", "no_progress", "quiet", "verbose", "version",
 })  # fmt: skip
+WORKERS_OWN = "how workers work stands in their own configuration"
+INSTEAD = dict.fromkeys(("follow", "scheduled"), "a Temporal schedule does that, see README.md")
 
 
 def run(flags: RunFlags) -> int:
@@ -69,8 +71,9 @@ def _run(flags: RunFlags, desk: Desk) -> int:
 def _refuse_stray(flags: RunFlags) -> None:
     given = {each.name for each in fields(flags) if getattr(flags, each.name) != each.default}
     if stray := given - GO_WITH_FLEET:
-        name = min(stray).strip("_").replace("_", "-")
-        raise ConfigError(f"--{name} does not go with --temporal: how workers work stands in their own configuration")
+        first = min(stray)
+        name, why = first.strip("_").replace("_", "-"), INSTEAD.get(first, WORKERS_OWN)
+        raise ConfigError(f"--{name} does not go with --temporal: {why}")
 
 
 def _without_extra(missing: ImportError) -> ConfigError:
