@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wxrec_async.ledger import Everything, open_reader
 from wxrec_async.model import DAY_MS
 from wxrec_async.rules.reconciling import Standing
+from wxrec_async.sandbox.organisation import SandboxTask
 
 from .kit import Certificates, month
 
@@ -101,6 +103,25 @@ async def test_deleted_recordings_are_rows_that_keep_the_counts_whole(
         assert (await site.run()).exit_code == 0
 
 
+async def test_a_recording_deleted_while_another_of_its_call_was_stored_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Search counts two and says that Webex deleted; only one is stored, so the other one is gone, and said to be."""
+    async with month(tmp_path, monkeypatch, tasks=60, days=9) as site:
+        await site.run()
+        halved, whole = [task for task in site.organisation.tasks if task.recordings == 1][:2]
+        row = site.organisation.search_row
+
+        def search_row(each: SandboxTask, now_ms: int) -> dict[str, Any]:
+            deleted = {"isRecordingDeleted": True, "recordingCount": 2 if each is halved else 1}
+            return row(each, now_ms) | (deleted if each in (halved, whole) else {})
+
+        monkeypatch.setattr(site.organisation, "search_row", search_row)
+        told = await site.reconcile()
+        assert told.reasons() == {halved.id: "deleted_at_webex"}
+        assert (told.report.exit_code, told.report.counts[Standing.DELETED.value]) == (0, 1)
+
+
 async def test_what_is_lost_after_webex_deleted_it_is_never_excused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +134,7 @@ async def test_what_is_lost_after_webex_deleted_it_is_never_excused(
         assert (await site.reconcile()).reasons() == {victim.task_id: "missing_in_bucket"}
         await site.run()
         told = await site.reconcile()
-        assert set(told.reasons()) == {victim.task_id}
+        assert told.reasons() == {victim.task_id: "lost"}
         assert told.report.exit_code == 3
         assert not told.report.certified
 

@@ -33,7 +33,7 @@ SELECT n, place_ms, reason, id, channel_type, status, direction, origin, destina
 FROM tasks WHERE id = ?
 """
 _RECORDINGS = """
-SELECT id, state, reason, object_key, size, crc32, etag, stored_ms IS NOT NULL
+SELECT id, state, reason, object_key, size, crc32, etag, stored_ms IS NOT NULL, segment
 FROM recordings WHERE task = ? ORDER BY id
 """
 _WITNESS = """
@@ -54,6 +54,7 @@ class KnownRecording:
     reason: str = ""
     stored: StoredRow | None = None
     was_stored: bool = False
+    segment: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +109,11 @@ def _row(connection: sqlite3.Connection, found: Sequence[Any]) -> TaskRow:
 
 
 def _recording(row: int, task_id: str, found: Sequence[Any]) -> KnownRecording:
-    recording_id, state, reason, object_key, size, crc32, etag, was_stored = found
+    recording_id, state, reason, object_key, size, crc32, etag, was_stored, segment = found
     stored = None
     if state == RecordingState.STORED:
         stored = StoredRow(row, task_id, recording_id, object_key, size, crc32, etag or "")
-    return KnownRecording(recording_id, RecordingState(state), reason, stored, bool(was_stored))
+    return KnownRecording(recording_id, RecordingState(state), reason, stored, bool(was_stored), bool(segment))
 
 
 def witness(connection: sqlite3.Connection, found: Sequence[Witness], now_ms: int) -> None:

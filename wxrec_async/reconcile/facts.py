@@ -54,4 +54,6 @@ class Sides:
 def _recording(task_id: str, known: KnownRecording, looked: Looked) -> RecordingFacts:
     finding = looked.get((task_id, known.id)) if known.stored else None
     held = HELD[finding.verdict] if finding else None
-    return RecordingFacts(known.id, known.state, known.reason, held, known.was_stored)
+    # Not "missing", which is a promise that Webex never kept: it was here once.
+    reason = "lost" if known.was_stored and known.reason == "missing" else known.reason
+    return RecordingFacts(known.id, known.state, reason, held, known.was_stored, known.segment)
