@@ -153,5 +153,30 @@ async def test_fewer_recordings_than_search_counts_are_named(tmp_path: Path, mon
         told = await site.reconcile()
         assert told.reasons() == {task.id: "fewer_than_search"}
         assert told.report.exit_code in (3, 5)
+        assert (await site.run()).exit_code == 5
         site.change("webex", search_counts=False)
         assert (await site.reconcile()).report.exit_code == 0
+        assert (await site.run()).exit_code == 0
+
+
+async def test_a_recording_that_only_search_knows_of_is_a_promise_for_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Captures names none: it is owed, and missing in the end, by the word of `run` as much as of `reconcile`."""
+    async with month(tmp_path, monkeypatch, tasks=60, days=9) as site:
+        await site.run()
+        task = next(task for task in site.organisation.tasks if task.kind == "unknown" and task.channel == "telephony")
+        row = site.organisation.search_row
+        monkeypatch.setattr(
+            site.organisation,
+            "search_row",
+            lambda each, now_ms: row(each, now_ms) | ({"recordingCount": 1} if each.id == task.id else {}),
+        )
+        assert set((await site.reconcile()).reasons()) == {task.id}
+        assert (await site.run()).exit_code == 5
+        site.pass_days(8)
+        site.change("backfill", days_back=18)
+        assert (await site.run()).exit_code == 3
+        told = await site.reconcile()
+        assert told.reasons() == {task.id: "missing"}
+        assert (await site.retry()).exit_code == 3

@@ -119,11 +119,13 @@ def _recording(row: int, task_id: str, found: Sequence[Any]) -> KnownRecording:
 def witness(connection: sqlite3.Connection, found: Sequence[Witness], now_ms: int) -> None:
     """Keep what Search said; a task that is not known is passed over.
 
-    A capture that Search says was requested is a promise, which the other list may not have heard of.
+    A recording that Search has, or a capture it says was requested, is a promise, which the other list may not have
+    heard of.
     """
     for each in found:
         said: dict[str, Any] = {"recordings": number(each.recordings), "bytes": number(each.bytes)}
-        said |= {"deleted": each.deleted, "promised": each.task.capture_requested is True}
+        there = bool(each.recordings) and not each.deleted
+        said |= {"deleted": each.deleted, "promised": there or each.task.capture_requested is True}
         connection.execute(_WITNESS, said | {"id": key(each.task.id), "now_ms": now_ms})
 
 
