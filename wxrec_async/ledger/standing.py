@@ -146,6 +146,7 @@ def deleted(connection: sqlite3.Connection, row: TaskRow, now_ms: int) -> None:
         {"n": row.row, "reason": words(DELETED), "now": now_ms},
     )
     connection.execute(
-        "UPDATE tasks SET state = 'captured', reason = '', next_ask_ms = NULL, changed_ms = ? WHERE n = ?",
+        """UPDATE tasks SET state = 'captured', reason = '', next_ask_ms = NULL, sidecar_sha256 = NULL, changed_ms = ?
+           WHERE n = ?""",
         (now_ms, row.row),
     )
