@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from wxrec_async.ledger import Everything, open_reader
-from wxrec_async.model import DAY_MS
+from wxrec_async.events import ignore
+from wxrec_async.ledger import Everything, Identity, open_ledger, open_reader
+from wxrec_async.model import DAY_MS, Recording
 from wxrec_async.rules.reconciling import Standing
 from wxrec_async.sandbox.organisation import SandboxTask
 
@@ -120,6 +121,29 @@ async def test_a_recording_deleted_while_another_of_its_call_was_stored_is_named
         told = await site.reconcile()
         assert told.reasons() == {halved.id: "deleted_at_webex"}
         assert (told.report.exit_code, told.report.counts[Standing.DELETED.value]) == (0, 1)
+
+
+async def test_a_leg_deleted_at_webex_is_at_rest_though_captures_names_the_rest_of_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One recording is stored, the other was known and is deleted by now: nothing is owed and nothing failed."""
+    async with month(tmp_path, monkeypatch, tasks=60, days=9) as site:
+        await site.run()
+        task = next(task for task in site.organisation.tasks if task.recordings == 1)
+        identity = Identity(site.sandbox.org_id, site.settings.s3.bucket, site.settings.s3.key)
+        async with open_ledger(site.ledger, identity, mask=str, emit=ignore) as ledger:
+            await ledger.captured(task.id, [Recording(task.id, "leg")], round(site.clock() * 1000))
+        row = site.organisation.search_row
+        monkeypatch.setattr(
+            site.organisation,
+            "search_row",
+            lambda each, now_ms: row(each, now_ms) | ({"isRecordingDeleted": True} if each is task else {}),
+        )
+        told = await site.reconcile()
+        assert [(each.recording_id, each.reason) for each in told.differences] == [("leg", "deleted_at_webex")]
+        assert told.report.exit_code == 0
+        summary = await site.run()
+        assert (summary.exit_code, summary.counts.gone, summary.counts.failed) == (0, 1, 0)
 
 
 async def test_what_is_lost_after_webex_deleted_it_is_never_excused(

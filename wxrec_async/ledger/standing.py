@@ -6,7 +6,7 @@ Plain functions on a connection, each run inside a transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,10 +129,10 @@ def witness(connection: sqlite3.Connection, found: Sequence[Witness], now_ms: in
         connection.execute(_WITNESS, said | {"id": key(each.task.id), "now_ms": now_ms})
 
 
-def deleted(connection: sqlite3.Connection, row: TaskRow, now_ms: int) -> None:
+def deleted(connection: sqlite3.Connection, row: TaskRow, now_ms: int, named: Collection[str]) -> None:
     """Let what never came of a task come to rest as GONE; a task without recordings gets one, under the task's id.
 
-    STORED stays, and so does what was stored once: that was not lost at Webex.
+    STORED stays, and so does what was stored once: that was not lost at Webex; and what Webex still has, ``named``.
     """
     connection.execute(
         """INSERT OR IGNORE INTO recordings (task, id, state, reason, listed_ms, changed_ms)
@@ -140,11 +140,14 @@ def deleted(connection: sqlite3.Connection, row: TaskRow, now_ms: int) -> None:
            WHERE n = :n AND NOT EXISTS (SELECT 1 FROM recordings WHERE task = :n)""",
         {"n": row.row, "reason": words(DELETED), "now": now_ms},
     )
-    connection.execute(
-        """UPDATE recordings SET state = 'gone', reason = :reason, detail = '', changed_ms = :now
-           WHERE task = :n AND state IN ('listed', 'started', 'failed') AND stored_ms IS NULL""",
-        {"n": row.row, "reason": words(DELETED), "now": now_ms},
-    )
+    kept = set(map(key, named))
+    for each in row.recordings:
+        if each.id not in kept:
+            connection.execute(
+                """UPDATE recordings SET state = 'gone', reason = :reason, detail = '', changed_ms = :now
+                   WHERE task = :n AND id = :id AND state IN ('listed', 'started', 'failed') AND stored_ms IS NULL""",
+                {"n": row.row, "id": each.id, "reason": words(DELETED), "now": now_ms},
+            )
     connection.execute(
         """UPDATE tasks SET state = 'captured', reason = '', next_ask_ms = NULL, sidecar_sha256 = NULL, changed_ms = ?
            WHERE n = ?""",
