@@ -62,7 +62,12 @@ class Plan:
 
     @property
     def to_ask(self) -> int:
-        """Tasks that need captures, at most: new ones, and those with work left in the ledger."""
+        """Tasks that need captures: new ones, and those with work left in the ledger, each once.
+
+        Without ``days``, which tell them apart, it is an upper bound.
+        """
+        if self.days:
+            return self.total("to_ask")
         known = self.known
         left = known.owed + known.failed_tasks + known.unfinished_tasks + known.failed
         return sum(planned.to_ask for planned in self.windows) + left

@@ -10,7 +10,7 @@ import pytest
 
 from wxrec_async.events import ignore
 from wxrec_async.ledger import open_ledger
-from wxrec_async.model import Recording, Task, TaskState
+from wxrec_async.model import Recording, Task, TaskState, Witness
 
 from .contract import DAY, HOME, masked
 
@@ -53,3 +53,29 @@ async def test_a_second_look_that_finds_the_same_changes_nothing(tmp_path: Path)
         await ledger.captured("t", [Recording("t", "r")], 20)
         await ledger.captured("t", [Recording("t", "r")], 30)
         assert changed_ms(path) == 20
+
+
+@pytest.mark.parametrize(("state", "changed"), [(TaskState.NO_RECORDING, 15), (TaskState.OWED, 20)])
+async def test_another_silent_answer_is_a_change_only_when_it_changes_the_state(
+    tmp_path: Path, state: TaskState, changed: int
+) -> None:
+    """Captures may be asked about a call without a recording as often as one likes."""
+    path = tmp_path / "ledger.db"
+    async with open_ledger(path, HOME, mask=masked, emit=ignore) as ledger:
+        await ledger.add_tasks([TASK], listed_in=DAY, now_ms=10)
+        await ledger.settle_task("t", TaskState.NO_RECORDING, now_ms=15, empty_answer=True)
+        await ledger.settle_task("t", state, now_ms=20, empty_answer=True)
+        assert changed_ms(path) == changed
+
+
+async def test_lists_that_contradict_each_other_about_a_promise_change_nothing_every_time(tmp_path: Path) -> None:
+    """One list says that no capture was requested, Search that one was; both are read for every reconciliation."""
+    path = tmp_path / "ledger.db"
+    denied, promised = replace(TASK, capture_requested=False), replace(TASK, capture_requested=True)
+    async with open_ledger(path, HOME, mask=masked, emit=ignore) as ledger:
+        await ledger.add_tasks([denied], listed_in=DAY, now_ms=10)
+        await ledger.captured("t", [Recording("t", "r")], 11)
+        for now_ms in (20, 30):
+            await ledger.witnessed([Witness(promised, recordings=1)], now_ms)
+            await ledger.add_tasks([denied], listed_in=DAY, now_ms=now_ms + 1)
+        assert changed_ms(path) == 11

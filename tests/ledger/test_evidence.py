@@ -149,3 +149,15 @@ async def test_a_sidecar_is_due_until_it_says_how_the_task_stands(ledger: Sqlite
     assert described is not None
     assert (described.number, described.current) == (1, False)
     assert len(await ledger.sidecars_due(Everything())) == 1
+
+
+async def test_a_sidecar_is_due_again_when_webex_deleted_what_came_later(ledger: SqliteLedger) -> None:
+    """A consult leg that was found after the sidecar was written, and deleted before it was stored, is to be told."""
+    await ledger.add_tasks([Task("t9", created_ms=5)], listed_in=DAY, now_ms=1)
+    await ledger.captured("t9", [Recording("t9", "r")], 2)
+    await ledger.recording_gone("t9", "r", 3)
+    await ledger.note_sidecar("t9", 1, "d" * 64)
+    await ledger.captured("t9", [Recording("t9", "r"), Recording("t9", "leg")], 4)
+    (row,) = (await ledger.rows_of(["t9"])).values()
+    await ledger.deleted_at_webex(row, 5)
+    assert [task for _, task in await ledger.sidecars_due(Everything())] == ["t9"]

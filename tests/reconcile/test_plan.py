@@ -51,6 +51,19 @@ async def test_days_add_up_to_what_a_run_does(site: Month) -> None:
     assert (after.nearest, list(after.at_risk), after.total("bytes_high")) == (None, [], 0)
 
 
+async def test_what_is_stored_in_a_window_that_is_still_open_is_not_counted_as_work(site: Month) -> None:
+    """A reconciliation lists and closes no window; what `retry` has stored since is neither call nor minute."""
+    await site.retry()  # makes the ledger
+    await site.reconcile()
+    assert (await site.retry()).exit_code == 0
+    plan = await planned(site)
+    assert plan.tasks > 0
+    assert (plan.to_ask, plan.captures_calls) == (plan.total("to_ask"), 0) == (0, 0)
+    asked = site.requests("captures")
+    assert (await site.run()).exit_code == 0
+    assert site.requests("captures") == asked
+
+
 async def test_bytes_are_what_search_says_else_by_the_length_of_calls(site: Month) -> None:
     """With Search they are exact; without it they lie between 16 and 32 kB a second of call."""
     truth = sum(item.size for item in site.sandbox.truth())

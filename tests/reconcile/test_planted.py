@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from wxrec_async.ledger import Everything, open_reader
-from wxrec_async.model import DAY_MS
+from wxrec_async.events import ignore
+from wxrec_async.ledger import Everything, Identity, open_ledger, open_reader
+from wxrec_async.model import DAY_MS, Recording
 from wxrec_async.rules.reconciling import Standing
+from wxrec_async.sandbox.organisation import SandboxTask
 
 from .kit import Certificates, month
 
@@ -101,6 +104,48 @@ async def test_deleted_recordings_are_rows_that_keep_the_counts_whole(
         assert (await site.run()).exit_code == 0
 
 
+async def test_a_recording_deleted_while_another_of_its_call_was_stored_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Search counts two and says that Webex deleted; only one is stored, so the other one is gone, and said to be."""
+    async with month(tmp_path, monkeypatch, tasks=60, days=9) as site:
+        await site.run()
+        halved, whole = [task for task in site.organisation.tasks if task.recordings == 1][:2]
+        row = site.organisation.search_row
+
+        def search_row(each: SandboxTask, now_ms: int) -> dict[str, Any]:
+            deleted = {"isRecordingDeleted": True, "recordingCount": 2 if each is halved else 1}
+            return row(each, now_ms) | (deleted if each in (halved, whole) else {})
+
+        monkeypatch.setattr(site.organisation, "search_row", search_row)
+        told = await site.reconcile()
+        assert told.reasons() == {halved.id: "deleted_at_webex"}
+        assert (told.report.exit_code, told.report.counts[Standing.DELETED.value]) == (0, 1)
+
+
+async def test_a_leg_deleted_at_webex_is_at_rest_though_captures_names_the_rest_of_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One recording is stored, the other was known and is deleted by now: nothing is owed and nothing failed."""
+    async with month(tmp_path, monkeypatch, tasks=60, days=9) as site:
+        await site.run()
+        task = next(task for task in site.organisation.tasks if task.recordings == 1)
+        identity = Identity(site.sandbox.org_id, site.settings.s3.bucket, site.settings.s3.key)
+        async with open_ledger(site.ledger, identity, mask=str, emit=ignore) as ledger:
+            await ledger.captured(task.id, [Recording(task.id, "leg")], round(site.clock() * 1000))
+        row = site.organisation.search_row
+        monkeypatch.setattr(
+            site.organisation,
+            "search_row",
+            lambda each, now_ms: row(each, now_ms) | ({"isRecordingDeleted": True} if each is task else {}),
+        )
+        told = await site.reconcile()
+        assert [(each.recording_id, each.reason) for each in told.differences] == [("leg", "deleted_at_webex")]
+        assert told.report.exit_code == 0
+        summary = await site.run()
+        assert (summary.exit_code, summary.counts.gone, summary.counts.failed) == (0, 1, 0)
+
+
 async def test_what_is_lost_after_webex_deleted_it_is_never_excused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +158,7 @@ async def test_what_is_lost_after_webex_deleted_it_is_never_excused(
         assert (await site.reconcile()).reasons() == {victim.task_id: "missing_in_bucket"}
         await site.run()
         told = await site.reconcile()
-        assert set(told.reasons()) == {victim.task_id}
+        assert told.reasons() == {victim.task_id: "lost"}
         assert told.report.exit_code == 3
         assert not told.report.certified
 
@@ -132,5 +177,30 @@ async def test_fewer_recordings_than_search_counts_are_named(tmp_path: Path, mon
         told = await site.reconcile()
         assert told.reasons() == {task.id: "fewer_than_search"}
         assert told.report.exit_code in (3, 5)
+        assert (await site.run()).exit_code == 5
         site.change("webex", search_counts=False)
         assert (await site.reconcile()).report.exit_code == 0
+        assert (await site.run()).exit_code == 0
+
+
+async def test_a_recording_that_only_search_knows_of_is_a_promise_for_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Captures names none: it is owed, and missing in the end, by the word of `run` as much as of `reconcile`."""
+    async with month(tmp_path, monkeypatch, tasks=60, days=9) as site:
+        await site.run()
+        task = next(task for task in site.organisation.tasks if task.kind == "unknown" and task.channel == "telephony")
+        row = site.organisation.search_row
+        monkeypatch.setattr(
+            site.organisation,
+            "search_row",
+            lambda each, now_ms: row(each, now_ms) | ({"recordingCount": 1} if each.id == task.id else {}),
+        )
+        assert set((await site.reconcile()).reasons()) == {task.id}
+        assert (await site.run()).exit_code == 5
+        site.pass_days(8)
+        site.change("backfill", days_back=18)
+        assert (await site.run()).exit_code == 3
+        told = await site.reconcile()
+        assert told.reasons() == {task.id: "missing"}
+        assert (await site.retry()).exit_code == 3

@@ -35,6 +35,7 @@ recordings = st.lists(
         st.sampled_from(["", "conflict"]),
         st.sampled_from([None, *Held]),
         st.booleans(),
+        st.booleans(),
     ),
     max_size=3,
 ).map(tuple)
@@ -56,6 +57,7 @@ facts = st.builds(
 )
 
 STORED = RecordingFacts("r", RecordingState.STORED, held=Held.WHOLE, was_stored=True)
+SEGMENT = replace(STORED, id="s", segment=True)
 GONE = RecordingFacts("r", RecordingState.GONE, "deleted_at_webex")
 LOST = replace(GONE, was_stored=True)
 FAILED = RecordingFacts("r", RecordingState.FAILED, "http_500")
@@ -90,12 +92,11 @@ def test_nothing_is_certified_while_anything_disagrees(task: TaskFacts) -> None:
         assert each.state in (RecordingState.STORED, RecordingState.GONE)
         assert each.held is Held.WHOLE or each.state is RecordingState.GONE
         assert not (each.state is RecordingState.GONE and each.was_stored)
-    if not search.deleted:
-        assert (search.recordings or 0) <= len(task.recordings)
+    fewer = (search.recordings or 0) > sum(not each.segment for each in task.recordings)
+    assert search.deleted or not fewer
     assert (judgement.standing is Standing.NO_RECORDING) == (not task.recordings)
-    assert (judgement.standing is Standing.DELETED) == any(
-        each.state is RecordingState.GONE for each in task.recordings
-    )
+    gone = any(each.state is RecordingState.GONE for each in task.recordings)
+    assert (judgement.standing is Standing.DELETED) == (gone or (fewer and bool(task.recordings)))
 
 
 @given(facts)
@@ -130,6 +131,10 @@ def test_what_is_left_out_is_not_asked_for(task: TaskFacts) -> None:
         (captured(replace(STORED, held=None)), Standing.UNKNOWN, "bucket_unreadable"),
         (captured(), Standing.UNKNOWN, "no_recording_known"),
         (captured(STORED, search=SearchFacts(2)), Standing.FAILED, "fewer_than_search"),
+        (captured(STORED, SEGMENT, search=SearchFacts(2)), Standing.FAILED, "fewer_than_search"),
+        (captured(STORED, SEGMENT, search=SearchFacts(1)), Standing.STORED, ""),
+        (captured(STORED, search=SearchFacts(2, deleted=True)), Standing.DELETED, "deleted_at_webex"),
+        (captured(STORED, search=SearchFacts(1, deleted=True)), Standing.STORED, ""),
         (captured(STORED, search=SearchFacts(2), age_ms=DAY_MS), Standing.OWED, "fewer_than_search"),
         (captured(STORED, search=SearchFacts(1, active=True), age_ms=HOUR_MS), Standing.OWED, "still_active"),
         (captured(STORED, search=SearchFacts(1, active=True)), Standing.STORED, ""),

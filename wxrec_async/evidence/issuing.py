@@ -87,7 +87,7 @@ class Issuer:
     ) -> str | None:
         """Certify one UTC day as the ledger has it; return the certificate's key.
 
-        None when the newest certificate of that day says exactly this already.
+        None when the newest certificate of that day says exactly this already, and lies there with its manifest.
         ``counts`` are those by state, ``filters`` what was left out on purpose (both
         JSON), ``run_id`` is who certifies.  Raises ValueError when ``day`` is not one
         UTC day, `ChainBroken` when what lies in the bucket is no sound chain,
@@ -120,6 +120,7 @@ class Issuer:
             of_day = await self._ledger.certificates_of(day.from_ms)
             abandoned = await self._unclaimed(day, of_day)
             if of_day and of_day[-1].content_sha256 == content.sha256 and not abandoned:
+                await self._check_in_force(of_day[-1], made)
                 return None
             try:
                 row = await self._issue(content, made, of_day, abandoned, run_id)
@@ -182,6 +183,14 @@ class Issuer:
         if found is None or found.sha256 != last.certificate_sha256:
             what = "is not in the bucket any more" if found is None else "is another one in the bucket now"
             raise ChainBroken(f"certificate {last.certificate_key}, which this ledger knows, {what}{_NOT_ON_THAT}")
+
+    async def _check_in_force(self, row: CertificateRow, made: Made) -> None:
+        """See that nobody took away or changed what says that a day is proven."""
+        found = await self._read(row.certificate_key)
+        if found.sha256 != row.certificate_sha256:
+            raise ChainBroken(f"certificate {row.certificate_key} is another one in the bucket now{_NOT_ON_THAT}")
+        if not await self._manifests.is_there(row.manifest_key, made):
+            raise ChainBroken(f"manifest {row.manifest_key} is not in the bucket any more{_NOT_ON_THAT}")
 
     async def _learn(self, n: int, before: CertificateRow | None) -> CertificateRow:
         found = await self._read(self._places.certificate(n))

@@ -87,24 +87,19 @@ class Manifests:
         Raises `Changed` when it is not that manifest any more, `ChainBroken` when
         other bytes lie under the key.
         """
-        if await self._is_there(target.key, made):
+        if await self.is_there(target.key, made):
             return
         try:
             await self._upload(day, target, made)
         except (ObjectExists, GivenUp):
             # Somebody writes the same, or an answer was lost: what counts is what lies there.
-            if not await self._is_there(target.key, made):
+            if not await self.is_there(target.key, made):
                 raise
         if made.size > self._part_size:
             await self._tidy(target.key)
 
-    async def _blocks(self, day: Window) -> AsyncIterator[bytes]:
-        page = await self._ledger.items(day, limit=PAGE)
-        while page:
-            yield b"".join(map(manifest_line, page))
-            page = await self._ledger.items(day, after=page[-1], limit=PAGE)
-
-    async def _is_there(self, key: str, made: Made) -> bool:
+    async def is_there(self, key: str, made: Made) -> bool:
+        """Say whether that manifest lies there; `ChainBroken` when other bytes do."""
         found = await self._bucket.head(key)
         if found is None:
             return False
@@ -114,6 +109,12 @@ class Manifests:
         if not same:
             raise ChainBroken(f"{key} holds other bytes than its name says; nothing is certified on top of that")
         return True
+
+    async def _blocks(self, day: Window) -> AsyncIterator[bytes]:
+        page = await self._ledger.items(day, limit=PAGE)
+        while page:
+            yield b"".join(map(manifest_line, page))
+            page = await self._ledger.items(day, after=page[-1], limit=PAGE)
 
     async def _upload(self, day: Window, target: Target, made: Made) -> None:
         upload = _Upload(self._bucket, target)

@@ -99,6 +99,14 @@ SELECT day_ms, max(number), certified_ms FROM certificates
 WHERE :from_ms IS NULL OR (day_ms + 86400000 > :from_ms AND day_ms < :to_ms)
 GROUP BY day_ms ORDER BY day_ms DESC LIMIT :days
 """
+# A day that was proven anew and needed no further certificate: what changed since is nothing that one speaks of.
+_ATTESTED = """
+SELECT CAST(strftime('%s', value) AS INTEGER) * 1000 AS day_ms, max(ended_ms)
+FROM runs CROSS JOIN json_each(summary, '$.attested_days')
+WHERE runs.id GLOB 'reconcile-*' AND ended_ms IS NOT NULL
+    AND (:from_ms IS NULL OR (day_ms + 86400000 > :from_ms AND day_ms < :to_ms))
+GROUP BY day_ms ORDER BY day_ms DESC LIMIT :days
+"""
 _CLOSED = """
 SELECT from_ms, to_ms FROM closed_windows WHERE :from_ms IS NULL OR (from_ms < :to_ms AND to_ms > :from_ms)
 ORDER BY from_ms DESC LIMIT :days
@@ -234,6 +242,8 @@ class ReportFacts:
     """Everything the page shows.  Lists are cut by `Limits`; what counts them is not.
 
     ``progress`` is over all runs, ``last_progress`` over the run that stored last.
+    ``certified`` has for each day the number of its newest certificate, and when a
+    reconciliation last found that it says what is so.
     """
 
     identity: Identity
@@ -279,7 +289,7 @@ def read_facts(connection: sqlite3.Connection, period: Window | None, limits: Li
         run_count=reading.value(_RUN_COUNT) or 0,
         certificates=[CertificateFact(*row) for row in reading.rows(_CERTIFICATES)],
         certificate_count=reading.value(_CERTIFICATE_COUNT) or 0,
-        certified={day: (number, at) for day, number, at in reading.rows(_CERTIFIED_DAYS)},
+        certified=reading.certified(),
         closed=sorted(Window(*row) for row in reading.rows(_CLOSED)),
         progress=reading.progress(None),
         last_progress=reading.progress(last) if last is not None else [],
@@ -313,6 +323,11 @@ class _Reading:
         newest = self.rows(_NEWEST_DAYS)
         cutoff = newest[-1][0] if newest else 0
         return {day: Tally(*sums) for day, *sums in self.rows(_BY_DAY, cutoff=cutoff)}
+
+    def certified(self) -> dict[int, tuple[int, int]]:
+        attested = dict(self.rows(_ATTESTED))
+        found = self.rows(_CERTIFIED_DAYS)
+        return {day: (number, max(issued, attested.get(day, issued))) for day, number, issued in found}
 
     def progress(self, run: int | None) -> list[Bar]:
         ((first, last),) = self.rows(_STORED_SPAN, run=run)

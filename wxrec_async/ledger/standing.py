@@ -6,7 +6,7 @@ Plain functions on a connection, each run inside a transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ SELECT n, place_ms, reason, id, channel_type, status, direction, origin, destina
 FROM tasks WHERE id = ?
 """
 _RECORDINGS = """
-SELECT id, state, reason, object_key, size, crc32, etag, stored_ms IS NOT NULL
+SELECT id, state, reason, object_key, size, crc32, etag, stored_ms IS NOT NULL, segment
 FROM recordings WHERE task = ? ORDER BY id
 """
 _WITNESS = """
@@ -54,6 +54,7 @@ class KnownRecording:
     reason: str = ""
     stored: StoredRow | None = None
     was_stored: bool = False
+    segment: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,28 +109,30 @@ def _row(connection: sqlite3.Connection, found: Sequence[Any]) -> TaskRow:
 
 
 def _recording(row: int, task_id: str, found: Sequence[Any]) -> KnownRecording:
-    recording_id, state, reason, object_key, size, crc32, etag, was_stored = found
+    recording_id, state, reason, object_key, size, crc32, etag, was_stored, segment = found
     stored = None
     if state == RecordingState.STORED:
         stored = StoredRow(row, task_id, recording_id, object_key, size, crc32, etag or "")
-    return KnownRecording(recording_id, RecordingState(state), reason, stored, bool(was_stored))
+    return KnownRecording(recording_id, RecordingState(state), reason, stored, bool(was_stored), bool(segment))
 
 
 def witness(connection: sqlite3.Connection, found: Sequence[Witness], now_ms: int) -> None:
     """Keep what Search said; a task that is not known is passed over.
 
-    A capture that Search says was requested is a promise, which the other list may not have heard of.
+    A recording that Search has, or a capture it says was requested, is a promise, which the other list may not have
+    heard of.
     """
     for each in found:
         said: dict[str, Any] = {"recordings": number(each.recordings), "bytes": number(each.bytes)}
-        said |= {"deleted": each.deleted, "promised": each.task.capture_requested is True}
+        there = bool(each.recordings) and not each.deleted
+        said |= {"deleted": each.deleted, "promised": there or each.task.capture_requested is True}
         connection.execute(_WITNESS, said | {"id": key(each.task.id), "now_ms": now_ms})
 
 
-def deleted(connection: sqlite3.Connection, row: TaskRow, now_ms: int) -> None:
+def deleted(connection: sqlite3.Connection, row: TaskRow, now_ms: int, named: Collection[str]) -> None:
     """Let what never came of a task come to rest as GONE; a task without recordings gets one, under the task's id.
 
-    STORED stays, and so does what was stored once: that was not lost at Webex.
+    STORED stays, and so does what was stored once: that was not lost at Webex; and what Webex still has, ``named``.
     """
     connection.execute(
         """INSERT OR IGNORE INTO recordings (task, id, state, reason, listed_ms, changed_ms)
@@ -137,12 +140,16 @@ def deleted(connection: sqlite3.Connection, row: TaskRow, now_ms: int) -> None:
            WHERE n = :n AND NOT EXISTS (SELECT 1 FROM recordings WHERE task = :n)""",
         {"n": row.row, "reason": words(DELETED), "now": now_ms},
     )
+    kept = set(map(key, named))
+    for each in row.recordings:
+        if each.id not in kept:
+            connection.execute(
+                """UPDATE recordings SET state = 'gone', reason = :reason, detail = '', changed_ms = :now
+                   WHERE task = :n AND id = :id AND state IN ('listed', 'started', 'failed') AND stored_ms IS NULL""",
+                {"n": row.row, "id": each.id, "reason": words(DELETED), "now": now_ms},
+            )
     connection.execute(
-        """UPDATE recordings SET state = 'gone', reason = :reason, detail = '', changed_ms = :now
-           WHERE task = :n AND state IN ('listed', 'started', 'failed') AND stored_ms IS NULL""",
-        {"n": row.row, "reason": words(DELETED), "now": now_ms},
-    )
-    connection.execute(
-        "UPDATE tasks SET state = 'captured', reason = '', next_ask_ms = NULL, changed_ms = ? WHERE n = ?",
+        """UPDATE tasks SET state = 'captured', reason = '', next_ask_ms = NULL, sidecar_sha256 = NULL, changed_ms = ?
+           WHERE n = ?""",
         (now_ms, row.row),
     )

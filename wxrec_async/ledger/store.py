@@ -388,6 +388,9 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
         """Keep what Search says of tasks that are known."""
         await self._group.run(lambda db: standing.witness(db, found, now_ms))
 
-    async def deleted_at_webex(self, row: TaskRow, now_ms: int) -> None:
-        """Note that Webex deleted what was never stored of a task: its recordings become GONE, one at least."""
-        await self._group.run(lambda db: standing.deleted(db, row, now_ms))
+    async def deleted_at_webex(self, row: TaskRow, now_ms: int, *, named: Collection[str] = ()) -> None:
+        """Note that Webex deleted what was never stored of a task: its recordings become GONE, one at least.
+
+        Those that captures still has, ``named`` by id, stay as they are.
+        """
+        await self._group.run(lambda db: standing.deleted(db, row, now_ms, named))

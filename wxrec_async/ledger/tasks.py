@@ -31,8 +31,13 @@ _LISTED = (
 
 
 def _changed(values: Sequence[str]) -> str:
-    """Leave ``changed_ms`` when a listing says nothing new: a certified day does not change by being read again."""
-    return f"changed_ms = CASE WHEN ({', '.join(_LISTED)}) IS ({', '.join(values)}) THEN changed_ms ELSE :now_ms END"
+    """Leave ``changed_ms`` when a listing says nothing new: a certified day does not change by being read again.
+
+    A promise alone is no change, what becomes of it is: Search and the list of tasks may contradict each other for
+    ever (`standing.witness`).
+    """
+    names, values = _LISTED[:-1], values[:-1]  # without capture_requested
+    return f"changed_ms = CASE WHEN ({', '.join(names)}) IS ({', '.join(values)}) THEN changed_ms ELSE :now_ms END"
 
 
 _THEIRS = tuple(f"coalesce(:{name}, {name})" for name in _LISTED)
@@ -315,9 +320,11 @@ def settle(  # noqa: PLR0913 - the facts of an answer
     if state == TaskState.FAILED and next_ask_ms is None:
         next_ask_ms = next_try(_first_seen(connection, n), now_ms)
     connection.execute(
-        """UPDATE tasks SET state = ?, reason = ?, next_ask_ms = ?, changed_ms = ?
-           WHERE n = ? AND state <> 'captured'""",
-        (state.value, words(reason), number(next_ask_ms), now_ms, n),
+        """UPDATE tasks SET state = :state, reason = :reason, next_ask_ms = :next,
+               changed_ms = CASE WHEN state = :state AND reason = :reason AND state <> 'failed' THEN changed_ms
+                   ELSE :now END
+           WHERE n = :n AND state <> 'captured'""",
+        {"state": state.value, "reason": words(reason), "next": number(next_ask_ms), "now": now_ms, "n": n},
     )
     if empty_answer:
         looked_again(connection, n, None, now_ms)

@@ -54,13 +54,20 @@ class Asker:
             await self._ledger.captured_many(found, self._now_ms())
         answers = dict.fromkeys(answer.failed, Asked.UNANSWERED) | dict.fromkeys(found, Asked.FOUND)
         for row, facts in batch:
-            if row.task.id not in answers:
+            if row.task.id in found:
+                await self._note_deleted(row, facts, [each.id for each in found[row.task.id]])
+            elif row.task.id not in answers:
                 answers[row.task.id] = Asked.SILENT
                 await self._settle(row, facts)
         return answers
 
     def _wanted(self, capture: Capture) -> list[Recording]:
         return [each for each in capture.recordings if self._include_segments or not each.segment]
+
+    async def _note_deleted(self, row: TaskRow, facts: TaskFacts, named: Sequence[str]) -> None:
+        """Let come to rest what captures no longer names of a call of which Search says that Webex deleted."""
+        if facts.search is not None and facts.search.deleted and {each.id for each in row.recordings}.difference(named):
+            await self._ledger.deleted_at_webex(row, self._now_ms(), named=named)
 
     async def _settle(self, row: TaskRow, facts: TaskFacts) -> None:
         """Judge a task without recordings by the silence; Search's word that there is one counts as a promise."""

@@ -122,7 +122,7 @@ class Day:
     async def _take_in_witnesses(self, witnesses: Sequence[Witness]) -> None:
         """Keep what Search says; a task that only Search knows becomes work."""
         bench, now_ms = self._bench, self._bench.now_ms()
-        ours = [each for each in witnesses if of_channel(each.task, bench.channel_types)]
+        ours = [bench.sides.believed(each) for each in witnesses if of_channel(each.task, bench.channel_types)]
         self.report.other_channels += len(witnesses) - len(ours)
         known = await bench.ledger.rows_of([each.task.id for each in ours])
         unknown = [each.task for each in ours if each.task.id not in known]

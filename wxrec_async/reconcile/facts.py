@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from wxrec_async.ledger import KnownRecording, Sighting, TaskRow
+from wxrec_async.model import Witness
 from wxrec_async.rules.filters import Filters
 from wxrec_async.rules.reconciling import Asked, Held, RecordingFacts, SearchFacts, TaskFacts
 from wxrec_async.verify import Finding, Verdict
@@ -23,6 +25,10 @@ class Sides:
 
     def __init__(self, filters: Filters, *, counts: bool) -> None:
         self._filters, self._counts = filters, counts
+
+    def believed(self, witness: Witness) -> Witness:
+        """Return what Search says as far as it is believed."""
+        return witness if self._counts else replace(witness, recordings=None)
 
     def facts(
         self, row: TaskRow, seen: Sighting, looked: Looked, now_ms: int, asked: Asked = Asked.NOT_ASKED
@@ -47,11 +53,12 @@ class Sides:
     def _search(self, row: TaskRow, seen: Sighting) -> SearchFacts | None:
         if not seen.searched:
             return None
-        recordings = row.witness_recordings if self._counts else None
-        return SearchFacts(recordings, seen.requested, row.witness_deleted, seen.active)
+        return SearchFacts(row.witness_recordings, seen.requested, row.witness_deleted, seen.active)
 
 
 def _recording(task_id: str, known: KnownRecording, looked: Looked) -> RecordingFacts:
     finding = looked.get((task_id, known.id)) if known.stored else None
     held = HELD[finding.verdict] if finding else None
-    return RecordingFacts(known.id, known.state, known.reason, held, known.was_stored)
+    # Not "missing", which is a promise that Webex never kept: it was here once.
+    reason = "lost" if known.was_stored and known.reason == "missing" else known.reason
+    return RecordingFacts(known.id, known.state, reason, held, known.was_stored, known.segment)

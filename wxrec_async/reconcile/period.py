@@ -93,6 +93,7 @@ async def _day_by_day(report: ReconcileReport, bench: Bench, certifier: Certifie
             try:
                 if refusal is None:
                     day.certificate = await certifier.certify(window, day.numbers(), report.filters, report.run_id)
+                    day.attested = True
             except (AuthError, RunStopped) as failure:
                 refusal = failure  # the evidence is one chain: what keeps one certificate out keeps out the next
             if refusal is not None:

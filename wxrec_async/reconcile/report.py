@@ -74,7 +74,8 @@ class DayReport:
     ``counts`` has every task once, by its state; ``listed`` and ``searched`` say
     how many of them each list has, ``only_listed`` and ``only_searched`` how many
     the other one lacks.  ``recordings`` and ``bytes`` are those that are stored
-    and verified.  ``troubles`` say what could not be read to its end.
+    and verified.  ``troubles`` say what could not be read to its end.  ``attested``
+    when its newest certificate says just that, ``certificate`` when it is a new one.
     """
 
     window: Window
@@ -90,6 +91,7 @@ class DayReport:
     denied: int = 0
     troubles: list[str] = field(default_factory=list)
     certificate: str | None = None
+    attested: bool = False
 
     @property
     def tasks(self) -> int:
@@ -192,6 +194,7 @@ class ReconcileReport:
             "to": iso(self.period.to_ms),
             "certified": self.certified,
             "certified_days": [str(iso(day.window.from_ms))[:10] for day in self.days if _is_certified_day(day)],
+            "attested_days": [str(iso(day.window.from_ms))[:10] for day in self.days if day.attested],
             "tasks_listed": counts["tasks"],
             "counts": {state.value: counts[state.value] for state in STATES},
             "left_out": counts["left_out"],

@@ -35,7 +35,8 @@ class DayFacts:
     ``failed`` counts tasks and recordings, ``owed`` and ``unfinished`` tasks.
     ``unlisted_ms`` is how much of ``span`` no closed window covers;
     ``changed_ms`` the newest change of a task or recording of the day and
-    ``certified_ms`` its newest certificate, None when there is none.
+    ``certified_ms`` when its newest certificate was issued or last found to say
+    what is so, None when there is none.
     """
 
     span: Window

@@ -40,13 +40,17 @@ class Held(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordingFacts:
-    """A recording in the ledger; ``held`` is there when it is STORED, ``was_stored`` when it ever was."""
+    """A recording in the ledger; ``held`` is there when it is STORED, ``was_stored`` when it ever was.
+
+    ``segment`` when it is a part of another one, which Search does not count.
+    """
 
     id: str
     state: RecordingState
     reason: str = ""
     held: Held | None = None
     was_stored: bool = False
+    segment: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ def must_ask(facts: TaskFacts, ages: Ages) -> bool:
         return contradicted or (search.recordings is None and _early_silence(facts, ages))
     if search.deleted:
         return _none_or_some_could_be_gone(facts)
-    return facts.state is TaskState.CAPTURED and (search.recordings or 0) > len(facts.recordings)
+    return facts.state is TaskState.CAPTURED and _fewer_than_search(facts)
 
 
 def _early_silence(facts: TaskFacts, ages: Ages) -> bool:
@@ -199,7 +203,7 @@ def _contradiction(facts: TaskFacts, ages: Ages) -> Judgement | None:
         return None if facts.recordings else Judgement(Standing.UNKNOWN, "deletion_unconfirmed")
     if search.active and facts.age_ms < ages.null_ms:
         return Judgement(Standing.OWED, "still_active")
-    if (search.recordings or 0) > len(facts.recordings):
+    if _fewer_than_search(facts):
         young = facts.age_ms < ages.missing_ms
         return Judgement(Standing.OWED if young else Standing.FAILED, "fewer_than_search")
     if search.capture_requested and facts.state is TaskState.NO_RECORDING:
@@ -211,9 +215,16 @@ def _sound(facts: TaskFacts) -> Judgement:
     gone = [each for each in facts.recordings if each.state is RecordingState.GONE]
     if gone:
         return Judgement(Standing.DELETED, gone[0].reason or "gone", gone[0].id)
+    if facts.recordings and facts.search and facts.search.deleted and _fewer_than_search(facts):
+        return Judgement(Standing.DELETED, "deleted_at_webex")  # the rest of the call was had in time
     if facts.recordings:
         return Judgement(Standing.STORED)
     return Judgement(Standing.NO_RECORDING, facts.reason)
+
+
+def _fewer_than_search(facts: TaskFacts) -> bool:
+    whole = sum(not each.segment for each in facts.recordings)
+    return facts.search is not None and (facts.search.recordings or 0) > whole
 
 
 def _none_or_some_could_be_gone(facts: TaskFacts) -> bool:
