@@ -182,7 +182,7 @@ FURTHER = (
         (
             Edit(
                 "rules/selection.py",
-                '    return Verdict(TaskState.OWED, "capture_awaited", now_ms + _patience(age))\n',
+                '    return Verdict(TaskState.OWED, "capture_awaited", next_question(now_ms, age, judged, ages.pace))\n',
                 '    return Verdict(TaskState.NO_RECORDING, "no_capture")\n',
             ),
         ),
@@ -231,8 +231,9 @@ FURTHER = (
         (
             Edit(
                 "webex/wire.py",
-                '    for entry in _data(_answer(body)):\n        task_id = as_id(as_dict(entry).get("taskId"))\n',
-                "    for task_id, entry in zip(asked, _data(_answer(body))):\n",
+                "    for entry in _data(answer_of(body, org_id)):\n"
+                '        task_id = as_id(as_dict(entry).get("taskId"))\n',
+                "    for task_id, entry in zip(asked, _data(answer_of(body, org_id))):\n",
             ),
         ),
         ("tests/webex/test_wire.py",),

@@ -129,9 +129,9 @@ LISTED = (
         (
             Edit(
                 "auth/keeper.py",
-                "        tokens = await self._kept(await self._endpoint.refresh(self._base))\n        self._adopt(tokens)\n",
-                "        tokens = await self._endpoint.refresh(self._base)\n        self._adopt(tokens)\n"
-                "        self._emit(TokenRefreshed(tokens.expires_at))\n        await self._kept(tokens)\n",
+                "            tokens = await self._kept(tokens)\n            self._adopt(tokens)\n",
+                "            self._adopt(tokens)\n            self._emit(TokenRefreshed(tokens.expires_at))\n"
+                "            tokens = await self._kept(tokens)\n",
             ),
         ),
         ("tests/auth/test_refresher.py", "tests/auth/test_processes.py"),
