@@ -26,4 +26,5 @@ def test_a_backfill_cancelled_at_any_moment_leaves_nothing(moments: int, seed: i
     assert report["left"] == []
     assert report["cancelled"] == moments
     assert report["whole_runs"] > moments // 20
-    assert done.stderr == ""
+    # Debug mode says of a step that took long on a busy machine that it did; that is no warning of ours.
+    assert [line for line in done.stderr.splitlines() if not line.startswith("Executing <")] == []
