@@ -27,6 +27,10 @@ NOT_RUN = {
     "wxrec-async login\n": "needs a person in a browser; tests/login has both ways against the sandbox",
     "aws s3api ": "needs an AWS account; test_snippets reads the files it names",
     "aws secretsmanager ": "needs an AWS account; tests/login and tests/auth have both secrets against a server",
+    "podman build ": "needs a builder of images; tests/deploy lints the file and runs its steps",
+    "temporal server start-dev ": "tests/scaleout starts server, workers and run",
+    "wxrec-async worker --temporal temporal.internal": "needs machines; tests/scaleout has two organisations",
+    "temporal schedule create ": "tests/scaleout creates such a schedule",
 }
 NIGHTLY, AUDIT = "#!/bin/sh\n# The summary", "#!/bin/sh\n# audit.sh"
 CAMPAIGNS = ".venv/bin/python -m tests.nemesis"  # tests/nemesis runs the first; the second takes a quarter of an hour
