@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 KEY = "c/t1/recording.wav"
 SMALL, LARGE = wav(700), wav(4 * PART + 5)
-QUICK = Deadlines(request_s=1.0, complete_s=1.0, bytes_per_s=1 << 20, recheck_s=0.4)
+QUICK = Deadlines(request_s=2.0, complete_s=2.0, bytes_per_s=1 << 20, recheck_s=0.4)
 INTERNAL = error(500, "InternalError", "We encountered an internal error.")
 SIZE_DIFFERS = "The provided 'x-amz-mp-object-size' header does not match what was computed."
 
