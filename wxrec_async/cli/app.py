@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -176,4 +180,21 @@ def _allowing_dry_run(flags: OutputFlags | None) -> OutputFlags | None:
 
 def main() -> None:
     """Be the program: parse the command line, carry the command out, exit."""
-    app(prog_name="wxrec-async")
+    try:
+        app(prog_name="wxrec-async")
+    except SystemExit as ending:
+        if sys.modules.get("temporalio") is not None:
+            _leave_at_once(ending)
+        raise
+
+
+def _leave_at_once(ending: SystemExit) -> None:
+    """End without taking the interpreter down: temporalio's own threads may abort a process that does (CPython 3.11).
+
+    Everything is closed by now; what others registered for the end, and what is still buffered, comes first.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # closed, or nobody reads it
+            stream.flush()
+    os._exit(ending.code if isinstance(ending.code, int) else int(ending.code is not None))
