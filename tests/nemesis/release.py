@@ -94,17 +94,7 @@ def _machine() -> dict[str, Any]:
 
 def _totals(rows: list[dict[str, Any]]) -> dict[str, float]:
     violations = {name for row in rows for name in row["violations"]}
-    figures = (
-        "recordings",
-        "stored",
-        "failed as planned",
-        "faults",
-        "requests",
-        "kills",
-        "starts of the program",
-        "seconds",
-    )
-    totals = {name: sum(row["figures"][name] for row in rows) for name in figures}
+    totals = {name: sum(row["figures"][name] for row in rows) for name in SUMMED}
     return totals | {name: sum(row["violations"].get(name, 0) for row in rows) for name in sorted(violations)}
 
 
