@@ -41,7 +41,7 @@ from wxrec_async.rules.media_urls import address_allowed
 from wxrec_async.rules.redact import mask_number
 from wxrec_async.rules.retry import for_api, for_download, for_s3
 from wxrec_async.rules.tokens import token_org
-from wxrec_async.s3.client import open_client
+from wxrec_async.s3.client import open_access
 from wxrec_async.s3.inspection import S3Inspector
 from wxrec_async.s3.owner import check_owner
 from wxrec_async.telling import telling_gate, telling_retrier
@@ -277,12 +277,13 @@ async def open_bucket(
     """Open the bucket alone, and see that it is there and whose it is."""
     connections = s3_connections(settings)
     gate = telling_gate("S3", emit)
-    async with open_client(
+    async with open_access(
         settings.s3, connections=connections, ca_bundle=settings.ca_bundle, session=given.s3_session
-    ) as client:
-        store = S3Inspector(client, settings.s3, telling_retrier(for_s3, gate, reach, emit), gate)
+    ) as access:
+        retrier = telling_retrier(for_s3, gate, reach, emit)
+        store = S3Inspector(access.client, settings.s3, retrier, gate, short_way=access.short_way)
         await store.check_bucket()
-        await check_owner(client, settings.s3, gate)
+        await check_owner(access.client, settings.s3, gate)
         yield store
 
 

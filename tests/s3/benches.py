@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wxrec_async.config import S3Settings
 from wxrec_async.errors import Trouble
@@ -13,17 +12,14 @@ from wxrec_async.plumbing.pacer import Gate
 from wxrec_async.plumbing.reach import Reach
 from wxrec_async.plumbing.retrying import Retrier
 from wxrec_async.rules.retry import for_s3
-from wxrec_async.s3.client import open_client
+from wxrec_async.s3.client import Access, open_access
 from wxrec_async.s3.uploads import S3Store
 from wxrec_async.s3.wire import Deadlines
-
-if TYPE_CHECKING:
-    from types_aiobotocore_s3 import S3Client
 
 Retries = list[tuple[str, Trouble]]
 
 
-def store_on(client: S3Client, settings: S3Settings, retries: Retries, deadlines: Deadlines | None = None) -> S3Store:
+def store_on(access: Access, settings: S3Settings, retries: Retries, deadlines: Deadlines | None = None) -> S3Store:
     """Return a store that notes its retries and does not wait between them."""
     gate = Gate()
     retrier = Retrier(
@@ -33,7 +29,7 @@ def store_on(client: S3Client, settings: S3Settings, retries: Retries, deadlines
         on_retry=lambda operation, _attempt, _after_s, trouble: retries.append((operation, trouble)),
         chance=lambda: 0.0,
     )
-    return S3Store(client, settings, retrier, gate, deadlines=deadlines)
+    return S3Store(access.client, settings, retrier, gate, deadlines=deadlines, short_way=access.short_way)
 
 
 @asynccontextmanager
@@ -42,5 +38,5 @@ async def open_store(
 ) -> AsyncIterator[tuple[S3Store, Retries]]:
     """Open a client of its own and a store on it."""
     retries: Retries = []
-    async with open_client(settings, connections=8, ca_bundle=ca_bundle) as client:
-        yield store_on(client, settings, retries, deadlines), retries
+    async with open_access(settings, connections=8, ca_bundle=ca_bundle) as access:
+        yield store_on(access, settings, retries, deadlines), retries

@@ -21,7 +21,7 @@ from tests.s3 import swift_server
 from tests.s3.benches import store_on
 from tests.s3.tls_front import tls_in_front_of
 from wxrec_async.config import S3Settings
-from wxrec_async.s3.client import open_client
+from wxrec_async.s3.client import open_access
 from wxrec_async.s3.uploads import S3Store
 from wxrec_async.sandbox import Options, Sandbox
 
@@ -103,18 +103,18 @@ async def bench(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     @asynccontextmanager
     async def stranger() -> AsyncIterator[S3Store]:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret")
-        async with open_client(settings, connections=1, ca_bundle=server.ca_file) as client:
-            yield store_on(client, settings, [])
+        async with open_access(settings, connections=1, ca_bundle=server.ca_file) as access:
+            yield store_on(access, settings, [])
 
     nowhere = settings.model_copy(update={"bucket": f"{bucket}-nowhere"})
-    async with open_client(settings, connections=8, ca_bundle=server.ca_file) as client:
+    async with open_access(settings, connections=8, ca_bundle=server.ca_file) as access:
         if not server.bucket:
-            await client.create_bucket(Bucket=bucket)
+            await access.client.create_bucket(Bucket=bucket)
         yield Bench(
-            store=store_on(client, settings, []),
-            elsewhere=store_on(client, nowhere, []),
+            store=store_on(access, settings, []),
+            elsewhere=store_on(access, nowhere, []),
             stranger=stranger,
-            client=client,
+            client=access.client,
             bucket=bucket,
             can=server.can,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,12 +13,14 @@ from urllib.parse import urlsplit
 import aioboto3
 import aiobotocore
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from botocore import exceptions as aws
 
 from wxrec_async.aws import CarefulSession
 from wxrec_async.config import S3Settings, is_loopback
 from wxrec_async.errors import ConfigError
 from wxrec_async.s3.errors import HOW_TO_GIVE_CREDENTIALS, NO_CREDENTIALS
+from wxrec_async.s3.short_way import ShortWay
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -26,6 +29,14 @@ CONNECT_TIMEOUT_S = 10.0
 USER_AGENT = f"wxrec-async aiobotocore/{aiobotocore.__version__}"
 READ_TIMEOUT_S = 310.0
 """Longer than any deadline of `uploads`, which are what ends a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The client, and the shorter way to its bucket for what is sent most often."""
+
+    client: S3Client
+    short_way: ShortWay
 
 
 @asynccontextmanager
@@ -37,6 +48,22 @@ async def open_client(
     proxy: str = "",
     session: aioboto3.Session | None = None,
 ) -> AsyncIterator[S3Client]:
+    """Open an S3 client that sends each request once, and close it at the end; see `open_access`."""
+    async with open_access(
+        settings, connections=connections, ca_bundle=ca_bundle, proxy=proxy, session=session
+    ) as access:
+        yield access.client
+
+
+@asynccontextmanager
+async def open_access(
+    settings: S3Settings,
+    *,
+    connections: int,
+    ca_bundle: Path | None = None,
+    proxy: str = "",
+    session: aioboto3.Session | None = None,
+) -> AsyncIterator[Access]:
     """Open an S3 client that sends each request once, and close it at the end.
 
     ``connections`` is how many requests may be under way at once; the others
@@ -48,7 +75,8 @@ async def open_client(
     """
     verify = _trusted_certificates(ca_bundle)
     session = session or await _session(settings)
-    options = _options(settings, connections, proxy)
+    opened: list[AIOHTTPSession] = []
+    options = _options(settings, connections, proxy, _noting(opened))
     async with AsyncExitStack() as stack:
         opening = session.client("s3", endpoint_url=settings.endpoint_url or None, verify=verify, config=options)
         try:
@@ -59,7 +87,18 @@ async def open_client(
         events: Any = client.meta.events  # the stubs know no handler that returns something
         events.register("provide-client-params.s3", _without_key, unique_id="wxrec-without-key")
         events.register_last("before-call.s3", _send_once, unique_id="wxrec-send-once")
-        yield client
+        yield Access(client, ShortWay(client, opened[0]))
+
+
+def _noting(opened: list[AIOHTTPSession]) -> type[AIOHTTPSession]:
+    """Return a session class that keeps what is made of it: botocore makes one per client, and does not show it."""
+
+    class Noted(CarefulSession):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            opened.append(self)
+
+    return Noted
 
 
 async def _session(settings: S3Settings) -> aioboto3.Session:
@@ -75,10 +114,10 @@ async def _session(settings: S3Settings) -> aioboto3.Session:
     return session
 
 
-def _options(settings: S3Settings, connections: int, proxy: str) -> AioConfig:
+def _options(settings: S3Settings, connections: int, proxy: str, http: type[AIOHTTPSession]) -> AioConfig:
     style = settings.addressing_style or ("path" if settings.endpoint_url else "auto")
     return AioConfig(
-        http_session_cls=CarefulSession,
+        http_session_cls=http,
         retries={"mode": "standard", "total_max_attempts": 1},
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,

@@ -18,6 +18,7 @@ from wxrec_async.s3.bucket import check_bucket
 from wxrec_async.s3.commit import Commit, Proof, leaves_open
 from wxrec_async.s3.replies import Reply, check_encryption, crc32_of
 from wxrec_async.s3.requests import Requests, utc_now
+from wxrec_async.s3.short_way import ShortWay
 from wxrec_async.s3.wire import Deadlines, Wire
 
 if TYPE_CHECKING:
@@ -82,12 +83,13 @@ class S3Store:
     """An `ObjectStore` in S3, or in what speaks its language.
 
     ``gate`` is the one that ``retrier`` closes; every request goes through it.
-    ``now`` is where object lock begins to count.  ``uncertain_keys`` are those
-    for which an upload may have been begun whose id never arrived: what is
-    open there and not known is left over from it.
+    ``now`` is where object lock begins to count; ``short_way`` is that of
+    ``client``, for requests with bodies.  ``uncertain_keys`` are those for which
+    an upload may have been begun whose id never arrived: what is open there and
+    not known is left over from it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a store depends on is handed in
         self,
         client: S3Client,
         settings: S3Settings,
@@ -96,8 +98,10 @@ class S3Store:
         *,
         deadlines: Deadlines | None = None,
         now: Callable[[], datetime] = utc_now,
+        short_way: ShortWay | None = None,
     ) -> None:
         self._client, self._settings, self._retrier = client, settings, retrier
+        self._carrier: S3Client | ShortWay = short_way or client
         self._requests = Requests(settings, now)
         self._wire = Wire(client, self._requests, gate, deadlines or Deadlines())
         self.uncertain_keys: set[str] = set()
@@ -111,7 +115,7 @@ class S3Store:
         async def send() -> Reply:
             params = self._requests.put(target, part, overwrite=overwrite)
             try:
-                reply: Reply = await self._wire.send(lambda: self._client.put_object(**params), within_s)
+                reply: Reply = await self._wire.send(lambda: self._carrier.put_object(**params), within_s)
             except Rejected as refusal:
                 raise _worth_repeating(refusal) from None
             finally:
@@ -141,7 +145,7 @@ class S3Store:
         async def attempt() -> PartReceipt:
             params = self._requests.part(key, upload_id, part)
             try:
-                reply = await self._wire.send(lambda: self._client.upload_part(**params), within_s)
+                reply = await self._wire.send(lambda: self._carrier.upload_part(**params), within_s)
             finally:
                 params["Body"].release()
             if crc32_of(reply.get("ChecksumCRC32")) not in (None, part.crc32):
