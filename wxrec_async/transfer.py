@@ -22,7 +22,7 @@ import anyio
 
 from wxrec_async.errors import ObjectExists, Rejected, Trouble, Unfit, WxrecError
 from wxrec_async.events import Emit, UploadLeftOpen, Warned, ignore
-from wxrec_async.intake import MediaStream, PartReader, through_pipe
+from wxrec_async.intake import MediaStream, PartReader, Sha256, through_pipe
 from wxrec_async.model import (
     Failed,
     Gone,
@@ -145,6 +145,7 @@ class Transfer:
         self._source, self._store, self._log = source, store, log
         self._pool, self._limits, self._emit = pool, limits, emit
         self._bodies = anyio.Semaphore(limits.bodies)
+        self._hashing = anyio.CapacityLimiter(1)  # the event loop feeds a third of what one thread can hash
 
     async def carry(self, order: Order) -> Outcome:
         """Store one recording and say what became of it.
@@ -197,7 +198,8 @@ class Transfer:
     async def _store_stream(
         self, order: Order, stream: MediaStream, pipe: Pipe, witness: _Fingerprint | None
     ) -> Stored:
-        reader = PartReader(pipe, stream, self._pool, self._limits.part_size, sha256=self._limits.sha256)
+        sha256 = Sha256(self._hashing) if self._limits.sha256 else None
+        reader = PartReader(pipe, stream, self._pool, self._limits.part_size, sha256=sha256)
         try:
             await reader.fill()
             reader.sniffer.check_beginning(stream.content_type)

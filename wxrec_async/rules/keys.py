@@ -29,6 +29,7 @@ MAX_ENCODED = 180
 EVIDENCE = "_evidence/"  # ours, and no recordings
 _SAFE = frozenset(string.ascii_letters + string.digits + "-._")
 _NOT_FIRST = frozenset("._-")
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # written as it is; nearly every id there is
 
 
 def encode_id(identifier: str) -> str:
@@ -38,6 +39,8 @@ def encode_id(identifier: str) -> str:
     ``%XX`` of their UTF-8 bytes.  What grows too long keeps its head and ends in
     ``~`` and its SHA-256, a sign that no shorter id can contain.
     """
+    if len(identifier) <= MAX_ENCODED and _PLAIN.fullmatch(identifier):
+        return identifier
     if not identifier:
         raise ValueError("an id is not empty")
     encoded = "".join(
