@@ -57,7 +57,7 @@ _WX_TOKEN = re.compile(
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # What most fields of a log are: a word of ours, an id, a key, a moment.  No pattern here can match in one of these
 # (tests/rules/test_redact.py), and to say so takes a twentieth of the time of trying them all.
-_PLAIN = re.compile(rf"[a-z/._]*(?:(?<!_){_UUID}[a-z/.]*)?|\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
+_PLAIN = re.compile(rf"[a-z/._-]*(?:(?<!_){_UUID}[a-z/.]*)?|\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 _JWT = re.compile(r"(?<![\w\-])eyJ[\w\-]{8,}\.[\w\-]+\.[\w\-]*")
 
 
