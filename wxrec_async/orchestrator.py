@@ -277,13 +277,22 @@ class Orchestrator:
                 group.start_soon(self._feed_window, window, room, before, turn)
 
     async def _feed_window(self, window: Window, room: anyio.Semaphore, before: anyio.Event, done: anyio.Event) -> None:
-        async def in_turn(part: Window, page: TaskPage, new: Sequence[Task]) -> None:
-            await before.wait()
-            await self._take_in(part, page, new)
-
         asked_ms = self._now_ms()  # a page proves what was there when it was read, however long the queue was full
-        trouble = await self._lister.read(window, in_turn)
-        await before.wait()
+        held: list[tuple[Window, TaskPage, Sequence[Task]]] = []
+
+        async def take_held() -> None:
+            await before.wait()
+            while held:
+                await self._take_in(*held.pop(0))
+
+        async def hold(part: Window, page: TaskPage, new: Sequence[Task]) -> None:
+            """Read on to the end of a short window before its turn comes; of a long one, a page's worth is held."""
+            held.append((part, page, new))
+            if before.is_set() or sum(page.rows for _, page, _ in held) >= self._job.page_size:
+                await take_held()
+
+        trouble = await self._lister.read(window, hold)
+        await take_held()
         done.set()
         await self._close_window(window, asked_ms, trouble)
         room.release()
