@@ -63,7 +63,7 @@ class Peers:
         self._stamp = home / "requirements.txt"
 
     def install(self) -> None:
-        """Install the peers, which never become the package's dependencies; SystemExit with pip's words if it cannot."""
+        """Install the peers, no dependencies of the package; SystemExit with pip's words if it cannot."""
         if self._stamp.exists() and self._stamp.read_text() == self._wanted.read_text():
             return
         print(f"installing the peers into {self._bin.parent}", flush=True)

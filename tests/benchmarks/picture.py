@@ -27,7 +27,7 @@ def draw(results: Mapping[str, Result], path: Path) -> None:
     chart.x_labels = list(heats)
     for name in names:
         chart.add(name, [_against_rclone(result, name) for result in heats.values()])
-    path.write_bytes(chart.render())
+    path.write_text(chart.render())
 
 
 def _against_rclone(result: Result, name: str) -> float | None:
