@@ -23,9 +23,11 @@ HOME = Path(os.environ.get("WXREC_BENCHMARKS", "/dev/shm/wxrec-benchmarks"))
 def main(arguments: list[str] | None = None) -> None:
     """Run the heats that were asked for and write down what they gave."""
     asked = _arguments(arguments)
+    plan = [each for each in (heats.QUICK if asked.quick else heats.WHOLE) if asked.only.lower() in each.name.lower()]
+    if not plan:
+        raise SystemExit(f"no heat's name contains {asked.only!r}")
     peers = Peers(asked.home / "peers")
     peers.install()
-    plan = [each for each in (heats.QUICK if asked.quick else heats.WHOLE) if asked.only.lower() in each.name.lower()]
     out = asked.out or (None if asked.quick else telling.KEPT)
     results = telling.kept(out) if out else {}
     facts = telling.machine()

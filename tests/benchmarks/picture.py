@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import pygal
-from pygal.style import Style
+import wxrec_async.reporting.charts  # noqa: F401 - first: it takes back the import hook that pygal installs
+
+import pygal  # isort: skip
+from pygal.style import Style  # isort: skip
 
 from tests.benchmarks.heats import RCLONE, SIZES
 from tests.benchmarks.race import OURS, Result

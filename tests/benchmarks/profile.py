@@ -26,6 +26,7 @@ COUNTS = {"100k": 4000, "1m": 1500, "5m": 400, "64m": 32}
 SAMPLES_PER_S = 100
 FRAME = re.compile(r"^(?P<function>.*) \((?P<path>[^()]*?)(?::\d+)?\)$")
 IMPORTING = "importlib"
+OURS = "wxrec_async/"
 MOST_ROWS = 25
 
 
@@ -57,9 +58,10 @@ def place_of(frame: str) -> str:
     if path.startswith(IMPORTING) or "/importlib/" in path:
         return IMPORTING
     if "site-packages/" in path:
-        return path.rpartition("site-packages/")[2].partition("/")[0].removesuffix(".py")
-    if "wxrec_async/" in path:
-        return "wxrec_async/" + path.rpartition("wxrec_async/")[2]
+        path = path.rpartition("site-packages/")[2]
+        return path if path.startswith(OURS) else path.partition("/")[0].removesuffix(".py")
+    if OURS in path:
+        return OURS + path.rpartition(OURS)[2]
     return "python: " + re.sub(r"^.*/?python\d[^/]*/", "", path).partition("/")[0].removesuffix(".py")
 
 
@@ -69,7 +71,7 @@ def read(lines: Iterable[str]) -> Shares:
     for line in lines:
         stack, _, count = line.rstrip().rpartition(" ")
         frames = [frame for frame in stack.split(";") if not frame.startswith(("process ", "thread "))]
-        if frames:
+        if frames and count.isdigit():
             shares.add([place_of(frame) for frame in frames], int(count))
     return shares
 
@@ -84,7 +86,7 @@ def table(title: str, shares: Shares) -> str:
 
 
 def _rows(shares: Shares, *, ours_wanted: bool) -> Iterator[str]:
-    places = [place for place in shares.inclusive if place.startswith("wxrec_async/") is ours_wanted]
+    places = [place for place in shares.inclusive if place.startswith(OURS) is ours_wanted]
     places.sort(key=lambda place: (-shares.own[place], -shares.inclusive[place]))
     whole = max(1, shares.total) / 100
     together = sum(shares.own[place] for place in places)
