@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,16 +51,17 @@ QUICK = (Load(64, 20), Load(16, 20, memory_mib=64, part_size_mib=5))
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """What a load took at most, and what the program had said it would."""
+    """What a load took at most, and what the program had said it would; ``pressed``: it got as far as its peak."""
 
     load: Load
     peak_mib: float
     ceiling_mib: int
     said: str
+    pressed: bool = True
 
     @property
     def kept(self) -> bool:
-        return 0 < self.peak_mib < self.ceiling_mib
+        return self.pressed and 0 < self.peak_mib < self.ceiling_mib
 
 
 class Equal(Organisation):
@@ -95,11 +97,12 @@ async def press(folder: Path, load: Load) -> Peak:
             "backfill": {"memory_mib": load.memory_mib, "days_back": organisation.days},
         }
         async with watching(sandbox, folder, bodies, arguments, **sections) as watched:
-            async with asyncio.timeout(PATIENCE_S):
-                while bodies() < enough and watched.process.returncode is None:
-                    await asyncio.sleep(0.2)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    while bodies() < enough and watched.process.returncode is None:
+                        await asyncio.sleep(0.2)
             await asyncio.sleep(1)
-        return Peak(load, watched.peak_mib, watched.ceiling_mib, watched.said)
+        return Peak(load, watched.peak_mib, watched.ceiling_mib, watched.said, pressed=bodies() >= enough)
 
 
 @dataclass(frozen=True, slots=True)
