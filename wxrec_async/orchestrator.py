@@ -2,10 +2,11 @@
 
 One lister reads what is left to do (first from the ledger, then from Webex) and
 puts tasks, never URLs, into a bounded queue; it waits while the queue is full.
-N workers do whatever is at hand: carry a recording that waits, else take up to
-ten tasks, ask captures for all of them at once, and put the recordings found
-where every idle worker sees them.  So no batch sits with one worker, and no
-pre-signed URL waits longer than it must.
+Captures is asked ahead, for ten tasks at once and for several batches at once
+when workers stand idle; the recordings found are put where every idle worker
+sees them, and N workers carry them.  So no batch sits with one worker, no worker
+waits for an answer while there is something to carry, and no pre-signed URL
+waits longer than it must.
 
 What became of a recording is written to the ledger first and told to listeners
 after.  A failed recording is a row; what leaves `Orchestrator.run` as an
@@ -53,6 +54,8 @@ from wxrec_async.rules.selection import Ages, Silence, Verdict
 
 CAPTURES_BATCH = 10
 NAMED_BATCH = 500
+WINDOWS_AHEAD = 8  # listed at once: between two short windows there is little else than waiting for the next answer
+BATCH_PATIENCE_S = 5.0  # while tasks come in slowly a call is worth more than the seconds until its batch is full
 AT_REST = (RecordingState.STORED, RecordingState.GONE)
 
 
@@ -139,10 +142,13 @@ class Orchestrator:
         self._emit, self._now_ms = emit, now_ms
         self._at_rest, self._left = at_rest, Counter[str]()
         self._lister = Lister(webex, job.page_size, job.channel_types)
-        self._tasks: BatchQueue[Task] = BatchQueue(max(100, CAPTURES_BATCH * job.concurrency))
+        self._tasks: BatchQueue[Task] = BatchQueue(
+            max(100, CAPTURES_BATCH * job.concurrency), linger_s=BATCH_PATIENCE_S
+        )
         self._orders: deque[Order] = deque()
         self._changed = Signal()
-        self._asking = 0
+        self._hungry = Signal()
+        self._asking = self._idle = 0
         self._in_flight = 0
         self._begun = 0
         self._stored = 0
@@ -162,6 +168,7 @@ class Orchestrator:
             with self._scope:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._feed)
+                    group.start_soon(self._ask_ahead)
                     for _ in range(self._job.concurrency):
                         group.start_soon(self._work)
         except BaseExceptionGroup as failures:
@@ -204,8 +211,7 @@ class Orchestrator:
             await self._feed_named()
             if not filtered:
                 await self._feed_backlog(left)
-            for window in self._job.windows:
-                await self._feed_window(window)
+            await self._feed_windows()
             if filtered:
                 # Each task is handed out once: by a page, if one still lists it, for by now that may say what was
                 # missing before, a queue or an agent.
@@ -215,6 +221,7 @@ class Orchestrator:
             await self._feed_backlog(self._job.only & {Work.FAILED})
         self._tasks.close()
         self._changed.notify()
+        self._hungry.notify()
 
     async def _feed_named(self) -> None:
         ids = iter(self._job.task_ids)
@@ -258,9 +265,39 @@ class Orchestrator:
             after = rows[-1].row
             await self._tasks.put(self._wanted_tasks([row.task for row in rows], None))
 
-    async def _feed_window(self, window: Window) -> None:
+    async def _feed_windows(self) -> None:
+        """List some windows at once; their tasks are taken in one window after the other, as they are given."""
+        room = anyio.Semaphore(WINDOWS_AHEAD)
+        turn = anyio.Event()
+        turn.set()
+        async with anyio.create_task_group() as group:
+            for window in self._job.windows:
+                await room.acquire()
+                turn, before = anyio.Event(), turn
+                group.start_soon(self._feed_window, window, room, before, turn)
+
+    async def _feed_window(self, window: Window, room: anyio.Semaphore, before: anyio.Event, done: anyio.Event) -> None:
         asked_ms = self._now_ms()  # a page proves what was there when it was read, however long the queue was full
-        trouble = await self._lister.read(window, self._take_in)
+        held: list[tuple[Window, TaskPage, Sequence[Task]]] = []
+
+        async def take_held() -> None:
+            await before.wait()
+            while held:
+                await self._take_in(*held.pop(0))
+
+        async def hold(part: Window, page: TaskPage, new: Sequence[Task]) -> None:
+            """Read on to the end of a short window before its turn comes; of a long one, a page's worth is held."""
+            held.append((part, page, new))
+            if before.is_set() or sum(page.rows for _, page, _ in held) >= self._job.page_size:
+                await take_held()
+
+        trouble = await self._lister.read(window, hold)
+        await take_held()
+        done.set()
+        await self._close_window(window, asked_ms, trouble)
+        room.release()
+
+    async def _close_window(self, window: Window, asked_ms: int, trouble: str | None) -> None:
         if trouble:
             self.incomplete.append(window)
             self._emit(events.WindowIncomplete(window, trouble))
@@ -337,11 +374,16 @@ class Orchestrator:
             while not (self.stopped or self._is_over()):
                 if self._orders:
                     return self._begin(self._orders.popleft())
-                if self._tasks.ended or not selection.may_ask(self._asking, self._job.concurrency, CAPTURES_BATCH):
-                    await self._changed.wait()
-                else:
-                    await self._ask_for_more()
+                await self._wait_for_orders()
         return None
+
+    async def _wait_for_orders(self) -> None:
+        self._idle += 1
+        self._hungry.notify()
+        try:
+            await self._changed.wait()
+        finally:
+            self._idle -= 1
 
     def _is_over(self) -> bool:
         return self._tasks.ended and not self._orders and not self._asking
@@ -351,17 +393,36 @@ class Orchestrator:
             self.drain("limit")
             return None
         self._begun += 1
+        if self._may_ask():
+            self._hungry.notify()
         return order
+
+    # Those who ask captures
+
+    async def _ask_ahead(self) -> None:
+        """Have captures asked whenever the recordings at hand will not keep the workers busy."""
+        with self._taking_in():
+            async with anyio.create_task_group() as asking:
+                while not (self.stopped or self._tasks.ended):
+                    if self._may_ask():
+                        self._asking += 1
+                        asking.start_soon(self._ask_for_more)
+                    else:
+                        await self._hungry.wait()
+
+    def _may_ask(self) -> bool:
+        expected = len(self._orders) + self._asking * CAPTURES_BATCH
+        return selection.may_ask(expected, idle=self._idle, workers=self._job.concurrency)
 
     async def _ask_for_more(self) -> None:
         """Take a batch of tasks and hand what captures has of them to whoever is idle."""
-        self._asking += 1
         try:
             if batch := await self._tasks.take(CAPTURES_BATCH):
                 self._orders.extend(await self._ask(batch))
         finally:
             self._asking -= 1
             self._changed.notify()
+            self._hungry.notify()
 
     async def _ask(self, batch: Sequence[Task]) -> list[Order]:
         begun = anyio.current_time()

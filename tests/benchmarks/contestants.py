@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -63,11 +63,16 @@ class Peers:
         self._stamp = home / "requirements.txt"
 
     def install(self) -> None:
-        """Install the peers; they never become the package's dependencies."""
+        """Install the peers, no dependencies of the package; SystemExit with pip's words if it cannot."""
         if self._stamp.exists() and self._stamp.read_text() == self._wanted.read_text():
             return
+        print(f"installing the peers into {self._bin.parent}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", str(self._bin.parent)], check=True)
-        subprocess.run([self.path("python"), "-m", "pip", "install", "--quiet", "-r", str(self._wanted)], check=True)
+        command = [self.path("python"), "-m", "pip", "install", "--quiet", "-r", str(self._wanted)]
+        # pip warns of much that harms nobody; what it says matters when it fails.
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"the peers could not be installed: {' '.join(command)}\n{done.stdout}{done.stderr}")
         self._stamp.write_text(self._wanted.read_text())
 
     def path(self, program: str) -> str:
@@ -77,6 +82,7 @@ class Peers:
         """Every contestant by name, ours first."""
         return {
             "wxrec_async": ours,
+            "wxrec_async, 128 workers": ours_with_128,
             "rclone copy": self.rclone_copy,
             "rclone copyurl": self.rclone_copyurl,
             "obstore": self.obstore,
@@ -160,6 +166,11 @@ def ours(heat: Heat, folder: Path, bucket: str) -> Entry:
     period = ["--from", day.isoformat(), "--to", (day + timedelta(days=1)).isoformat()]
     command = [sys.executable, "-m", "wxrec_async", "run", *period, "--concurrency", str(heat.workers), "--no-progress"]
     return Entry(command, {**os.environ, **KEYS})
+
+
+def ours_with_128(heat: Heat, folder: Path, bucket: str) -> Entry:
+    """The same with 128 workers, whatever the heat says."""
+    return ours(replace(heat, workers=128), folder, bucket)
 
 
 def ours_configured(heat: Heat, folder: Path, bucket: str) -> None:

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,12 +76,12 @@ def require_nginx() -> None:
 
 
 @contextmanager
-def open_farm(home: Path) -> Iterator[Farm]:
-    """Start nginx in ``home`` (best in memory) and end it with the block."""
+def open_farm(home: Path, only: Collection[str] = SIZES) -> Iterator[Farm]:
+    """Start nginx in ``home`` (best in memory), with recordings of the sizes in ``only``; end it with the block."""
     require_nginx()
     plain, tls = _free_ports(2)
     farm = Farm(home, plain, tls)
-    _lay_out(farm)
+    _lay_out(farm, only)
     subprocess.run(
         ["nginx", "-c", str(home / "nginx.conf"), "-g", "user root;" if os.geteuid() == 0 else ""],
         check=True,
@@ -113,7 +113,7 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _lay_out(farm: Farm) -> None:
+def _lay_out(farm: Farm, only: Collection[str]) -> None:
     home = farm.home
     (home / "rec").mkdir(parents=True, exist_ok=True)
     values = {"HOME": home, "PLAIN": farm.plain_port, "TLS": farm.tls_port, "MODULES": MODULES}
@@ -124,8 +124,8 @@ def _lay_out(farm: Farm) -> None:
         (home / name).write_text(text)
     for name in ("webex.lua", "sink.lua"):
         shutil.copy(HERE / name, home / name)
-    for name, size in SIZES.items():
-        _make_recording(home / "rec" / f"{name}.wav", size)
+    for name in only:
+        _make_recording(home / "rec" / f"{name}.wav", SIZES[name])
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(farm.ca))
     certificate = authority.issue_cert("localhost", "127.0.0.1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,21 +39,29 @@ LOADS = (
     Load(1, 200), Load(16, 40), Load(64, 12), Load(64, 40), Load(200, 3), Load(200, 20),
     Load(32, 40, memory_mib=64), Load(8, 100, memory_mib=1024, part_size_mib=64), Load(500, 1),
 )  # fmt: skip
+# The budget's table: how many at once, how large, and how much memory they are given.
+WORKERS, SIZES_MIB = (1, 32, 128, 500), (0.1, 5, 64)
+BUDGETS = (
+    *(Load(workers, size) for workers in WORKERS for size in SIZES_MIB),
+    *(Load(workers, size, memory_mib=mib) for mib in (64, 1024) for workers in (32, 500) for size in SIZES_MIB[1:]),
+)
+MOST_BODIES = 300  # sent to the bucket before the peak is read: many times what any pool holds
 QUICK = (Load(64, 20), Load(16, 20, memory_mib=64, part_size_mib=5))
 
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """What a load took at most, and what the program had said it would."""
+    """What a load took at most, and what the program had said it would; ``pressed``: it got as far as its peak."""
 
     load: Load
     peak_mib: float
     ceiling_mib: int
     said: str
+    pressed: bool = True
 
     @property
     def kept(self) -> bool:
-        return 0 < self.peak_mib < self.ceiling_mib
+        return self.pressed and 0 < self.peak_mib < self.ceiling_mib
 
 
 class Equal(Organisation):
@@ -74,6 +83,7 @@ class Equal(Organisation):
 
 async def press(folder: Path, load: Load) -> Peak:
     """Let every worker fill its buffers against a slow bucket, a few times over, and look at the peak."""
+    enough = min(2 * load.concurrency, MOST_BODIES)
     organisation = Equal(2 * load.concurrency + 4, int(load.recording_mib * MIB))
     options = Options(organisation=organisation, discard=True, requests_per_minute=0, s3_rate=SLOW_S3)
     async with Sandbox(options) as sandbox:
@@ -87,11 +97,12 @@ async def press(folder: Path, load: Load) -> Peak:
             "backfill": {"memory_mib": load.memory_mib, "days_back": organisation.days},
         }
         async with watching(sandbox, folder, bodies, arguments, **sections) as watched:
-            async with asyncio.timeout(PATIENCE_S):
-                while bodies() < 2 * load.concurrency and watched.process.returncode is None:
-                    await asyncio.sleep(0.2)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    while bodies() < enough and watched.process.returncode is None:
+                        await asyncio.sleep(0.2)
             await asyncio.sleep(1)
-        return Peak(load, watched.peak_mib, watched.ceiling_mib, watched.said)
+        return Peak(load, watched.peak_mib, watched.ceiling_mib, watched.said, pressed=bodies() >= enough)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +128,7 @@ class Large:
             yield tenth * 10, at[-1] if at else 0.0
 
 
-async def carry(folder: Path, gib: float) -> Large:
+async def carry(folder: Path, gib: float, *, memory_mib: int = 256, part_size_mib: int = 8) -> Large:
     """Store one recording of ``gib`` GiB, made up as it is read and thrown away as it is checked."""
     options = Options(organisation=Equal(1, int(gib * GIB)), discard=True, requests_per_minute=0)
     async with Sandbox(options) as sandbox:
@@ -125,6 +136,9 @@ async def carry(folder: Path, gib: float) -> Large:
         def sent_mib() -> int:
             return sum(entry.received for entry in sandbox.log.of("s3.UploadPart")) // MIB
 
-        async with watching(sandbox, folder, sent_mib, backfill={"max_recording_gib": gib + 1}) as watched:
+        backfill = {"max_recording_gib": gib + 1, "memory_mib": memory_mib}
+        async with watching(
+            sandbox, folder, sent_mib, backfill=backfill, s3={"part_size_mib": part_size_mib}
+        ) as watched:
             code = await watched.process.wait()
         return Large(gib, code, tuple(watched.curve), watched.peak_mib, watched.ceiling_mib, watched.said)

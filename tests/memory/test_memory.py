@@ -32,6 +32,14 @@ async def test_a_huge_recording_takes_no_more_memory_than_a_large_one(tmp_path: 
     assert steps[100] < steps[30] + 24
 
 
+@pytest.mark.fault("R01", "P6", "C7")
+async def test_one_recording_gets_through_the_smallest_budget(tmp_path: Path) -> None:
+    """One part is all the memory there is, and the recording is stored, part after part."""
+    found = await ceiling.carry(tmp_path, 0.06, memory_mib=16, part_size_mib=16)
+    assert found.code == 0, found.said
+    assert 0 < found.peak_mib < found.ceiling_mib
+
+
 @pytest.mark.fault("R04", "P6", "C7")
 async def test_memory_does_not_grow_with_the_number_of_tasks(tmp_path: Path) -> None:
     """25,000 tasks more take less than 4 MiB more: nothing is kept of a task that is done with, not even its id.

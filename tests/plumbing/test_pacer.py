@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import math
 from bisect import bisect_left
+from collections.abc import Iterable
 from contextlib import suppress
 
 import anyio
@@ -11,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wxrec_async.plumbing.pacer import PROBE_PATIENCE_S, Gate, Pacer, burst_for
+from wxrec_async.plumbing.pacer import CATCH_UP_S, PROBE_PATIENCE_S, Gate, Pacer, burst_for
 
-from .virtual import run
+from .virtual import VirtualLoop, run
 
 pytestmark = pytest.mark.anyio
 
@@ -54,13 +57,62 @@ def test_no_minute_sees_more_than_the_budget(per_minute: float, burst: int, idle
 
 
 async def test_the_budget_is_used_in_full() -> None:
-    """A budget that is kept by being slow would be no budget: 250 a minute are 250 in a minute."""
+    """A budget that is kept by being slow would be no budget: 250 a minute are 250 in a minute and a moment."""
     pacer = Pacer(250)
     begun = anyio.current_time()
     for _ in range(501):
         async with pacer.turn():
             pass
-    assert anyio.current_time() - begun == pytest.approx(120, abs=0.01)
+    assert anyio.current_time() - begun == pytest.approx(2 * (60 + CATCH_UP_S), abs=0.01)
+
+
+async def hold_up(lateness: Iterable[float]) -> None:
+    """Let the loop be busy now and then, so that whoever waits wakes late."""
+    for seconds in lateness:
+        await anyio.sleep(0.7)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.hold(seconds)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    per_minute=st.sampled_from([30, 250, 300, 1000]),
+    burst=st.sampled_from([1, 50]),
+    lateness=st.lists(st.floats(0, 2), min_size=1, max_size=30),
+)
+def test_a_busy_loop_never_lets_one_too_many_through(per_minute: int, burst: int, lateness: list[float]) -> None:
+    """However late everybody wakes, what is made up for stays within the minute."""
+    times: list[float] = []
+
+    async def work(pacer: Pacer, until: float) -> None:
+        while anyio.current_time() < until:
+            async with pacer.turn():
+                times.append(anyio.current_time())
+
+    async def main() -> None:
+        pacer, until = Pacer(per_minute, burst=burst), anyio.current_time() + 150
+        async with anyio.create_task_group() as group:
+            group.start_soon(hold_up, itertools.islice(itertools.cycle(lateness), 100))
+            for _ in range(5):
+                group.start_soon(work, pacer, until)
+
+    run(main)
+    assert most_in_a_minute(times) <= per_minute + burst - 1
+
+
+@pytest.mark.parametrize("burst", [1, 50])
+async def test_a_busy_loop_costs_no_turns(burst: int) -> None:
+    """Every waking is late by a fifth of a second, and two minutes still see two minutes' worth of requests."""
+    pacer = Pacer(300, burst=burst)
+    begun = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        group.start_soon(hold_up, [0.19] * 120)
+        for _ in range(601):
+            async with pacer.turn():
+                pass
+        group.cancel_scope.cancel()
+    assert anyio.current_time() - begun <= 2 * (60 + CATCH_UP_S) + 0.2
 
 
 async def test_callers_are_served_in_the_order_they_came() -> None:

@@ -35,6 +35,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def hold(self, seconds: float) -> None:
+        """Let time pass as if somebody kept the loop busy: whoever waits wakes late."""
+        self._jumping.now += seconds
+
 
 OPTIONS: dict[str, Any] = {"loop_factory": VirtualLoop}
 

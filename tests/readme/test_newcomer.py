@@ -31,6 +31,7 @@ NOT_RUN = {
     "temporal server start-dev ": "tests/scaleout starts server, workers and run",
     "wxrec-async worker --temporal temporal.internal": "needs machines; tests/scaleout has two organisations",
     "temporal schedule create ": "tests/scaleout creates such a schedule",
+    ".venv/bin/python -m tests.benchmarks": "takes an hour; tests/benchmarks and tests/memory have each in small",
 }
 NIGHTLY, AUDIT = "#!/bin/sh\n# The summary", "#!/bin/sh\n# audit.sh"
 CAMPAIGNS = ".venv/bin/python -m tests.nemesis"  # tests/nemesis runs the first; the second takes a quarter of an hour

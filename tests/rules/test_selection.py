@@ -120,14 +120,14 @@ def test_the_channel_is_checked_here_too(channel: str | None, taken: bool) -> No
     assert of_channel(Task("t", channel_type=channel), ("Telephony",)) is taken
 
 
-@given(st.integers(1, 1024), st.integers(1, 10))
-def test_batches_on_their_way_keep_every_worker_busy_and_no_more(workers: int, batch: int) -> None:
-    """Somebody may always ask when nobody does; and asking stops at one batch beyond what all workers can carry."""
-    asking = 0
-    while may_ask(asking, workers, batch):
-        asking += 1
-    assert asking >= 1
-    assert workers <= asking * batch < workers + 2 * batch
+@given(st.integers(1, 1024), st.data())
+def test_captures_is_asked_ahead_for_busy_workers_and_at_once_for_idle_ones(workers: int, data: st.DataObject) -> None:
+    """Somebody asks when nothing is at hand; a full house waits with half a recording each; idle hands bring more."""
+    idle = data.draw(st.integers(0, workers))
+    assert may_ask(0, idle=idle, workers=workers)
+    assert not may_ask(max(1, workers), idle=0, workers=workers) or workers == 1
+    most = next(expected for expected in range(10_000) if not may_ask(expected, idle=idle, workers=workers))
+    assert workers // 2 + 4 * idle < most <= 5 * workers + 1
 
 
 @pytest.mark.fault("S12")

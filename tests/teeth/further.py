@@ -108,9 +108,9 @@ FURTHER = (
         (
             Edit(
                 "orchestrator.py",
-                "        trouble = await self._lister.read(window, self._take_in)\n",
+                "        trouble = await self._lister.read(window, hold)\n",
                 "        await self._ledger.close_window(window, self._now_ms())\n"
-                "        trouble = await self._lister.read(window, self._take_in)\n",
+                "        trouble = await self._lister.read(window, hold)\n",
             ),
         ),
         ("tests/flow/test_lister.py", "tests/flow/test_crash.py"),

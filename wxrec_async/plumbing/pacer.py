@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 
 PROBE_PATIENCE_S = 10.0
+CATCH_UP_S = 0.25
 
 
 class Gate:
@@ -93,7 +94,10 @@ class Pacer:
 
     ``per_minute`` requests a minute, evenly spaced once ``burst`` of them have
     gone at once.  In any 60 seconds at most ``ceil(per_minute) + burst - 1`` requests
-    pass.  Callers are served in the order they came.
+    pass.  Callers are served in the order they came.  A turn that came late,
+    because the loop was busy, does not move those after it: up to `CATCH_UP_S`
+    are made up for, and as much of every minute is kept back for that, so it
+    takes so much longer to use up ``per_minute``.
     """
 
     def __init__(
@@ -106,7 +110,7 @@ class Pacer:
     ) -> None:
         if per_minute <= 0 or burst < 1:
             raise ValueError("a budget is more than nothing")
-        self._interval = 60.0 / per_minute
+        self._interval = (60.0 + CATCH_UP_S) / per_minute
         self._tolerance = (burst - 1) * self._interval
         self._clock = clock
         self._due = 0.0
@@ -117,13 +121,14 @@ class Pacer:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Hold one request of the budget; send it inside, and leave when its answer's head is there."""
+        came = self._clock()
         async with AsyncExitStack() as passage:
             # The gate comes last: those in line when it shuts find it half open, too, and go through one by one.
             async with self._line:
                 while (wait := self._due - self._tolerance - self._clock()) > 0:
                     await anyio.sleep(wait)
                 await passage.enter_async_context(self.gate.passage())
-                self._due = max(self._due, self._clock()) + self._interval
+                self._due = max(self._due, came, self._clock() - CATCH_UP_S) + self._interval
                 self.passed += 1
             yield
 

@@ -83,13 +83,15 @@ def after_empty(task: Task, silence: Silence, ages: Ages, now_ms: int) -> Verdic
     return Verdict(TaskState.OWED, "capture_awaited", next_question(now_ms, age, judged, ages.pace))
 
 
-def may_ask(asking: int, workers: int, batch: int) -> bool:
-    """Let an idle worker ask captures for a batch, while ``asking`` others do.
+def may_ask(expected: int, *, idle: int, workers: int) -> bool:
+    """Ask captures for a further batch while ``expected`` recordings wait or are being asked for.
 
-    Enough batches are on their way to keep every worker busy and one batch in
-    reserve; more would only let pre-signed URLs grow old.
+    In reserve is half a recording for each worker, so that none waits for an
+    answer.  Idle workers show that answers come too slowly for what they carry:
+    then more calls are on their way at once, as many as four recordings for each
+    of them may need.  More would only let pre-signed URLs grow old.
     """
-    return asking * batch < workers + batch
+    return expected < workers // 2 + 1 + 4 * idle
 
 
 def streak_ends_run(reason: str, streak: int, stored: int, most: int) -> bool:
