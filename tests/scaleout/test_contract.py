@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 from temporalio.testing import ActivityEnvironment
 
 from wxrec_async.model import Failed, Recording, Stored, StoredObject, Task
-from wxrec_async.remote import Answer, BatchOutcome, Done, Found, Progress, Span, TaskRow, Todo
+from wxrec_async.remote import (
+    Answer,
+    Batch,
+    BatchOutcome,
+    Done,
+    Found,
+    PageAsk,
+    PageRow,
+    Progress,
+    Span,
+    TaskRow,
+    Todo,
+)
 from wxrec_async.rules.retry import Tries
 from wxrec_async.scaleout import contract
 from wxrec_async.scaleout.activities import Ledger
@@ -48,6 +60,33 @@ def test_an_outcome_and_its_progress_arrive_as_they_left() -> None:
     kept = Progress.read(through_json(progress.plain()))
     assert kept == progress
     assert kept.history() == Tries(attempts=2, waits=1)
+
+
+def test_what_is_asked_and_listed_arrives_as_it_left() -> None:
+    """A page, a batch and what asks for a page survive JSON; what is as by default is not sent along."""
+    ask = PageAsk("org", Span(1, 9), 3, "/v1/tasks?cursor=x", others=True)
+    assert PageAsk.read(through_json(asdict(ask))) == ask
+    todos = [Todo("a", 3, False, ["r"], "r", 1), Todo("b")]
+    batch = {"org": "org", "todos": [todo.plain() for todo in todos], "halved": True}
+    assert Batch.read(through_json(batch)) == Batch("org", todos, halved=True)
+    assert todos[1].plain() == {"id": "b"}
+    rows = [TaskRow("a", "telephony", created_ms=0, capture_requested=False), TaskRow("b")]
+    plain = through_json(PageRow(rows, 2, asked_ms=7).plain())
+    assert PageRow(**{**plain, "tasks": [TaskRow(**row) for row in plain["tasks"]]}) == PageRow(rows, 2, asked_ms=7)
+    assert plain["tasks"][1] == {"id": "b"}
+
+
+@given(sizes=st.lists(st.integers(0, 700), max_size=40))
+def test_what_is_written_down_at_once_has_a_bound(sizes: list[int]) -> None:
+    """In order, each once, and never so much that the server refuses it, but for a single batch that is larger."""
+    left = [{"number": n, "failed": {}, "answers": [], "done": [{}] * size} for n, size in enumerate(sizes)]
+    told: list[int] = []
+    while left:
+        now, left = contract.first_of(left)
+        assert now
+        assert len(now) == 1 or sum(2 * len(each["done"]) for each in now) <= contract.ROWS_AT_ONCE
+        told += [each["number"] for each in now]
+    assert told == list(range(len(sizes)))
 
 
 def test_a_task_travels_with_masked_numbers_and_without_names_of_people() -> None:
@@ -106,7 +145,7 @@ async def test_an_answer_that_got_lost_is_given_again() -> None:
     notes = Ledger(ForgetfulBooks(), lambda _summary: None)  # type: ignore[arg-type]
     ask = contract.TakeIn("run", Span(0, 9), Span(0, 9), 1, [{"id": "task"}])
     first = await ActivityEnvironment().run(notes.take_in, ask)
-    assert [todo.id for todo in first] == ["task"]
+    assert first == [{"id": "task"}]
     assert await ActivityEnvironment().run(notes.take_in, ask) == first
 
 

@@ -5,12 +5,15 @@ server's own gets in here: ids, times, sizes, checksums and stable words only.
 Numbers are masked as the ledger masks them; names of agents go along only when
 the engine is told to encrypt what it keeps.
 Every record is made of JSON's own kinds, and means the same when it arrives twice.
+``plain`` and ``read`` are the two ways between a record and what JSON has; engines
+that read records by their types take ten times as long.  What is as it is by default
+stays at home.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from wxrec_async.model import Failed, Gone, Outcome, Recording, Stored, StoredObject, Task, Window
@@ -89,6 +92,10 @@ class PageAsk:
     next_link: str | None = None
     others: bool = False
 
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> PageAsk:
+        return cls(**{**row, "span": Span(**row["span"])})
+
 
 @dataclass(frozen=True, slots=True)
 class PageRow:
@@ -101,6 +108,11 @@ class PageRow:
     asked_ms: int = 0
     refused: str = ""
     detail: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON has it; a thousand rows are copied but once."""
+        rows = [_fields(each) for each in self.tasks]
+        return {**{name: getattr(self, name) for name in self.__slots__}, "tasks": rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,9 @@ class Todo:
     holder: str | None = None
     returns: int = 0
 
+    def plain(self) -> dict[str, Any]:
+        return _fields(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -126,6 +141,10 @@ class Batch:
     org: str
     todos: list[Todo]
     halved: bool = False
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> Batch:
+        return cls(row["org"], [Todo(**each) for each in row["todos"]], row["halved"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +268,7 @@ class BatchOutcome:
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> BatchOutcome:
-        """Return what came as JSON; engines that read records by their types take ten times as long."""
+        """Return what is to be written down: what comes back is for the engine to hand out again."""
         return cls(
             [
                 Answer(
@@ -297,6 +316,15 @@ class Progress:
         return replace(self, tries=kept)
 
 
-def _fields(row: Todo | Found | Done) -> dict[str, Any]:
-    """Return a record without records in it as a dictionary; `dataclasses.asdict` would copy every value."""
-    return {name: getattr(row, name) for name in row.__slots__}
+def _fields(row: TaskRow | Todo | Found | Done) -> dict[str, Any]:
+    """Return what is not as it is by default of a record without records in it."""
+    return {name: value for name, usual in _USUAL[type(row)] if (value := getattr(row, name)) != usual}
+
+
+def _usual(kind: type[TaskRow | Todo | Found | Done]) -> list[tuple[str, Any]]:
+    """Name the fields with their defaults; `MISSING` is equal to nothing."""
+    made = ((each, each.default_factory) for each in fields(kind))
+    return [(each.name, each.default if factory is MISSING else factory()) for each, factory in made]
+
+
+_USUAL = {kind: _usual(kind) for kind in (TaskRow, Todo, Found, Done)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import TypeVar
@@ -22,7 +22,6 @@ from wxrec_async.remote import (
     Books,
     ComeBack,
     PageAsk,
-    PageRow,
     Progress,
     Span,
     Station,
@@ -47,14 +46,17 @@ class Calls:
         self._stations = stations
 
     @activity.defn(name="wxrec-page")
-    async def page(self, ask: PageAsk) -> PageRow:
+    async def page(self, asked: contract.Plain) -> contract.Plain:
         """See `Station.page`."""
+        ask = PageAsk.read(asked)
         async with _beating(_kept()) as beat:
-            return await self._station(ask.org).page(ask, beat.progress)
+            row = await self._station(ask.org).page(ask, beat.progress)
+        return row.plain()
 
     @activity.defn(name="wxrec-carry")
-    async def carry(self, batch: Batch) -> contract.Plain:
+    async def carry(self, asked: contract.Plain) -> contract.Plain:
         """See `Station.carry`."""
+        batch = Batch.read(asked)
         async with _beating(_kept()) as beat:
             repeated = activity.info().attempt > 1
             outcome = await self._station(batch.org).carry(batch, beat.progress, beat, repeated=repeated)
@@ -97,18 +99,20 @@ class Ledger:
         return await self._once(answer)
 
     @activity.defn(name="wxrec-take_in")
-    async def take_in(self, ask: contract.TakeIn) -> list[Todo]:
-        tasks = [TaskRow(**row) for row in ask.tasks]
-        page = (ask.period.window(), ask.window.window(), ask.rows, tasks)
-        return await self._once(lambda: self._books.take_in(ask.run, *page, scheduled=ask.scheduled))
+    async def take_in(self, ask: contract.TakeIn) -> list[contract.Plain]:
+        async def answer() -> list[contract.Plain]:
+            page = (ask.period.window(), ask.window.window(), ask.rows, [TaskRow(**row) for row in ask.tasks])
+            return _plain(await self._books.take_in(ask.run, *page, scheduled=ask.scheduled))
+
+        return await self._once(answer)
 
     @activity.defn(name="wxrec-take_note")
     async def take_note(self, ask: contract.TakeNote) -> None:
         # Without a channel of its own it is among those that were asked for.
         seen = [
-            LeftAlone(row["id"], row["channel_type"].lower(), row["created_ms"] or ask.window.from_ms)
-            for row in ask.tasks
-            if row["channel_type"] is not None
+            LeftAlone(row.id, row.channel_type.lower(), row.created_ms or ask.window.from_ms)
+            for row in (TaskRow(**each) for each in ask.tasks)
+            if row.channel_type is not None
         ]
         await self._once(lambda: self._books.take_note(ask.run, ask.period.window(), seen))
 
@@ -116,7 +120,8 @@ class Ledger:
     async def backlog(self, ask: contract.BacklogAsk) -> contract.Backlog:
         async def answer() -> contract.Backlog:
             where = (ask.period.window(), ask.at, ask.only)
-            return contract.Backlog(*await self._books.backlog(ask.run, *where, scheduled=ask.scheduled))
+            todos, at = await self._books.backlog(ask.run, *where, scheduled=ask.scheduled)
+            return contract.Backlog(_plain(todos), at)
 
         return await self._once(answer)
 
@@ -153,6 +158,10 @@ class Ledger:
                 while len(self._answers) > KEPT:
                     self._answers.popitem(last=False)
             return self._answers[key]  # type: ignore[return-value]
+
+
+def _plain(todos: Iterable[Todo]) -> list[contract.Plain]:
+    return [todo.plain() for todo in todos]
 
 
 class _Beat:
