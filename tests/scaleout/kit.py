@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -138,6 +139,12 @@ def settings(world: World, *lines: str, section: str = "temporal") -> None:
     """Add settings to the world's configuration file."""
     with world.config.open("a") as file:
         file.write("\n".join(["", f"[{section}]", *lines, ""]))
+
+
+def per_minute(world: World, calls: float) -> None:
+    """Set the budget of the world's configuration."""
+    text = world.config.read_text()
+    world.config.write_text(re.sub(r"requests_per_minute = .*", f"requests_per_minute = {calls:g}", text))
 
 
 def wait_until(state: Callable[[], object], words: str, seconds: float = PATIENCE_S) -> None:

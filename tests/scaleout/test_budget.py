@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.world import World, finish, sandbox
-from tests.scaleout.kit import fleet, temporal
+from tests.scaleout.kit import Server, fleet, per_minute
 
 pytestmark = pytest.mark.temporal
 CALLS = ("tasks", "captures", "organization")
@@ -23,21 +22,15 @@ def faults(world: World, *rules: dict[str, Any]) -> None:
     urllib.request.urlopen(f"{world.told['control_url']}/faults", body).close()  # noqa: S310 - loopback
 
 
-def per_minute(world: World, calls: float) -> None:
-    """Set the budget of the world's configuration."""
-    text = world.config.read_text()
-    world.config.write_text(re.sub(r"requests_per_minute = .*", f"requests_per_minute = {calls:g}", text))
-
-
 def most_within(times: list[float], seconds: float) -> int:
     """Return how many of ``times`` lie in the busiest span of so many seconds."""
     return max(sum(1 for other in times if each <= other < each + seconds) for each in times)
 
 
-def test_calls_of_any_kind_of_two_workers_stay_within_one_budget(tmp_path: Path) -> None:
+def test_calls_of_any_kind_of_two_workers_stay_within_one_budget(tmp_path: Path, server: Server) -> None:
     """Listing, captures, renewals, replays and retries together: 5 a second are allowed, 300 tasks a second offered."""
-    options = ("--tasks", "400", "--seconds", "0.3", "0.6", "--no-large", "--rate", "300")
-    with temporal(tmp_path / "server") as server, sandbox(tmp_path, *options) as world, fleet(world, server) as crew:
+    options = ("--tasks", "400", "--seconds", "0.3", "0.6", "--no-large", "--rate", "300", "--seed", "6")
+    with sandbox(tmp_path, *options) as world, fleet(world, server) as crew:
         per_minute(world, 300)
         faults(
             world,

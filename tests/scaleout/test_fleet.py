@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -29,19 +28,13 @@ from temporalio.worker import Replayer
 
 from tests.canaries import found_in
 from tests.e2e.world import World, finish, sandbox
-from tests.scaleout.kit import Server, fleet, settings, temporal, wait_until
+from tests.scaleout.kit import Server, fleet, settings, wait_until
 from wxrec_async import load_config
 from wxrec_async.scaleout import contract
 from wxrec_async.scaleout.connecting import converter
 from wxrec_async.scaleout.worker import RUNNER, WORKFLOWS
 
 pytestmark = [pytest.mark.temporal, pytest.mark.anyio]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with temporal(tmp_path_factory.mktemp("temporal")) as running:
-        yield running
 
 
 async def histories(client: Client, org: str) -> list[WorkflowHistory]:

@@ -116,6 +116,22 @@ async def test_a_refused_token_is_renewed_once_and_the_call_comes_back(
         assert bench.calls == bench.begun == 2
 
 
+async def test_calls_under_way_meet_the_end_of_a_token_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many they are, it is one token that was refused: no reason to end the run."""
+    async with engine(tmp_path, monkeypatch, tasks=5, latency=0.05) as bench:
+        span = week(bench)
+        await bench.page(span)
+        bench.sandbox.desk.expire_access()
+        async with anyio.create_task_group() as group:
+            for _ in range(12):
+                group.start_soon(bench.page, span)
+        assert bench.sandbox.desk.refreshes == 1
+        assert [row.status for row in bench.sandbox.log.of("tasks")].count(401) == 12
+        assert bench.calls == bench.begun == 25
+
+
 @pytest.mark.fault("T07")
 async def test_a_token_that_is_refused_although_it_is_fresh_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -92,7 +92,7 @@ class Station:
         self._room = anyio.Semaphore(settings.backfill.concurrency)
         self._stack = AsyncExitStack()
         self._in_hand: set[anyio.CancelScope] = set()
-        self._refusals = 0
+        self._refusals = self._renewed_as = 0
 
     async def __aenter__(self) -> Station:
         async with AsyncExitStack() as stack:
@@ -184,14 +184,20 @@ class Station:
             with allowed(Allowance(tries=tries)):
                 yield
         except BudgetSpent:
-            self._refusals += 1
-            if self._refusals > MAX_REFUSALS:
-                raise AuthError("Webex refuses the token, one that was just renewed too") from None
+            self._count_refusal()
             raise ComeBack("the token was refused and is renewed", 0.0, tries) from None
         except ComeBack as back:
             self._emit(Retrying("webex", back.tries.attempts + back.tries.waits, back.after_s, str(back)))
             raise
         self._refusals = 0
+
+    def _count_refusal(self) -> None:
+        """Count tokens, not calls: any number of calls under way meet the end of the same one."""
+        renewed_as = self._webex.refresher.generation
+        self._refusals += renewed_as != self._renewed_as
+        self._renewed_as = renewed_as
+        if self._refusals > MAX_REFUSALS:
+            raise AuthError("Webex refuses the token, one that was just renewed too") from None
 
     # One batch
 
