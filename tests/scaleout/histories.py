@@ -124,7 +124,7 @@ async def measure(address: str, tasks: int) -> None:
     async with AsyncExitStack() as stack:
         calls = Worker(
             client, task_queue=QUEUE, workflows=WORKFLOWS, activities=[work.page, work.carry], workflow_runner=RUNNER,
-            disable_eager_activity_execution=True,
+            disable_eager_activity_execution=True, debug_mode=True,  # a busy machine may let a workflow wait for long
         )  # fmt: skip
         notes: list[Any] = [work.plan, work.take_in, work.take_note, work.backlog, work.record, work.listed, work.end]
         await stack.enter_async_context(calls)

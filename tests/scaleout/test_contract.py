@@ -18,6 +18,7 @@ from wxrec_async.remote import (
     BatchOutcome,
     Done,
     Found,
+    LeftOpen,
     PageAsk,
     PageRow,
     Progress,
@@ -50,6 +51,7 @@ def test_an_outcome_and_its_progress_arrive_as_they_left() -> None:
         {"other": "http_400"},
         done,
         asked_s=0.1,
+        left_open=[LeftOpen("task", "rec", "key", "upload")],
     )
     assert BatchOutcome.read(through_json(outcome.plain())) == outcome
     assert outcome.answers[0].recordings[0].recording("task") == recording
@@ -66,7 +68,7 @@ def test_what_is_asked_and_listed_arrives_as_it_left() -> None:
     """A page, a batch and what asks for a page survive JSON; what is as by default is not sent along."""
     ask = PageAsk("org", Span(1, 9), 3, "/v1/tasks?cursor=x", others=True)
     assert PageAsk.read(through_json(asdict(ask))) == ask
-    todos = [Todo("a", 3, False, ["r"], "r", 1), Todo("b")]
+    todos = [Todo("a", 3, False, ["r"], "r", 1, [("r", "key", "upload")]), Todo("b")]
     batch = {"org": "org", "todos": [todo.plain() for todo in todos], "halved": True}
     assert Batch.read(through_json(batch)) == Batch("org", todos, halved=True)
     assert todos[1].plain() == {"id": "b"}

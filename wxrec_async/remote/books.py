@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -46,6 +46,7 @@ class _Run:
     failed_before: set[str] = field(default_factory=set)
     streak: int = 0
     stored: int = 0
+    uploads: set[str] = field(default_factory=set)
 
 
 class Books:
@@ -206,11 +207,15 @@ class Books:
         return wanted
 
     async def _todos(self, tasks: Sequence[Task]) -> list[Todo]:
-        asked = await self._ledger.asked([task.id for task in tasks]) if tasks else {}
-        return [
-            await self._todo(task, captured=task.id in asked and asked[task.id].state is TaskState.CAPTURED)
-            for task in tasks
-        ]
+        if not tasks:
+            return []
+        asked = await self._ledger.asked([task.id for task in tasks])
+        captured = {task_id for task_id, before in asked.items() if before.state is TaskState.CAPTURED}
+        open_uploads: defaultdict[str, list[tuple[str, str, str]]] = defaultdict(list)
+        for each in await self._ledger.open_uploads():
+            open_uploads[each.task_id].append((each.recording_id, each.key, each.upload_id))
+        todos = [await self._todo(task, captured=task.id in captured) for task in tasks]
+        return [replace(todo, uploads=open_uploads[todo.id]) if todo.id in open_uploads else todo for todo in todos]
 
     async def _todo(self, task: Task, *, captured: bool) -> Todo:
         if not captured:
@@ -241,8 +246,21 @@ class Books:
             await self._name_missing(known[task_id], {each.id for each in answer.recordings})
         for done in outcome.done:
             await self._note(run, done)
+        await self._note_uploads(run, outcome)
         if self._sidecars is not None:
             await all_of(list(found), self._sidecars.at_rest)
+
+    async def _note_uploads(self, run: _Run, outcome: BatchOutcome) -> None:
+        """Write down what was left open, for the next run to abort, and forget what is so no longer."""
+        left = {each.upload_id: each for each in outcome.left_open}
+        for each in left.values():
+            ids = (each.task_id, each.recording_id)
+            await self._ledger.upload_created(each.key, each.upload_id, *ids, self._now_ms())
+            self._emit(events.UploadLeftOpen(each.key, each.upload_id))
+        known = {upload_id for answer in outcome.answers for _, _, upload_id in answer.todo.uploads}
+        for upload_id in known - left.keys():
+            await self._ledger.upload_gone(upload_id)
+        run.uploads = (run.uploads | left.keys()) - (known - left.keys())
 
     async def _known(self, found: Mapping[str, Answer]) -> dict[str, KnownTask]:
         if not found:
@@ -382,10 +400,10 @@ class Books:
         left = await count_left_out(self._ledger, scope, self._filters, now)
         counts = left.out_of(await self._ledger.counts(scope, current.id))
         failures = left.wanted(await self._ledger.failures(scope, limit=left.failures_to_read))
-        told = Ending(tuple(current.incomplete), ending.stopped, ending.error, ending.error_exit)
+        ending = replace(ending, incomplete=tuple(current.incomplete), uploads_left=len(current.uploads))
         seconds = anyio.current_time() - current.begun
         aside = await self._ledger.left_alone(scope)
-        summary = Summary(current.id, current.period, counts, told, seconds, failures, (), left.reasons, aside)
+        summary = Summary(current.id, current.period, counts, ending, seconds, failures, (), left.reasons, aside)
         await self._ledger.end_run(current.id, self._now_ms(), summary.exit_code, summary.as_json())
         return summary
 

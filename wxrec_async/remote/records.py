@@ -121,6 +121,7 @@ class Todo:
 
     ``settled`` are its recordings that are at rest, ``holder`` the one that is
     stored under its main key.  ``returns`` counts how often its URLs had expired.
+    ``uploads`` were left open: recording, key and upload id of each.
     """
 
     id: str
@@ -129,6 +130,12 @@ class Todo:
     settled: list[str] = field(default_factory=list)
     holder: str | None = None
     returns: int = 0
+    uploads: list[tuple[str, str, str]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> Todo:
+        uploads = [(recording, key, upload_id) for recording, key, upload_id in row.get("uploads", ())]
+        return cls(**{**row, "uploads": uploads})
 
     def plain(self) -> dict[str, Any]:
         return _fields(self)
@@ -144,7 +151,7 @@ class Batch:
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Batch:
-        return cls(row["org"], [Todo(**each) for each in row["todos"]], row["halved"])
+        return cls(row["org"], [Todo.read(each) for each in row["todos"]], row["halved"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +240,16 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOpen:
+    """A multipart upload that could not be aborted."""
+
+    task_id: str
+    recording_id: str
+    key: str
+    upload_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class BatchOutcome:
     """What became of a batch.
 
@@ -247,6 +264,7 @@ class BatchOutcome:
     again: list[Todo] = field(default_factory=list)
     halves: list[list[Todo]] = field(default_factory=list)
     asked_s: float = 0.0
+    left_open: list[LeftOpen] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON has it; `read` reads it."""
@@ -264,6 +282,7 @@ class BatchOutcome:
             "again": [_fields(each) for each in self.again],
             "halves": [[_fields(each) for each in half] for half in self.halves],
             "asked_s": self.asked_s,
+            "left_open": [_fields(each) for each in self.left_open],
         }
 
     @classmethod
@@ -272,7 +291,7 @@ class BatchOutcome:
         return cls(
             [
                 Answer(
-                    Todo(**each["todo"]),
+                    Todo.read(each["todo"]),
                     [Found(**one) for one in each["recordings"]],
                     [(named, kind) for named, kind in each["beside"]],
                 )
@@ -281,6 +300,7 @@ class BatchOutcome:
             row["failed"],
             [Done(**each) for each in row["done"]],
             asked_s=row["asked_s"],
+            left_open=[LeftOpen(**each) for each in row["left_open"]],
         )
 
 
@@ -316,15 +336,15 @@ class Progress:
         return replace(self, tries=kept)
 
 
-def _fields(row: TaskRow | Todo | Found | Done) -> dict[str, Any]:
+def _fields(row: TaskRow | Todo | Found | Done | LeftOpen) -> dict[str, Any]:
     """Return what is not as it is by default of a record without records in it."""
     return {name: value for name, usual in _USUAL[type(row)] if (value := getattr(row, name)) != usual}
 
 
-def _usual(kind: type[TaskRow | Todo | Found | Done]) -> list[tuple[str, Any]]:
+def _usual(kind: type[TaskRow | Todo | Found | Done | LeftOpen]) -> list[tuple[str, Any]]:
     """Name the fields with their defaults; `MISSING` is equal to nothing."""
     made = ((each, each.default_factory) for each in fields(kind))
     return [(each.name, each.default if factory is MISSING else factory()) for each, factory in made]
 
 
-_USUAL = {kind: _usual(kind) for kind in (TaskRow, Todo, Found, Done)}
+_USUAL = {kind: _usual(kind) for kind in (TaskRow, Todo, Found, Done, LeftOpen)}
