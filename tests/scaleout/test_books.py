@@ -12,7 +12,7 @@ from wxrec_async.config import Settings
 from wxrec_async.events import Event, SeenAndLeft, UploadLeftOpen, Warned, ignore
 from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
 from wxrec_async.ledger.protocol import Everything
-from wxrec_async.model import DAY_MS, LeftAlone, Window
+from wxrec_async.model import DAY_MS, Window
 from wxrec_async.remote import LATE, Answer, At, BatchOutcome, Books, Done, Found, LeftOpen, TaskRow, Todo
 from wxrec_async.report import Ending
 
@@ -123,7 +123,7 @@ async def test_what_is_not_moved_is_counted(tmp_path: Path) -> None:
         beside = [("t1", "transcript"), ("t2", "transcript"), ("s1", "screen")]
         answer = Answer(Todo("task", task.created_ms, True), [Found("main")], beside)
         await kept.books.record("run", PERIOD, [BatchOutcome([answer]), BatchOutcome([answer])])
-        await kept.books.take_note("run", PERIOD, [LeftAlone("chat", "chat", NOON - DAY_MS)])
+        await kept.books.take_note("run", PERIOD, PERIOD, [TaskRow("chat", "Chat", created_ms=NOON - DAY_MS)])
         await kept.books.listed("run", PERIOD, PERIOD, kept.now_ms, "", "http_403")
         assert await kept.ledger.left_alone(Everything()) == {"transcript": 2, "screen": 1, "chat": 1}
         assert SeenAndLeft("chat", 1) in kept.told

@@ -15,7 +15,6 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from wxrec_async.errors import AuthError, ConfigError, LedgerError, RunStopped
-from wxrec_async.model import LeftAlone
 from wxrec_async.remote import (
     Batch,
     BatchOutcome,
@@ -108,13 +107,8 @@ class Ledger:
 
     @activity.defn(name="wxrec-take_note")
     async def take_note(self, ask: contract.TakeNote) -> None:
-        # Without a channel of its own it is among those that were asked for.
-        seen = [
-            LeftAlone(row.id, row.channel_type.lower(), row.created_ms or ask.window.from_ms)
-            for row in (TaskRow(**each) for each in ask.tasks)
-            if row.channel_type is not None
-        ]
-        await self._once(lambda: self._books.take_note(ask.run, ask.period.window(), seen))
+        page = (ask.period.window(), ask.window.window(), [TaskRow(**row) for row in ask.tasks])
+        await self._once(lambda: self._books.take_note(ask.run, *page))
 
     @activity.defn(name="wxrec-backlog")
     async def backlog(self, ask: contract.BacklogAsk) -> contract.Backlog:
