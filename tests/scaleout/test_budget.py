@@ -29,7 +29,7 @@ def most_within(times: list[float], seconds: float) -> int:
 
 def test_calls_of_any_kind_of_two_workers_stay_within_one_budget(tmp_path: Path, server: Server) -> None:
     """Listing, captures, renewals, replays and retries together: 5 a second are allowed, 300 tasks a second offered."""
-    options = ("--tasks", "400", "--seconds", "0.3", "0.6", "--no-large", "--rate", "300", "--seed", "6")
+    options = ("--tasks", "300", "--seconds", "0.3", "0.6", "--no-large", "--rate", "300", "--seed", "6")
     with sandbox(tmp_path, *options) as world, fleet(world, server) as crew:
         per_minute(world, 300)
         faults(
