@@ -27,14 +27,8 @@ from wxrec_async.errors import AuthError, Rejected
 from wxrec_async.events import Emit, Retrying, ignore
 from wxrec_async.model import Task
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.remote.records import (
-    Batch,
-    BatchOutcome,
-    PageAsk,
-    PageRow,
-    Progress,
-    TaskRow,
-)
+from wxrec_async.remote.outcomes import BatchOutcome, Progress
+from wxrec_async.remote.records import Batch, PageAsk, PageRow, TaskRow
 from wxrec_async.remote.storing import Storing
 from wxrec_async.remote.terms import Allowance, BudgetSpent, ComeBack, EngineTerms, Further, allowed
 from wxrec_async.remote.work import Tell, Work

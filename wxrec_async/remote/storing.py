@@ -15,7 +15,8 @@ from wxrec_async.events import Emit, Event, UploadLeftOpen
 from wxrec_async.model import Failed, Order, Outcome, Recording, Stored, StoredObject, Task
 from wxrec_async.plumbing.pool import BufferPool
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.remote.records import Done, LeftOpen, Todo
+from wxrec_async.remote.outcomes import Done, LeftOpen
+from wxrec_async.remote.records import Todo
 from wxrec_async.remote.terms import FRESH_URL, Allowance, EngineTerms, allowed
 from wxrec_async.rules import keys
 from wxrec_async.transfer import Limits, MediaSource, ObjectStore, Transfer

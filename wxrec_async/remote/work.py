@@ -11,7 +11,8 @@ from anyio.abc import TaskGroup
 from wxrec_async.model import Capture, Failed, Order, Recording, Task
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.remote.records import Answer, Batch, BatchOutcome, Done, Found, LeftOpen, Progress, Todo
+from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done, Found, LeftOpen, Progress
+from wxrec_async.remote.records import Batch, Todo
 from wxrec_async.remote.storing import Storing
 from wxrec_async.rules.redact import redact_text
 
