@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 from temporalio.client import (
     Client,
@@ -158,7 +159,7 @@ async def test_one_worker_serves_two_organisations_by_schedule_and_the_server_re
             wait_until(lambda: crew.said().count("ended with 0") == 2, crew.said())
         for world in worlds.values():
             assert world.bucket() == world.truth()
-            assert recordings_in(world) == len(world.truth())
+            assert await anyio.to_thread.run_sync(recordings_in, world) == len(world.truth())
         plain = await Client.connect(server.address)
         kept = [history for org in orgs for history in await histories(plain, org)]
         task_ids = {key.split("/")[1] for key in one.truth() | two.truth()}
