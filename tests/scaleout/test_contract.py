@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from wxrec_async.model import Failed, Recording, Stored, StoredObject, Task
@@ -16,6 +18,7 @@ from wxrec_async.remote import (
     Answer,
     Batch,
     BatchOutcome,
+    ComeBack,
     Done,
     Found,
     LeftOpen,
@@ -28,7 +31,7 @@ from wxrec_async.remote import (
 )
 from wxrec_async.rules.retry import Tries
 from wxrec_async.scaleout import contract
-from wxrec_async.scaleout.activities import Ledger
+from wxrec_async.scaleout.activities import Calls, Ledger
 
 TODOS = st.lists(st.builds(Todo, id=st.uuids().map(str)), max_size=60, unique_by=lambda todo: todo.id)
 
@@ -149,6 +152,26 @@ async def test_an_answer_that_got_lost_is_given_again() -> None:
     first = await ActivityEnvironment().run(notes.take_in, ask)
     assert first == [{"id": "task"}]
     assert await ActivityEnvironment().run(notes.take_in, ask) == first
+
+
+class RefusedStation:
+    """Meets a token that has ended at every call."""
+
+    async def page(self, _ask: PageAsk, _kept: Progress) -> PageRow:
+        raise ComeBack("the token was refused and is renewed", 0.0, Tries())
+
+
+@pytest.mark.anyio
+async def test_work_that_comes_back_for_its_next_call_waits_for_its_turn_alone() -> None:
+    """The engine doubles a delay that nobody named: after ten expiries a batch would have waited for five minutes."""
+    calls = Calls({"org": RefusedStation()})  # type: ignore[dict-item]
+    ask = through_json(asdict(PageAsk("org", Span(0, 9), 0)))
+    for attempt in (1, 9):
+        environment = ActivityEnvironment()
+        environment.info = replace(environment.info, attempt=attempt)
+        with pytest.raises(ApplicationError) as failure:
+            await environment.run(calls.page, ask)
+        assert failure.value.next_retry_delay == timedelta(seconds=0.1)
 
 
 def test_names_are_the_same_on_every_machine() -> None:

@@ -36,6 +36,9 @@ BEATS = 4  # in the time after which a silent worker is given up
 KEPT = 1000
 NEWS_S = 1.0
 ELSEWHERE_S = 5.0
+IN_TURN_S = (
+    0.1  # the queue says when a call is due; without a delay of ours the engine would wait twice as long each time
+)
 
 
 class Calls:
@@ -230,7 +233,7 @@ def _told(failure: Exception, beat: _Beat) -> ApplicationError:
         case ComeBack():
             beat(beat.progress.after(failure.tries))
             beat.send()
-            delay = timedelta(seconds=failure.after_s) if failure.after_s else None
+            delay = timedelta(seconds=max(failure.after_s, IN_TURN_S))
             return ApplicationError(str(failure), type="ComeBack", next_retry_delay=delay)
         case RunStopped():
             return _ending(failure, failure.exit_code)
