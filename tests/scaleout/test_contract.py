@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,6 +173,29 @@ async def test_work_that_comes_back_for_its_next_call_waits_for_its_turn_alone()
         with pytest.raises(ApplicationError) as failure:
             await environment.run(calls.page, ask)
         assert failure.value.next_retry_delay == timedelta(seconds=0.1)
+
+
+class BusyStation:
+    """Tells of bytes all the time, and of one recording that is finished."""
+
+    async def carry(self, batch: Batch, _kept: Progress, tell: Any, *, repeated: bool) -> BatchOutcome:
+        assert not repeated
+        done = Done(batch.todos[0].id, "rec", "stored")
+        for number in range(40):
+            await anyio.sleep(0.05)
+            tell(Progress(done=[done] if number > 9 else [], bytes=number))
+        return BatchOutcome()
+
+
+@pytest.mark.anyio
+async def test_only_what_is_finished_is_worth_a_heartbeat_of_its_own() -> None:
+    """A worker with 32 batches under way would otherwise beat 16 times a second, for bytes that nobody needs."""
+    calls = Calls({"org": BusyStation()})  # type: ignore[dict-item]
+    environment = ActivityEnvironment()
+    beats: list[Progress] = []
+    environment.on_heartbeat = lambda *details: beats.append(Progress.read(details[0]))
+    await environment.run(calls.carry, {"org": "org", "todos": [{"id": "task"}], "halved": False})
+    assert [len(beat.done) for beat in beats] == [0, 1]
 
 
 def test_names_are_the_same_on_every_machine() -> None:
