@@ -16,8 +16,8 @@ from tests.e2e.world import World, finish, sandbox
 from tests.scaleout.kit import Server, fleet, per_minute, temporal
 
 CALLS_BETWEEN = 4  # so that both workers, who take turns at the queue, have met an expiry before the next one
-TASKS_FOR_EACH = 40  # a page of ten and its batch are a call each
-CALLS_A_SECOND = 20
+TASKS_FOR_EACH = 60  # a page of ten and its batch are a call each
+CALLS_A_SECOND = 5  # the work must outlast the expiries
 
 
 def cost(folder: Path, server: Server, expiries: int) -> tuple[int, int]:
