@@ -105,7 +105,8 @@ RULES = {
     "running": rule({*FLOW_MAY, "orchestrator"}, SDKS, "how a run is stopped has nothing to do with where it reads"),
     "transfer": rule({*FLOW_MAY, "intake"}, SDKS, "one recording, whatever its source and store: no ledger needed"),
     "recovery": rule(FLOW_MAY, SDKS, "the flow sees worlds only through small Protocols"),
-    "orchestrator": rule({*FLOW_MAY, "lister"}, SDKS, "the flow sees worlds only through small Protocols"),
+    "settling": rule(FLOW_MAY, SDKS, "judged by the rules, written by a Protocol: wherever the work is done"),
+    "orchestrator": rule({*FLOW_MAY, "lister", "settling"}, SDKS, "the flow sees worlds only through small Protocols"),
     "author": rule({"ledger.protocol", "__version__"}, SDKS, "who runs this is asked of the operating system alone"),
     "sidecars": rule(FLOW_MAY, SDKS, "the flow sees worlds only through small Protocols"),
     "evidence": rule(
@@ -158,6 +159,7 @@ RULES = {
             "report",
             "author",
             "choices",
+            "settling",
             "sidecars",
             "worlds",
             "webex.media",

@@ -16,7 +16,7 @@ exception ends the run.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -27,36 +27,33 @@ import anyio
 from wxrec_async import events
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit
-from wxrec_async.ledger.protocol import ALL_WORK, AskedBefore, BacklogTask, KnownTask, Ledger, NamedFor, Scope, Work
+from wxrec_async.ledger.protocol import ALL_WORK, BacklogTask, KnownTask, Ledger, NamedFor, Scope, Work
 from wxrec_async.lister import Lister, PageSource
 from wxrec_async.model import (
     Capture,
     Failed,
     Gone,
-    LeftAlone,
     Order,
     Outcome,
     Recording,
-    RecordingState,
     Stored,
     Task,
     TaskPage,
-    TaskState,
     Window,
 )
 from wxrec_async.plumbing.batches import BatchQueue
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.plumbing.signal import Signal
-from wxrec_async.rules import keys, schedule, selection, windows
+from wxrec_async.rules import keys, selection, windows
 from wxrec_async.rules.filters import NO_FILTERS, Filters
-from wxrec_async.rules.selection import Ages, Silence, Verdict
+from wxrec_async.rules.selection import Ages
+from wxrec_async.settling import AT_REST, Settling
 
 CAPTURES_BATCH = 10
 NAMED_BATCH = 500
 WINDOWS_AHEAD = 8  # listed at once: between two short windows there is little else than waiting for the next answer
 BATCH_PATIENCE_S = 5.0  # while tasks come in slowly a call is worth more than the seconds until its batch is full
-AT_REST = (RecordingState.STORED, RecordingState.GONE)
 
 
 class CapturesAnswer(Protocol):
@@ -151,9 +148,15 @@ class Orchestrator:
         self._asking = self._idle = 0
         self._in_flight = 0
         self._begun = 0
-        self._stored = 0
-        self._streak = 0
-        self._failed_before: set[str] = set()
+        self._settling = Settling(
+            job.run_id,
+            ledger,
+            emit,
+            now_ms,
+            ages=job.ages,
+            filters=job.filters,
+            max_failures_in_row=job.max_failures_in_row,
+        )
         self._scope = anyio.CancelScope()
         self._intake: set[anyio.CancelScope] = set()
         self.incomplete: list[Window] = []
@@ -253,7 +256,7 @@ class Orchestrator:
 
     async def _resume(self, rows: Sequence[BacklogTask], only: frozenset[Work]) -> None:
         if Work.FAILED in only:
-            self._failed_before.update(row.task.id for row in rows)
+            self._settling.failed_before.update(row.task.id for row in rows)
         await self._consider([row.task for row in rows])
 
     async def _feed_late(self) -> None:
@@ -263,7 +266,7 @@ class Orchestrator:
             rows := await self._ledger.late(span, now_ms=self._now_ms(), after=after, due_only=self._job.due_only)
         ):
             after = rows[-1].row
-            await self._tasks.put(self._wanted_tasks([row.task for row in rows], None))
+            await self._tasks.put(self._settling.wanted([row.task for row in rows], None))
 
     async def _feed_windows(self) -> None:
         """List some windows at once; their tasks are taken in one window after the other, as they are given."""
@@ -321,15 +324,7 @@ class Orchestrator:
             self._emit(events.Warned("others_not_counted", f"contacts of other channels in {window}: {trouble}"))
 
     async def _take_note(self, window: Window, _page: TaskPage, new: Sequence[Task]) -> None:
-        # Without a channel of its own it is among those that were asked for.
-        seen = [
-            LeftAlone(task.id, task.channel_type.lower(), task.created_ms or window.from_ms)
-            for task in new
-            if task.channel_type is not None
-        ]
-        if seen:
-            await self._ledger.leave_alone(seen, {})
-            self._tell_left(seen)
+        await self._settling.other_contacts(new, window)
 
     async def _take_in(self, window: Window, page: TaskPage, new: Sequence[Task]) -> None:
         self._emit(events.PageListed(window, rows=page.rows, new=len(new)))
@@ -345,18 +340,7 @@ class Orchestrator:
 
     async def _consider(self, tasks: Sequence[Task], listed_in: Window | None = None) -> None:
         """Leave out what is not wanted, settle what needs no captures call, queue the rest."""
-        now, tasks = self._now_ms(), self._wanted_tasks(tasks, listed_in)
-        verdicts = {task.id: selection.before_asking(task, self._job.ages, now) for task in tasks}
-        await self._settle({task_id: verdict for task_id, verdict in verdicts.items() if verdict}, empty_answer=False)
-        await self._tasks.put(task for task in tasks if verdicts[task.id] is None)
-
-    def _wanted_tasks(self, tasks: Sequence[Task], listed_in: Window | None) -> Sequence[Task]:
-        """Return what the filters want; the rest stays in the ledger as it is, for a run that wants it."""
-        filters = self._job.filters
-        wanted = [task for task in tasks if not filters.leaves_out(task)] if filters else tasks
-        if left := len(tasks) - len(wanted):
-            self._emit(events.TasksLeftOut(listed_in, left))
-        return wanted
+        await self._tasks.put(await self._settling.to_ask(tasks, listed_in))
 
     # The workers
 
@@ -429,46 +413,25 @@ class Orchestrator:
         answer = await self._webex.captures([task.id for task in batch])
         found = {task_id: self._wanted(capture) for task_id, capture in answer.captures.items()}
         found = {task_id: recordings for task_id, recordings in found.items() if recordings}
-        await self._leave_alone(batch, answer.captures)
+        await self._settling.beside([(task, _beside(answer.captures.get(task.id))) for task in batch])
         count = sum(map(len, found.values()))
         self._emit(events.CapturesAsked(len(batch), count, anyio.current_time() - begun))
-        await self._settle_silent([task for task in batch if task.id not in found and task.id not in answer.failed])
-        for task_id, reason in answer.failed.items():
-            await self._settle({task_id: Verdict(TaskState.FAILED, reason)}, empty_answer=False)
-            self._count_failure(task_id, reason)
+        silent = [task for task in batch if task.id not in found and task.id not in answer.failed]
+        await self._settling.silent(silent)
+        await self._settling.refused(answer.failed)
         if not found:
             return []
-        known = await self._ledger.captured_many(found, self._now_ms(), self._second_looks(batch))
+        known = await self._ledger.captured_many(found, self._now_ms(), self._settling.second_looks(batch))
         orders = [await self._orders_of(task, found[task.id], known[task.id]) for task in batch if task.id in found]
         self._left.update(each.recording.task_id for each in chain.from_iterable(orders))
         return list(chain.from_iterable(orders))
-
-    def _second_looks(self, batch: Sequence[Task]) -> dict[str, int]:
-        after, now = self._job.ages.look_again_ms, self._now_ms()
-        looks = {task.id: schedule.second_look(task.created_ms, after, now) for task in batch}
-        return {task_id: due for task_id, due in looks.items() if due is not None}
-
-    async def _leave_alone(self, batch: Sequence[Task], captures: Mapping[str, Capture]) -> None:
-        """Count what captures names besides audio; it is nobody's to fetch."""
-        named = [(task, captures[task.id].attachments) for task in batch if task.id in captures]
-        seen = [
-            LeftAlone(each.id, each.kind, task.created_ms or self._now_ms()) for task, found in named for each in found
-        ]
-        if seen:
-            kinds = {task.id: [each.kind for each in found] for task, found in named if found}
-            await self._ledger.leave_alone(seen, {each: its.count("transcript") for each, its in kinds.items()})
-            self._tell_left(seen)
-
-    def _tell_left(self, seen: Sequence[LeftAlone]) -> None:
-        for kind, count in Counter(each.kind for each in seen).items():
-            self._emit(events.SeenAndLeft(kind, count))
 
     def _wanted(self, capture: Capture) -> list[Recording]:
         return [each for each in capture.recordings if self._job.include_segments or not each.segment]
 
     async def _orders_of(self, task: Task, recordings: Sequence[Recording], known: KnownTask) -> list[Order]:
         """Give each recording of a task that is not at rest its place; who holds the main place keeps it."""
-        await self._name_missing(known, offered={each.id for each in recordings})
+        await self._settling.missing(known, offered={each.id for each in recordings})
         open_ones = [each for each in recordings if known.recordings.get(each.id) not in AT_REST]
         holder = known.holder
         try:
@@ -476,18 +439,11 @@ class Orchestrator:
                 holder = await self._holder_in_bucket(task, recordings)
         except GivenUp as given_up:
             for each in open_ones:
-                await self._note_failed(each.task_id, each.id, Failed("bucket_unreadable", str(given_up)))
+                await self._settling.failed(each.task_id, each.id, Failed("bucket_unreadable", str(given_up)))
             return []
         template, base = self._job.key_template, self._job.metadata
         placed = keys.orders(task, recordings, template=template, holder=holder, base=base)
         return [order for order in placed if order.recording in open_ones]
-
-    async def _name_missing(self, known: KnownTask, offered: Collection[str]) -> None:
-        """A recording that Webex named once and no longer does comes to rest by name, not in silence."""
-        for recording_id, state in known.recordings.items():
-            if recording_id not in offered and state not in AT_REST:
-                failed = Failed("missing", "captures no longer names it")
-                await self._note_failed(known.task_id, recording_id, failed, counts=False)
 
     async def _holder_in_bucket(self, task: Task, recordings: Sequence[Recording]) -> str | None:
         """Ask the bucket, for the ledger may have been lost and the first recording to come was another one."""
@@ -496,41 +452,6 @@ class Orchestrator:
             if (occupant := await self._carrier.occupant(key)) in by_encoded_id:
                 return by_encoded_id[occupant]
         return None
-
-    async def _settle_silent(self, tasks: Sequence[Task]) -> None:
-        """Judge the tasks for which captures had nothing, by what was asked before."""
-        if not tasks:
-            return
-        now = self._now_ms()
-        asked = await self._ledger.asked([task.id for task in tasks])
-        verdicts = {
-            task.id: selection.after_empty(task, _silence(asked[task.id]), self._job.ages, now) for task in tasks
-        }
-        await self._settle(verdicts, empty_answer=True)
-
-    async def _settle(self, verdicts: Mapping[str, Verdict], *, empty_answer: bool) -> None:
-        """Write verdicts down, all at once, so that one commit serves them all."""
-
-        async def settle(task_id: str, verdict: Verdict) -> None:
-            state = await self._ledger.settle_task(
-                task_id,
-                verdict.state,
-                verdict.reason,
-                now_ms=self._now_ms(),
-                empty_answer=empty_answer,
-                next_ask_ms=verdict.next_ask_ms,
-            )
-            if state is not TaskState.CAPTURED:
-                self._emit(events.TaskSettled(task_id, state.value, verdict.reason))
-            elif empty_answer:
-                await self._name_missing(await self._ledger.known(task_id), offered=())
-
-        try:
-            async with anyio.create_task_group() as group:
-                for task_id, verdict in verdicts.items():
-                    group.start_soon(settle, task_id, verdict)
-        except BaseExceptionGroup as failures:
-            raise first_failure(failures) from None
 
     # One recording
 
@@ -544,12 +465,12 @@ class Orchestrator:
             outcome = await self._carrier.carry(order)
         match outcome:
             case Stored():
-                await self._note_stored(recording, outcome, anyio.current_time() - begun)
+                seconds = anyio.current_time() - begun
+                await self._settling.stored(recording.task_id, recording.id, outcome, seconds)
             case Failed():
-                await self._note_failed(recording.task_id, recording.id, outcome)
+                await self._settling.failed(recording.task_id, recording.id, outcome)
             case Gone():
-                await self._ledger.recording_gone(recording.task_id, recording.id, self._now_ms())
-                self._emit(events.RecordingGone(recording.task_id, recording.id))
+                await self._settling.gone(recording.task_id, recording.id)
         await self._perhaps_at_rest(recording.task_id)
 
     async def _perhaps_at_rest(self, task_id: str) -> None:
@@ -559,50 +480,6 @@ class Orchestrator:
             if self._at_rest is not None:
                 await self._at_rest(task_id)
 
-    async def _note_stored(self, recording: Recording, stored: Stored, seconds: float) -> None:
-        found = stored.object
-        await self._ledger.stored(
-            recording.task_id,
-            recording.id,
-            found,
-            run_id=self._job.run_id,
-            already=stored.already,
-            main_place=stored.main_place,
-            flags=stored.flags,
-            now_ms=self._now_ms(),
-            upload_id=stored.upload_id,
-        )
-        self._streak = 0
-        self._stored += 1
-        self._emit(
-            events.RecordingStored(
-                recording.task_id,
-                recording.id,
-                found.key,
-                found.size,
-                found.crc32 or 0,
-                seconds,
-                already=stored.already,
-                flags=stored.flags,
-            )
-        )
 
-    async def _note_failed(self, task_id: str, recording_id: str, failed: Failed, *, counts: bool = True) -> None:
-        await self._ledger.recording_failed(task_id, recording_id, failed.reason, failed.detail, self._now_ms())
-        self._emit(events.RecordingFailed(task_id, recording_id, failed.reason, failed.detail))
-        if counts:
-            self._count_failure(task_id, failed.reason, failed.detail)
-
-    def _count_failure(self, task_id: str, reason: str, detail: str = "") -> None:
-        """End the run when so much fails in a row that the fault must be everybody's; what failed before is no news."""
-        if task_id in self._failed_before:
-            return
-        self._streak += 1
-        if not selection.streak_ends_run(reason, self._streak, self._stored, self._job.max_failures_in_row):
-            return
-        words = f"{self._streak} failures in a row, the last one {reason}" + (f": {detail}" if detail else "")
-        raise AuthError(words) if reason.endswith("AccessDenied") else RunStopped(words)
-
-
-def _silence(asked: AskedBefore) -> Silence:
-    return Silence(asked.first_seen_ms, asked.first_empty_ms)
+def _beside(capture: Capture | None) -> list[tuple[str, str]]:
+    return [(each.id, each.kind) for each in capture.attachments] if capture else []

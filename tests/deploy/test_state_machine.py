@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from cfnlint.api import lint
 from moto import mock_aws
 from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
@@ -117,6 +118,43 @@ def test_it_is_accepted_as_it_stands() -> None:
         broken = FILE.read_text().replace('"Next": "Judge"', '"Nxt": "Judge"')
         with pytest.raises(ClientError):
             states.create_state_machine(name="broken", definition=broken, roleArn=ROLE)
+
+
+def judged(definition: str) -> list[str]:
+    """Return what AWS's own schema of state machines, as `cfn-lint` carries it, finds wrong."""
+    properties = {"RoleArn": ROLE, "Definition": json.loads(definition)}
+    resources = {"Backfill": {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}}
+    template = {"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources}
+    return [match.message for match in lint(json.dumps(template), regions=["us-east-1"])]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('"MaxConcurrency": 4', '"MaxConcurrency": -4'),
+        ('"ToleratedFailureCount": 3', '"ToleratedFailureCount": "three"'),
+        ("ToleratedFailureCount", "ToleratedFailures"),
+        ("ItemSelector", "ItemsSelector"),
+        ('"ItemProcessor"', '"Processor"'),
+        ('"MaxAttempts": 5', '"MaxAttempts": -1'),
+    ],
+)
+def test_the_published_schema_accepts_it_as_it_stands(right: str, wrong: str) -> None:
+    """The distributed map, field by field; and the schema would notice a field that is none."""
+    text = FILE.read_text()
+    assert judged(text) == []
+    assert right in text
+    assert judged(text.replace(right, wrong)) != []
+
+
+def test_a_distributed_map_says_how_its_items_are_run() -> None:
+    """No schema looks there: Mode INLINE or DISTRIBUTED, and with the latter ExecutionType STANDARD or EXPRESS.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html; only
+    STANDARD waits for a container (``.sync``), and longer than five minutes.
+    """
+    days = json.loads(FILE.read_text())["States"]["Days"]
+    assert days["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
 
 
 def test_exit_codes_alone_decide_what_is_tried_again(containers: Containers) -> None:

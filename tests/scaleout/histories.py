@@ -63,14 +63,15 @@ class StandIns:
         return TaskRow(name(n), "chat", created_ms=DAY_MS + n * DAY_MS // self.tasks)
 
     @activity.defn(name="wxrec-page")
-    async def page(self, ask: PageAsk) -> PageRow:
+    async def page(self, ask: PageAsk) -> contract.Plain:
         first = max(0, -((DAY_MS - ask.from_ms) * self.tasks // DAY_MS))
         numbers = range(first, min(first + 1000, self.tasks))
         rows = [self._other(n) if ask.others else self._row(n) for n in numbers]
-        return PageRow(rows, len(rows), asked_ms=10 * DAY_MS)
+        return PageRow(rows, len(rows), asked_ms=10 * DAY_MS).plain()
 
     @activity.defn(name="wxrec-carry")
-    async def carry(self, batch: Batch) -> BatchOutcome:
+    async def carry(self, asked: contract.Plain) -> contract.Plain:
+        batch = Batch.read(asked)
         self.asked += len(batch.todos)
         answers, done = [], []
         for todo in batch.todos:
@@ -84,7 +85,7 @@ class StandIns:
                 done.append(
                     Done(todo.id, each.id, "stored", key, 960_044, 2**31, 64 * "0", '"' + 32 * "0" + '"', seconds=0.123)
                 )
-        return BatchOutcome(answers, {}, done, asked_s=0.05)
+        return BatchOutcome(answers, {}, done, asked_s=0.05).plain()
 
     @activity.defn(name="wxrec-plan")
     async def plan(self, ask: contract.PlanAsk) -> contract.Plan:
@@ -92,8 +93,8 @@ class StandIns:
         return contract.Plan(ask.span, [ask.span], contract.Shape(other_channels=["chat"]), filtered=False)
 
     @activity.defn(name="wxrec-take_in")
-    async def take_in(self, ask: contract.TakeIn) -> list[Todo]:
-        return [Todo(row["id"], row["created_ms"], row["capture_requested"]) for row in ask.tasks]
+    async def take_in(self, ask: contract.TakeIn) -> list[contract.Plain]:
+        return [Todo(row["id"], row["created_ms"], row["capture_requested"]).plain() for row in ask.tasks]
 
     @activity.defn(name="wxrec-take_note")
     async def take_note(self, ask: contract.TakeNote) -> None:
@@ -123,7 +124,7 @@ async def measure(address: str, tasks: int) -> None:
     async with AsyncExitStack() as stack:
         calls = Worker(
             client, task_queue=QUEUE, workflows=WORKFLOWS, activities=[work.page, work.carry], workflow_runner=RUNNER,
-            disable_eager_activity_execution=True,
+            disable_eager_activity_execution=True, debug_mode=True,  # a busy machine may let a workflow wait for long
         )  # fmt: skip
         notes: list[Any] = [work.plan, work.take_in, work.take_note, work.backlog, work.record, work.listed, work.end]
         await stack.enter_async_context(calls)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,7 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from typer.testing import CliRunner, Result
+
 from tests.e2e.world import PATIENCE_S, World
+from wxrec_async.cli.app import app
 
 BINARY = Path(sysconfig.get_path("scripts")) / "temporal"
 
@@ -138,6 +143,23 @@ def settings(world: World, *lines: str, section: str = "temporal") -> None:
     """Add settings to the world's configuration file."""
     with world.config.open("a") as file:
         file.write("\n".join(["", f"[{section}]", *lines, ""]))
+
+
+def per_minute(world: World, calls: float) -> None:
+    """Set the budget of the world's configuration."""
+    text = world.config.read_text()
+    world.config.write_text(re.sub(r"requests_per_minute = .*", f"requests_per_minute = {calls:g}", text))
+
+
+def told(*arguments: str) -> Result:
+    """Run a command that works on this machine alone, in this process."""
+    return CliRunner().invoke(app, list(arguments))
+
+
+def recordings_in(world: World) -> int:
+    """Return how many recordings `status` knows of."""
+    line = told("status", "--json", "--config", str(world.config)).stdout.splitlines()[-1]
+    return int(json.loads(line)["recordings"])
 
 
 def wait_until(state: Callable[[], object], words: str, seconds: float = PATIENCE_S) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from wxrec_async.config import Settings
-from wxrec_async.events import Event, SeenAndLeft, Warned, ignore
+from wxrec_async.events import Event, SeenAndLeft, UploadLeftOpen, Warned, ignore
 from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
 from wxrec_async.ledger.protocol import Everything
-from wxrec_async.model import DAY_MS, LeftAlone, Window
-from wxrec_async.remote import LATE, Answer, At, BatchOutcome, Books, Done, Found, TaskRow, Todo
+from wxrec_async.model import DAY_MS, Window
+from wxrec_async.remote import LATE, Answer, At, BatchOutcome, Books, Done, Found, LeftOpen, TaskRow, Todo
+from wxrec_async.report import Ending
 
 pytestmark = pytest.mark.anyio
 
@@ -122,8 +123,33 @@ async def test_what_is_not_moved_is_counted(tmp_path: Path) -> None:
         beside = [("t1", "transcript"), ("t2", "transcript"), ("s1", "screen")]
         answer = Answer(Todo("task", task.created_ms, True), [Found("main")], beside)
         await kept.books.record("run", PERIOD, [BatchOutcome([answer]), BatchOutcome([answer])])
-        await kept.books.take_note("run", PERIOD, [LeftAlone("chat", "chat", NOON - DAY_MS)])
+        await kept.books.take_note("run", PERIOD, PERIOD, [TaskRow("chat", "Chat", created_ms=NOON - DAY_MS)])
         await kept.books.listed("run", PERIOD, PERIOD, kept.now_ms, "", "http_403")
         assert await kept.ledger.left_alone(Everything()) == {"transcript": 2, "screen": 1, "chat": 1}
         assert SeenAndLeft("chat", 1) in kept.told
         assert [each.code for each in kept.told if isinstance(each, Warned)] == ["others_not_counted"]
+
+
+@pytest.mark.fault("S19")
+async def test_an_upload_that_a_worker_left_open_is_counted_and_handed_to_the_next_run(tmp_path: Path) -> None:
+    """As after a plain run: in the summary and in the ledger, until somebody has aborted it."""
+    task = row("task", NOON - 2 * DAY_MS)
+    async with desk(tmp_path) as kept:
+        await kept.page("first", task)
+        failed = Done("task", "main", "failed", reason="retries_exhausted")
+        left = LeftOpen("task", "main", "task/main", "upload")
+        told = BatchOutcome(
+            [Answer(Todo("task", task.created_ms, True), [Found("main")])], {}, [failed], left_open=[left]
+        )
+        for _ in range(2):  # an engine may repeat itself
+            await kept.books.record("first", PERIOD, [told])
+        summary = await kept.books.end("first", PERIOD, Ending())
+        assert summary.as_json()["uploads_left_open"] == 1
+        assert UploadLeftOpen("task/main", "upload") in kept.told
+        assert [each.upload_id for each in await kept.ledger.open_uploads()] == ["upload"]
+
+        todos, _ = await kept.books.backlog("second", PERIOD, At(PERIOD.from_ms), ["failed"])
+        assert [todo.uploads for todo in todos] == [[("main", "task/main", "upload")]]
+        await kept.answer("second", todos[0], "main")
+        assert await kept.ledger.open_uploads() == []
+        assert (await kept.books.end("second", PERIOD, Ending())).as_json()["uploads_left_open"] == 0

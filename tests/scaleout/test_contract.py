@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import timedelta
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from wxrec_async.model import Failed, Recording, Stored, StoredObject, Task
-from wxrec_async.remote import Answer, BatchOutcome, Done, Found, Progress, Span, TaskRow, Todo
+from wxrec_async.remote import (
+    Answer,
+    Batch,
+    BatchOutcome,
+    ComeBack,
+    Done,
+    Found,
+    LeftOpen,
+    PageAsk,
+    PageRow,
+    Progress,
+    Span,
+    TaskRow,
+    Todo,
+)
 from wxrec_async.rules.retry import Tries
 from wxrec_async.scaleout import contract
-from wxrec_async.scaleout.activities import Ledger
+from wxrec_async.scaleout.activities import Calls, Ledger
 
 TODOS = st.lists(st.builds(Todo, id=st.uuids().map(str)), max_size=60, unique_by=lambda todo: todo.id)
 
@@ -38,6 +55,7 @@ def test_an_outcome_and_its_progress_arrive_as_they_left() -> None:
         {"other": "http_400"},
         done,
         asked_s=0.1,
+        left_open=[LeftOpen("task", "rec", "key", "upload")],
     )
     assert BatchOutcome.read(through_json(outcome.plain())) == outcome
     assert outcome.answers[0].recordings[0].recording("task") == recording
@@ -48,6 +66,33 @@ def test_an_outcome_and_its_progress_arrive_as_they_left() -> None:
     kept = Progress.read(through_json(progress.plain()))
     assert kept == progress
     assert kept.history() == Tries(attempts=2, waits=1)
+
+
+def test_what_is_asked_and_listed_arrives_as_it_left() -> None:
+    """A page, a batch and what asks for a page survive JSON; what is as by default is not sent along."""
+    ask = PageAsk("org", Span(1, 9), 3, "/v1/tasks?cursor=x", others=True)
+    assert PageAsk.read(through_json(asdict(ask))) == ask
+    todos = [Todo("a", 3, False, ["r"], "r", 1, [("r", "key", "upload")]), Todo("b")]
+    batch = {"org": "org", "todos": [todo.plain() for todo in todos], "halved": True}
+    assert Batch.read(through_json(batch)) == Batch("org", todos, halved=True)
+    assert todos[1].plain() == {"id": "b"}
+    rows = [TaskRow("a", "telephony", created_ms=0, capture_requested=False), TaskRow("b")]
+    plain = through_json(PageRow(rows, 2, asked_ms=7).plain())
+    assert PageRow(**{**plain, "tasks": [TaskRow(**row) for row in plain["tasks"]]}) == PageRow(rows, 2, asked_ms=7)
+    assert plain["tasks"][1] == {"id": "b"}
+
+
+@given(sizes=st.lists(st.integers(0, 700), max_size=40))
+def test_what_is_written_down_at_once_has_a_bound(sizes: list[int]) -> None:
+    """In order, each once, and never so much that the server refuses it, but for a single batch that is larger."""
+    left = [{"number": n, "failed": {}, "answers": [], "done": [{}] * size} for n, size in enumerate(sizes)]
+    told: list[int] = []
+    while left:
+        now, left = contract.first_of(left)
+        assert now
+        assert len(now) == 1 or sum(2 * len(each["done"]) for each in now) <= contract.ROWS_AT_ONCE
+        told += [each["number"] for each in now]
+    assert told == list(range(len(sizes)))
 
 
 def test_a_task_travels_with_masked_numbers_and_without_names_of_people() -> None:
@@ -106,8 +151,51 @@ async def test_an_answer_that_got_lost_is_given_again() -> None:
     notes = Ledger(ForgetfulBooks(), lambda _summary: None)  # type: ignore[arg-type]
     ask = contract.TakeIn("run", Span(0, 9), Span(0, 9), 1, [{"id": "task"}])
     first = await ActivityEnvironment().run(notes.take_in, ask)
-    assert [todo.id for todo in first] == ["task"]
+    assert first == [{"id": "task"}]
     assert await ActivityEnvironment().run(notes.take_in, ask) == first
+
+
+class RefusedStation:
+    """Meets a token that has ended at every call."""
+
+    async def page(self, _ask: PageAsk, _kept: Progress) -> PageRow:
+        raise ComeBack("the token was refused and is renewed", 0.0, Tries())
+
+
+@pytest.mark.anyio
+async def test_work_that_comes_back_for_its_next_call_waits_for_its_turn_alone() -> None:
+    """The engine doubles a delay that nobody named: after ten expiries a batch would have waited for five minutes."""
+    calls = Calls({"org": RefusedStation()})  # type: ignore[dict-item]
+    ask = through_json(asdict(PageAsk("org", Span(0, 9), 0)))
+    for attempt in (1, 9):
+        environment = ActivityEnvironment()
+        environment.info = replace(environment.info, attempt=attempt)
+        with pytest.raises(ApplicationError) as failure:
+            await environment.run(calls.page, ask)
+        assert failure.value.next_retry_delay == timedelta(seconds=0.1)
+
+
+class BusyStation:
+    """Tells of bytes all the time, and of one recording that is finished."""
+
+    async def carry(self, batch: Batch, _kept: Progress, tell: Any, *, repeated: bool) -> BatchOutcome:
+        assert not repeated
+        done = Done(batch.todos[0].id, "rec", "stored")
+        for number in range(40):
+            await anyio.sleep(0.05)
+            tell(Progress(done=[done] if number > 9 else [], bytes=number))
+        return BatchOutcome()
+
+
+@pytest.mark.anyio
+async def test_only_what_is_finished_is_worth_a_heartbeat_of_its_own() -> None:
+    """A worker with 32 batches under way would otherwise beat 16 times a second, for bytes that nobody needs."""
+    calls = Calls({"org": BusyStation()})  # type: ignore[dict-item]
+    environment = ActivityEnvironment()
+    beats: list[Progress] = []
+    environment.on_heartbeat = lambda *details: beats.append(Progress.read(details[0]))
+    await environment.run(calls.carry, {"org": "org", "todos": [{"id": "task"}], "halved": False})
+    assert [len(beat.done) for beat in beats] == [0, 1]
 
 
 def test_names_are_the_same_on_every_machine() -> None:

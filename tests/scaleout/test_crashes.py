@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.world import finish, sandbox
-from tests.scaleout.kit import fleet, settings, temporal
+from tests.scaleout.kit import fleet, recordings_in, settings, temporal
 
 pytestmark = pytest.mark.temporal
 
@@ -58,5 +58,4 @@ def test_whatever_is_killed_every_recording_is_stored_once(tmp_path: Path) -> No
         again = len(world.requests("media.get")) - len(world.truth())
         assert again <= killed * 2
         assert ended.summary["recordings"] == len(world.truth())
-        status = world.call("status", "--json", "--config", str(world.config))
-        assert status.lines[-1]["recordings"] == len(world.truth())
+        assert recordings_in(world) == len(world.truth())

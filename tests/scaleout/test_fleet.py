@@ -8,12 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 from temporalio.client import (
     Client,
@@ -29,19 +29,13 @@ from temporalio.worker import Replayer
 
 from tests.canaries import found_in
 from tests.e2e.world import World, finish, sandbox
-from tests.scaleout.kit import Server, fleet, settings, temporal, wait_until
+from tests.scaleout.kit import Server, fleet, recordings_in, settings, told, wait_until
 from wxrec_async import load_config
 from wxrec_async.scaleout import contract
 from wxrec_async.scaleout.connecting import converter
 from wxrec_async.scaleout.worker import RUNNER, WORKFLOWS
 
 pytestmark = [pytest.mark.temporal, pytest.mark.anyio]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with temporal(tmp_path_factory.mktemp("temporal")) as running:
-        yield running
 
 
 async def histories(client: Client, org: str) -> list[WorkflowHistory]:
@@ -165,8 +159,7 @@ async def test_one_worker_serves_two_organisations_by_schedule_and_the_server_re
             wait_until(lambda: crew.said().count("ended with 0") == 2, crew.said())
         for world in worlds.values():
             assert world.bucket() == world.truth()
-            status = world.call("status", "--json", "--config", str(world.config))
-            assert status.lines[-1]["recordings"] == len(world.truth())
+            assert await anyio.to_thread.run_sync(recordings_in, world) == len(world.truth())
         plain = await Client.connect(server.address)
         kept = [history for org in orgs for history in await histories(plain, org)]
         task_ids = {key.split("/")[1] for key in one.truth() | two.truth()}
@@ -204,24 +197,28 @@ async def test_leaving_and_cancelling_leave_nothing_open(tmp_path: Path, server:
         wait_until(lambda: not world.uploads(), "an upload was left open")
 
 
-def test_what_belongs_to_the_workers_is_refused_by_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "--concurrency", "3"), "--concurrency does not go with --temporal"),
+        (("run", "--scheduled"), "--scheduled does not go with --temporal: a Temporal schedule does that"),
+        (("run",), "no Temporal server answers at 127.0.0.1:1"),
+        (("worker",), "no Temporal server answers at 127.0.0.1:1"),
+        (("worker", "--keep-ledger", "--processes", "2"), "--keep-ledger is for one process"),
+        (("run", "--temporal", "nowhere"), "write HOST:PORT"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_what_belongs_to_the_workers_is_refused_by_the_run(
+    tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
     """A flag that would have no effect is an error that says where it belongs; no server is needed to say so."""
-    with sandbox(tmp_path, "--tasks", "1") as world:
-        refused = world.run("--temporal", "127.0.0.1:1", "--concurrency", "3")
-        assert refused.code == 2
-        assert "--concurrency does not go with --temporal" in refused.err
-        scheduled = world.run("--temporal", "127.0.0.1:1", "--scheduled")
-        assert scheduled.code == 2
-        assert "--scheduled does not go with --temporal: a Temporal schedule does that" in scheduled.err
-        nobody = world.run("--temporal", "127.0.0.1:1")
-        assert nobody.code == 2
-        assert "no Temporal server answers at 127.0.0.1:1" in nobody.err
-        both = world.call("worker", "--temporal", "127.0.0.1:1", "--keep-ledger", "--processes", "2")
-        assert both.code == 2
-        assert "--keep-ledger is for one process" in both.err
-        odd = world.run("--temporal", "nowhere")
-        assert odd.code == 2
-        assert "write HOST:PORT" in odd.err
+    config = tmp_path / "config.toml"
+    config.write_text('[s3]\nbucket = "b"\n')
+    command, *rest = arguments
+    refused = told(command, "--temporal", "127.0.0.1:1", "--config", str(config), *rest)
+    assert refused.exit_code == 2
+    assert words in refused.stderr
 
 
 def test_without_the_extra_one_line_says_what_to_install() -> None:

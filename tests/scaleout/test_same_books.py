@@ -15,7 +15,7 @@ import pytest
 from botocore.config import Config
 
 from tests.e2e.world import World, finish, sandbox
-from tests.scaleout.kit import Server, fleet, temporal
+from tests.scaleout.kit import Server, fleet
 from wxrec_async import load_config
 from wxrec_async.ledger import opening
 
@@ -109,10 +109,10 @@ def configured(world: World, name: str, *, key: str, more: str = "") -> Path:
     return file
 
 
-def test_the_ledger_is_that_of_a_plain_run_and_reconcile_certifies_it(tmp_path: Path) -> None:
+def test_the_ledger_is_that_of_a_plain_run_and_reconcile_certifies_it(tmp_path: Path, server: Server) -> None:
     """Table by table and column by column, but for moments, run and tracking ids; with sidecars and SHA-256."""
     options = ("--tasks", "60", "--seconds", "0.5", "3", "--beside", "--fresh", "20", "--seed", "5", "--days", "3")
-    with temporal(tmp_path / "server") as server, sandbox(tmp_path, *options) as world:
+    with sandbox(tmp_path, *options) as world:
         world.environment["PYTHONPATH"] = str(Path(__file__).parents[2])
         run_both(world, server)
         with ledgers(*(world.config.parent / f"{name}.db" for name in ("plain", "fleet"))) as (plain, carried):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -116,6 +117,22 @@ async def test_a_refused_token_is_renewed_once_and_the_call_comes_back(
         assert bench.calls == bench.begun == 2
 
 
+async def test_calls_under_way_meet_the_end_of_a_token_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many they are, it is one token that was refused: no reason to end the run."""
+    async with engine(tmp_path, monkeypatch, tasks=5, latency=0.05) as bench:
+        span = week(bench)
+        await bench.page(span)
+        bench.sandbox.desk.expire_access()
+        async with anyio.create_task_group() as group:
+            for _ in range(12):
+                group.start_soon(bench.page, span)
+        assert bench.sandbox.desk.refreshes == 1
+        assert [row.status for row in bench.sandbox.log.of("tasks")].count(401) == 12
+        assert bench.calls == bench.begun == 25
+
+
 @pytest.mark.fault("T07")
 async def test_a_token_that_is_refused_although_it_is_fresh_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -199,13 +216,34 @@ async def test_breaking_off_aborts_uploads_and_the_next_attempt_finds_what_was_l
                 await anyio.sleep(0.005)
             group.cancel_scope.cancel()
         left = next(iter(bench.sandbox.truth())).key
-        bench.stations[1]._store.uncertain_keys.clear()
-        await bench.stations[1]._store.create(Target(left, "audio/wav"))  # what a kill -9 leaves behind
+        bench.stations[1]._storing._store.uncertain_keys.clear()
+        await bench.stations[1]._storing._store.create(Target(left, "audio/wav"))  # what a kill -9 leaves behind
         assert bench.sandbox.uploads()
         for todo in todos:
             await bench.carry([todo], station=1, repeated=True)
         assert bench.sandbox.uploads() == []
         assert await bench.sandbox.differences() == []
+
+
+@pytest.mark.fault("S19")
+async def test_an_upload_that_stays_open_is_told_and_aborted_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever keeps the books hears of it, and what they hand out again says which upload to abort."""
+    async with engine(tmp_path, monkeypatch, tasks=3, large=True, seconds=(700.0, 900.0)) as bench:
+        todo = bench.todos()[0]
+        bench.sandbox.faults.add("s3.CompleteMultipartUpload", "access_denied", attempts=None)
+        bench.sandbox.faults.add("s3.AbortMultipartUpload", "access_denied", attempts=None)
+        outcome = await bench.carry([todo])
+        assert [done.kind for done in outcome.done] == ["failed"]
+        (left,) = outcome.left_open
+        assert [upload.id for upload in bench.sandbox.uploads()] == [left.upload_id]
+
+        bench.sandbox.faults.clear()
+        again = replace(todo, uploads=[(left.recording_id, left.key, left.upload_id)])
+        done = await bench.carry([again])
+        assert done.left_open == []
+        assert bench.sandbox.uploads() == []
 
 
 async def _quietly(bench: Engine, todos: list[Todo]) -> None:
@@ -217,7 +255,7 @@ async def test_a_draining_worker_gives_back_what_it_has_not_begun(
 ) -> None:
     """What is in hand is finished, the rest comes back without a mark against it."""
     async with engine(tmp_path, monkeypatch, stations=2) as bench:
-        bench.stations[0]._room = anyio.Semaphore(1)
+        bench.stations[0]._storing.room = anyio.Semaphore(1)
         todos = bench.todos()[:10]
         outcomes: list[BatchOutcome] = []
 

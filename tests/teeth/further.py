@@ -211,14 +211,14 @@ FURTHER = (
         "listeners hear of a stored recording before the ledger has it",
         (
             Edit(
-                "orchestrator.py",
+                "settling.py",
                 "        found = stored.object\n        await self._ledger.stored(\n",
                 "        found = stored.object\n"
-                "        self._emit(events.RecordingStored(recording.task_id, recording.id, found.key, found.size, 0, seconds))\n"
+                "        self._emit(events.RecordingStored(task_id, recording_id, found.key, found.size, 0, seconds))\n"
                 "        await self._ledger.stored(\n",
             ),
             Edit(
-                "orchestrator.py",
+                "settling.py",
                 "        self._stored += 1\n        self._emit(\n",
                 "        self._stored += 1\n        (lambda _: None)(\n",
             ),

@@ -93,7 +93,7 @@ LISTED = (
                 "            outcome = await self._carrier.carry(order)\n",
                 "            from wxrec_async.model import StoredObject\n\n"
                 '            early = Stored(StoredObject(order.target.key, 0, 0, etag="x"))\n'
-                "            await self._note_stored(recording, early, 0.0)\n"
+                "            await self._settling.stored(recording.task_id, recording.id, early, 0.0)\n"
                 "            outcome = await self._carrier.carry(order)\n",
             ),
         ),

@@ -8,20 +8,8 @@ of `remote.records`, through whatever engine there is; `wxrec_async.scaleout` is
 from wxrec_async.lister import Lister
 from wxrec_async.remote.books import LATE, Books
 from wxrec_async.remote.opening import open_books, who
-from wxrec_async.remote.records import (
-    Answer,
-    At,
-    Batch,
-    BatchOutcome,
-    Done,
-    Found,
-    PageAsk,
-    PageRow,
-    Progress,
-    Span,
-    TaskRow,
-    Todo,
-)
+from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done, Found, LeftOpen, Progress
+from wxrec_async.remote.records import At, Batch, PageAsk, PageRow, Span, TaskRow, Todo
 from wxrec_async.remote.station import Station
 from wxrec_async.remote.terms import ComeBack
 
@@ -35,6 +23,7 @@ __all__ = [
     "ComeBack",
     "Done",
     "Found",
+    "LeftOpen",
     "Lister",
     "PageAsk",
     "PageRow",

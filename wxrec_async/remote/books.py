@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,18 +18,18 @@ from wxrec_async import events
 from wxrec_async.author import this_program
 from wxrec_async.choices import ages_of, filters_of
 from wxrec_async.config import Settings
-from wxrec_async.errors import AuthError, RunStopped
+from wxrec_async.errors import RunStopped
 from wxrec_async.events import Emit
 from wxrec_async.ledger.protocol import AskedBefore, BacklogTask, InPeriod, KnownTask, Ledger, Work
 from wxrec_async.left_out import count_left_out
-from wxrec_async.model import DAY_MS, Failed, LeftAlone, Period, RecordingState, Task, TaskState, Window
-from wxrec_async.remote.records import Answer, At, BatchOutcome, Done, TaskRow, Todo
+from wxrec_async.model import DAY_MS, Failed, Period, Stored, Task, TaskState, Window
+from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done
+from wxrec_async.remote.records import At, TaskRow, Todo
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
-from wxrec_async.rules import schedule, selection, windows
-from wxrec_async.rules.selection import Silence, Verdict
+from wxrec_async.rules import windows
+from wxrec_async.settling import AT_REST, Settling
 from wxrec_async.sidecars import Sidecars, all_of
 
-AT_REST = (RecordingState.STORED, RecordingState.GONE)
 BACKLOG_PAGE = 500
 LATE = "late"  # beside the words of `Work`: tasks at rest that deserve a second look
 
@@ -42,10 +42,9 @@ class _Run:
     id: str
     period: Period
     begun: float
+    settling: Settling
     incomplete: list[Window] = field(default_factory=list)
-    failed_before: set[str] = field(default_factory=set)
-    streak: int = 0
-    stored: int = 0
+    uploads: set[str] = field(default_factory=set)
 
 
 class Books:
@@ -120,18 +119,16 @@ class Books:
         scheduled: bool = False,
     ) -> list[Todo]:
         """Write a page's tasks down and return those to be asked for; the rest is settled here."""
-        await self._of(run, period)
+        current = await self._of(run, period)
         self._emit(events.PageListed(window, rows=rows, new=len(page)))
         tasks = [row.task() for row in page]
         todo = await self._ledger.add_tasks(tasks, listed_in=window, now_ms=self._now_ms(), patient=scheduled)
-        return await self._consider(todo, window)
+        return await self._todos(await current.settling.to_ask(todo, window))
 
-    async def take_note(self, run: str, period: Window, seen: Sequence[LeftAlone]) -> None:
-        """Note contacts of other channels."""
-        await self._of(run, period)
-        if seen:
-            await self._ledger.leave_alone(seen, {})
-            self._tell_left(seen)
+    async def take_note(self, run: str, period: Window, window: Window, page: Sequence[TaskRow]) -> None:
+        """Note a page's contacts of other channels."""
+        current = await self._of(run, period)
+        await current.settling.other_contacts([row.task() for row in page], window)
 
     async def listed(
         self, run: str, period: Window, window: Window, asked_ms: int, trouble: str, not_counted: str = ""
@@ -167,12 +164,12 @@ class Books:
             rows = await self._ledger.late(
                 period, now_ms=self._now_ms(), after=at.row, limit=BACKLOG_PAGE, due_only=scheduled
             )
-            return await self._todos(self._wanted([row.task for row in rows], None)), _next(rows)
+            return await self._todos(current.settling.wanted([row.task for row in rows], None)), _next(rows)
         kinds = frozenset(map(Work, only))
         rows = await self._work_left(InPeriod(period), at, kinds, scheduled=scheduled)
         if Work.FAILED in kinds:
-            current.failed_before.update(row.task.id for row in rows)
-        return await self._consider([row.task for row in rows], None), _next(rows)
+            current.settling.failed_before.update(row.task.id for row in rows)
+        return await self._todos(await current.settling.to_ask([row.task for row in rows])), _next(rows)
 
     async def _work_left(
         self, scope: InPeriod, at: At, kinds: frozenset[Work], *, scheduled: bool
@@ -191,26 +188,16 @@ class Books:
             scope, now_ms=now, after=row, limit=BACKLOG_PAGE, only=kinds, due_only=scheduled, patient=scheduled
         )
 
-    async def _consider(self, tasks: Sequence[Task], listed_in: Window | None) -> list[Todo]:
-        """Leave out what is not wanted, settle what needs no captures call, return the rest."""
-        now, wanted = self._now_ms(), self._wanted(tasks, listed_in)
-        verdicts = {task.id: selection.before_asking(task, self._ages, now) for task in wanted}
-        await self._settle({task_id: verdict for task_id, verdict in verdicts.items() if verdict}, empty_answer=False)
-        return await self._todos([task for task in wanted if verdicts[task.id] is None])
-
-    def _wanted(self, tasks: Sequence[Task], listed_in: Window | None) -> list[Task]:
-        """Return what the filters want; the rest stays in the ledger as it is, for a run that wants it."""
-        wanted = [task for task in tasks if not self._filters.leaves_out(task)]
-        if left := len(tasks) - len(wanted):
-            self._emit(events.TasksLeftOut(listed_in, left))
-        return wanted
-
     async def _todos(self, tasks: Sequence[Task]) -> list[Todo]:
-        asked = await self._ledger.asked([task.id for task in tasks]) if tasks else {}
-        return [
-            await self._todo(task, captured=task.id in asked and asked[task.id].state is TaskState.CAPTURED)
-            for task in tasks
-        ]
+        if not tasks:
+            return []
+        asked = await self._ledger.asked([task.id for task in tasks])
+        captured = {task_id for task_id, before in asked.items() if before.state is TaskState.CAPTURED}
+        open_uploads: defaultdict[str, list[tuple[str, str, str]]] = defaultdict(list)
+        for each in await self._ledger.open_uploads():
+            open_uploads[each.task_id].append((each.recording_id, each.key, each.upload_id))
+        todos = [await self._todo(task, captured=task.id in captured) for task in tasks]
+        return [replace(todo, uploads=open_uploads[todo.id]) if todo.id in open_uploads else todo for todo in todos]
 
     async def _todo(self, task: Task, *, captured: bool) -> Todo:
         if not captured:
@@ -228,133 +215,40 @@ class Books:
             await self._record(current, outcome)
 
     async def _record(self, run: _Run, outcome: BatchOutcome) -> None:
+        settling = run.settling
         found = {each.todo.id: each for each in outcome.answers if each.recordings}
-        await self._leave_alone(outcome.answers)
+        await settling.beside([(_task(each.todo), each.beside) for each in outcome.answers])
         count = sum(len(each.recordings) for each in found.values())
         self._emit(events.CapturesAsked(len(outcome.answers) + len(outcome.failed), count, outcome.asked_s))
-        await self._settle_silent([each.todo for each in outcome.answers if not each.recordings])
-        for task_id, reason in outcome.failed.items():
-            await self._settle({task_id: Verdict(TaskState.FAILED, reason)}, empty_answer=False)
-            self._count_failure(run, task_id, reason)
-        known = await self._known(found)
+        await settling.silent([_task(each.todo) for each in outcome.answers if not each.recordings])
+        await settling.refused(outcome.failed)
+        known = await self._known(run, found)
         for task_id, answer in found.items():
-            await self._name_missing(known[task_id], {each.id for each in answer.recordings})
+            await settling.missing(known[task_id], {each.id for each in answer.recordings})
         for done in outcome.done:
-            await self._note(run, done)
+            await _note(run.settling, done)
+        await self._note_uploads(run, outcome)
         if self._sidecars is not None:
             await all_of(list(found), self._sidecars.at_rest)
 
-    async def _known(self, found: Mapping[str, Answer]) -> dict[str, KnownTask]:
+    async def _note_uploads(self, run: _Run, outcome: BatchOutcome) -> None:
+        """Write down what was left open, for the next run to abort, and forget what is so no longer."""
+        left = {each.upload_id: each for each in outcome.left_open}
+        for each in left.values():
+            ids = (each.task_id, each.recording_id)
+            await self._ledger.upload_created(each.key, each.upload_id, *ids, self._now_ms())
+            self._emit(events.UploadLeftOpen(each.key, each.upload_id))
+        known = {upload_id for answer in outcome.answers for _, _, upload_id in answer.todo.uploads}
+        for upload_id in known - left.keys():
+            await self._ledger.upload_gone(upload_id)
+        run.uploads = (run.uploads | left.keys()) - (known - left.keys())
+
+    async def _known(self, run: _Run, found: Mapping[str, Answer]) -> dict[str, KnownTask]:
         if not found:
             return {}
         named = {task: [each.recording(task) for each in answer.recordings] for task, answer in found.items()}
-        now, after = self._now_ms(), self._ages.look_again_ms
-        looks = {task: schedule.second_look(answer.todo.created_ms, after, now) for task, answer in found.items()}
-        due = {task: look for task, look in looks.items() if look is not None}
-        return await self._ledger.captured_many(named, now, due)
-
-    async def _leave_alone(self, answers: Sequence[Answer]) -> None:
-        """Count what captures names besides audio; it is nobody's to fetch."""
-        named = [answer for answer in answers if answer.beside]
-        seen = [
-            LeftAlone(name, kind, answer.todo.created_ms or self._now_ms())
-            for answer in named
-            for name, kind in answer.beside
-        ]
-        if seen:
-            kinds = {answer.todo.id: [kind for _, kind in answer.beside] for answer in named}
-            await self._ledger.leave_alone(seen, {each: its.count("transcript") for each, its in kinds.items()})
-            self._tell_left(seen)
-
-    def _tell_left(self, seen: Sequence[LeftAlone]) -> None:
-        for kind, count in Counter(each.kind for each in seen).items():
-            self._emit(events.SeenAndLeft(kind, count))
-
-    async def _note(self, run: _Run, done: Done) -> None:
-        match done.kind:
-            case "stored":
-                await self._note_stored(run, done)
-            case "gone":
-                await self._ledger.recording_gone(done.task_id, done.recording_id, self._now_ms())
-                self._emit(events.RecordingGone(done.task_id, done.recording_id))
-            case _:
-                await self._note_failed(run, done.task_id, done.recording_id, Failed(done.reason, done.detail))
-
-    async def _note_stored(self, run: _Run, done: Done) -> None:
-        await self._ledger.stored(
-            done.task_id,
-            done.recording_id,
-            done.object(),
-            run_id=run.id,
-            already=done.already,
-            main_place=done.main_place,
-            flags=done.flags,
-            now_ms=self._now_ms(),
-        )
-        run.streak, run.stored = 0, run.stored + 1
-        told = (done.task_id, done.recording_id, done.key, done.size, done.crc32 or 0, done.seconds)
-        self._emit(events.RecordingStored(*told, already=done.already, flags=tuple(done.flags)))
-
-    async def _note_failed(self, run: _Run, task_id: str, recording_id: str, failed: Failed) -> None:
-        await self._ledger.recording_failed(task_id, recording_id, failed.reason, failed.detail, self._now_ms())
-        self._emit(events.RecordingFailed(task_id, recording_id, failed.reason, failed.detail))
-        self._count_failure(run, task_id, failed.reason, failed.detail)
-
-    async def _name_missing(self, known: KnownTask, offered: set[str]) -> None:
-        """A recording that Webex named once and no longer does comes to rest by name, not in silence."""
-        for recording_id, state in known.recordings.items():
-            if recording_id not in offered and state not in AT_REST:
-                words = ("missing", "captures no longer names it")
-                await self._ledger.recording_failed(known.task_id, recording_id, *words, self._now_ms())
-                self._emit(events.RecordingFailed(known.task_id, recording_id, *words))
-
-    async def _settle_silent(self, todos: Sequence[Todo]) -> None:
-        """Judge the tasks for which captures had nothing, by what was asked before."""
-        if not todos:
-            return
-        now = self._now_ms()
-        asked = await self._ledger.asked([todo.id for todo in todos])
-        verdicts = {
-            todo.id: selection.after_empty(
-                Task(todo.id, created_ms=todo.created_ms, capture_requested=todo.requested),
-                Silence(asked[todo.id].first_seen_ms, asked[todo.id].first_empty_ms),
-                self._ages,
-                now,
-            )
-            for todo in todos
-        }
-        await self._settle(verdicts, empty_answer=True)
-
-    async def _settle(self, verdicts: Mapping[str, Verdict], *, empty_answer: bool) -> None:
-        """Write verdicts down, all at once, so that one commit serves them all."""
-
-        async def settle(task_id: str, verdict: Verdict) -> None:
-            state = await self._ledger.settle_task(
-                task_id,
-                verdict.state,
-                verdict.reason,
-                now_ms=self._now_ms(),
-                empty_answer=empty_answer,
-                next_ask_ms=verdict.next_ask_ms,
-            )
-            if state is not TaskState.CAPTURED:
-                self._emit(events.TaskSettled(task_id, state.value, verdict.reason))
-            elif empty_answer:
-                await self._name_missing(await self._ledger.known(task_id), set())
-
-        async with anyio.create_task_group() as group:
-            for task_id, verdict in verdicts.items():
-                group.start_soon(settle, task_id, verdict)
-
-    def _count_failure(self, run: _Run, task_id: str, reason: str, detail: str = "") -> None:
-        """End the run when so much fails in a row that the fault must be everybody's; what failed before is no news."""
-        if task_id in run.failed_before:
-            return
-        run.streak += 1
-        if not selection.streak_ends_run(reason, run.streak, run.stored, self.settings.backfill.max_failures_in_row):
-            return
-        words = f"{run.streak} failures in a row, the last one {reason}" + (f": {detail}" if detail else "")
-        raise AuthError(words) if reason.endswith("AccessDenied") else RunStopped(words)
+        looks = run.settling.second_looks([_task(answer.todo) for answer in found.values()])
+        return await self._ledger.captured_many(named, self._now_ms(), looks)
 
     # A run
 
@@ -366,13 +260,26 @@ class Books:
         """Return the run of this name, begun in the ledger."""
         async with self._begin:
             if self._run is None or self._run.name != name:
-                run = _Run(name, uuid.uuid4().hex[:12], Period(period.from_ms, period.to_ms), anyio.current_time())
+                run = self._new(name, Period(period.from_ms, period.to_ms))
                 await self._ledger.begin_run(run.id, self._now_ms(), run.period, author=this_program())
                 self._run = run
                 left, ceiling = len(await self._left(period)), self.settings.memory.ceiling_mib
                 started = (run.id, run.period, left, self.settings.backfill.concurrency, ceiling)
                 self._emit(events.RunStarted(*started))
             return self._run
+
+    def _new(self, name: str, period: Period) -> _Run:
+        run_id, most = uuid.uuid4().hex[:12], self.settings.backfill.max_failures_in_row
+        settling = Settling(
+            run_id,
+            self._ledger,
+            self._emit,
+            self._now_ms,
+            ages=self._ages,
+            filters=self._filters,
+            max_failures_in_row=most,
+        )
+        return _Run(name, run_id, period, anyio.current_time(), settling)
 
     async def end(self, run: str, period: Window, ending: Ending) -> Summary:
         """Count what the period holds now, and close the run."""
@@ -382,10 +289,10 @@ class Books:
         left = await count_left_out(self._ledger, scope, self._filters, now)
         counts = left.out_of(await self._ledger.counts(scope, current.id))
         failures = left.wanted(await self._ledger.failures(scope, limit=left.failures_to_read))
-        told = Ending(tuple(current.incomplete), ending.stopped, ending.error, ending.error_exit)
+        ending = replace(ending, incomplete=tuple(current.incomplete), uploads_left=len(current.uploads))
         seconds = anyio.current_time() - current.begun
         aside = await self._ledger.left_alone(scope)
-        summary = Summary(current.id, current.period, counts, told, seconds, failures, (), left.reasons, aside)
+        summary = Summary(current.id, current.period, counts, ending, seconds, failures, (), left.reasons, aside)
         await self._ledger.end_run(current.id, self._now_ms(), summary.exit_code, summary.as_json())
         return summary
 
@@ -402,3 +309,18 @@ class Books:
 
 def _next(rows: Sequence[BacklogTask]) -> At | None:
     return At(rows[-1].place_ms, rows[-1].row) if rows else None
+
+
+def _task(todo: Todo) -> Task:
+    return Task(todo.id, created_ms=todo.created_ms, capture_requested=todo.requested)
+
+
+async def _note(settling: Settling, done: Done) -> None:
+    match done.kind:
+        case "stored":
+            stored = Stored(done.object(), already=done.already, main_place=done.main_place, flags=tuple(done.flags))
+            await settling.stored(done.task_id, done.recording_id, stored, done.seconds)
+        case "gone":
+            await settling.gone(done.task_id, done.recording_id)
+        case _:
+            await settling.failed(done.task_id, done.recording_id, Failed(done.reason, done.detail))

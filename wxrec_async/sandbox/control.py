@@ -18,6 +18,7 @@ from wxrec_async.sandbox.organisation import Organisation, SandboxTask
 from wxrec_async.sandbox.recordings import TruthRecording
 from wxrec_async.sandbox.s3.state import Bucket, StoredBody, Upload
 from wxrec_async.sandbox.tampering import Tampering
+from wxrec_async.sandbox.tokens import TokenDesk
 
 PROFILES = ("none", "mild", "storm")
 
@@ -26,8 +27,9 @@ PROFILES = ("none", "mild", "storm")
 class Control:
     """GET /_sandbox/{log,tasks,truth,objects,uploads,faults,addresses,organisation}.
 
-    POST /_sandbox/faults sets profile and rules, POST /_sandbox/objects and
-    /_sandbox/organisation do what `Tampering` says.  Lists come as JSON lines.
+    POST /_sandbox/faults sets profile and rules, POST /_sandbox/expiry lets every
+    access token be expired, POST /_sandbox/objects and /_sandbox/organisation do what
+    `Tampering` says.  Lists come as JSON lines.
     ``log?since=N`` leaves out what was seen, ``objects?sha256=1`` reads every
     object, ``truth?segments=1&virtual=1`` adds what is there for those who ask
     for it, ``tasks`` are all there are, with the ids of their recordings.
@@ -37,6 +39,7 @@ class Control:
     log: RequestLog
     faults: Faults
     bucket: Bucket
+    desk: TokenDesk
     addresses: Callable[[], dict[str, Any]]
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -69,6 +72,9 @@ class Control:
     async def _done(self, name: str, request: web.BaseRequest) -> web.StreamResponse | None:
         if name == "faults":
             return self._set_faults(await request.read())
+        if name == "expiry":
+            self.desk.expire_access()
+            return web.json_response({"refreshes": self.desk.refreshes})
         if name in ("objects", "organisation"):
             return await self._tamper(name, await request.read())
         return None

@@ -136,7 +136,9 @@ class Sandbox:
         handlers: dict[str, Handler] = {
             service.name: Front(service, self.log, self.faults, given.latency) for service in services
         }
-        handlers["control"] = Control(self.organisation, self.log, self.faults, self.s3.bucket, self.addresses)
+        handlers["control"] = Control(
+            self.organisation, self.log, self.faults, self.s3.bucket, self.desk, self.addresses
+        )
         return handlers
 
     async def _listen(self, name: str, handler: Handler, port: int, tls: ssl.SSLContext | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import TypeVar
@@ -15,14 +15,12 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from wxrec_async.errors import AuthError, ConfigError, LedgerError, RunStopped
-from wxrec_async.model import LeftAlone
 from wxrec_async.remote import (
     Batch,
     BatchOutcome,
     Books,
     ComeBack,
     PageAsk,
-    PageRow,
     Progress,
     Span,
     Station,
@@ -38,6 +36,9 @@ BEATS = 4  # in the time after which a silent worker is given up
 KEPT = 1000
 NEWS_S = 1.0
 ELSEWHERE_S = 5.0
+IN_TURN_S = (
+    0.1  # the queue says when a call is due; without a delay of ours the engine would wait twice as long each time
+)
 
 
 class Calls:
@@ -47,14 +48,17 @@ class Calls:
         self._stations = stations
 
     @activity.defn(name="wxrec-page")
-    async def page(self, ask: PageAsk) -> PageRow:
+    async def page(self, asked: contract.Plain) -> contract.Plain:
         """See `Station.page`."""
+        ask = PageAsk.read(asked)
         async with _beating(_kept()) as beat:
-            return await self._station(ask.org).page(ask, beat.progress)
+            row = await self._station(ask.org).page(ask, beat.progress)
+        return row.plain()
 
     @activity.defn(name="wxrec-carry")
-    async def carry(self, batch: Batch) -> contract.Plain:
+    async def carry(self, asked: contract.Plain) -> contract.Plain:
         """See `Station.carry`."""
+        batch = Batch.read(asked)
         async with _beating(_kept()) as beat:
             repeated = activity.info().attempt > 1
             outcome = await self._station(batch.org).carry(batch, beat.progress, beat, repeated=repeated)
@@ -97,26 +101,24 @@ class Ledger:
         return await self._once(answer)
 
     @activity.defn(name="wxrec-take_in")
-    async def take_in(self, ask: contract.TakeIn) -> list[Todo]:
-        tasks = [TaskRow(**row) for row in ask.tasks]
-        page = (ask.period.window(), ask.window.window(), ask.rows, tasks)
-        return await self._once(lambda: self._books.take_in(ask.run, *page, scheduled=ask.scheduled))
+    async def take_in(self, ask: contract.TakeIn) -> list[contract.Plain]:
+        async def answer() -> list[contract.Plain]:
+            page = (ask.period.window(), ask.window.window(), ask.rows, [TaskRow(**row) for row in ask.tasks])
+            return _plain(await self._books.take_in(ask.run, *page, scheduled=ask.scheduled))
+
+        return await self._once(answer)
 
     @activity.defn(name="wxrec-take_note")
     async def take_note(self, ask: contract.TakeNote) -> None:
-        # Without a channel of its own it is among those that were asked for.
-        seen = [
-            LeftAlone(row["id"], row["channel_type"].lower(), row["created_ms"] or ask.window.from_ms)
-            for row in ask.tasks
-            if row["channel_type"] is not None
-        ]
-        await self._once(lambda: self._books.take_note(ask.run, ask.period.window(), seen))
+        page = (ask.period.window(), ask.window.window(), [TaskRow(**row) for row in ask.tasks])
+        await self._once(lambda: self._books.take_note(ask.run, *page))
 
     @activity.defn(name="wxrec-backlog")
     async def backlog(self, ask: contract.BacklogAsk) -> contract.Backlog:
         async def answer() -> contract.Backlog:
             where = (ask.period.window(), ask.at, ask.only)
-            return contract.Backlog(*await self._books.backlog(ask.run, *where, scheduled=ask.scheduled))
+            todos, at = await self._books.backlog(ask.run, *where, scheduled=ask.scheduled)
+            return contract.Backlog(_plain(todos), at)
 
         return await self._once(answer)
 
@@ -155,10 +157,15 @@ class Ledger:
             return self._answers[key]  # type: ignore[return-value]
 
 
+def _plain(todos: Iterable[Todo]) -> list[contract.Plain]:
+    return [todo.plain() for todo in todos]
+
+
 class _Beat:
     """The heartbeat: what is told last is kept by the server, and given to the next attempt.
 
-    It beats when there is news, at most once in `NEWS_S`, and now and then without.
+    It beats when there is news, something finished, at most once in `NEWS_S`; bytes are
+    no news, and go along with the beats that say no more than that we live.
     """
 
     def __init__(self, progress: Progress) -> None:
@@ -166,7 +173,8 @@ class _Beat:
         self._news = False
 
     def __call__(self, progress: Progress) -> None:
-        self.progress, self._news = progress, True
+        self._news = self._news or len(progress.done) != len(self.progress.done)
+        self.progress = progress
 
     def send(self) -> None:
         """Tell the server now."""
@@ -227,7 +235,7 @@ def _told(failure: Exception, beat: _Beat) -> ApplicationError:
         case ComeBack():
             beat(beat.progress.after(failure.tries))
             beat.send()
-            delay = timedelta(seconds=failure.after_s) if failure.after_s else None
+            delay = timedelta(seconds=max(failure.after_s, IN_TURN_S))
             return ApplicationError(str(failure), type="ComeBack", next_retry_delay=delay)
         case RunStopped():
             return _ending(failure, failure.exit_code)

@@ -30,10 +30,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wxrec_async.config import Settings
-from wxrec_async.remote import At, Span, Todo
+from wxrec_async.remote import At, Span
 
 Plain = dict[str, Any]
 BATCH = 10
+ROWS_AT_ONCE = 1000  # of some 300 bytes; Temporal refuses what is asked with more than 2 MB
 FURTHER_SHARE = 0.05  # of the budget, for calls in the middle of a recording; they are rare
 
 
@@ -204,9 +205,9 @@ class BacklogAsk:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """``at`` is where to go on; None: there is no more."""
+    r"""``todos`` are `remote.Todo`\ s as JSON has them; ``at`` is where to go on; None: there is no more."""
 
-    todos: list[Todo]
+    todos: Any
     at: At | None
 
 
@@ -284,3 +285,13 @@ class Pile:
             return self._pieces.pop(0), True
         batch, self._todos = self._todos[:BATCH], self._todos[BATCH:]
         return batch, False
+
+
+def first_of(outcomes: list[Plain]) -> tuple[list[Plain], list[Plain]]:
+    r"""Part `remote.BatchOutcome`\ s, as JSON has them, into what one `Record` takes, one at least, and the rest."""
+    rows = 0
+    for count, each in enumerate(outcomes):
+        rows += len(each["failed"]) + len(each["answers"]) + 2 * len(each["done"])  # each is among the answers, too
+        if rows > ROWS_AT_ONCE and count:
+            return outcomes[:count], outcomes[count:]
+    return outcomes, []

@@ -22,7 +22,8 @@ from wxrec_async.report import Summary
 from wxrec_async.scaleout import contract
 from wxrec_async.scaleout.activities import Calls, Ledger, further
 from wxrec_async.scaleout.connecting import connect, is_away
-from wxrec_async.scaleout.workflows import BackfillFlow, FurtherFlow, WindowFlow
+from wxrec_async.scaleout.window_flow import WindowFlow
+from wxrec_async.scaleout.workflows import BackfillFlow, FurtherFlow
 
 WORKFLOWS = (BackfillFlow, WindowFlow, FurtherFlow)
 BUILD = f"wxrec-async {__version__}"  # otherwise every module there is would be hashed for a name, for two seconds
@@ -30,7 +31,7 @@ BEAT = timedelta(seconds=1)  # finished work is kept by the server that soon
 ASK_AGAIN_S = 1.0
 NOTES_AT_ONCE = 20
 FURTHER_AT_ONCE = 20
-# The sandbox guards against workflows that read a clock or a file.  Ours are one module that does neither, which a test
+# The sandbox guards against workflows that read a clock or a file.  Ours are modules that do neither, which a test
 # shows by replaying whole histories; the sandbox would cost a fifth of what storing a small recording costs.
 RUNNER = UnsandboxedWorkflowRunner()
 

@@ -1,0 +1,194 @@
+"""What comes back from the machines of an engine; plain data as in `remote.records`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from wxrec_async.model import Failed, Gone, Outcome, Recording, Stored, StoredObject
+from wxrec_async.remote.records import Todo, fields_of
+from wxrec_async.rules.redact import redact_text
+from wxrec_async.rules.retry import Tries
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A recording that captures named."""
+
+    id: str
+    call_type: str | None = None
+    start_ms: int | None = None
+    stop_ms: int | None = None
+    segment: bool = False
+    tracking_id: str | None = None
+
+    @classmethod
+    def of(cls, recording: Recording) -> Found:
+        kind = redact_text(recording.call_type) if recording.call_type else recording.call_type
+        times = recording.start_ms, recording.stop_ms
+        return cls(recording.id, kind, *times, recording.segment, recording.tracking_id)
+
+    def recording(self, task_id: str) -> Recording:
+        return Recording(
+            task_id,
+            self.id,
+            start_ms=self.start_ms,
+            stop_ms=self.stop_ms,
+            call_type=self.call_type,
+            segment=self.segment,
+            tracking_id=self.tracking_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What captures had of one task; ``recordings`` is empty when it had nothing.
+
+    ``beside`` is id and kind of what it named that is no audio.
+    """
+
+    todo: Todo
+    recordings: list[Found] = field(default_factory=list)
+    beside: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of one recording: ``kind`` is ``stored``, ``failed`` or ``gone``; ``seconds`` is what it took."""
+
+    task_id: str
+    recording_id: str
+    kind: str
+    key: str = ""
+    size: int = 0
+    crc32: int | None = None
+    sha256: str | None = None
+    etag: str = ""
+    version_id: str | None = None
+    already: bool = False
+    main_place: bool = True
+    flags: list[str] = field(default_factory=list)
+    reason: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, recording: Recording, outcome: Outcome, seconds: float = 0.0) -> Done:
+        ids = (recording.task_id, recording.id)
+        match outcome:
+            case Stored(object=found):
+                return cls(
+                    *ids, "stored", found.key, found.size, found.crc32, found.sha256, found.etag, found.version_id,
+                    outcome.already, outcome.main_place, list(outcome.flags), seconds=round(seconds, 3),
+                )  # fmt: skip
+            case Failed(reason=reason, detail=detail):
+                return cls(*ids, "failed", reason=reason, detail=redact_text(detail), seconds=round(seconds, 3))
+            case Gone():
+                return cls(*ids, "gone", seconds=round(seconds, 3))
+
+    def object(self) -> StoredObject:
+        known = StoredObject(self.key, self.size, self.crc32, etag=self.etag, version_id=self.version_id)
+        return replace(known, sha256=self.sha256)
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is stored under the task's main key."""
+        return self.kind == "stored" and self.main_place
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOpen:
+    """A multipart upload that could not be aborted."""
+
+    task_id: str
+    recording_id: str
+    key: str
+    upload_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOutcome:
+    """What became of a batch.
+
+    Each task is in ``answers`` or ``failed`` (a stable word), or comes back: in
+    ``again`` when recordings of it are left that need a fresh URL or another
+    worker, in ``halves`` when the batch must be halved to find the id at fault.
+    """
+
+    answers: list[Answer] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    done: list[Done] = field(default_factory=list)
+    again: list[Todo] = field(default_factory=list)
+    halves: list[list[Todo]] = field(default_factory=list)
+    asked_s: float = 0.0
+    left_open: list[LeftOpen] = field(default_factory=list)
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON has it; `read` reads it."""
+        return {
+            "answers": [
+                {
+                    "todo": fields_of(each.todo),
+                    "recordings": [fields_of(one) for one in each.recordings],
+                    "beside": each.beside,
+                }
+                for each in self.answers
+            ],
+            "failed": self.failed,
+            "done": [fields_of(each) for each in self.done],
+            "again": [fields_of(each) for each in self.again],
+            "halves": [[fields_of(each) for each in half] for half in self.halves],
+            "asked_s": self.asked_s,
+            "left_open": [fields_of(each) for each in self.left_open],
+        }
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> BatchOutcome:
+        """Return what is to be written down: what comes back is for the engine to hand out again."""
+        return cls(
+            [
+                Answer(
+                    Todo.read(each["todo"]),
+                    [Found(**one) for one in each["recordings"]],
+                    [(named, kind) for named, kind in each["beside"]],
+                )
+                for each in row["answers"]
+            ],
+            row["failed"],
+            [Done(**each) for each in row["done"]],
+            asked_s=row["asked_s"],
+            left_open=[LeftOpen(**each) for each in row["left_open"]],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a piece of work is, for the engine to keep: the next attempt begins here instead of at the beginning."""
+
+    tries: dict[str, int] = field(default_factory=dict)
+    done: list[Done] = field(default_factory=list)
+    recordings: int = 0
+    bytes: int = 0
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> Progress:
+        """Return what was kept as JSON."""
+        return cls(**{**kept, "done": [Done(**row) for row in kept.get("done", ())]})
+
+    def plain(self) -> dict[str, Any]:
+        """Return what `read` reads."""
+        return {
+            "tries": self.tries,
+            "done": [fields_of(each) for each in self.done],
+            "recordings": self.recordings,
+            "bytes": self.bytes,
+        }
+
+    def history(self) -> Tries:
+        """Return the failures so far as `rules.retry` counts them."""
+        return Tries(**{name: int(count) for name, count in self.tries.items()})
+
+    def after(self, tries: Tries) -> Progress:
+        kept = {name: getattr(tries, name) for name in Tries.__slots__ if name != "outage_s"}
+        return replace(self, tries=kept)

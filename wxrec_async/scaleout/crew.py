@@ -1,0 +1,77 @@
+"""The batches of a window that are under way."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from wxrec_async.scaleout.asking import carry, noting, of_run
+    from wxrec_async.scaleout.contract import Pile, Plain, WindowAsk, first_of
+
+GATHER_S = 5.0
+
+
+class Crew:
+    """The batches of one window that are under way, and what became of them until it is written down."""
+
+    def __init__(self, ask: WindowAsk) -> None:
+        self._ask, self._pile = ask, Pile()
+        self._under_way: list[workflow.ActivityHandle[Plain]] = []
+        self._writing: workflow.ActivityHandle[None] | None = None
+        self._unwritten: list[Plain] = []
+
+    async def take(self, todos: list[Plain]) -> None:
+        """Begin work on tasks; returns when less than a batch of them waits."""
+        self._pile.add(todos)
+        self._begin()
+        while self._pile.full:
+            await self._step(None)
+
+    async def finish(self) -> None:
+        """Return when everything is done and written down."""
+        self._begin()
+        while self._pile or self._under_way or self._unwritten or self._writing:
+            if self._pile and not await self._step(GATHER_S):
+                self._begin(partly=True)
+            elif not self._pile:
+                await self._step(None)
+
+    async def write_down(self) -> None:
+        """Write down what is finished, when the rest will not be."""
+        while self._unwritten:
+            self._write()
+            if self._writing:
+                await self._writing
+                self._writing = None
+
+    def _begin(self, *, partly: bool = False) -> None:
+        while len(self._under_way) < self._ask.shape.batches and (self._pile.full or (partly and self._pile)):
+            todos, halved = self._pile.next()
+            self._under_way.append(carry(self._ask, {"org": self._ask.org, "todos": todos, "halved": halved}))
+
+    def _write(self) -> None:
+        if self._unwritten and self._writing is None:
+            told, self._unwritten = first_of(self._unwritten)
+            self._writing = noting(self._ask.org, "record", {**of_run(self._ask), "outcomes": told})
+
+    async def _step(self, patience_s: float | None) -> bool:
+        """Wait until something is finished; False when nothing was for so long, or nothing is under way."""
+        waiting: list[Any] = [*self._under_way, *([self._writing] if self._writing else [])]
+        if not waiting:
+            return False
+        done, _ = await workflow.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=patience_s)
+        if self._writing and self._writing.done():
+            writing, self._writing = self._writing, None
+            await writing
+        finished = [each for each in self._under_way if each.done()]
+        self._under_way = [each for each in self._under_way if each not in finished]
+        for each in finished:
+            outcome = await each
+            self._unwritten.append(outcome)
+            self._pile.take_back(outcome)
+        self._write()
+        self._begin()
+        return bool(done)

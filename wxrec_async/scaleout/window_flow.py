@@ -1,0 +1,158 @@
+"""One window, or what earlier runs left: listed, carried, written down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from wxrec_async.errors import Nonsense
+    from wxrec_async.model import Task, TaskPage, Window
+    from wxrec_async.plumbing.retrying import GivenUp
+    from wxrec_async.remote import At, Lister, PageAsk, Span
+    from wxrec_async.rules.retry import GiveUp
+    from wxrec_async.scaleout import asking, contract
+    from wxrec_async.scaleout.asking import is_long, note, of_run
+    from wxrec_async.scaleout.contract import Plain, WindowAsk
+    from wxrec_async.scaleout.crew import Crew
+
+
+@workflow.defn(name="wxrec-window")
+class WindowFlow:
+    """One window from its first page to its last recording; or what earlier runs left."""
+
+    @workflow.run
+    async def run(self, ask: WindowAsk) -> None:
+        crew = Crew(ask)
+        try:
+            await (self._backlog(ask, crew) if ask.only else self._window(ask, crew))
+            await crew.finish()
+        except _Rest as rest:
+            await crew.finish()
+            workflow.continue_as_new(rest.ask)
+        except ActivityError:
+            await crew.write_down()
+            raise
+
+    async def _backlog(self, ask: WindowAsk, crew: Crew) -> None:
+        at: Any = ask.at or At(ask.period.from_ms)
+        while at is not None:
+            asked = {**of_run(ask), "at": _plain(at), "only": ask.only, "scheduled": ask.scheduled}
+            found = await note(ask.org, "backlog", asked, dict)
+            await crew.take(found["todos"])
+            at = found["at"]
+            if at is not None and is_long():
+                raise _Rest(replace(ask, at=At(**at)))
+
+    async def _window(self, ask: WindowAsk, crew: Crew) -> None:
+        whole, asked_ms, trouble = ask.whole or ask.span, ask.asked_ms, ask.trouble
+        if not ask.others:
+            asked_ms, trouble = await self._list(ask, crew)
+        not_counted = ""
+        if ask.shape.other_channels and not trouble:
+            rest = replace(ask, whole=whole, asked_ms=asked_ms, trouble=trouble, others=True)
+            rest = rest if ask.others else replace(rest, span=whole)
+            if not ask.others and is_long():
+                raise _Rest(rest)
+            not_counted = await self._count_others(rest)
+        ended = contract.Listed(ask.run, ask.period, whole, asked_ms, trouble, not_counted)
+        await note(ask.org, "listed", ended, None)
+
+    async def _list(self, ask: WindowAsk, crew: Crew) -> tuple[int, str]:
+        """List the window; return when that began, and why it is not whole."""
+        pages = _Pages(ask)
+
+        async def take_in(window: Window, page: TaskPage, new: Sequence[Task]) -> None:
+            rows = [pages.rows[task.id] for task in new]
+            asked = {**of_run(ask), "window": asdict(Span.of(window)), "rows": page.rows, "tasks": rows}
+            asked["scheduled"] = ask.scheduled
+            await crew.take(await note(ask.org, "take_in", asked, list))
+            if page.unreadable:
+                pages.trouble = f"{page.unreadable} of its tasks have no usable id"
+            if is_long() and (rest := _rest_of(ask, page)):
+                raise _Rest(replace(rest, asked_ms=pages.asked_ms, trouble=pages.trouble))
+
+        lister = Lister(pages, ask.shape.page_size, ask.shape.channel_types)
+        trouble = await lister.read(ask.span.window(), take_in) or pages.trouble
+        return pages.asked_ms, trouble
+
+    async def _count_others(self, ask: WindowAsk) -> str:
+        """Count the contacts of other channels; return why that did not succeed, which is only said."""
+        pages = _Pages(ask)
+
+        async def take_note(window: Window, page: TaskPage, new: Sequence[Task]) -> None:
+            rows = [pages.rows[task.id] for task in new]
+            asked = {**of_run(ask), "window": asdict(Span.of(window)), "tasks": rows}
+            await note(ask.org, "take_note", asked, None)
+            if is_long() and (rest := _rest_of(ask, page)):
+                raise _Rest(rest)
+
+        lister = Lister(pages, ask.shape.page_size, ask.shape.other_channels)
+        try:
+            return await lister.read(ask.span.window(), take_note) or ""
+        except _Refused as refused:
+            return str(refused)
+
+
+class _Rest(Exception):
+    """The history is long enough: the rest of the window goes into a new one."""
+
+    def __init__(self, ask: WindowAsk) -> None:
+        super().__init__()
+        self.ask = ask
+
+
+class _Refused(Exception):
+    """Contacts of other channels cannot be listed."""
+
+
+class _Pages:
+    """Webex, as far as listing goes; each page is asked for by some worker.
+
+    A refusal of contacts that are only counted is `_Refused`, for they end no run.
+    """
+
+    def __init__(self, ask: WindowAsk) -> None:
+        self._ask = ask
+        self.asked_ms, self.trouble = ask.asked_ms, ask.trouble
+        self.rows: dict[str, Plain] = {}
+
+    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
+        """See `wxrec_async.lister.PageSource`."""
+        row = await self._asked(PageAsk(self._ask.org, Span.of(window), from_ms, next_link, self._ask.others))
+        self.asked_ms = min(self.asked_ms or row["asked_ms"], row["asked_ms"])
+        if row["refused"]:
+            raise GivenUp(GiveUp(row["refused"]), Nonsense(row["detail"]))
+        self.rows = {each["id"]: each for each in row["tasks"]}
+        tasks = (
+            Task(each["id"], channel_type=each.get("channel_type"), created_ms=each.get("created_ms"))
+            for each in row["tasks"]
+        )
+        return TaskPage(tuple(tasks), row["rows"], row["next_link"], None, row["unreadable"])
+
+    async def _asked(self, asked: PageAsk) -> Plain:
+        try:
+            return await asking.page(self._ask, asked)
+        except ActivityError as failure:
+            if asked.others and isinstance(failure.cause, ApplicationError):
+                raise _Refused(failure.cause.message) from None
+            raise
+
+
+def _rest_of(ask: WindowAsk, page: TaskPage) -> WindowAsk | None:
+    """Return the rest of a window behind a page; None when the page is no safe place to cut at."""
+    times = [task.created_ms for task in page.tasks if task.created_ms is not None]
+    if page.next_link or not times or times != sorted(times) or times[0] == times[-1]:
+        return None
+    begin = max(times[-1] - 1, ask.span.from_ms + 1)
+    if begin >= ask.span.to_ms:
+        return None
+    return replace(ask, span=Span(begin, ask.span.to_ms), whole=ask.whole or ask.span)
+
+
+def _plain(at: Any) -> Plain:
+    return at if isinstance(at, dict) else asdict(at)

@@ -1,0 +1,193 @@
+"""What becomes of tasks and recordings: judged by the rules, written to the ledger, and told after that.
+
+One `Settling` for each run, wherever its work is done: the orchestrator settles what
+its own workers bring, `remote.books` what comes from other machines.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import anyio
+
+from wxrec_async import events
+from wxrec_async.errors import AuthError, RunStopped
+from wxrec_async.events import Emit
+from wxrec_async.ledger.protocol import KnownTask, Ledger
+from wxrec_async.model import Failed, LeftAlone, RecordingState, Stored, Task, TaskState, Window
+from wxrec_async.plumbing.groups import first_failure
+from wxrec_async.rules import schedule, selection
+from wxrec_async.rules.filters import Filters
+from wxrec_async.rules.selection import Ages, Silence, Verdict
+
+AT_REST = (RecordingState.STORED, RecordingState.GONE)
+
+
+class Settling:
+    """Settles for the run ``run_id``; ``failed_before`` are tasks whose failures are no news to it."""
+
+    def __init__(  # noqa: PLR0913 - whom to tell and by which rules
+        self,
+        run_id: str,
+        ledger: Ledger,
+        emit: Emit,
+        now_ms: Callable[[], int],
+        *,
+        ages: Ages,
+        filters: Filters,
+        max_failures_in_row: int,
+    ) -> None:
+        self._run_id, self._ledger, self._emit, self._now_ms = run_id, ledger, emit, now_ms
+        self._ages, self._filters, self._most = ages, filters, max_failures_in_row
+        self._streak = self._stored = 0
+        self.failed_before: set[str] = set()
+
+    # Before captures is asked
+
+    def wanted(self, tasks: Sequence[Task], listed_in: Window | None) -> Sequence[Task]:
+        """Return what the filters want; the rest stays in the ledger as it is, for a run that wants it."""
+        wanted = [task for task in tasks if not self._filters.leaves_out(task)] if self._filters else tasks
+        if left := len(tasks) - len(wanted):
+            self._emit(events.TasksLeftOut(listed_in, left))
+        return wanted
+
+    async def to_ask(self, tasks: Sequence[Task], listed_in: Window | None = None) -> list[Task]:
+        """Leave out what is not wanted, settle what needs no captures call, return the rest."""
+        now, tasks = self._now_ms(), self.wanted(tasks, listed_in)
+        verdicts = {task.id: selection.before_asking(task, self._ages, now) for task in tasks}
+        await self._settle({task_id: verdict for task_id, verdict in verdicts.items() if verdict}, empty_answer=False)
+        return [task for task in tasks if verdicts[task.id] is None]
+
+    async def other_contacts(self, tasks: Sequence[Task], window: Window) -> None:
+        """Count contacts of other channels."""
+        # Without a channel of its own it is among those that were asked for.
+        seen = [
+            LeftAlone(task.id, task.channel_type.lower(), task.created_ms or window.from_ms)
+            for task in tasks
+            if task.channel_type is not None
+        ]
+        await self._leave_alone(seen, {})
+
+    # What captures answered
+
+    async def beside(self, named: Sequence[tuple[Task, Sequence[tuple[str, str]]]]) -> None:
+        """Count what captures names besides audio, by id and kind; it is nobody's to fetch."""
+        named = [(task, found) for task, found in named if found]
+        seen = [
+            LeftAlone(name, kind, task.created_ms or self._now_ms()) for task, found in named for name, kind in found
+        ]
+        transcripts = {task.id: sum(kind == "transcript" for _, kind in found) for task, found in named}
+        await self._leave_alone(seen, transcripts)
+
+    async def _leave_alone(self, seen: Sequence[LeftAlone], transcripts: Mapping[str, int]) -> None:
+        if not seen:
+            return
+        await self._ledger.leave_alone(seen, transcripts)
+        for kind, count in Counter(each.kind for each in seen).items():
+            self._emit(events.SeenAndLeft(kind, count))
+
+    def second_looks(self, tasks: Sequence[Task]) -> dict[str, int]:
+        """Return when tasks deserve a second look, for those that do."""
+        after, now = self._ages.look_again_ms, self._now_ms()
+        looks = {task.id: schedule.second_look(task.created_ms, after, now) for task in tasks}
+        return {task_id: due for task_id, due in looks.items() if due is not None}
+
+    async def silent(self, tasks: Sequence[Task]) -> None:
+        """Judge the tasks for which captures had nothing, by what was asked before."""
+        if not tasks:
+            return
+        now = self._now_ms()
+        asked = await self._ledger.asked([task.id for task in tasks])
+        silences = {task_id: Silence(before.first_seen_ms, before.first_empty_ms) for task_id, before in asked.items()}
+        verdicts = {task.id: selection.after_empty(task, silences[task.id], self._ages, now) for task in tasks}
+        await self._settle(verdicts, empty_answer=True)
+
+    async def refused(self, failed: Mapping[str, str]) -> None:
+        """Settle tasks that could not be asked for, by reason; raises as `failed` does."""
+        for task_id, reason in failed.items():
+            await self._settle({task_id: Verdict(TaskState.FAILED, reason)}, empty_answer=False)
+            self._count_failure(task_id, reason)
+
+    async def missing(self, known: KnownTask, offered: Collection[str]) -> None:
+        """A recording that Webex named once and no longer does comes to rest by name, not in silence."""
+        for recording_id, state in known.recordings.items():
+            if recording_id not in offered and state not in AT_REST:
+                failed = Failed("missing", "captures no longer names it")
+                await self._note_failed(known.task_id, recording_id, failed)
+
+    async def _settle(self, verdicts: Mapping[str, Verdict], *, empty_answer: bool) -> None:
+        """Write verdicts down, all at once, so that one commit serves them all."""
+
+        async def settle(task_id: str, verdict: Verdict) -> None:
+            state = await self._ledger.settle_task(
+                task_id,
+                verdict.state,
+                verdict.reason,
+                now_ms=self._now_ms(),
+                empty_answer=empty_answer,
+                next_ask_ms=verdict.next_ask_ms,
+            )
+            if state is not TaskState.CAPTURED:
+                self._emit(events.TaskSettled(task_id, state.value, verdict.reason))
+            elif empty_answer:
+                await self.missing(await self._ledger.known(task_id), offered=())
+
+        try:
+            async with anyio.create_task_group() as group:
+                for task_id, verdict in verdicts.items():
+                    group.start_soon(settle, task_id, verdict)
+        except BaseExceptionGroup as failures:
+            raise first_failure(failures) from None
+
+    # What became of a recording
+
+    async def stored(self, task_id: str, recording_id: str, stored: Stored, seconds: float) -> None:
+        found = stored.object
+        await self._ledger.stored(
+            task_id,
+            recording_id,
+            found,
+            run_id=self._run_id,
+            already=stored.already,
+            main_place=stored.main_place,
+            flags=stored.flags,
+            now_ms=self._now_ms(),
+            upload_id=stored.upload_id,
+        )
+        self._streak = 0
+        self._stored += 1
+        self._emit(
+            events.RecordingStored(
+                task_id,
+                recording_id,
+                found.key,
+                found.size,
+                found.crc32 or 0,
+                seconds,
+                already=stored.already,
+                flags=stored.flags,
+            )
+        )
+
+    async def gone(self, task_id: str, recording_id: str) -> None:
+        await self._ledger.recording_gone(task_id, recording_id, self._now_ms())
+        self._emit(events.RecordingGone(task_id, recording_id))
+
+    async def failed(self, task_id: str, recording_id: str, failed: Failed) -> None:
+        """Raises `RunStopped` or `AuthError` when so much fails in a row that the fault must be everybody's."""
+        await self._note_failed(task_id, recording_id, failed)
+        self._count_failure(task_id, failed.reason, failed.detail)
+
+    async def _note_failed(self, task_id: str, recording_id: str, failed: Failed) -> None:
+        await self._ledger.recording_failed(task_id, recording_id, failed.reason, failed.detail, self._now_ms())
+        self._emit(events.RecordingFailed(task_id, recording_id, failed.reason, failed.detail))
+
+    def _count_failure(self, task_id: str, reason: str, detail: str = "") -> None:
+        if task_id in self.failed_before:
+            return
+        self._streak += 1
+        if not selection.streak_ends_run(reason, self._streak, self._stored, self._most):
+            return
+        words = f"{self._streak} failures in a row, the last one {reason}" + (f": {detail}" if detail else "")
+        raise AuthError(words) if reason.endswith("AccessDenied") else RunStopped(words)
