@@ -50,9 +50,7 @@ def why(module: str, survivor: Survivor) -> str:
 def told(results: Iterable[Result]) -> str:
     """Write a table of the modules, and then each survivor with its line and its reason."""
     rows = list(results)
-    total = Result(
-        "all of rules/", sum(each.mutants for each in rows), tuple(s for each in rows for s in each.survivors)
-    )
+    total = Result("together", sum(each.mutants for each in rows), tuple(s for each in rows for s in each.survivors))
     table = [f"{each.module:16} {each.mutants:7} {each.killed:6} {len(each.survivors):8} {each.percent:6.1f} %"
              for each in (*rows, total)]  # fmt: skip
     left = [
