@@ -24,7 +24,7 @@ from tests.teeth.further import FURTHER
 from tests.teeth.listed import LISTED
 
 HOME = Path(__file__).parents[2]
-COPIED = ("wxrec_async", "tests", "pyproject.toml", "README.md", "config.example.toml", ".github")
+COPIED = ("wxrec_async", "tests", "pyproject.toml", "README.md", "config.example.toml", ".github", ".ci")
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 WITHIN_S = 900
 GREEN, RED = 0, 1

@@ -78,7 +78,7 @@ class TokenDesk:
         return access
 
     def _reply(self, access: str, life: int, refresh: str) -> dict[str, Any]:
-        reply = {"access_token": access, "expires_in": life, "token_type": "Bearer"}
+        reply = {"access_token": access, "expires_in": life, "token_type": "Bearer"}  # nosec B105 - the name of a scheme
         if refresh:
             reply |= {"refresh_token": refresh, "refresh_token_expires_in": self.refresh_expires_in}
         return reply

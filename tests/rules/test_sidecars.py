@@ -1,0 +1,116 @@
+"""What a sidecar says, name by name, and when one that lies there says enough."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wxrec_async.model import Task
+from wxrec_async.rules.sidecars import CONTENT_TYPE, SCHEMA, AtRest, Described, content, says_as_much
+
+NOW = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+PHONE, MAIL = "+41 44 668 18 00", "ann@example.org"
+TASK = Task(
+    "t-1", channel_type="telephony", status="ended", direction="inbound", origin="+41446681800", destination="+41800",
+    created_ms=NOW, ended_ms=NOW + 5000, duration_ms=5000, queue_id="q-1", queue_name=f"Sales {PHONE}", agent_id="a-1",
+    agent_name=MAIL, capture_requested=True,
+)  # fmt: skip
+STORED = AtRest(
+    "r-2", "stored", key="k/2.wav", size=44, crc32=0x01020304, sha256="ab" * 32, version_id="v", call_type="monitor",
+    segment=True, start_ms=NOW + 1000, stop_ms=NOW + 2000, flags=("short",),
+)  # fmt: skip
+GONE = AtRest("r-1", "gone")
+
+
+def said(*, masked: bool) -> dict[str, object]:
+    read: dict[str, object] = json.loads(content(Described(TASK, (STORED, GONE)), masked=masked))
+    return read
+
+
+def test_a_sidecar_says_everything_by_its_name() -> None:
+    """The names are a contract with whoever loads them; recordings come in the order of their ids."""
+    gone = dict.fromkeys(("key", "bytes", "checksum", "sha256", "version_id", "call_type", "start", "stop"))
+    assert said(masked=False) == {
+        "schema": 1, "task_id": "t-1", "channel_type": "telephony", "status": "ended", "direction": "inbound",
+        "origin": "+41446681800", "destination": "+41800", "created": "2026-01-01T00:00:00Z",
+        "ended": "2026-01-01T00:00:05Z", "duration_ms": 5000, "queue_id": "q-1", "queue_name": f"Sales {PHONE}",
+        "agent_id": "a-1", "agent_name": MAIL, "capture_requested": True,
+        "recordings": [
+            gone
+            | {"recording_id": "r-1", "state": "gone", "checksum_algorithm": "CRC32", "segment": False, "flags": []},
+            {
+                "recording_id": "r-2", "state": "stored", "key": "k/2.wav", "bytes": 44, "checksum": "AQIDBA==",
+                "checksum_algorithm": "CRC32", "sha256": "ab" * 32, "version_id": "v", "call_type": "monitor",
+                "segment": True, "start": "2026-01-01T00:00:01Z", "stop": "2026-01-01T00:00:02Z",
+                "flags": ["short"],
+            },
+        ],
+    }  # fmt: skip
+    assert (SCHEMA, CONTENT_TYPE) == (1, "application/json")
+
+
+def test_masked_it_holds_no_number_and_no_address() -> None:
+    """Numbers keep their last two signs, words lose what looks like one; everything else stays."""
+    plain, masked = said(masked=False), said(masked=True)
+    changed = {name for name in plain if plain[name] != masked[name]}
+    assert changed == {"origin", "destination", "queue_name", "agent_name"}
+    assert (masked["origin"], masked["destination"]) == ("***00", "***00")
+    assert (masked["queue_name"], masked["agent_name"]) == ("Sales ***", "***")
+
+
+@pytest.mark.parametrize(
+    "field", ["channel_type", "status", "direction", "queue_id", "queue_name", "agent_id", "agent_name"]
+)
+def test_an_address_is_masked_whatever_field_it_is_in(field: str) -> None:
+    """Webex does not keep people from writing one anywhere."""
+    task = Task("t", **{field: MAIL})  # type: ignore[arg-type]
+    assert json.loads(content(Described(task, ()), masked=True))[field] == "***"
+    assert json.loads(content(Described(task, ()), masked=False))[field] == MAIL
+
+
+def test_what_is_not_known_stays_so_masked_or_not() -> None:
+    """Nothing and an empty text are no numbers to be masked."""
+    read = json.loads(content(Described(Task("t", origin=""), ()), masked=True))
+    assert (read["origin"], read["destination"], read["status"]) == ("", None, None)
+
+
+def test_a_task_began_with_its_first_recording() -> None:
+    """As far as that is known."""
+    assert Described(TASK, (STORED, AtRest("r", "stored", start_ms=7))).start_ms == 7
+    assert Described(TASK, (GONE,)).start_ms is None
+    described = Described(TASK, ())
+    assert (described.number, described.current, GONE.segment, GONE.flags) == (0, False, False, ())
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted", "enough"),
+    [
+        ('{"a":1}', '{"a":1}', True), ('{"a":1,"b":2}', '{"a":1}', True), ('{"a":1}', '{"a":1,"b":2}', False),
+        ('{"a":1}', '{"a":2}', False), ('{"a":1}', '{"a":null}', True), ('{"a":null}', '{"a":1}', False),
+        ('{"a":[1]}', '{"a":[]}', True), ('{"a":[]}', '{"a":[1]}', False), ('{"a":[1,2]}', '{"a":[1]}', False),
+        ('{"a":[{"b":1,"c":2}]}', '{"a":[{"b":1}]}', True), ('{"a":[{"b":1}]}', '{"a":[{"b":2}]}', False),
+        ('{"a":{"b":1}}', '{"a":[1]}', False), ('{"a":[1]}', '{"a":{"b":1}}', False), ("not json", "{}", False),
+        ('{"a":[1]}', '{"a":2}', False), ('{"a":[1,2]}', '{"a":[1,3]}', False), ("1", "2", False),
+        ('{"a":0}', '{"a":false}', True), ("[" * 100_000, "{}", False),
+    ],
+)  # fmt: skip
+def test_a_sidecar_that_says_more_is_enough(known: str, wanted: str, enough: bool) -> None:
+    """What is not known contradicts nothing; everything else has to be there as it is."""
+    assert says_as_much(known.encode(), wanted.encode()) is enough
+
+
+json_values = st.recursive(
+    st.none() | st.integers(-2, 2) | st.sampled_from("ab"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("xyz"), inner),
+    max_leaves=8,
+)
+
+
+@given(json_values)
+def test_every_sidecar_says_as_much_as_itself(value: object) -> None:
+    """So a rerun writes nothing."""
+    text = json.dumps(value).encode()
+    assert says_as_much(text, text)
