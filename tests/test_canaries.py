@@ -13,8 +13,8 @@ from tests import canaries
 TESTS = Path(__file__).parent
 LEAKS = """
 import logging, subprocess, sys
-import click, pytest
-from click.testing import CliRunner
+import pytest, typer
+from typer.testing import CliRunner
 from tests import canaries
 
 def test_log():
@@ -66,8 +66,9 @@ def test_child():
     subprocess.run([sys.executable, "-c", CHILD], check=True, capture_output=True)
 
 def test_command():
-    command = click.Command("x", callback=lambda: click.echo(canaries.CLIENT_SECRET))
-    CliRunner().invoke(command)
+    app = typer.Typer()
+    app.command()(lambda: typer.echo(canaries.CLIENT_SECRET))
+    CliRunner().invoke(app)
 
 def test_ledger(tmp_path):
     (tmp_path / "deep").mkdir()
