@@ -36,6 +36,10 @@ def names_files(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
             case ast.Call(func=ast.Name(id="Path" | "PurePath")):
                 yield node.lineno
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="sqlite3"), attr="connect")):
+                yield node.lineno
+            case ast.Call(func=ast.Attribute(attr="open"), args=[ast.Constant(value=str()), *_]):
+                yield node.lineno
             case ast.Call(func=ast.Attribute(attr=name)) if name in CALLS:
                 yield node.lineno
 

@@ -35,7 +35,7 @@ SECRET = json.dumps(
     {"SecretString": json.dumps({"access_token": access(1), "refresh_token": "CANARY-RT-1"}), "VersionId": "v"}
 ).encode()
 
-Connect = Callable[[str, Path], Awaitable[object]]
+Connect = Callable[[str, Path | None], Awaitable[object]]
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def webex(url: str, ca: Path, *, expired: bool = False) -> AsyncIterator[worlds.WebexWorld]:
+async def webex(url: str, ca: Path | None, *, expired: bool = False) -> AsyncIterator[worlds.WebexWorld]:
     settings = Settings.model_validate(
         {
             "webex": {"base_url": f"{url}/v1", "auth_url": f"{url}/v1", "requests_per_minute": 60_000},
@@ -62,17 +62,17 @@ async def webex(url: str, ca: Path, *, expired: bool = False) -> AsyncIterator[w
         yield world
 
 
-async def api(url: str, ca: Path) -> None:
+async def api(url: str, ca: Path | None) -> None:
     async with webex(url, ca) as world:
         await world.client.tasks_page(WINDOW, from_ms=WINDOW.from_ms)
 
 
-async def token(url: str, ca: Path) -> None:
+async def token(url: str, ca: Path | None) -> None:
     async with webex(url, ca, expired=True) as world:
         await world.refresher.current()
 
 
-async def media(url: str, ca: Path) -> None:
+async def media(url: str, ca: Path | None) -> None:
     async with (
         webex(url, ca) as world,
         world.media.open(recording(url + "/a.wav?X-Amz-Signature=CANARY-SIG-1")) as body,
@@ -81,14 +81,14 @@ async def media(url: str, ca: Path) -> None:
             pass
 
 
-async def s3(url: str, ca: Path) -> None:
+async def s3(url: str, ca: Path | None) -> None:
     settings = S3Settings(bucket="b", region="us-east-1", endpoint_url=url)
     async with open_store(settings, ca_bundle=ca) as (store, _):
         await store.put(Target("k", "audio/wav"), Part(1, [AUDIO], len(AUDIO), 0))
 
 
-async def secrets_manager(url: str, ca: Path) -> None:
-    await SecretsManagerTokenStore("n", AwsOptions("eu-central-1", endpoint_url=url, ca_bundle=str(ca))).load()
+async def secrets_manager(url: str, ca: Path | None) -> None:
+    await SecretsManagerTokenStore("n", AwsOptions("eu-central-1", endpoint_url=url, ca_bundle=str(ca or ""))).load()
 
 
 CONNECTIONS: dict[str, tuple[Connect, bytes]] = {
