@@ -13,12 +13,15 @@ import pytest
 
 from tests.auth.auth_kit import CREDENTIALS, access, pair
 from tests.e2e.test_separate_worlds import WINDOW, opened
+from tests.security.test_tls import CONNECTIONS
 from tests.webex.kit import Connection, Request, head, media, recording, serving, transport, whole
+from wxrec_async import aws
 from wxrec_async.auth.endpoint import TokenEndpoint
 from wxrec_async.errors import AuthError, Nonsense, Rejected, WxrecError
 from wxrec_async.events import ignore
 from wxrec_async.model import Recording
 from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules import retry
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.webex.media import MediaSource
@@ -136,6 +139,36 @@ async def test_an_error_of_the_media_host_is_not_read_to_its_end() -> None:
             await read(source, recording(server.url()))
     assert sent < 100 * MIB
     assert isinstance(getattr(caught.value, "trouble", None), Rejected)
+
+
+@pytest.mark.fault("X19", "X20")
+@pytest.mark.parametrize("status", ["200 OK", "503 Slow Down"])
+@pytest.mark.parametrize("connection", ["s3", "secrets-manager"])
+async def test_an_answer_of_aws_is_not_read_for_ever(
+    connection: str, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK wants XML and JSON whole: so much of it, and then the connection is broken off."""
+    monkeypatch.setattr(aws, "MAX_ANSWER", MIB)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "CANARY-SK-1")
+    monkeypatch.setattr(retry, "MAX_ATTEMPTS", 1)
+    sent = 0
+
+    async def endless(other: Connection, request: Request) -> None:
+        nonlocal sent
+        try:
+            await other.send(head(status, "Content-Type: application/xml", "Transfer-Encoding: chunked"))
+            for _ in range(40):
+                await other.send(b"100000\r\n" + bytes(MIB) + b"\r\n")
+                sent += MIB
+        except OSError:
+            pass
+
+    connect, _ = CONNECTIONS[connection]
+    async with serving(endless) as server:
+        with memory_below(24 * MIB), pytest.raises((GivenUp, WxrecError)):
+            await connect(server.url(""), None)
+    assert sent < len(server.requests) * 30 * MIB
 
 
 @pytest.mark.fault("X19")
