@@ -139,7 +139,7 @@ async def test_a_missing_file_or_refresh_token_asks_to_log_in(tmp_path: Path) ->
     """That is an authentication matter, not one of configuration."""
     with pytest.raises(AuthError, match="wxrec-async login"):
         await FileTokenStore(tmp_path / "none.json").load()
-    bare = write_private(tmp_path / "bare.json", json.dumps({"access_token": access(1), "expires_at": T0}))
+    bare = write_private(tmp_path / "tokens-bare.json", json.dumps({"access_token": access(1), "expires_at": T0}))
     with pytest.raises(AuthError, match="wxrec-async login"):
         await FileTokenStore(bare).load()
 

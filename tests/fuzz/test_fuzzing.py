@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.__main__ import by_chance
@@ -32,7 +32,7 @@ def test_any_bytes_pass(name: str) -> None:
     """Bytes without any sense, and the corpus with a few changes."""
     corpus = seeds(name)
 
-    @settings(max_examples=EXAMPLES, deadline=None)
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
         st.one_of(
             st.binary(max_size=400),
