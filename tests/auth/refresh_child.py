@@ -34,4 +34,5 @@ async def main(path: str, url: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, *sys.argv[1:])
+    path_, url_ = sys.argv[1:]
+    anyio.run(main, path_, url_)
