@@ -38,13 +38,20 @@ class _Bounded(aiohttp.ClientResponse):
     """An answer whose body, where the SDK wants it whole, may be so long and no longer; objects are read in pieces."""
 
     async def read(self) -> bytes:
+        if self._body is None:
+            try:
+                self._body = await self._whole()
+            except BaseException:  # as aiohttp's own does: a connection that is not read to its end is not used again
+                self.close()
+                raise
+        return await super().read()
+
+    async def _whole(self) -> bytes:
         body = bytearray()
         async for piece in self.content.iter_any():
             body += piece
             if len(body) > MAX_ANSWER:
-                self.close()
                 raise aiohttp.ClientPayloadError(f"the answer is larger than {MAX_ANSWER} bytes")
-        self.release()
         return bytes(body)
 
 
