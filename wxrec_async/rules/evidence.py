@@ -173,7 +173,7 @@ def read_line(line: bytes) -> Named:
             etag=_text_or_none(said, "etag"),
         )
     except (KeyError, TypeError) as error:
-        raise Unsound(f"a line is no manifest line: {error}") from None
+        raise Unsound(f"a line is no manifest line: {str(error)[:100]}") from None
     if named.sha256 is not None and not _SHA256.fullmatch(named.sha256):
         raise Unsound("a line names a SHA-256 that is none")
     return named
@@ -311,7 +311,7 @@ def read_certificate(key: str, data: bytes) -> Certificate:
     except Unsound:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise Unsound(f"it is no certificate ({type(error).__name__}: {error})") from None
+        raise Unsound(f"it is no certificate ({type(error).__name__}: {str(error)[:100]})") from None
     return found
 
 
