@@ -1,7 +1,7 @@
 """Unmistakable secrets, and where to look for them: a hit in any output is a leak.
 
-Tests that need a secret take one of these; `conftest` scans what every test
-wrote to its logs, stdout and stderr.
+Tests that need a secret take one of these; `outputs` searches whatever a test gave
+out: logs, stdout and stderr, exceptions, command lines, files.
 """
 
 from __future__ import annotations
@@ -15,6 +15,12 @@ SIGNATURE = "CANARY-SIG-6e4b82fa17d34c09"
 PHONE_NUMBER = "+15550100123"
 
 _CANARY = re.compile(r"CANARY-?(?:AT|RT|CS|SIG|ST|SK|CODE|ACCESS)|(?:\+|%2B|\b)1555010\d{1,4}", re.IGNORECASE)
+
+
+def may_hold(data: bytes) -> bool:
+    """Tell quickly whether a closer look is worth while: most outputs hold nothing of the kind."""
+    lower = data.lower()
+    return b"canary" in lower or b"1555010" in lower
 
 
 def found_in(text: str) -> list[str]:

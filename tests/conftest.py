@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.canaries import found_in
+from tests.outputs import Outputs, watch
 
 # As the program itself has it: these print URLs and headers below WARNING, so no flag of ours ever lowers them.
 KEPT_QUIET = (
@@ -43,18 +43,48 @@ def _every_log_line_is_captured() -> Iterator[None]:
         logger.setLevel(level)
 
 
+OUTPUTS = Outputs()
+COST = "planted secrets"
+
+
+def pytest_configure() -> None:
+    """Begin to watch, in this process and in each worker."""
+    watch(OUTPUTS)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail a test, at its very end, when a planted secret is in anything it logged or printed."""
+    """Fail a test, at its very end, when a planted secret is in anything it gave out."""
     report = yield
-    if call.when == "teardown" and report.passed and not _may_show(item):
-        hits = [f"{name}: {', '.join(kinds)}" for _, name, text in item._report_sections if (kinds := found_in(text))]
-        if hits:
+    if call.when == "teardown":
+        sections = ((name, text) for _, name, text in item._report_sections)
+        leaks = OUTPUTS.leaks(sections, getattr(item, "funcargs", {}).get("tmp_path"))
+        if leaks and report.passed and not _may_show(item):
             report.outcome = "failed"
-            report.longrepr = f"planted secrets leaked into {'; '.join(hits)}"
+            report.longrepr = f"planted secrets leaked into {'; '.join(leaks)}"
+        cost = OUTPUTS.cost
+        report.user_properties.append((COST, (cost.seconds, cost.files, cost.read)))
+        OUTPUTS.cost = type(cost)()
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was searched, so that a search that looks at nothing is noticed."""
+    told = [value for found in terminalreporter.stats.values() for report in found for value in _costs(report)]
+    if told:
+        seconds, files, read = (sum(column) for column in zip(*told, strict=True))
+        terminalreporter.write_line(
+            f"searched for planted secrets after {len(told)} tests: {files} files of {read / (1 << 20):.1f} MiB, "
+            f"and all they printed, logged and raised, in {seconds:.1f} s"
+        )
+
+
+def _costs(report: object) -> list[tuple[float, int, int]]:
+    if getattr(report, "when", "") != "teardown":
+        return []
+    return [value for name, value in getattr(report, "user_properties", ()) if name == COST]
 
 
 def _may_show(item: pytest.Item) -> bool:

@@ -12,8 +12,9 @@ from tests import canaries
 
 TESTS = Path(__file__).parent
 LEAKS = """
-import logging, sys
-import pytest
+import logging, subprocess, sys
+import pytest, typer
+from typer.testing import CliRunner
 from tests import canaries
 
 def test_log():
@@ -33,6 +34,57 @@ def leaking():
 def test_teardown(leaking):
     pass
 
+def test_cause():
+    with pytest.raises(OSError):
+        raise OSError("harmless") from ValueError(canaries.ACCESS_TOKEN)
+
+def test_context_that_is_not_shown():
+    with pytest.raises(OSError):
+        try:
+            raise ValueError(canaries.ACCESS_TOKEN)
+        except ValueError:
+            raise OSError("harmless") from None
+
+def test_group_and_note():
+    inner = ValueError("harmless")
+    inner.add_note(canaries.ACCESS_TOKEN)
+    with pytest.raises(ExceptionGroup):
+        raise ExceptionGroup("harmless", [inner])
+
+def test_attribute():
+    error = OSError("harmless")
+    error.request = canaries.ACCESS_TOKEN
+    with pytest.RaisesGroup(OSError):
+        raise ExceptionGroup("harmless", [error])
+
+def test_command_line():
+    subprocess.run([sys.executable, "-c", "pass", canaries.ACCESS_TOKEN], check=True)
+
+CHILD = "print('CANARY' + '-AT-1')"
+
+def test_child():
+    subprocess.run([sys.executable, "-c", CHILD], check=True, capture_output=True)
+
+def test_command():
+    app = typer.Typer()
+    app.command()(lambda: typer.echo(canaries.CLIENT_SECRET))
+    CliRunner().invoke(app)
+
+def test_ledger(tmp_path):
+    (tmp_path / "deep").mkdir()
+    far = b"x" * (20 << 20)
+    (tmp_path / "deep" / "wxrec.db-wal").write_bytes(far + canaries.ACCESS_TOKEN.encode() + far)
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return tmp_path_factory.mktemp("shared")
+
+def test_shared_folder(shared):
+    (shared / "report.csv").write_text(canaries.PHONE_NUMBER)
+
+def test_after_the_shared_folder(shared, tmp_path):
+    (tmp_path / "tokens.json").write_text(canaries.ACCESS_TOKEN)
+
 @pytest.mark.shows_canaries("it is what the test is about")
 def test_excused():
     print(canaries.CLIENT_SECRET)
@@ -40,13 +92,14 @@ def test_excused():
 def test_clean():
     print("nothing to see")
 """
+CLEAN = ("test_after_the_shared_folder", "test_excused", "test_clean")
 
 
-@pytest.mark.fault("X01", "X02")
+@pytest.mark.fault("X01", "X02", "X04", "X08", "X09")
+@pytest.mark.shows_canaries("the tests inside leak on purpose")
 def test_a_leak_into_any_output_fails_the_test(tmp_path: Path) -> None:
-    """Logs at DEBUG of any logger, stdout, stderr, fixtures: each leak is an error, the excused one is not."""
+    """Logs, printed text, exceptions with all that hangs on them, children, files: each is an error; excused is not."""
     (tmp_path / "conftest.py").write_text((TESTS / "conftest.py").read_text("utf-8"), "utf-8")
-    (tmp_path / "canaries.py").write_text((TESTS / "canaries.py").read_text("utf-8"), "utf-8")
     (tmp_path / "test_leaks.py").write_text(LEAKS, "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    shows_canaries(reason): excused\n", "utf-8")
     command = [
@@ -58,14 +111,16 @@ def test_a_leak_into_any_output_fails_the_test(tmp_path: Path) -> None:
         "no:cacheprovider",
         "--show-capture=no",
         "-rE",
-        str(tmp_path),
+        f"--basetemp={tmp_path / 'inner'}",
+        str(tmp_path / "test_leaks.py"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert "6 passed, 4 errors" in done.stdout
-    for name in ("test_log", "test_stdout", "test_stderr", "test_teardown"):
-        assert f"ERROR test_leaks.py::{name}" in done.stdout
-    assert canaries.found_in(done.stdout + done.stderr) == ["CANARY-AT", "CANARY-RT", "CANARY-SIG"]  # names only
-    assert canaries.ACCESS_TOKEN not in done.stdout
+    names = [line.partition("(")[0].removeprefix("def ") for line in LEAKS.splitlines() if line.startswith("def test_")]
+    leaking = [name for name in names if name not in CLEAN]
+    assert f"{len(names)} passed, {len(leaking)} errors" in done.stdout, done.stdout[-3000:]
+    assert [name for name in names if f"ERROR test_leaks.py::{name} " in done.stdout] == leaking
+    assert "CANARY-AT" in done.stdout  # the kind is named
+    assert canaries.ACCESS_TOKEN not in done.stdout  # and never shown
 
 
 @pytest.mark.parametrize(

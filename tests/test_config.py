@@ -224,6 +224,8 @@ def test_other_key_templates_are_accepted() -> None:
         ("[s3]\nobject_lock_mode = 'GOVERNANCE'", "go together"),
         ("[webex]\nregion = 'xx9'", "[webex] region"),
         ("[webex\n", "not valid TOML"),
+        (f"a = {'[' * 5000}", "cannot be used as TOML"),
+        (f"a = {'9' * 5000}", "cannot be used as TOML"),
         ("[webex]\nrequests_per_minute = 0", "[webex] requests_per_minute"),
     ],
 )

@@ -424,6 +424,8 @@ def _file_values(file: Path, *, required: bool) -> dict[str, object]:
         raise ConfigError(f"the configuration file {file} cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is not valid TOML: {error}") from None
+    except (RecursionError, ValueError) as error:  # nested without end; a number of more digits than Python converts
+        raise ConfigError(f"{file} cannot be used as TOML ({type(error).__name__})") from None
     return _flat(table, str(file))
 
 

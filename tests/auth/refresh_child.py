@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 
 import anyio
@@ -16,9 +17,9 @@ from wxrec_async.errors import AuthError
 from wxrec_async.model import Secret
 
 
-async def main(path: str, url: str, client_secret: str) -> None:
+async def main(path: str, url: str) -> None:
     now = [0.0]
-    credentials = Credentials("client-1", Secret(client_secret))
+    credentials = Credentials("client-1", Secret(os.environ["CLIENT_SECRET"]))
     async with httpx.AsyncClient(trust_env=False) as client:
         refresher = Refresher(FileTokenStore(path), credentials, client, url, now=lambda: now[0])
         while line := await to_thread.run_sync(sys.stdin.readline):
@@ -33,5 +34,5 @@ async def main(path: str, url: str, client_secret: str) -> None:
 
 
 if __name__ == "__main__":
-    path_, url_, secret_ = sys.argv[1:]
-    anyio.run(main, path_, url_, secret_)
+    path_, url_ = sys.argv[1:]
+    anyio.run(main, path_, url_)

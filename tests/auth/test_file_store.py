@@ -65,7 +65,7 @@ async def test_saving_keeps_the_keys_of_others(path: Path) -> None:
     assert (data["access_token"], data["refresh_token"], data["expires_at"]) == (access(2), renewal(2), T0 + 9)
 
 
-@pytest.mark.fault("T10", "L15")
+@pytest.mark.fault("T10", "L15", "X10")
 @pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
 async def test_a_new_file_is_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     """0600, no more and no less, for the file and its lock."""
@@ -79,6 +79,7 @@ async def test_a_new_file_is_private_whatever_the_umask(tmp_path: Path, umask: i
     assert (await store.load()).access_token == Secret(access(1))
 
 
+@pytest.mark.fault("X10")
 async def test_the_lock_file_is_private_too(path: Path) -> None:
     """Nobody else can hold up a refresh by locking it."""
     before = os.umask(0)
@@ -104,7 +105,7 @@ async def test_a_file_that_cannot_be_parsed_is_refused_and_left_alone(tmp_path: 
     assert "CANARY" not in shown(read.value, written.value)
 
 
-@pytest.mark.fault("T10")
+@pytest.mark.fault("T10", "X10")
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o602])
 async def test_a_file_open_to_others_is_refused_with_the_command_that_mends_it(path: Path, mode: int) -> None:
     """Its secrets may be known already, so it is not silently repaired."""
@@ -116,7 +117,7 @@ async def test_a_file_open_to_others_is_refused_with_the_command_that_mends_it(p
     assert mode_of(path) == mode
 
 
-@pytest.mark.fault("T10")
+@pytest.mark.fault("T10", "X10")
 async def test_links_folders_pipes_and_strangers_files_are_refused(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +139,7 @@ async def test_a_missing_file_or_refresh_token_asks_to_log_in(tmp_path: Path) ->
     """That is an authentication matter, not one of configuration."""
     with pytest.raises(AuthError, match="wxrec-async login"):
         await FileTokenStore(tmp_path / "none.json").load()
-    bare = write_private(tmp_path / "bare.json", json.dumps({"access_token": access(1), "expires_at": T0}))
+    bare = write_private(tmp_path / "tokens-bare.json", json.dumps({"access_token": access(1), "expires_at": T0}))
     with pytest.raises(AuthError, match="wxrec-async login"):
         await FileTokenStore(bare).load()
 
@@ -179,7 +180,7 @@ async def test_a_save_without_room_leaves_the_old_file_whole_and_nothing_beside_
     assert "CANARY" not in shown(failed.value)
 
 
-@pytest.mark.fault("L18")
+@pytest.mark.fault("L18", "X10")
 async def test_a_save_is_written_synced_renamed_and_the_folder_synced_in_this_order(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +260,7 @@ async def test_a_missing_credential_is_named_with_its_file(tmp_path: Path, missi
     assert CLIENT_SECRET not in shown(refused.value)
 
 
+@pytest.mark.fault("X10")
 async def test_credentials_are_read_from_a_private_file_only(tmp_path: Path) -> None:
     """And do not show what they hold."""
     data = {"client_id": "c", "client_secret": CLIENT_SECRET, "org_id": ORG}

@@ -83,8 +83,9 @@ class Child:
 @asynccontextmanager
 async def child(path: Path, server: Server) -> AsyncIterator[Child]:
     root = Path(__file__).parents[2]
-    command = [sys.executable, str(CHILD), str(path), server.url, CLIENT_SECRET]
-    process = await anyio.open_process(command, stderr=None, env={**os.environ, "PYTHONPATH": str(root)})
+    command = [sys.executable, str(CHILD), str(path), server.url]
+    environment = {**os.environ, "PYTHONPATH": str(root), "CLIENT_SECRET": CLIENT_SECRET}  # `ps` would show an argument
+    process = await anyio.open_process(command, stderr=None, env=environment)
     try:
         yield Child(process)
     finally:

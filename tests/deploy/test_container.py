@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,8 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+
+from tests.e2e.world import sandbox as in_a_process
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / ".github" / "Containerfile"
@@ -29,6 +32,7 @@ def test_the_linter_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.fault("X30")
 def test_it_runs_as_nobody_in_particular_on_a_pinned_base() -> None:
     """The last user is not root, the base has a whole version, and nothing is fetched over the network by hand."""
     instructions = steps()
@@ -37,6 +41,53 @@ def test_it_runs_as_nobody_in_particular_on_a_pinned_base() -> None:
     assert all(int(part) >= 10_000 for part in users[-1].split(":"))
     assert re.fullmatch(r"BASE=python:\d+\.\d+\.\d+-slim-\w+", dict(instructions)["ARG"])
     assert not [name for name, _ in instructions if name == "ADD"]
+
+
+@pytest.mark.fault("X30")
+def test_it_starts_without_a_shell() -> None:
+    """Program and arguments are lists, which the kernel takes as they are; the image's last stage runs nothing."""
+    instructions = steps()
+    last = [name for name, _ in instructions][::-1].index("FROM")
+    for name, text in instructions[-last:]:
+        assert name not in {"RUN", "SHELL"}
+        if name in {"ENTRYPOINT", "CMD"}:
+            assert all(isinstance(word, str) for word in json.loads(text))
+    assert {"ENTRYPOINT", "CMD"} <= {name for name, _ in instructions[-last:]}
+
+
+WATCHED = """
+import os, sys
+told = open(sys.argv.pop(1), "a")
+
+def hook(event, args):
+    if event == "open" and isinstance(args[0], str) and (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        told.write(f"write {os.path.abspath(args[0])}\\n")
+    elif event in {"os.mkdir", "os.rename", "os.remove", "os.symlink", "os.link"}:
+        told.write(f"write {os.path.abspath(args[0])}\\n")
+    elif event in {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork"}:
+        told.write(f"start {args[0]}\\n")
+
+sys.addaudithook(hook)
+from wxrec_async.cli.app import main
+main()
+"""
+
+
+@pytest.mark.fault("X30")
+def test_a_run_writes_below_its_state_alone_and_starts_no_process(tmp_path: Path) -> None:
+    """So the root may be read-only and hold no shell: every open for writing is below /state, as audited by CPython."""
+    with in_a_process(tmp_path, "--tasks", "8", "--seconds", "1", "2", "--no-large") as world:
+        told, state = tmp_path / "audit.txt", world.config.parent
+        command = [sys.executable, "-B", "-c", WATCHED, str(told), "run", "--config", str(world.config)]
+        done = subprocess.run(
+            command, env=world.environment, cwd=state, capture_output=True, text=True, timeout=90, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+    events = [line.split(" ", 1) for line in told.read_text("utf-8").splitlines()]
+    written = {path for kind, path in events if kind == "write"} - {os.devnull}
+    assert [path for kind, path in events if kind == "start"] == []
+    assert str(state / "wxrec.db.lock") in written
+    assert [path for path in written if not Path(path).is_relative_to(state)] == []
 
 
 @pytest.mark.parametrize("command", [["--version"], ["worker", "--help"]])

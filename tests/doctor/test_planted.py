@@ -152,8 +152,8 @@ def _open_to_all(path: Path) -> None:
 
 
 def _link(path: Path) -> None:
-    path.rename(path.with_name("elsewhere"))
-    path.symlink_to(path.with_name("elsewhere"))
+    path.rename(path.with_name("secrets-elsewhere.json"))
+    path.symlink_to(path.with_name("secrets-elsewhere.json"))
 
 
 def _garbage(path: Path) -> None:

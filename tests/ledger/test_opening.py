@@ -92,6 +92,7 @@ async def test_every_file_is_private_whatever_the_umask(path: Path, opener: Open
         os.umask(before)
 
 
+@pytest.mark.fault("X10")
 async def test_a_readable_ledger_is_made_private_and_told(path: Path, opener: Opener, told: list[Event]) -> None:
     """An older 0644 file is tightened, with a warning that names it."""
     async with opener():

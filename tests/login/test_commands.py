@@ -66,7 +66,7 @@ async def test_login_with_a_pasted_address_as_json(here: Place) -> None:
 
 async def test_login_takes_in_a_token_reply_from_a_file_or_stdin(here: Place, tmp_path: Path) -> None:
     """The file holds secrets and is no longer needed, which is said; a personal token is exit 4."""
-    file = tmp_path / "reply.json"
+    file = tmp_path / "tokens-reply.json"
     file.write_text(json.dumps(here.sandbox.desk.issue()))
     async with anyio.create_task_group() as group:
         ended: list[Done] = []

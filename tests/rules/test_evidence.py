@@ -162,6 +162,18 @@ def test_no_byte_of_a_certificate_changes_unseen(data: st.DataObject) -> None:
     assert found.content_sha256 == CONTENT.sha256  # what it says of the day is covered by a hash of its own
 
 
+@pytest.mark.parametrize(
+    "data",
+    [b'{"a":NaN}\n', b'{"a":Infinity}\n', b'{"schema":"' + b"x" * 5000 + b'"}\n', b'{"a": 1}\n'],
+    ids=["not a number", "infinity", "a long schema", "another form"],
+)
+def test_what_no_certificate_can_hold_is_unsound_in_few_words(data: bytes) -> None:
+    """Found by fuzzing: JSON that Python reads and does not write, and a line as long as what it quotes."""
+    with pytest.raises(Unsound) as unsound:
+        evidence.read_certificate("k", data)
+    assert len(str(unsound.value)) < 120
+
+
 def test_the_same_content_is_the_same_bytes() -> None:
     """But for the time of issue, in whatever order counts and filters come."""
     turned = replace(CONTENT, counts={"a": 1, "b": 2})

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wxrec_async.rules import redact
-from wxrec_async.rules.redact import MASK, mask_number, redact_text, redact_url
+from wxrec_async.rules.redact import MASK, mask_number, one_line, redact_text, redact_url
 
 SIGNED = (
     "https://recordings.s3.us-east-1.amazonaws.com/org/2026/01/31/call/part.wav?X-Amz-Algorithm=AWS4-HMAC-SHA256"
@@ -346,3 +346,16 @@ def test_a_number_in_the_ledger_keeps_two_signs(value: str, masked: str) -> None
 def test_what_is_passed_at_a_glance_would_have_stayed_as_it_is(text: str) -> None:
     """The short cut for ids, keys and moments leaves nothing through that the patterns would mask."""
     assert redact._masked(text) == text
+
+
+@given(st.text(max_size=80))
+def test_one_line_is_one_line_of_printable_signs(text: str) -> None:
+    """Nothing of it a terminal obeys, and what could be printed stays in its order."""
+    line = one_line(text)
+    assert line.isprintable()
+    assert line.replace(" ", "") == "".join(sign for sign in text if sign.isprintable() and not sign.isspace())
+
+
+def test_words_are_parted_by_one_space() -> None:
+    """Line breaks and tabs are spaces, others vanish."""
+    assert one_line(" a\t\nb \x00c\u200b d ") == "a b c d"

@@ -150,3 +150,12 @@ def test_the_servers_words_come_without_secrets_in_one_short_line() -> None:
 def test_a_known_secret_never_survives_in_the_servers_words(secret: str, around: str) -> None:
     """Wherever it stands."""
     assert secret not in rules.server_words(json.dumps({"m": f"{around}{secret}{around}"}), [Secret(secret)])
+
+
+@pytest.mark.fault("X03")
+def test_a_secret_with_something_unseen_in_it_is_masked_all_the_same() -> None:
+    """Found by fuzzing: what cannot be printed goes first, or it would join the halves it had kept apart."""
+    secret = Secret("CANARY-RT-1234")
+    for joint in ("\x00", "\u200b", "\x1b"):
+        words = rules.server_words(f"CANARY-RT{joint}-1234 is dead", [secret])
+        assert words == "*** is dead"

@@ -359,3 +359,13 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     read_s3_error(body)
     with pytest.raises(Nonsense):
         read_tasks(body)
+
+
+@pytest.mark.fault("W12")
+@pytest.mark.parametrize("rest", [b"x", b'"b":' + b"[" * 9000, b'"CANARY-AT-1'])
+def test_endless_digits_before_broken_json_are_nonsense(rest: bytes) -> None:
+    """Found by fuzzing: the second way of reading fails as the first does, without the body hanging on the failure."""
+    with pytest.raises(Nonsense) as nonsense:
+        read_tasks(b'{"a":' + b"9" * 5000 + b"," + rest)
+    assert nonsense.value.__context__ is None
+    assert nonsense.value.__cause__ is None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import anyio
 import httpx
 
+from wxrec_async.auth.bodies import beginning, unpacked
 from wxrec_async.auth.tokens import LOGIN_HINT, Credentials, Tokens, granted
 from wxrec_async.errors import (
     AuthError,
@@ -95,19 +96,17 @@ class TokenEndpoint:
         # auth=None: a client that signs with these very tokens would wait for itself.
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
         try:
-            return response.status_code, response.headers, await _read(response.aiter_bytes())
+            return response.status_code, response.headers, await _read(response)
         finally:
             await response.aclose()
 
 
-async def _read(chunks: AsyncIterator[bytes]) -> bytes:
+async def _read(response: httpx.Response) -> bytes:
     """Read a body up to the limit; a longer one is cut, and then makes no sense as JSON."""
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk[: REPLY_LIMIT - len(body)]
-        if len(body) >= REPLY_LIMIT:
-            break
-    return bytes(body)
+    if response.is_stream_consumed:  # a transport that hands on whole answers
+        return response.content[:REPLY_LIMIT]
+    body = await beginning(response.aiter_raw(), REPLY_LIMIT)
+    return unpacked(body, response.headers.get("Content-Encoding", ""), REPLY_LIMIT)
 
 
 def _decoded(body: bytes) -> object:

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 import anyio
 import httpx
 
+from wxrec_async.auth.bodies import beginning, unpacked
 from wxrec_async.auth.endpoint import TokenEndpoint
 from wxrec_async.auth.keeper import Keeper
 from wxrec_async.auth.stores import TokenStore
@@ -238,26 +239,24 @@ async def _refuses(response: httpx.Response) -> bool:
     if response.status_code not in (400, 401, 403):
         return False
     if not response.is_closed:
-        response.stream = _Cut(response.stream)
+        response.stream = _Cut(response.stream, response.headers.pop("Content-Encoding", ""))
     await response.aread()
     return response.status_code == 401 or refuses_token(response.text)
 
 
 class _Cut(httpx.AsyncByteStream):
-    """The beginning of a body."""
+    """The beginning of a body, unpacked if it can be."""
 
-    def __init__(self, stream: object) -> None:
+    def __init__(self, stream: object, coding: str) -> None:
         if not isinstance(stream, httpx.AsyncByteStream):
             raise TypeError("an asynchronous response has an asynchronous body")
-        self._stream = stream
+        self._stream, self._coding = stream, coding
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = ERROR_BODY_LIMIT
-        async for chunk in self._stream:
-            yield chunk[:left]
-            left -= len(chunk)
-            if left <= 0:
-                return
+        body = await beginning(self._stream.__aiter__(), ERROR_BODY_LIMIT)
+        with contextlib.suppress(httpx.DecodingError):
+            body = unpacked(body, self._coding, ERROR_BODY_LIMIT)
+        yield body
 
     async def aclose(self) -> None:
         await self._stream.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import resource
 
 from wxrec_async.config import Settings
@@ -11,8 +12,9 @@ USABLE = 0.8
 
 
 def forbid_core_dumps() -> None:
-    """Keep tokens out of crash files."""
+    """Keep tokens out of crash files, and what was going on out of a crash's last words."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    faulthandler.disable()  # PYTHONFAULTHANDLER, or an interpreter that was started with it
 
 
 def files_for(settings: Settings, concurrency: int) -> int:

@@ -90,6 +90,11 @@ def redact_text(text: str) -> str:
     return text
 
 
+def one_line(text: str) -> str:
+    """Return ``text`` as one line of signs that can be printed."""
+    return "".join(sign for sign in " ".join(text.split()) if sign.isprintable())
+
+
 def _masked(text: str) -> str:
     text = _URL.sub(lambda match: redact_url(match.group()), text)
     text = _WORD.sub(lambda match: _without_query(match.group()), text)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from wxrec_async.errors import AuthError, Nonsense
 from wxrec_async.events import Warned
 from wxrec_async.model import Attachment, Capture, Recording, Secret, Task, TaskPage
-from wxrec_async.rules.redact import redact_text
+from wxrec_async.rules.redact import one_line, redact_text
 from wxrec_async.webex.beside import attachments, audio_and_other, told_apart
 from wxrec_async.webex.coerce import as_count, as_dict, as_flag, as_id, as_ms, as_text, as_texts
 
@@ -261,9 +261,11 @@ def read_s3_error(head: bytes) -> tuple[str, str]:
 
 
 def cut_words(text: str, length: int = MAX_WORDS_CHARS) -> str:
-    """Redact before cutting, so that no half of a secret gets past the patterns; one line, printable."""
-    line = " ".join(redact_text(text).split())
-    return "".join(sign for sign in line if sign.isprintable())[:length]
+    """Redact before cutting, so that no half of a secret gets past the patterns; one line, printable.
+
+    What cannot be printed goes first: taken out later, it would join the halves of a secret it had hidden.
+    """
+    return redact_text(one_line(text))[:length]
 
 
 def answer_of(body: bytes, org_id: str = "") -> dict[str, object]:
@@ -296,13 +298,14 @@ def _data(answer: dict[str, object]) -> list[object]:
 
 def _parsed(body: bytes) -> object:
     """Parse JSON in UTF-8, -16 or -32, with or without a byte order mark; not-a-number becomes null."""
-    try:
-        return json.loads(body, parse_constant=_null)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    except ValueError:  # a number of more digits than Python converts: nobody's time or flag
-        return json.loads(body, parse_constant=_null, parse_int=float)
-    raise Nonsense("the answer is not JSON")  # not inside the except block: the original carries the body
+    for integers in (int, float):  # more digits than Python converts are nobody's time or flag: float takes them
+        try:
+            return json.loads(body, parse_constant=_null, parse_int=integers)
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+            break
+        except ValueError:
+            continue
+    raise Nonsense("the answer is not JSON")  # not inside an except block: the original carries the body
 
 
 def _null(_: str) -> None:
