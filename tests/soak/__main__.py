@@ -32,7 +32,7 @@ def soak_for_real(minutes: float, a_second: float, folder: Path) -> bool:
     found = real.run(minutes, a_second)
     verdict = real.judge(found)
     words = f"{minutes:g} real minutes, {found.calls} calls, {a_second:g} a second, mild faults"
-    text = header(words, made) + verdict.text() + "".join(f"  {each}\n" for each in found.leaks)
+    text = header(words, made) + verdict.text() + "".join(f"  {each}\n" for each in (*found.leaks, found.last_words))
     folder.mkdir(parents=True, exist_ok=True)
     curve.write_csv(folder / "real.csv", found.samples)
     (folder / "real.svg").write_text(curve.draw(found.samples, f"{words}; commit {made}"))

@@ -72,6 +72,8 @@ WIDTH, HEIGHT, LEFT, TOP = 860, 110, 190, 20
 
 def draw(samples: Sequence[Sample], title: str) -> str:
     """Draw every figure in a strip of its own, from zero, with the highest value beside it."""
+    if not samples:
+        raise ValueError("there is nothing to draw")
     tall = TOP + 20 + HEIGHT * len(SHOWN)
     space, font = "http://www.w3.org/2000/svg", 'font-family="sans-serif" font-size="12"'
     parts = [

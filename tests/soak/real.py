@@ -29,6 +29,7 @@ EVERY_S = 13.0  # no divisor of a minute, which is how often the program polls
 LATER_S = 240.0  # what the last calls may take: their recordings come late, and then the round must
 SETTLED = 0.25  # of the time goes by before memory is judged
 MOST_MIB_IN_TEN_MINUTES, MOST_GROWTH = 1.0, 0.05
+STOPPED = 143  # by SIGTERM, all in order
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -49,6 +50,7 @@ class Soaked:
     replaced: list[str] = field(default_factory=list)
     uploads: int = 0
     leaks: list[str] = field(default_factory=list)
+    last_words: str = ""
     rounds: int = 0
 
 
@@ -196,6 +198,8 @@ def _collect(place: Place, found: Soaked) -> None:
     for path in place.outputs:
         if path.exists() and (kinds := found_in(path.read_bytes().decode("utf-8", "replace"))):
             found.leaks.append(f"{path.name}: {', '.join(kinds)}")
+    if found.code != STOPPED and not found.leaks:
+        found.last_words = (place.folder / "err").read_text()[-2000:]
 
 
 def judge(found: Soaked) -> Judgement:
@@ -221,7 +225,7 @@ def _judge_bytes(found: Soaked, verdict: Judgement) -> None:
     verdict.hold("recordings the ledger calls stored", found.states["stored"], "==", found.calls)
     verdict.hold("recordings in any other state", sum(found.states.values()) - found.states["stored"], "==", 0)
     verdict.hold("secrets in outputs", len(found.leaks), "==", 0)
-    verdict.hold("exit code", found.code, "==", 143)
+    verdict.hold("exit code", found.code, "==", STOPPED)
 
 
 def _judge_edges(found: Soaked, verdict: Judgement) -> None:
