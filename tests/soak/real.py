@@ -21,7 +21,6 @@ from typing import Any
 
 from tests.canaries import found_in
 from tests.soak import curve
-from tests.soak.curve import Sample
 from tests.soak.judging import Judgement
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +30,32 @@ SETTLED = 0.25  # of the time goes by before memory is judged
 MOST_MIB_IN_TEN_MINUTES, MOST_GROWTH = 1.0, 0.05
 STOPPED = 143  # by SIGTERM, all in order
 TICKS = os.sysconf("SC_CLK_TCK")
+
+
+STRIPS = (
+    ("rss_mib", "resident MiB", "#1f6feb"),
+    ("blocks", "interpreter's blocks", "#8250df"),
+    ("descriptors", "open descriptors", "#1a7f37"),
+    ("tasks", "tasks", "#bf8700"),
+    ("threads", "threads", "#cf222e"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The process at one moment: seconds since the beginning, and since then of processor time; the rest as it was.
+
+    ``blocks`` are what the interpreter holds of its own allocator, ``stored`` the ledger's recordings.
+    """
+
+    at_s: float
+    rss_mib: float
+    descriptors: int
+    threads: int
+    tasks: int
+    blocks: int
+    cpu_s: float
+    stored: int
 
 
 @dataclass(slots=True)
