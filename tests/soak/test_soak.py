@@ -13,7 +13,7 @@ from tests.soak.virtual import Lived
 KEYS = {f"c/{number}/recording.wav": f"{number:064x}" for number in range(9)}
 
 
-@pytest.mark.fault("R11", "C16", "L10", "L20", "T11", "D01", "W21", "W23")
+@pytest.mark.fault("R11", "C16", "L10", "L20", "T11", "D01", "W23")
 def test_two_days_of_ended_tokens_and_urls_wrong_clocks_and_stopped_processes_lose_nothing() -> None:
     """Every recording is stored once and whole, none fails on the way, and nobody is asked more often than need be."""
     lived = virtual.run(days=2, an_hour=6)
