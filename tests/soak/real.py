@@ -45,7 +45,8 @@ STRIPS = (
 class Sample:
     """The process at one moment: seconds since the beginning, and since then of processor time; the rest as it was.
 
-    ``blocks`` are what the interpreter holds of its own allocator, ``stored`` the ledger's recordings.
+    ``blocks`` are what the interpreter holds of its own allocator, ``stored`` the ledger's recordings,
+    ``ledger_mib`` its file.
     """
 
     at_s: float
@@ -56,6 +57,7 @@ class Sample:
     blocks: int
     cpu_s: float
     stored: int
+    ledger_mib: float
 
 
 @dataclass(slots=True)
@@ -160,6 +162,7 @@ def look(place: Place, pid: int, begun: float) -> Sample:
         blocks=blocks,
         cpu_s=round((int(spent[11]) + int(spent[12])) / TICKS, 2),
         stored=place.states()["stored"],
+        ledger_mib=round((place.folder / "wxrec.db").stat().st_size / (1 << 20), 2),
     )
 
 

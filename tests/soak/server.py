@@ -15,12 +15,30 @@ from pathlib import Path
 from typing import Any
 
 from wxrec_async.sandbox import Options, Organisation, Rule, Sandbox
+from wxrec_async.sandbox.organisation import DAY_MS, SandboxTask
 
+PAST = 40_000
 LATE_EVERY, LATE_MS = 20, 150_000  # one call in so many has its recording only so much later
 REFUSED_EVERY_S = 420.0  # Webex forgets every access token, whatever it had promised
 TOKEN_LIVES_S = 120
 EXPIRED_SHARE = 0.2  # of the signed URLs have ended when they are first used
 LARGE_EVERY, LARGE_MIB = 200, (5.5, 7.0)  # of two parts
+
+
+class Grown(Organisation):
+    """An organisation with a past: calls that had no recording, more than the ledger's page cache holds.
+
+    A ledger that begins empty fills that cache for an hour, which is bounded and no leak, and looks like one.
+    """
+
+    def remember(self, count: int) -> None:
+        """Let so many calls have been, between two days and a day and a quarter ago."""
+        now_ms = round(time.time() * 1000)
+        for number in range(count):
+            created = now_ms - 2 * DAY_MS + number * (DAY_MS * 3 // 4) // count
+            task = SandboxTask(number, f"past-{number:06d}", created, "telephony", False, "none", 0, 0)
+            self._by_id[task.id] = task
+        self._tasks = sorted(self._by_id.values(), key=lambda task: task.created_ms)
 
 
 async def calls_come(organisation: Organisation, calls: int, a_second: float) -> None:
@@ -40,9 +58,10 @@ async def tokens_end(sandbox: Sandbox) -> None:
 
 
 def options(folder: Path, given: dict[str, Any]) -> Options:
-    organisation = Organisation(
-        0, given["seed"], days=1, seconds=(0.3, 3), large_every=LARGE_EVERY, large_mib=LARGE_MIB, odd_names=False
+    organisation = Grown(
+        0, given["seed"], days=2.5, seconds=(0.3, 3), large_every=LARGE_EVERY, large_mib=LARGE_MIB, odd_names=False
     )
+    organisation.remember(PAST)
     return Options(
         organisation=organisation,
         folder=folder / "bucket",

@@ -22,7 +22,9 @@ def test_two_days_of_ended_tokens_and_urls_wrong_clocks_and_stopped_processes_lo
 
 def hour(**steps: float) -> list[Sample]:
     """Return an hour's samples, growing by ``steps`` from one to the next, as a process in order gives them."""
-    first = Sample(at_s=0, rss_mib=100, descriptors=20, threads=4, tasks=12, blocks=500_000, cpu_s=0, stored=0)
+    first = Sample(
+        at_s=0, rss_mib=100, descriptors=20, threads=4, tasks=12, blocks=500_000, cpu_s=0, stored=0, ledger_mib=9
+    )
     return [
         replace(first, at_s=13.0 * number, **{
             name: type(getattr(first, name))(getattr(first, name) + step * number) for name, step in steps.items()
