@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("--real-minutes", type=float, metavar="N", help="follow a sandbox for so long")
     which.add_argument("--virtual-days", type=float, metavar="N", help="let so many days pass, in minutes")
     found.add_argument("--calls-a-second", type=float, default=3.0, help="real: how many come")
-    found.add_argument("--calls-an-hour", type=float, default=12.0, help="virtual: how many come")
+    found.add_argument("--calls-an-hour", type=float, default=8.0, help="virtual: how many come")
     found.add_argument("--out", type=Path, default=FOLDER, help="where curves and judgement are kept")
     return found
 

@@ -1,10 +1,11 @@
 """The virtual soak: two weeks of a follower on real sockets, in minutes.
 
 Calls come every few minutes and some recordings hours or two days late.  Tokens
-live for forty minutes; the first three signed URLs of every recording have ended when
+live for forty minutes; the first four signed URLs of every recording have ended when
 they are handed out, so that only a fresh one opens it.  Every day the process is
 stopped in the middle of its work, the machine sleeps, and Webex forgets the
-tokens; the program's clock is set a day on and back, and a day back and on; now
+tokens; the program's clock is set a day on and back, and a day back and on (it
+sees by the API's answers that it is wrong, and decides nothing meanwhile); now
 and then the program is ended and started again.
 """
 
@@ -37,9 +38,9 @@ TOKEN_LIVES_S, REFRESH_LIVES_S = 2400, 5 * 86_400
 POLL_MINUTES = 45
 SUSPENDED_S = 2 * HOUR_S
 LATER_S = 5 * HOUR_S  # the last calls come so long before the end
-STALE = 3  # in a row; at the fifth the program gives a recording up
+STALE = 4  # in a row; the program's limit is five
 FULL_DAYS, REFRESHES, LEASES = 14, 300, 10_000
-MOST_ASKED = 30  # of one whose recording comes two days late, with three URLs that have ended and a second look
+MOST_ASKED = 30  # of one whose recording comes two days late, with four URLs that have ended and a second look
 STRIPS = (
     ("stored", "recordings stored", "#1f6feb"),
     ("expired", "signed URLs expired", "#8250df"),
@@ -116,7 +117,7 @@ class World:
     lived: Lived
     until: float
     backfill: Backfill | None = None
-    blow: Callable[[], None] | None = None  # falls when the next recording is under way
+    blows: list[Callable[[], None]] = field(default_factory=list)  # one falls whenever a recording is under way
     read: int = 0
     rested: tuple[int, int] = (0, 0)
 
@@ -131,10 +132,7 @@ class World:
     def _call(self, moment: float, number: int) -> None:
         late = {3: 2 * DAY_S, 7: 2 * HOUR_S, 11: 2 * HOUR_S}.get(number % 24, 0.0)
         promised = None if number % 24 == 7 else True
-        # Nothing was promised and nothing is there: the program's clock, a day ahead, makes that final, until it
-        # looks a second time.
-        patience = DAY_S if promised else 3 * DAY_S
-        if moment + 2 * late + patience > self.until:
+        if moment + 2 * late + DAY_S > self.until:
             late = 0.0
         created_ms = round(moment * 1000)
         self.sandbox.organisation.add(created_ms, capture_requested=promised, ready_ms=created_ms + round(late * 1000))
@@ -153,8 +151,13 @@ class World:
         sky.at(self.until, self._stop)
 
     def _jump(self, skew_s: float) -> None:
+        """Set the program's clock; the ``Date`` of the API's answers shows that it is wrong."""
         self.sky.skew_s = skew_s
         self.lived.jumps += 1
+        self.sandbox.faults.rules.clear()
+        if skew_s:
+            for operation in ("tasks", "captures"):
+                self.sandbox.faults.add(operation, "skewed_date", attempts=None, seconds=-skew_s)
 
     def _forget_tokens(self) -> None:
         self.sandbox.desk.expire_access()
@@ -172,7 +175,7 @@ class World:
             self._cut()
             self.lived.suspended += 1
 
-        self.blow = blow
+        self.blows.append(blow)
 
     def _sleep(self) -> None:
         """Let the machine sleep: the clock of the program's deadlines stands still."""
@@ -182,7 +185,7 @@ class World:
             self._cut()
             self.lived.slept += 1
 
-        self.blow = blow
+        self.blows.append(blow)
 
     def _cut(self) -> None:
         """Connections that were silent for hours are gone."""
@@ -192,9 +195,8 @@ class World:
                     connection.transport.abort()
 
     def hear(self, event: Event) -> None:
-        if isinstance(event, RecordingStarted) and self.blow is not None:
-            blow, self.blow = self.blow, None
-            blow()
+        if isinstance(event, RecordingStarted) and self.blows:
+            self.blows.pop(0)()
         if isinstance(event, RecordingFailed):
             self.lived.failures.append(f"{self.sky.now - MIDDLE:+.0f} s: {event.reason}")
 
@@ -345,6 +347,7 @@ def _judge_edges(lived: Lived, verdict: Judgement) -> None:
     verdict.hold("stopped for two hours", lived.suspended, ">=", wanted)
     verdict.hold("machine asleep for two hours", lived.slept, ">=", wanted)
     verdict.hold("starts of the program", lived.starts, ">=", 3)
+    verdict.hold("rounds that refused a wrong clock", sum(lived.codes[code] for code in (1, 2, 3)), ">=", wanted)
     verdict.hold("rounds", len(lived.rounds), ">=", wanted * 25)
 
 
