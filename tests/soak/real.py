@@ -32,6 +32,7 @@ STOPPED = 143  # by SIGTERM, all in order
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
+PAGE = 1000
 STRIPS = (
     ("rss_mib", "resident MiB", "#1f6feb"),
     ("blocks", "interpreter's blocks", "#8250df"),
@@ -276,7 +277,9 @@ def _judge_curves(settled: list[Sample], verdict: Judgement) -> None:
         verdict.hold(f"{name} at rest, last third", last, "<=", first + 2)
         first, last = curve.peaks(settled, name)
         verdict.note(f"most {name}, first third", first)
-        verdict.hold(f"most {name}, last third", last, "<=", first * 1.5 + 10)
+        # Each call of a page that comes to rest has a task of its own for a moment: their peak is the page's matter.
+        most = PAGE if name == "tasks" else first * 1.5 + 10
+        verdict.hold(f"most {name}, last third", last, "<=", most)
     spent = (settled[-1].cpu_s - settled[0].cpu_s) / (settled[-1].at_s - settled[0].at_s)
     verdict.note("share of a processor", round(spent, 4))
     verdict.note("resident MiB, first and last", f"{settled[0].rss_mib:.1f} {settled[-1].rss_mib:.1f}")
