@@ -11,9 +11,6 @@ from tests.faults import FAULTS, FIGURES
 TESTS = Path(__file__).parent
 EXPECTED = {"W": 35, "T": 16, "D": 31, "S": 28, "L": 20, "R": 12, "K": 20, "X": 30, "A": 10}
 
-# Entries whose test comes with the room it belongs to; each line goes when that room is there.
-PENDING = {}
-
 # What one machine cannot show, each with the reason; at most eight.
 NOT_ON_ONE_MACHINE: dict[str, str] = {}
 MOST_NOT_SHOWN = 8

@@ -40,7 +40,7 @@ class Sky:
             self.backfill.stop("SIGTERM")
 
 
-@pytest.mark.fault("R11", "W21", "W23", "T12")
+@pytest.mark.fault("R11", "W21", "W23")
 async def test_fourteen_days_across_tokens_midnights_and_late_captures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

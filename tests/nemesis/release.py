@@ -51,7 +51,7 @@ def main(folder: Path, scale: float, kills: int, jobs: int) -> int:
             for seed, workers, count in sorted(RUNS, key=lambda run: -run[2])
         ]
     rows = sorted((each.result() for each in begun), key=lambda row: int(row["seed"]))
-    summary = {"commit": _commit(), "machine": _machine(), "scale": scale, "totals": _totals(rows), "runs": rows}
+    summary = {"commit": commit(), "machine": machine(), "scale": scale, "totals": _totals(rows), "runs": rows}
     (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     (folder / "summary.md").write_text(_markdown(summary))
     return 0 if all(row["clean"] for row in rows) else 1
@@ -59,7 +59,7 @@ def main(folder: Path, scale: float, kills: int, jobs: int) -> int:
 
 def _one(folder: Path, seed: int, workers: int, recordings: int, kills: int) -> dict[str, Any]:
     path = folder / f"seed-{seed}.json"
-    wanted = {"recordings": recordings, "concurrency": workers, "kills": kills or KILLS, "commit": _commit()}
+    wanted = {"recordings": recordings, "concurrency": workers, "kills": kills or KILLS, "commit": commit()}
     if path.exists():
         kept: dict[str, Any] = json.loads(path.read_text())
         if kept["clean"] and all(kept[name] == value for name, value in wanted.items() if name != "commit"):
@@ -75,12 +75,12 @@ def _one(folder: Path, seed: int, workers: int, recordings: int, kills: int) -> 
     return row
 
 
-def _commit() -> str:
+def commit() -> str:
     found = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     return found.stdout.strip() or "unknown"
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
     return {

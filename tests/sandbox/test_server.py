@@ -15,7 +15,7 @@ import httpx
 import pytest
 import trustme
 
-from wxrec_async.sandbox import Options, Sandbox
+from wxrec_async.sandbox import Options, Organisation, Sandbox
 from wxrec_async.sandbox import checksums as sums
 from wxrec_async.sandbox.campaign import Campaign
 
@@ -134,3 +134,9 @@ async def test_the_control_port_tells_tasks_and_what_a_campaign_did(webex: Webex
     assert {name for row in rows for name in row["recordings"]} >= {item.recording_id for item in sandbox.truth()}
     told = (await webex.http.get(f"{sandbox.control_url}/faults")).json()
     assert (told["campaign"], told["never_hit"], told["replaced"]) == ({}, ["organization html"], [])
+
+
+def test_an_organisation_without_calls_is_still_the_one_that_was_given() -> None:
+    """It is empty, not absent: calls may be added to it later."""
+    empty = Organisation(0, seed=3)
+    assert Sandbox(Options(organisation=empty)).organisation is empty

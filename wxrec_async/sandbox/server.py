@@ -50,7 +50,8 @@ class Sandbox:
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = given = options or Options()
-        self.organisation = given.organisation or Organisation(given.tasks, given.seed, days=given.days)
+        own = given.organisation  # which may be empty: it is asked for None
+        self.organisation = Organisation(given.tasks, given.seed, days=given.days) if own is None else own
         self.seed = self.organisation.seed
         mark = hashlib.blake2b(f"keys {self.seed}".encode(), digest_size=8).hexdigest()
         self.client_id, self.client_secret = f"sandbox-client-{mark}", f"CANARY-CS-{mark}"
