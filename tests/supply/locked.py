@@ -51,12 +51,12 @@ def direct(*extras: str) -> list[Requirement]:
     found: list[Requirement] = []
     for requirement in map(Requirement, listed):
         if canonicalize_name(requirement.name) == OURS:
-            found += direct(*requirement.extras)
+            found += direct(*sorted(requirement.extras))
         else:
             found.append(requirement)
     return found
 
 
 def every_extra() -> list[Requirement]:
-    """Return all direct dependencies there are."""
-    return direct(*project()["optional-dependencies"])
+    """Return all direct dependencies there are, each once."""
+    return list({str(each): each for each in direct(*project()["optional-dependencies"])}.values())
