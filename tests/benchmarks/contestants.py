@@ -121,7 +121,7 @@ class Peers:
 
     def _rclone_env(self, heat: Heat, folder: Path) -> dict[str, str]:
         own = {"RCLONE_CONFIG": str(folder / "rclone.conf"), "RCLONE_CONFIG_TO_ENDPOINT": heat.farm.s3}
-        return {**os.environ, **REMOTE, **own}
+        return {**_plain(), **REMOTE, **own}
 
     def obstore(self, heat: Heat, folder: Path, bucket: str) -> Entry:
         return self._script("obstore_both.py", heat, folder, bucket, str(heat.workers))
@@ -133,7 +133,7 @@ class Peers:
         orders = folder / "orders.txt"
         orders.write_text("".join(f"{heat.url(task)} call-detail/{task}/recording.wav\n" for task in heat.ids()))
         command = [self.path("python"), str(HERE / "peers" / name), str(orders), heat.farm.s3, bucket, *more]
-        return Entry([*command, _ca(heat)], {**os.environ, **KEYS})
+        return Entry([*command, _ca(heat)], {**_plain(), **KEYS})
 
     def s5cmd_pipe(self, heat: Heat, folder: Path, bucket: str) -> Entry:
         listing = folder / "ids.txt"
@@ -144,7 +144,7 @@ class Peers:
         shell = f"set -o pipefail; {curl} | {pipe} >/dev/null"
         command = ["xargs", "-a", str(listing), "-P", str(heat.workers), "-I", "{}", "bash", "-c", shell]
         bundle = {"AWS_CA_BUNDLE": str(heat.farm.ca)} if heat.farm.tls else {}
-        return Entry(command, {**os.environ, **KEYS, **bundle})
+        return Entry(command, {**_plain(), **KEYS, **bundle})
 
     def pseudo_code(self, heat: Heat, folder: Path, bucket: str) -> Entry:
         listing = folder / "ids.txt"
@@ -152,7 +152,12 @@ class Peers:
         api = heat.farm.api(heat.size, heat.count, heat.kind)
         script = str(HERE / "peers" / "pseudo_code.py")
         command = [self.path("python"), script, api, heat.farm.s3, bucket, str(listing), _ca(heat)]
-        return Entry(command, {**os.environ, **KEYS})
+        return Entry(command, {**_plain(), **KEYS})
+
+
+def _plain() -> dict[str, str]:
+    """The environment without what slows Python down for somebody's convenience: it is compiled once, as installed."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
 def _ca(heat: Heat) -> str:
@@ -165,7 +170,7 @@ def ours(heat: Heat, folder: Path, bucket: str) -> Entry:
     day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)
     period = ["--from", day.isoformat(), "--to", (day + timedelta(days=1)).isoformat()]
     command = [sys.executable, "-m", "wxrec_async", "run", *period, "--concurrency", str(heat.workers), "--no-progress"]
-    return Entry(command, {**os.environ, **KEYS})
+    return Entry(command, {**_plain(), **KEYS})
 
 
 def ours_with_128(heat: Heat, folder: Path, bucket: str) -> Entry:
