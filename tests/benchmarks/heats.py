@@ -47,15 +47,15 @@ WHOLE = (
     Planned(SUSTAINED, "5m", 2000, contestants=(OURS,), pairs=3),
     Planned(WIDE_NETWORK, "5m", 320, kind="wan", contestants=BOTH, pairs=3),
     Planned(MORE_WORKERS, "100k", 4000, contestants=(OURS, WIDE_OURS)),
+    Planned(GROWN[0], "100k", 1000, contestants=(OURS,)),
+    Planned(GROWN[1], "100k", 10_000, contestants=(OURS,), pairs=2),
+    Planned(GROWN[2], "100k", 100_000, contestants=(OURS,), pairs=1),
     Planned("100 KiB, plain", "100k", 4000, tls=False, contestants=BOTH, pairs=3),
     Planned("5 MiB, plain", "5m", 400, tls=False, contestants=BOTH, pairs=3),
     Planned("100 KiB, 8 workers", "100k", 4000, workers=8, contestants=BOTH, pairs=3),
     Planned("100 KiB, 128 workers", "100k", 4000, workers=128, contestants=BOTH, pairs=3),
     Planned("5 MiB, 8 workers", "5m", 400, workers=8, contestants=BOTH, pairs=3),
     Planned("5 MiB, 128 workers", "5m", 400, workers=128, contestants=BOTH, pairs=3),
-    Planned(GROWN[0], "100k", 1000, contestants=(OURS,)),
-    Planned(GROWN[1], "100k", 10_000, contestants=(OURS,), pairs=3),
-    Planned(GROWN[2], "100k", 100_000, contestants=(OURS,), pairs=1),
 )
 QUICK = (
     Planned("100 KiB", "100k", 1500, contestants=(*BOTH, PSEUDO), pairs=3, shares={PSEUDO: 60}),
