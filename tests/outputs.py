@@ -30,6 +30,7 @@ from tests.canaries import found_in, may_hold
 ALLOWED = (
     ("secrets*.json", "the credentials' file: what it is for"),
     ("tokens*.json", "the token file: what it is for"),
+    ("aws-credentials", "AWS's own file of credentials, which one fleet for two organisations needs"),
     ("*.pyc", "compiled source of this repository, whose simulator makes the secrets up"),
     ("first.screen", "the terminal on which the tour starts the simulator, which prints the keys of its own S3"),
     (".tokens*.json.*.tmp", "the token file while it is written, left by a kill; 0600, and swept by the next writer"),

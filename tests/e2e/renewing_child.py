@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 
 import anyio
@@ -35,5 +36,6 @@ async def main(name: str, endpoint: str, url: str, client_secret: str, lease_s: 
 
 
 if __name__ == "__main__":
-    name_, endpoint_, url_, secret_, lease_s_ = sys.argv[1:]
+    name_, endpoint_, url_, lease_s_ = sys.argv[1:]
+    secret_ = os.environ["CLIENT_SECRET"]
     anyio.run(main, name_, endpoint_, url_, secret_, float(lease_s_))

@@ -133,9 +133,10 @@ async def test_stores_that_contend_make_one_request_and_two_versions_per_expiry(
 
 @asynccontextmanager
 async def child(vault: Vault, name: str, server: Server, lease_s: float) -> AsyncIterator[Child]:
-    command = [sys.executable, str(CHILD), name, vault.url, server.url, CLIENT_SECRET, str(lease_s)]
+    command = [sys.executable, str(CHILD), name, vault.url, server.url, str(lease_s)]
     root = Path(__file__).parents[2]
-    process = await anyio.open_process(command, stderr=None, env={**os.environ, "PYTHONPATH": str(root)})
+    env = {**os.environ, "PYTHONPATH": str(root), "CLIENT_SECRET": CLIENT_SECRET}
+    process = await anyio.open_process(command, stderr=None, env=env)
     try:
         yield Child(process)
     finally:

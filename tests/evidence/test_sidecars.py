@@ -113,7 +113,9 @@ async def test_a_run_that_was_cut_off_is_made_up_for(site: Site) -> None:
 
 
 @pytest.mark.fault("X07", "X08")
-@pytest.mark.parametrize("numbers", ["masked", "plain"])
+@pytest.mark.parametrize(
+    "numbers", ["masked", pytest.param("plain", marks=pytest.mark.shows_canaries("numbers were asked for"))]
+)
 async def test_phone_numbers_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: str) -> None:
     """Masked as in the ledger; with plain ones they are there, and still no URL and no token."""
     monkeypatch.setenv("WXREC_LEDGER__PHONE_NUMBERS", numbers)

@@ -113,7 +113,7 @@ async def test_what_is_handed_in_is_used_and_stays_open(tmp_path: Path, monkeypa
         for name in keys:
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        store = moved(config, tmp_path / "elsewhere.json")
+        store = moved(config, tmp_path / "tokens-elsewhere.json")
         async with Backfill(
             config, api_transport=api, media_transport=media, s3_session=session, token_store=store
         ) as backfill:

@@ -366,6 +366,7 @@ async def test_no_phone_number_reaches_the_disk_when_masked(path: Path, opener: 
         assert b"CANARY" not in found
 
 
+@pytest.mark.shows_canaries("the ledger is told to keep numbers as they come")
 async def test_plain_numbers_are_kept_on_request(opener: Opener) -> None:
     """With a mask that returns its argument the ledger keeps what came."""
     async with opener(mask=str) as ledger:

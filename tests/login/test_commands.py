@@ -102,6 +102,7 @@ def test_a_redirect_elsewhere_is_pasted_without_being_asked_and_not_echoed(tmp_p
         assert "redirect_uri=https%3A%2F%2Ftrilogy.com" in process.stdout.readline()
         _wait_until_hidden(theirs)
         os.write(ours, b"CANARY-half-a-line")
+        time.sleep(0.2)  # until a kernel thread has taken it over to the terminal: nothing shows when
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert process.returncode == 130

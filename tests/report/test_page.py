@@ -131,6 +131,7 @@ def hostile_ledger(path: Path) -> None:
 
 
 @pytest.mark.fault("X07", "X17")
+@pytest.mark.shows_canaries("a ledger that keeps numbers as they come; its report is searched by the test itself")
 def test_hostile_names_are_shown_and_not_obeyed(tmp_path: Path) -> None:
     """No element and no attribute comes of a name; what would fool an eye is written out; no number shows."""
     path = tmp_path / "wxrec.db"

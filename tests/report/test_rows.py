@@ -63,6 +63,7 @@ def test_a_period_takes_only_its_tasks(month: Path) -> None:
 
 
 @pytest.mark.fault("X17")
+@pytest.mark.shows_canaries("a ledger that keeps numbers as they come; its report is searched by the test itself")
 def test_no_cell_is_executed_and_json_keeps_the_text(tmp_path: Path) -> None:
     """RFC 4180 with one line a row whatever is in a name; JSON has the name as the ledger has it."""
     path = tmp_path / "wxrec.db"
@@ -83,6 +84,7 @@ def test_no_cell_is_executed_and_json_keeps_the_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("X07")
+@pytest.mark.shows_canaries("a ledger that keeps numbers as they come; its report is searched by the test itself")
 def test_numbers_and_names_are_shown_only_when_asked_for(tmp_path: Path) -> None:
     """A ledger that keeps them plain is masked on the way out; names of agents are left out."""
     path = tmp_path / "wxrec.db"

@@ -142,6 +142,7 @@ async def test_the_budget_refuses_and_coming_back_early_earns_another_429() -> N
         assert (await webex.tasks()).status_code == 200
 
 
+@pytest.mark.shows_canaries("json's own error, over what the simulator sent")
 async def test_bodies_that_are_no_answers_come_with_a_200(webex: Webex) -> None:
     """Cut JSON, HTML, nothing, null and not-ready are played on demand."""
     sandbox = webex.sandbox
@@ -262,6 +263,7 @@ def seconds_ahead(date: str) -> float:
     return parsedate_to_datetime(date).timestamp() - time.time()
 
 
+@pytest.mark.shows_canaries("httpx's own error, over what the simulator sent")
 async def test_urls_can_lead_to_a_port_nobody_should_trust() -> None:
     """The fault names the certificate; the recording is there for whoever does not look."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

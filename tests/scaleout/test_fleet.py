@@ -107,7 +107,7 @@ def two_profiles(folder: Path, worlds: dict[str, World]) -> dict[str, str]:
         lines += [f"[{name}]"] + [f"{key.lower()} = {value}" for key, value in keys.items()]
         text = world.config.read_text().replace("[s3]", f'[s3]\nprofile = "{name}"')
         world.config.write_text(text)
-    file = folder / "aws"
+    file = folder / "aws-credentials"
     file.write_text("\n".join(lines) + "\n")
     return {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_CONFIG_FILE": "/dev/null"}
 

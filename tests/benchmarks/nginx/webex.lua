@@ -20,7 +20,7 @@ if call == "tasks" then
     if created >= from then
       rows[#rows + 1] = string.format(
         '{"id":"%s","attributes":{"channelType":"telephony","status":"completed","createdTime":%d,' ..
-        '"lastUpdatedTime":%d,"captureRequested":true,"direction":"inbound","origin":"+15550100%03d",' ..
+        '"lastUpdatedTime":%d,"captureRequested":true,"direction":"inbound","origin":"+15550200%03d",' ..
         '"destination":"+15550199000","queue":{"id":"q%d","name":"Queue %d"},"owner":{"id":"a%d","name":"Agent %d"}}}',
         id_of(n), created, created + 300000, n % 1000, n % 7, n % 7, n % 31, n % 31)
     end
