@@ -28,13 +28,15 @@ class Seen:
     calls: int
     a_second: float
     most_in_ten: int
+    most_in_a_minute: int
     refused: int
     expired: int
     recordings: int
 
     def __str__(self) -> str:
         return (
-            f"{self.calls} calls, {self.a_second:.2f} a second, at most {self.most_in_ten} in ten seconds, "
+            f"{self.calls} calls, {self.a_second:.2f} a second, at most {self.most_in_ten} in ten seconds and "
+            f"{self.most_in_a_minute} in a minute, "
             f"{self.refused} refused with 429; {self.expired} URLs had expired for {self.recordings} recordings"
         )
 
@@ -62,6 +64,7 @@ def seen_of(folder: Path, server: Server, tasks: int) -> Seen:
             calls=len(rows),
             a_second=len(times) / (times[-1] - times[0]),
             most_in_ten=most_within(times, 10),
+            most_in_a_minute=most_within(times, 60),
             refused=sum(row["status"] == 429 and not row["fault"] for row in rows),
             expired=sum(row["fault"] == "expired" for row in world.requests("media.get")),
             recordings=len(world.truth()),
