@@ -119,7 +119,7 @@ def test_dates_without_a_zone_are_utc() -> None:
 
 def test_dates_are_utc_wherever_this_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """A zone that is not known is not ours."""
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    monkeypatch.setenv("TZ", "JST-9")
     time.tzset()
     try:
         found = retry_after_s("Sun, 06 Nov 1994 08:49:47 -0000", server_date=None, now_s=784_111_777.0)
