@@ -33,7 +33,6 @@ from tests.mutation.mutants import Mutant, mutants, planted
 HOME = Path(__file__).parents[2]
 RULES = HOME / "wxrec_async" / "rules"
 TESTS = HOME / "tests" / "rules"
-ELSEWHERE = dict.fromkeys(("diagnosis", "diagnosis_s3"), HOME / "tests" / "doctor" / "test_diagnosis.py")
 PROFILE = "mutation"
 EXAMPLES = 30  # of each property, the same ones each time
 CPU_S = 20  # the slowest tests of one module take 4 s unchanged; what loops for ever is killed
@@ -79,7 +78,7 @@ def modules() -> list[str]:
 def own_tests(module: str) -> list[Path]:
     """Return a module's own tests: ``tests/rules/test_MODULE.py`` and what is named ``test_MODULE_….py``."""
     other = {each for each in modules() if each.startswith(f"{module}_")}
-    paths = [ELSEWHERE.get(module, TESTS / f"test_{module}.py"), *sorted(TESTS.glob(f"test_{module}_*.py"))]
+    paths = [TESTS / f"test_{module}.py", *sorted(TESTS.glob(f"test_{module}_*.py"))]
     return [
         path
         for path in paths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wxrec_async.model import Task, TaskPage, Window
+from wxrec_async.model import Task, TaskPage, Window, iso
 from wxrec_async.rules import paging
 from wxrec_async.rules.paging import MAX_STUCK_PAGES, ROUNDING_MS, Pager, Step
 
@@ -136,7 +136,7 @@ def test_older_rows_only_are_stepped_over_second_by_second_and_then_left() -> No
     for number in range(MAX_STUCK_PAGES):
         at = pager.from_ms
         step = pager.take(rows(-5, -5))
-        assert step.trouble == f"a page from {paging.iso(at)} on shows older tasks only"
+        assert step.trouble == f"a page from {iso(at)} on shows older tasks only"
         assert step.next_from_ms == START + 5_000 + (number + 1) * ROUNDING_MS == pager.from_ms
     last = pager.take(rows(-5, -5))
     assert (last.done, last.trouble is not None) == (True, True)
