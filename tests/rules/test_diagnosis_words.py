@@ -65,7 +65,7 @@ def test_only_what_is_wrong_has_an_exit_code() -> None:
     assert bad("n", "w", "t", 7) == Finding("n", False, "w", "t", 7)
     assert good("n", "w", "t") == Finding("n", True, "w", "t", 0)
     assert unknown("n", "w", "t") == Finding("n", None, "w", "t", 0)
-    assert Finding("n", True, "w").todo == ""
+    assert unknown("n", "w").todo == good("n", "w").todo == Finding("n", True, "w").todo == ""
     assert exit_code_of([]) == 0
     assert exit_code_of([Finding("n", True, "w", exit_code=4), Finding("n", None, "w", exit_code=2)]) == 0
 
