@@ -30,6 +30,8 @@ REGION_UNKNOWN = "correct [s3] region or endpoint_url"
 def test_a_region_is_named_by_a_header_or_a_sentence(words: str, header: str, region: str) -> None:
     """Only what can be one: small letters, digits and dashes, thirty of them at most."""
     assert rules.region_named_by(Rejected(400, words=words), header) == region
+    if not header:
+        assert rules.region_named_by(Rejected(400, words=words)) == region
 
 
 @pytest.mark.parametrize(

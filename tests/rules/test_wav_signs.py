@@ -55,6 +55,8 @@ def test_a_frame_of_mpeg_begins_with_eleven_bits_set(first: int, second: int) ->
     """ISO 11172-3, 2.4.1.3; a byte alone is no frame."""
     assert sniffed(bytes([first, second])).known_media is (first == 0xFF and second >= 0xE0)
     assert not sniffed(bytes([first])).known_media
+    assert sniffed(b"\xff\xe0").known_media
+    assert not sniffed(b"\xff\xdf").known_media
 
 
 @pytest.mark.fault("D22")
