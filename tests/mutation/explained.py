@@ -56,6 +56,12 @@ EXPLAINED: dict[str, str] = {
     "wav: Sniffer.feed: len(self._head) < HEAD_SIZE -> len(self._head) <= HEAD_SIZE": "equivalent: adds no bytes then",
     "wav: Sniffer.known_media: 16 -> 17": "equivalent: no sign reaches beyond the eighth byte",
     "wav: Sniffer.known_media: 16 -> (left out)": "equivalent: no sign reaches beyond the eighth byte",
+    "wav: Sniffer._audio_bytes: at + 8 <= len(self._head) -> at + 8 < len(self._head)": (
+        "equivalent: where the head ends with that chunk's own, the body has audio if it goes on, and else none"
+    ),
+    "wav: Sniffer._audio_bytes: 8 -> 9": (
+        "equivalent: where the head ends with that chunk's own, the body has audio if it goes on, and else none"
+    ),
     "wav: _is_text: return False -> return None": "equivalent: its only caller asks whether it is false",
     "wav: _is_utf8: return False -> return None": "equivalent: its only caller asks whether it is false",
     "windows: read_moment: UTC -> None": "equivalent: the same instant in another zone has the same timestamp",

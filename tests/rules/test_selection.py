@@ -177,6 +177,14 @@ def test_an_owed_task_is_asked_again_the_moment_its_silence_becomes_a_verdict(
     assert verdict.next_ask_ms == max(NOW + MINUTE_MS, min(judged, NOW + age // 4))
 
 
+@pytest.mark.parametrize("left_ms", [2 * MINUTE_MS, HOUR_MS, 4 * HOUR_MS])
+def test_an_owed_task_is_judged_one_millisecond_past_its_age(left_ms: int) -> None:
+    """Neither sooner, when its age would still be too small, nor a millisecond later."""
+    silence = Silence(NOW - HOUR_MS, NOW - 2 * DAY_MS)
+    assert after_empty(task(None, AGES.null_ms - left_ms), silence, AGES, NOW).next_ask_ms == NOW + left_ms + 1
+    assert after_empty(task(True, AGES.missing_ms - left_ms), silence, AGES, NOW).next_ask_ms == NOW + left_ms + 1
+
+
 @pytest.mark.parametrize(("expected", "idle", "asks"), [(4, 0, True), (5, 0, False), (8, 1, True), (9, 1, False)])
 def test_the_reserve_is_half_a_recording_for_each_worker_and_one_more(expected: int, idle: int, asks: bool) -> None:
     """And four for each that is idle; here with eight workers."""
