@@ -36,6 +36,11 @@ EXPLAINED: dict[str, str] = {
         "a second lock: a host that begins with a dot was refused before"
     ),
     "media_urls: _matches: 1 -> 2 #2": "a second lock: a host that begins with a dot was refused before",
+    "paging: Pager.__init__: 0 -> 1": "equivalent: a page of one row is never called full for being the largest",
+    "paging: Pager._learn_cap: 0 < self._last_rows == self._largest -> 0 <= self._last_rows == self._largest": (
+        "equivalent: a page that brings something has rows, so the largest has"
+    ),
+    "paging: Pager._step_over: () -> None #2": "equivalent: the next line leaves it out",
     "purging: Timeline._elapsed_ms: 0.0 -> 1.0": "a floor of a millisecond, where every call takes longer",
     "retry: module: 'request has expired' -> 'XXrequest has expiredXX'": "equivalent: 'expired' is listed too",
     "retry: module: 'token has expired' -> 'XXtoken has expiredXX'": "equivalent: 'expired' is listed too",

@@ -117,3 +117,10 @@ def test_the_kept_result_adds_up() -> None:
     assert TEXT.read_text("utf-8") == told(kept)
     survivors = {f"{result.module}: {each.name}" for result in kept for each in result.survivors}
     assert set(EXPLAINED) <= survivors
+
+
+def test_nine_tenths_of_each_kept_module_are_killed() -> None:
+    """And of all together."""
+    kept = [result for result, _ in load().values()]
+    assert [result.module for result in kept if result.percent < 90] == []
+    assert sum(result.killed for result in kept) >= 0.9 * sum(result.mutants for result in kept)
