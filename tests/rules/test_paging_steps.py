@@ -165,3 +165,21 @@ def test_the_end_of_the_window_ends_the_paging() -> None:
     over = pager.take(rows(9, 9))
     assert over.next_from_ms is None
     assert over.trouble == CROWDED.format(9)
+
+
+def test_a_row_that_a_rounded_page_may_show_again_is_remembered() -> None:
+    """To the millisecond: it is not returned twice."""
+    pager = Pager(WINDOW, 3)
+    pager.take(rows(2_000 - ROUNDING_MS, 2_001))
+    assert pager.from_ms == START + 2_000
+    assert pager.take(rows(2_000 - ROUNDING_MS, 2_001)).new == ()
+
+
+def test_a_page_shorter_than_the_largest_is_the_end() -> None:
+    """And one row never fills a page that may hold more."""
+    pager = Pager(WINDOW, 10)
+    assert pager.take(rows(1, 2, 4, 4)).next_from_ms == START + 3
+    assert pager.take(rows(4, 4)) == Step(())
+    alone = Pager(WINDOW, 10)
+    assert alone.take(rows(5)).next_from_ms == START + 4
+    assert alone.take(rows(5)) == Step(())
