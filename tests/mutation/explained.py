@@ -42,6 +42,8 @@ EXPLAINED: dict[str, str] = {
     ),
     "paging: Pager._step_over: () -> None #2": "equivalent: the next line leaves it out",
     "purging: Timeline._elapsed_ms: 0.0 -> 1.0": "a floor of a millisecond, where every call takes longer",
+    "redact: one_line: text.split -> text.rsplit": "equivalent without a limit",
+    "redact: redact_text: break -> continue": "equivalent: nothing changes any more, only time is lost",
     "retry: module: 'request has expired' -> 'XXrequest has expiredXX'": "equivalent: 'expired' is listed too",
     "retry: module: 'token has expired' -> 'XXtoken has expiredXX'": "equivalent: 'expired' is listed too",
     "retry: retry_after_s: '' -> 'XXXX'": "equivalent: neither text is a number or a date",
