@@ -17,7 +17,7 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,6 @@ from tests.mutation.mutants import Mutant, mutants, planted
 HOME = Path(__file__).parents[2]
 RULES = HOME / "wxrec_async" / "rules"
 TESTS = HOME / "tests" / "rules"
-ELSEWHERE = dict.fromkeys(("diagnosis", "diagnosis_s3"), HOME / "tests" / "doctor" / "test_diagnosis.py")
 PROFILE = "mutation"
 EXAMPLES = 30  # of each property, the same ones each time
 CPU_S = 20  # the slowest tests of one module take 4 s unchanged; what loops for ever is killed
@@ -79,7 +78,7 @@ def modules() -> list[str]:
 def own_tests(module: str) -> list[Path]:
     """Return a module's own tests: ``tests/rules/test_MODULE.py`` and what is named ``test_MODULE_….py``."""
     other = {each for each in modules() if each.startswith(f"{module}_")}
-    paths = [ELSEWHERE.get(module, TESTS / f"test_{module}.py"), *sorted(TESTS.glob(f"test_{module}_*.py"))]
+    paths = [TESTS / f"test_{module}.py", *sorted(TESTS.glob(f"test_{module}_*.py"))]
     return [
         path
         for path in paths
@@ -88,8 +87,11 @@ def own_tests(module: str) -> list[Path]:
     ]
 
 
-def mutated(module: str, told: Callable[[str], None]) -> Result:
-    """Judge every mutant of a module, in a process that has not imported it; its tests must pass without one.
+def mutated(module: str, told: Callable[[str], None], only: Collection[str] = ()) -> Result:
+    """Judge every mutant of a module, or ``only`` those of these names, in a process that has not imported it.
+
+    Its tests must pass without one.  Of those that are not judged it is
+    taken that they are killed.
 
     Raises:
         SystemExit: the tests are red, or there are none, with nothing planted.
@@ -105,7 +107,7 @@ def mutated(module: str, told: Callable[[str], None]) -> Result:
     )
     for name in ("hypothesis.strategies", "isal.isal_zlib", "wxrec_async.model", "wxrec_async.errors"):
         importlib.import_module(name)  # slow, and no rule is behind them
-    court = Court(module, told)
+    court = Court(module, told, only)
     with contextlib.redirect_stdout(io.StringIO()):
         pytest.main([*QUIETLY, *map(str, own_tests(module))], plugins=[court])
     if not court.is_green:
@@ -122,7 +124,7 @@ class Court:
     class is read by whoever imports it: it is judged before that.
     """
 
-    def __init__(self, module: str, told: Callable[[str], None]) -> None:
+    def __init__(self, module: str, told: Callable[[str], None], only: Collection[str] = ()) -> None:
         self._path = RULES / f"{module}.py"
         self._name, self._told = f"wxrec_async.rules.{module}", told
         self._killers: list[str] = []
@@ -130,7 +132,7 @@ class Court:
         self._as_it_is = compile(tree, str(self._path), "exec")
         self.found = mutants(tree)
         self._codes: dict[Mutant, CodeType] = {}
-        for mutant in self.found:
+        for mutant in (each for each in self.found if not only or each.name in only):
             with planted(mutant.change):
                 self._codes[mutant] = compile(ast.fix_missing_locations(tree), str(self._path), "exec")
         self.survivors: set[Mutant] = set()
@@ -271,5 +273,6 @@ class Planted(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 if __name__ == "__main__":
-    result = mutated(sys.argv[1], lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201 - a program
+    module, *only = sys.argv[1:]
+    result = mutated(module, lambda line: print(line, file=sys.stderr, flush=True), only)  # noqa: T201 - a program
     sys.stdout.write(json.dumps(asdict(result)))

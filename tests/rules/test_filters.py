@@ -124,3 +124,16 @@ def test_every_name_matches_itself_in_any_case(name: str) -> None:
     """No name is out of reach because of what it looks like."""
     assert matches(name, name)
     assert matches(name.swapcase(), name) or name.swapcase().casefold() != name.casefold()
+
+
+def test_without_a_word_everything_is_wanted() -> None:
+    """No filter is an empty list or zero, never nothing at all."""
+    assert NO_FILTERS == Filters() == Filters((), (), (), (), (), 0)
+    assert not NO_FILTERS
+    assert NO_FILTERS.leaves_out(task()) is None
+
+
+def test_names_are_compared_in_any_case_of_any_alphabet() -> None:
+    """Case folding knows pairs that capitals do not have."""
+    assert matches("STRAẞE", "Strasse")
+    assert matches("ΟΔΟΣ", "οδος")

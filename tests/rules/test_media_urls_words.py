@@ -78,7 +78,7 @@ def test_a_host_is_told_or_nothing_is() -> None:
     [
         ("2600:1f18::1%eth0", True), ("not an address", False), ("2002:34d8:101::1", True),
         ("2002:a00:1::1", False), ("64:ff9b::a00:1", False),
-        ("::ffff:52.216.1.1", True),
+        ("::ffff:52.216.1.1", True), ("52.216.1.1%eth0", True), ("2001:0:34d8:101::f5ff:fffe", False),
     ],
 )  # fmt: skip
 def test_an_address_is_judged_by_what_it_carries(ip: str, allowed: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import string
-import time
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -269,59 +268,6 @@ def test_json_stays_json(text: str) -> None:
     line = json.dumps({"a": text.replace('"', ""), "url": SIGNED, "access_token": TOKEN, "b": 1})
     if "\\" not in line:
         assert json.loads(redact_text(line))["b"] == 1
-
-
-@pytest.mark.parametrize(
-    "piece",
-    [
-        "/",
-        "/?",
-        "a.",
-        "a-",
-        "eyJ-",
-        "eyJa",
-        "+1",
-        "+",
-        "(",
-        "a@",
-        "@a",
-        "a@a.",
-        "https://",
-        "token",
-        "token=",
-        "token ",
-        "=",
-        "?=",
-        "Bearer ",
-        "\\",
-        '\\"',
-        "tel:",
-        "%40",
-        "%2B1",
-        "cookie:",
-        "origin:",
-        "1-",
-        "1 ",
-        'secret="',
-        "A",
-        "a_",
-        "1eb65fdf-",
-        "*",
-        "https:\\/\\/",
-        "\\u0026",
-        "555-010-",
-    ],
-)
-def test_a_long_hostile_line_costs_no_more_than_its_length(piece: str) -> None:
-    """Twice the length takes about twice the time, not four times."""
-
-    def seconds(size: int) -> float:
-        text = piece * (size // len(piece))
-        begun = time.thread_time()
-        redact_text(text)
-        return time.thread_time() - begun
-
-    assert min(seconds(40_000) for _ in range(2)) < 0.5
 
 
 @pytest.mark.parametrize(

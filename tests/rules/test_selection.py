@@ -146,3 +146,46 @@ def test_captures_is_asked_ahead_for_busy_workers_and_at_once_for_idle_ones(work
 def test_a_run_ends_itself_when_the_fault_is_everybodys(reason: str, streak: int, stored: int, ends: bool) -> None:
     """Three refusals and not one success, or a hundred failures in a row; never a ratio."""
     assert streak_ends_run(reason, streak, stored, 100) is ends
+
+
+def test_a_task_with_recordings_is_asked_for_once_more_after_a_day() -> None:
+    """Unless the setting says otherwise."""
+    assert (AGES.look_again_ms, AGES.settle_ms, AGES.null_ms, AGES.missing_ms) == (
+        DAY_MS,
+        30 * MINUTE_MS,
+        DAY_MS,
+        7 * DAY_MS,
+    )
+
+
+@pytest.mark.fault("W22", "W23")
+@given(st.booleans(), st.integers(1, 100 * MINUTE_MS), st.integers(0, 3 * DAY_MS), st.booleans())
+def test_an_owed_task_is_asked_again_the_moment_its_silence_becomes_a_verdict(
+    requested: bool, left_ms: int, empty_for_ms: int, known: bool
+) -> None:
+    """One millisecond past its age; for a capture that was asked for, not before its first empty answer is a day old.
+
+    Not within a minute, and not later than a quarter of its age from now.
+    """
+    age = (AGES.missing_ms if requested else AGES.null_ms) - left_ms
+    verdict = after_empty(
+        task(requested or None, age), Silence(NOW - HOUR_MS, NOW - empty_for_ms if known else None), AGES, NOW
+    )
+    judged = NOW + left_ms + 1
+    if requested:
+        judged = max(judged, NOW - (empty_for_ms if known else 0) + DAY_MS)
+    assert verdict.next_ask_ms == max(NOW + MINUTE_MS, min(judged, NOW + age // 4))
+
+
+@pytest.mark.parametrize("left_ms", [2 * MINUTE_MS, HOUR_MS, 4 * HOUR_MS])
+def test_an_owed_task_is_judged_one_millisecond_past_its_age(left_ms: int) -> None:
+    """Neither sooner, when its age would still be too small, nor a millisecond later."""
+    silence = Silence(NOW - HOUR_MS, NOW - 2 * DAY_MS)
+    assert after_empty(task(None, AGES.null_ms - left_ms), silence, AGES, NOW).next_ask_ms == NOW + left_ms + 1
+    assert after_empty(task(True, AGES.missing_ms - left_ms), silence, AGES, NOW).next_ask_ms == NOW + left_ms + 1
+
+
+@pytest.mark.parametrize(("expected", "idle", "asks"), [(4, 0, True), (5, 0, False), (8, 1, True), (9, 1, False)])
+def test_the_reserve_is_half_a_recording_for_each_worker_and_one_more(expected: int, idle: int, asks: bool) -> None:
+    """And four for each that is idle; here with eight workers."""
+    assert may_ask(expected, idle=idle, workers=8) is asks

@@ -40,3 +40,8 @@ def test_each_beginning_of_a_formula_is_defused(sign: str, before: str) -> None:
 def test_what_begins_otherwise_stays(text: str) -> None:
     """A letter in front is enough."""
     assert spreadsheet_cell(text) == text
+
+
+def test_a_blank_beside_a_control_stays_a_blank() -> None:
+    """Only what cannot be seen is written out."""
+    assert visible("a b\x00 ~\x1f") == "a b\\x00 ~\\x1f"

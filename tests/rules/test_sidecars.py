@@ -114,3 +114,21 @@ def test_every_sidecar_says_as_much_as_itself(value: object) -> None:
     """So a rerun writes nothing."""
     text = json.dumps(value).encode()
     assert says_as_much(text, text)
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted", "enough"),
+    [
+        ("[1, 2]", "[1, 3]", False),
+        ("[1, 2]", "[3, 2]", False),
+        ("[1, 2]", "[1, null]", True),
+        ("[1]", "5", False),
+        ("5", "[1]", False),
+        ("1", "2", False),
+        ('{"a": [1]}', '{"a": {"b": 1}}', False),
+        ('{"a": {"b": 1}}', '{"a": []}', True),
+    ],
+)
+def test_every_fact_has_to_be_there_in_its_place(written: str, wanted: str, enough: bool) -> None:
+    """Facts of another kind, whoever wrote them, say something else."""
+    assert says_as_much(written.encode(), wanted.encode()) is enough

@@ -47,7 +47,7 @@ def test_nonsense_is_told_in_a_sentence(reply: object, words: str) -> None:
     """What was expected and is not there."""
     with pytest.raises(Nonsense) as refused:
         rules.read_grant(reply)
-    assert f"the token endpoint's {words}" in str(refused.value)
+    assert str(refused.value) == f"the token endpoint's {words}"
 
 
 @pytest.mark.parametrize(

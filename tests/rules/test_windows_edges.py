@@ -154,3 +154,18 @@ def test_a_period_that_ends_before_it_begins_is_told_with_both_ends() -> None:
     with pytest.raises(ConfigError) as refused:
         ask("2025-12-31T01:00+01:00", "2025-12-31", 1, lookback_days=10, now_ms=NOW)
     assert str(refused.value) == "--from 2025-12-31T00:00:00Z is not before --to 2025-12-31T00:00:00Z"
+
+
+@pytest.mark.parametrize("text", ["X20260131", "20260131X0", "--"])
+def test_what_only_looks_like_a_number_is_told_to_be_no_date(text: str) -> None:
+    """Digits with a sign are a number, and nothing else is."""
+    with pytest.raises(ConfigError) as refused:
+        read_moment(text, "--to")
+    assert str(refused.value) == f"--to: {text!r} is not a date; write {EXAMPLES}"
+
+
+def test_an_empty_period_is_told_with_both_its_ends() -> None:
+    """As they were understood."""
+    with pytest.raises(ConfigError) as refused:
+        ask("2026-01-02", "2026-01-01", 1, lookback_days=10, now_ms=NOW)
+    assert str(refused.value) == "--from 2026-01-02T00:00:00Z is not before --to 2026-01-01T00:00:00Z"

@@ -1,0 +1,181 @@
+"""Which recording a judgement is about, which news is the worst, and the edges of its ages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from wxrec_async.model import RecordingState, TaskState
+from wxrec_async.rules.reconciling import (
+    SOUND,
+    Asked,
+    Held,
+    Judgement,
+    RecordingFacts,
+    SearchFacts,
+    Standing,
+    TaskFacts,
+    is_whole,
+    judge,
+    may_be_deleted,
+    must_ask,
+)
+from wxrec_async.rules.selection import HOUR_MS, Ages
+
+AGES = Ages()
+STORED = RecordingFacts("r", RecordingState.STORED, held=Held.WHOLE, was_stored=True)
+MISSING = replace(STORED, id="m", held=Held.MISSING)
+DIFFERENT = replace(STORED, id="d", held=Held.DIFFERENT)
+UNREADABLE = replace(STORED, id="u", held=Held.UNREADABLE)
+UNSEEN = replace(STORED, id="n", held=None)
+GONE = RecordingFacts("g", RecordingState.GONE, "deleted_at_webex")
+LOST = RecordingFacts("l", RecordingState.GONE, "deleted_at_webex", was_stored=True)
+FAILED = RecordingFacts("f", RecordingState.FAILED, "http_500")
+OPEN = RecordingFacts("o", RecordingState.LISTED)
+OPEN_AGAIN = replace(OPEN, id="a", was_stored=True)
+
+
+def captured(*held: RecordingFacts, **more: object) -> TaskFacts:
+    return replace(TaskFacts(TaskState.CAPTURED, recordings=held), **more)  # type: ignore[arg-type]
+
+
+def silent(**more: object) -> TaskFacts:
+    return replace(TaskFacts(TaskState.NO_RECORDING, "no_capture"), **more)  # type: ignore[arg-type]
+
+
+def test_what_is_not_said_is_not_known() -> None:
+    """A task is listed unless it is said not to be; everything else is empty."""
+    assert RecordingFacts("r", RecordingState.STORED) == RecordingFacts(
+        "r", RecordingState.STORED, "", None, was_stored=False, segment=False
+    )
+    assert SearchFacts() == SearchFacts(None, None, None, None)
+    assert TaskFacts(TaskState.OWED) == TaskFacts(
+        TaskState.OWED, "", (), True, None, None, 0, None, None, None, Asked.NOT_ASKED
+    )
+    assert Judgement(Standing.STORED) == Judgement(Standing.STORED, "", "")
+
+
+def test_the_words_of_a_report_are_stable() -> None:
+    """Ledgers, reports and certificates hold them."""
+    assert [*Standing] == ["stored", "no_recording", "deleted", "owed", "failed", "unknown", "left_out"]
+    assert [*Held] == ["whole", "missing", "different", "unreadable"]
+    assert [*Asked] == ["not_asked", "found", "silent", "unanswered"]
+    assert {"stored", "no_recording", "deleted", "left_out"} == SOUND
+
+
+@pytest.mark.parametrize(
+    ("recordings", "judgement"),
+    [
+        ((DIFFERENT, MISSING, UNREADABLE), Judgement(Standing.UNKNOWN, "bucket_unreadable", "u")),
+        ((STORED, DIFFERENT, UNSEEN), Judgement(Standing.UNKNOWN, "bucket_unreadable", "n")),
+        ((DIFFERENT, MISSING), Judgement(Standing.FAILED, "missing_in_bucket", "m")),
+        ((STORED, DIFFERENT, FAILED), Judgement(Standing.FAILED, "differs_in_bucket", "d")),
+        ((OPEN, STORED, FAILED), Judgement(Standing.FAILED, "http_500", "f")),
+        ((replace(FAILED, reason=""),), Judgement(Standing.FAILED, "failed", "f")),
+        ((OPEN, LOST), Judgement(Standing.FAILED, "lost", "l")),
+        ((replace(STORED, state=RecordingState.FAILED),), Judgement(Standing.FAILED, "failed", "r")),
+        ((replace(FAILED, held=Held.MISSING),), Judgement(Standing.FAILED, "http_500", "f")),
+        ((STORED, GONE, OPEN), Judgement(Standing.OWED, "not_fetched", "o")),
+        ((OPEN_AGAIN, OPEN), Judgement(Standing.OWED, "not_fetched", "a")),
+        ((STORED, GONE), Judgement(Standing.DELETED, "deleted_at_webex", "g")),
+        ((replace(GONE, reason=""),), Judgement(Standing.DELETED, "gone", "g")),
+        ((STORED,), Judgement(Standing.STORED)),
+        ((), Judgement(Standing.UNKNOWN, "no_recording_known")),
+    ],
+)
+def test_the_worst_news_wins_and_names_its_recording(
+    recordings: tuple[RecordingFacts, ...], judgement: Judgement
+) -> None:
+    """What cannot be known, what is lost, what failed, what is to come; the first of its kind."""
+    assert judge(captured(*recordings), AGES) == judgement
+
+
+@pytest.mark.parametrize(
+    ("task", "judgement"),
+    [
+        (TaskFacts(TaskState.LISTED, recordings=(STORED,), listed=False), Judgement(Standing.OWED, "never_asked")),
+        (TaskFacts(TaskState.OWED), Judgement(Standing.OWED, "owed")),
+        (TaskFacts(TaskState.FAILED), Judgement(Standing.FAILED, "failed")),
+        (TaskFacts(TaskState.OWED, "settling", (STORED,)), Judgement(Standing.OWED, "settling")),
+        (TaskFacts(TaskState.OWED, asked=Asked.UNANSWERED), Judgement(Standing.OWED, "owed")),
+        (TaskFacts(TaskState.FAILED, left_out="queue"), Judgement(Standing.LEFT_OUT, "queue")),
+        (captured(FAILED, left_out="queue"), Judgement(Standing.FAILED, "http_500", "f")),
+        (silent(asked=Asked.UNANSWERED, search=SearchFacts(1)), Judgement(Standing.UNKNOWN, "captures_unanswered")),
+        (silent(asked=Asked.SILENT), Judgement(Standing.NO_RECORDING, "no_capture")),
+        (silent(search=SearchFacts(0, True, False, False)), Judgement(Standing.OWED, "capture_awaited")),
+        (silent(search=SearchFacts(1), age_ms=AGES.missing_ms - 1), Judgement(Standing.OWED, "fewer_than_search")),
+        (silent(search=SearchFacts(1), age_ms=AGES.missing_ms), Judgement(Standing.FAILED, "fewer_than_search")),
+        (
+            captured(STORED, search=SearchFacts(active=True), age_ms=AGES.null_ms - 1),
+            Judgement(Standing.OWED, "still_active"),
+        ),
+        (captured(STORED, search=SearchFacts(active=True), age_ms=AGES.null_ms), Judgement(Standing.STORED)),
+        (captured(STORED, search=SearchFacts(capture_requested=True)), Judgement(Standing.STORED)),
+        (
+            captured(STORED, search=SearchFacts(2, deleted=True, active=True)),
+            Judgement(Standing.DELETED, "deleted_at_webex"),
+        ),
+        (captured(STORED, search=SearchFacts(None, deleted=True)), Judgement(Standing.STORED)),
+        (captured(STORED, search=SearchFacts(None)), Judgement(Standing.STORED)),
+    ],
+)
+def test_a_contradiction_is_judged_by_the_task_s_age(task: TaskFacts, judgement: Judgement) -> None:
+    """To the millisecond; and what is open anyway needs none."""
+    assert judge(task, AGES) == judgement
+
+
+@pytest.mark.parametrize(
+    ("task", "asked"),
+    [
+        (silent(silent_ms=AGES.missing_ms - 1, since_silent_ms=HOUR_MS), True),
+        (silent(silent_ms=AGES.missing_ms, since_silent_ms=HOUR_MS), False),
+        (silent(silent_ms=0, since_silent_ms=HOUR_MS - 1), False),
+        (silent(silent_ms=None, since_silent_ms=0), True),
+        (silent(silent_ms=AGES.missing_ms, since_silent_ms=None), True),
+        (silent(search=SearchFacts(0), silent_ms=0, since_silent_ms=HOUR_MS), False),
+        (silent(search=SearchFacts(None), silent_ms=0, since_silent_ms=HOUR_MS), True),
+        (silent(search=SearchFacts(0, deleted=True)), True),
+        (silent(search=SearchFacts(1), left_out="queue"), False),
+        (captured(STORED), False),
+        (captured(STORED, search=SearchFacts(None)), False),
+        (captured(STORED, OPEN, search=SearchFacts(2, deleted=True)), True),
+        (captured(STORED, OPEN_AGAIN, search=SearchFacts(2, deleted=True)), False),
+        (captured(STORED, GONE, search=SearchFacts(3, deleted=True)), False),
+        (captured(search=SearchFacts(0, deleted=True)), True),
+        (TaskFacts(TaskState.LISTED, search=SearchFacts(3)), False),
+        (TaskFacts(TaskState.OWED, search=SearchFacts(3)), False),
+    ],
+)
+def test_captures_is_asked_where_its_answer_could_change_the_judgement(task: TaskFacts, asked: bool) -> None:
+    """And not for what was stored once, whatever Search says of it."""
+    assert must_ask(task, AGES) is asked
+
+
+@pytest.mark.parametrize(
+    ("task", "may"),
+    [
+        (silent(search=SearchFacts(deleted=True), asked=Asked.SILENT), True),
+        (silent(search=SearchFacts(deleted=False), asked=Asked.SILENT), False),
+        (silent(search=SearchFacts(), asked=Asked.SILENT), False),
+        (silent(asked=Asked.SILENT), False),
+        (silent(search=SearchFacts(deleted=True), asked=Asked.FOUND), False),
+        (silent(search=SearchFacts(deleted=True), asked=Asked.UNANSWERED), False),
+        (silent(search=SearchFacts(deleted=True)), False),
+        (captured(STORED, search=SearchFacts(deleted=True), asked=Asked.SILENT), False),
+        (captured(STORED, OPEN, search=SearchFacts(deleted=True), asked=Asked.SILENT), True),
+        (captured(OPEN_AGAIN, search=SearchFacts(deleted=True), asked=Asked.SILENT), False),
+    ],
+)
+def test_a_deletion_is_written_down_when_both_sides_agree(task: TaskFacts, may: bool) -> None:
+    """Search says so, captures names none, and nothing of it was ours already."""
+    assert may_be_deleted(task) is may
+
+
+def test_states_are_certified_when_all_that_occur_are_sound() -> None:
+    """A count of nothing is no obstacle."""
+    assert is_whole({}) is True
+    assert is_whole(dict.fromkeys(SOUND, 3)) is True
+    for standing in (Standing.OWED, Standing.FAILED, Standing.UNKNOWN):
+        assert is_whole({Standing.STORED: 3, standing: 0}) is True
+        assert is_whole({Standing.STORED: 3, standing: 1}) is False
