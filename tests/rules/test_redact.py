@@ -84,6 +84,13 @@ def test_no_query_value_survives(scheme: str, host: str, path: list[str], query:
     assert redact_text(text) == text
 
 
+def test_a_url_with_an_endless_host_is_shortened_once() -> None:
+    """What is left of it is as long as before, and stays as it is."""
+    once = redact_url(f"https://{'h' * 200}/a/b/c/d/e")
+    assert once.startswith(f"https://{'h' * 200}/~")
+    assert redact_url(once) == once
+
+
 def test_two_urls_can_still_be_told_apart() -> None:
     """Scheme, host, port and a hash of the path: enough to follow one recording through a log."""
     assert redact_url("https://h.test:8443/a/b?x=1") == redact_url("https://h.test:8443/a/b?x=2")

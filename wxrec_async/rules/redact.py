@@ -58,6 +58,7 @@ _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # What most fields of a log are: a word of ours, an id, a key, a moment.  No pattern here can match in one of these
 # (tests/rules/test_redact.py), and to say so takes a twentieth of the time of trying them all.
 _PLAIN = re.compile(rf"[a-z/._-]*(?:(?<!_){_UUID}[a-z/.]*)?|\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
+_SHORTENED = re.compile(r"/~[0-9a-f]{12}")
 _JWT = re.compile(r"(?<![\w\-])eyJ[\w\-]{8,}\.[\w\-]+\.[\w\-]*")
 
 
@@ -69,7 +70,8 @@ def redact_url(url: str) -> str:
         host, port = pieces.hostname or "unknown", pieces.port
     except ValueError:
         return MASK
-    if not (pieces.query or pieces.fragment or "@" in pieces.netloc or pieces.path.count("/") > 3) and len(url) < 160:
+    bare = not (pieces.query or pieces.fragment or "@" in pieces.netloc or pieces.path.count("/") > 3)
+    if bare and (len(url) < 160 or _SHORTENED.fullmatch(pieces.path)):
         return url
     digest = hashlib.sha256(pieces.path.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return f"{pieces.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}/~{digest}"
