@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import string
 from urllib.parse import quote, urlencode
@@ -89,6 +90,9 @@ def test_a_url_with_an_endless_host_is_shortened_once() -> None:
     once = redact_url(f"https://{'h' * 200}/a/b/c/d/e")
     assert once.startswith(f"https://{'h' * 200}/~")
     assert redact_url(once) == once
+    assert redact_url(f"{once}-and-more").endswith(
+        "/~" + hashlib.sha256(f"{once[208:]}-and-more".encode()).hexdigest()[:12]
+    )
 
 
 def test_two_urls_can_still_be_told_apart() -> None:
