@@ -98,7 +98,8 @@ async def test_expired_credentials_end_the_run_and_the_next_one_finishes_it(
         assert summary.exit_code == 4
         assert "AWS credentials have expired" in str(summary.ending.error)
         assert await sandbox.objects() == {}
-        assert summary.as_json()["uploads_left_open"] == len(sandbox.uploads()) > 0
+        # One that was being created when the run ended may show after it was looked for; its key is in the ledger.
+        assert 0 < summary.as_json()["uploads_left_open"] <= len(sandbox.uploads())
         sandbox.faults.clear()
         assert (await run(settings)).exit_code == 0
         assert await sandbox.differences() == []
