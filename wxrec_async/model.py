@@ -108,6 +108,9 @@ class RecordingState(enum.StrEnum):
     GONE = "gone"
 
 
+AT_REST = frozenset({RecordingState.STORED, RecordingState.GONE})
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One contact as ``GET /v1/tasks`` lists it.  Everything but ``id`` can be missing.

@@ -30,6 +30,7 @@ from wxrec_async.events import Emit
 from wxrec_async.ledger.protocol import ALL_WORK, BacklogTask, KnownTask, Ledger, NamedFor, Scope, Work
 from wxrec_async.lister import Lister, PageSource
 from wxrec_async.model import (
+    AT_REST,
     Capture,
     Failed,
     Gone,
@@ -48,7 +49,7 @@ from wxrec_async.plumbing.signal import Signal
 from wxrec_async.rules import keys, selection, windows
 from wxrec_async.rules.filters import NO_FILTERS, Filters
 from wxrec_async.rules.selection import Ages
-from wxrec_async.settling import AT_REST, Settling
+from wxrec_async.settling import Settling
 
 CAPTURES_BATCH = 10
 NAMED_BATCH = 500

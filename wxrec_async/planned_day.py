@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from wxrec_async.model import RecordingState, Task, TaskState, Window, iso
+from wxrec_async.model import AT_REST, RecordingState, Task, TaskState, Window, iso
 from wxrec_async.rules.filters import Filters
 from wxrec_async.rules.purging import (
     BATCH,
@@ -17,8 +17,6 @@ from wxrec_async.rules.purging import (
     length_ms,
 )
 from wxrec_async.rules.selection import Ages, before_asking
-
-AT_REST = (RecordingState.STORED, RecordingState.GONE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,11 @@ from wxrec_async import events
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit
 from wxrec_async.ledger.protocol import KnownTask, Ledger
-from wxrec_async.model import Failed, LeftAlone, RecordingState, Stored, Task, TaskState, Window
+from wxrec_async.model import AT_REST, Failed, LeftAlone, Stored, Task, TaskState, Window
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.rules import schedule, selection
 from wxrec_async.rules.filters import Filters
 from wxrec_async.rules.selection import Ages, Silence, Verdict
-
-AT_REST = (RecordingState.STORED, RecordingState.GONE)
 
 
 class Settling:

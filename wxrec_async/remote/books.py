@@ -22,12 +22,12 @@ from wxrec_async.errors import RunStopped
 from wxrec_async.events import Emit
 from wxrec_async.ledger.protocol import AskedBefore, BacklogTask, InPeriod, KnownTask, Ledger, Work
 from wxrec_async.left_out import count_left_out
-from wxrec_async.model import DAY_MS, Failed, Period, Stored, Task, TaskState, Window
+from wxrec_async.model import AT_REST, DAY_MS, Failed, Period, Stored, Task, TaskState, Window
 from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done
 from wxrec_async.remote.records import At, TaskRow, Todo
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import windows
-from wxrec_async.settling import AT_REST, Settling
+from wxrec_async.settling import Settling
 from wxrec_async.sidecars import Sidecars, all_of
 
 BACKLOG_PAGE = 500

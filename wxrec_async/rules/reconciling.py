@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wxrec_async.model import RecordingState, TaskState
+from wxrec_async.model import AT_REST, RecordingState, TaskState
 from wxrec_async.rules.selection import HOUR_MS, Ages
 
 
@@ -104,7 +104,6 @@ class Judgement:
     recording_id: str = ""
 
 
-AT_REST = frozenset({RecordingState.STORED, RecordingState.GONE})
 HELD_BADLY = {
     Held.UNREADABLE: (Standing.UNKNOWN, "bucket_unreadable"),
     Held.MISSING: (Standing.FAILED, "missing_in_bucket"),
