@@ -6,6 +6,7 @@ ledger is read with plain SQL, requests are counted at the server.
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 from collections import Counter, defaultdict
@@ -112,7 +113,7 @@ def judge(evidence: Evidence, plan: Plan, world: World) -> Verdict:
         "unexplained": _unexplained(evidence, plan),
         "objects of failed recordings": _of_failed(evidence, plan, objects),
         "ledger ahead of the bucket": _ahead(evidence, objects),
-        "requests inside a Retry-After": _inside_windows(evidence.log),
+        "requests inside a Retry-After": _inside_windows(evidence.log, world),
         "token requests too many": _token_requests(evidence, plan),
         "uploads left open": [f"{row['key']} {row['upload_id']}" for row in evidence.uploads],
         "writes without protection": _unprotected(evidence.log),
@@ -225,11 +226,15 @@ def _unprotected(log: Sequence[Row]) -> Iterator[str]:
             yield f"{operation} {row['key']}: would replace what is there"
 
 
-def _inside_windows(log: Sequence[Row]) -> Iterator[str]:
-    """Requests of any worker to a server that had asked to be left alone."""
+def _inside_windows(log: Sequence[Row], world: World) -> Iterator[str]:
+    """Requests of any worker of one start of the program to a server that had asked it to be left alone.
+
+    The next start, a moment later, has not been told: a kill leaves nobody to pass it on.
+    """
     for closing in (row for row in log if row["asked_wait_s"] and row["seconds"] is not None):
         said = closing["started"] + closing["seconds"]
-        for row in log:
+        end = next((each.log_end for each in world.rounds if each.log_end >= closing["number"]), math.inf)
+        for row in (each for each in log if each["number"] <= end):
             late = row["started"] - said
             if row["server"] == closing["server"] and ON_ITS_WAY_S < late < closing["asked_wait_s"] - 0.05:
                 yield f"{row['operation']} {late:.2f} s into {closing['asked_wait_s']:g} s (request {row['number']})"

@@ -129,6 +129,15 @@ def test_a_request_that_was_on_its_way_is_no_offence() -> None:
     assert verdict_of(evidence) == {}
 
 
+def test_the_next_start_has_not_been_told_to_wait() -> None:
+    """Whoever was asked to wait was killed; within one start the same request is an offence."""
+    evidence = clean()
+    evidence.log.append(request(13, "tasks", "", started=5.0))
+    assert verdict_of(evidence) == {}
+    evidence.log[-1]["number"] = 12
+    assert "requests inside a Retry-After" in verdict_of(evidence)
+
+
 @pytest.mark.parametrize(
     "text", [b"CANARY-AT-1_x", b"call +15550100123 ended", b"?a=1&X-Amz-Signature=abc", b"Bearer x1"]
 )
