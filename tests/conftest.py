@@ -6,8 +6,15 @@ import logging
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.outputs import Outputs, watch
+
+# Examples are the same in every run, so that a gate which was green is green again; --hypothesis-profile=random draws
+# new ones.  No deadline: on a busy machine it would measure the machine.
+for name, fixed in (("fixed", True), ("random", False)):
+    settings.register_profile(name, deadline=None, derandomize=fixed, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fixed")
 
 # As the program itself has it: these print URLs and headers below WARNING, so no flag of ours ever lowers them.
 KEPT_QUIET = (

@@ -62,7 +62,7 @@ async def test_findings_are_told_as_they_are_made(ward: Clinic) -> None:
 
 async def test_a_cancelled_examination_leaves_no_upload(ward: Clinic) -> None:
     """Cancelled while its part is on the way, it aborts the upload before it goes."""
-    ward.sandbox.faults.add("s3.UploadPart", "pause", seconds=0.3, attempts=None)
+    ward.sandbox.faults.add("s3.UploadPart", "pause", seconds=3, attempts=None)
     task = asyncio.create_task(examine(ward.settings()))
     await ward.sandbox.log.wait_for("s3.UploadPart")
     assert len(ward.sandbox.uploads()) == 1

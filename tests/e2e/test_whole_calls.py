@@ -69,6 +69,7 @@ def test_what_is_seen_and_left_is_counted(tmp_path: Path) -> None:
 def test_following_is_a_process_that_a_service_manager_can_run(tmp_path: Path) -> None:
     """It backs up, says that it follows, and drains on SIGTERM with 143; every round is a line of JSON."""
     with sandbox(tmp_path, "--tasks", "30", "--seconds", "0.2", "1", "--no-large") as world:
+        world.environment["WXREC_FOLLOW__POLL_MINUTES"] = "1440"  # the second round is that of the signal
         process = world.start("--follow", "--json", "--log-format", "json")
         lines: list[str] = []
         assert process.stderr is not None

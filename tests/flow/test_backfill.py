@@ -290,7 +290,7 @@ async def test_max_duration_stops_like_a_limit(house: House) -> None:
     house.flow.add("t", ("r", wav(60)), created_ms=YESTERDAY.from_ms)
     _large_parts(house)
     house.flow.store.script["upload_part"] = [hang] * 4
-    summary = await _run_and(house, lambda _: None, max_duration_s=1.0)
+    summary = await _run_and(house, lambda _: None, within_s=15, max_duration_s=2.0)
     assert (summary.exit_code, summary.ending.stopped) == (6, "max_duration")
     assert not house.flow.store.uploads
 
@@ -340,7 +340,7 @@ async def test_tidying_up_after_a_crash_can_be_aborted(house: House) -> None:
         await ledger.upload_created("c/t/recording.wav", "u1", "t", "r", 0)
     house.flow.store.script["abort"] = [hang]
     async with house.backfill() as backfill:
-        with anyio.fail_after(0.4):
+        with anyio.fail_after(5):  # the bucket never answers; a ledger on a busy disk does, in its time
             async with anyio.create_task_group() as group:
                 group.start_soon(backfill.run)
                 while not house.flow.store.count("abort"):

@@ -26,6 +26,7 @@ from wxrec_async.events import (
 from wxrec_async.ledger import Everything, Incomplete, InPeriod, NamedFor, Work
 from wxrec_async.ledger.migrations import seal
 from wxrec_async.model import Attachment, Recording, TaskPage, Window
+from wxrec_async.orchestrator import BATCH_PATIENCE_S
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.report import Ending, exit_code
 from wxrec_async.rules import retry
@@ -79,7 +80,7 @@ async def test_last_partial_batch_is_not_kept_waiting(flow: Flow) -> None:
     begun = time.monotonic()
     await flow.run()
     assert sorted(map(len, flow.webex.asked)) == [3, 10]
-    assert time.monotonic() - begun < 0.9
+    assert time.monotonic() - begun < BATCH_PATIENCE_S - 1
 
 
 @pytest.mark.fault("R04")

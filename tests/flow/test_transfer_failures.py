@@ -382,14 +382,14 @@ async def test_aborting_does_not_outlast_its_deadline(monkeypatch: pytest.Monkey
 @pytest.mark.fault("L01")
 async def test_abort_under_way_hurries_when_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second signal ends the process soon, also while an upload that failed is being aborted."""
-    monkeypatch.setattr(Transfer._abort, "__defaults__", (0.5,))  # ABORT_DEADLINE_S, which no test waits for
+    monkeypatch.setattr(Transfer._abort, "__defaults__", (5.0,))  # ABORT_DEADLINE_S, which no test waits for
     monkeypatch.setattr("wxrec_async.transfer.HURRIED_ABORT_DEADLINE_S", 0.05)
     bench = Bench(Body(cut(LARGE, 300)))
     bench.store.script |= {"complete": [refused()], "abort": [hang]}
     begun = anyio.current_time()
     with anyio.move_on_after(0.05):
         await bench.transfer.carry(order())
-    assert anyio.current_time() - begun < 0.3
+    assert anyio.current_time() - begun < 2
 
 
 @pytest.mark.fault("L13")
@@ -409,7 +409,7 @@ async def test_source_that_dies_of_anything_does_not_leave_the_reader_waiting(fa
     """Whatever ends the reading task, the writing side hears of it; nothing is stored and nothing hangs."""
     bench = Bench(Body(cut(LARGE, 300), fail_after=7, failure=failure))
     ended: object = None
-    with anyio.move_on_after(0.3):
+    with anyio.move_on_after(5):
         try:
             ended = await bench.transfer.carry(order())
         except Exception as error:  # noqa: BLE001 - whatever it is, it ended

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import ssl
 import stat
 import sys
@@ -18,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import httpx
 
+from tests.ports import free_port
 from wxrec_async.auth import login as oauth
 from wxrec_async.config import Settings, load_config
 from wxrec_async.events import Event
@@ -34,14 +34,6 @@ TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # reading the system's certificat
 def new_browser() -> httpx.AsyncClient:
     """Return a client that follows nothing by itself."""
     return httpx.AsyncClient(trust_env=False, verify=TLS)
-
-
-def free_port() -> int:
-    """Return a port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -21,7 +21,7 @@ from tests.nemesis.world import World
 Row = dict[str, Any]
 CANARY = re.compile(rb"CANARY|1555010\d{4}|X-Amz-Signature=|Bearer [A-Za-z0-9]", re.IGNORECASE)
 # A request that was on its way when the server said "wait" is no offence: nobody had read the answer yet.
-ON_ITS_WAY_S = 1.0
+ON_ITS_WAY_S = 2.0
 COMMITS = ("s3.PutObject", "s3.CompleteMultipartUpload")
 ONCE = (
     "organization", "tasks", "media.get", "s3.HeadBucket", "s3.GetBucketLocation", "s3.PutObject",
@@ -114,7 +114,7 @@ def judge(evidence: Evidence, plan: Plan, world: World) -> Verdict:
         "objects of failed recordings": _of_failed(evidence, plan, objects),
         "ledger ahead of the bucket": _ahead(evidence, objects),
         "requests inside a Retry-After": _inside_windows(evidence.log, world),
-        "token requests too many": _token_requests(evidence, plan),
+        "token requests too many": _token_requests(evidence, plan, world),
         "uploads left open": [f"{row['key']} {row['upload_id']}" for row in evidence.uploads],
         "writes without protection": _unprotected(evidence.log),
         "leaks": evidence.leaks,
@@ -240,15 +240,18 @@ def _inside_windows(log: Sequence[Row], world: World) -> Iterator[str]:
                 yield f"{row['operation']} {late:.2f} s into {closing['asked_wait_s']:g} s (request {row['number']})"
 
 
-def _token_requests(evidence: Evidence, plan: Plan) -> Iterator[str]:
-    """One renewal that arrived for each time a token was refused for good; a renewal whose reply was lost is none."""
+def _token_requests(evidence: Evidence, plan: Plan, world: World) -> Iterator[str]:
+    """One renewal that arrived for each time a token was refused for good; a renewal whose reply was lost is none.
+
+    A kill may come between a renewal and its saving: the next start has only the refused token, and renews again.
+    """
     renewed = [row for row in evidence.log if row["operation"] == "token" and row["status"] == 200]
     refused = sum(
         count
         for words, count in evidence.faults["campaign"].items()
         if words.startswith(("captures token_", "captures expire_token", "tasks token_"))
     )
-    if len(renewed) > refused:
+    if len(renewed) > refused + sum(each.killed for each in world.rounds):
         yield f"{len(renewed)} for {refused} refused tokens"
     if plan.expiries and not renewed:
         yield "no token was ever renewed"

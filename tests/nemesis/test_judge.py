@@ -95,8 +95,11 @@ CRIMES: list[tuple[str, Callable[[Evidence], Any]]] = [
     ("unexplained", lambda e: e.ledger_tasks.update({"t-z": {"state": "captured", "reason": ""}})),
     ("objects of failed recordings", lambda e: e.objects.append(stored("g"))),
     ("ledger ahead of the bucket", lambda e: e.ledger_recordings["a"].update(crc32=8)),
-    ("requests inside a Retry-After", lambda e: e.log.insert(3, request(5, "tasks", "", started=5.0))),
-    ("token requests too many", lambda e: e.log.append(request(13, "token", "refresh_token-1", server="auth"))),
+    ("requests inside a Retry-After", lambda e: e.log.insert(3, request(5, "tasks", "", started=5.5))),
+    (
+        "token requests too many",
+        lambda e: e.log.extend(request(n, "token", "refresh_token-1", server="auth") for n in (13, 14)),
+    ),
     ("uploads left open", lambda e: e.uploads.append({"key": "k/a", "upload_id": "u"})),
     ("writes without protection", lambda e: e.log[5]["headers"].pop("if-none-match")),
     ("writes without protection", lambda e: e.log[7]["headers"].pop("x-amz-checksum-crc32")),
@@ -122,6 +125,13 @@ def test_a_recording_that_is_not_there_is_lost_and_leads_the_ledger() -> None:
     assert set(verdict_of(evidence)) == {"lost", "ledger ahead of the bucket"}
 
 
+def test_a_renewal_that_a_kill_lost_may_be_had_again() -> None:
+    """The token was renewed and never saved: whoever starts next has only the old one."""
+    evidence = clean()
+    evidence.log.append(request(13, "token", "refresh_token-1", server="auth"))
+    assert verdict_of(evidence) == {}
+
+
 def test_a_request_that_was_on_its_way_is_no_offence() -> None:
     """Nobody can heed an answer that has not been read; behind the window everything is allowed again."""
     evidence = clean()
@@ -132,7 +142,7 @@ def test_a_request_that_was_on_its_way_is_no_offence() -> None:
 def test_the_next_start_has_not_been_told_to_wait() -> None:
     """Whoever was asked to wait was killed; within one start the same request is an offence."""
     evidence = clean()
-    evidence.log.append(request(13, "tasks", "", started=5.0))
+    evidence.log.append(request(13, "tasks", "", started=5.5))
     assert verdict_of(evidence) == {}
     evidence.log[-1]["number"] = 12
     assert "requests inside a Retry-After" in verdict_of(evidence)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import getpass
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from tests.ports import free_port
 
 ACCESS_KEY, SECRET_KEY = "test:tester", "testtest"
 SERVICES = ("account", "container", "object")
@@ -27,12 +28,6 @@ FILTERS = {
     "s3api": "s3_acl = no\ncheck_bucket_owner = no\nlocation = us-east-1\nallow_multipart_uploads = yes",
     "versioned_writes": "allow_object_versioning = true\nallow_versioned_writes = true",
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

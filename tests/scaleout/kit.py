@@ -17,6 +17,7 @@ from pathlib import Path
 from typer.testing import CliRunner, Result
 
 from tests.e2e.world import PATIENCE_S, World
+from tests.ports import free_port
 from wxrec_async.cli.app import app
 
 BINARY = Path(sysconfig.get_path("scripts")) / "temporal"
@@ -27,7 +28,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -169,12 +170,6 @@ def wait_until(state: Callable[[], object], words: str, seconds: float = PATIENC
         if time.monotonic() > deadline:
             raise AssertionError(words)
         time.sleep(0.02)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def _answers(port: int) -> bool:

@@ -18,6 +18,6 @@ def test_calls_of_any_kind_of_two_workers_stay_within_one_budget(tmp_path: Path,
     assert seen.expired > 0.2 * seen.recordings
     assert seen.a_second <= 5.2
     # The server paces when work begins; a busy machine bunches a few of the calls that follow.
-    assert seen.most_in_ten <= 57
+    assert seen.most_in_ten <= 62
     assert seen.most_in_a_minute <= 312
     assert seen.refused < 0.01 * seen.calls

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ MOMENTS = {
 OF_ONE_ANSWER = {"tracking_id", "etag", "version_id", "sidecar_sha256"}  # another one each time; only that there is one
 # Who has no log of uploads has never begun one in the ledger; the recording's state is the same in the end.
 ONLY_WITH_A_LOG = {("recordings", "started_ms")}
+SETTLED = timedelta(hours=1)  # ago: nothing more comes into the lists, so both runs close the same windows
 FILTERS = '[filters]\nexclude_queues = ["Sales"]\n'
 PARTS = {"seconds", "run_id"}  # of a summary
 TABLES = {
@@ -112,9 +113,10 @@ def configured(world: World, name: str, *, key: str, more: str = "") -> Path:
 def test_the_ledger_is_that_of_a_plain_run_and_reconcile_certifies_it(tmp_path: Path, server: Server) -> None:
     """Table by table and column by column, but for moments, run and tracking ids; with sidecars and SHA-256."""
     options = ("--tasks", "60", "--seconds", "0.5", "3", "--beside", "--fresh", "20", "--seed", "5", "--days", "3")
+    now = datetime.now(UTC)
     with sandbox(tmp_path, *options) as world:
         world.environment["PYTHONPATH"] = str(Path(__file__).parents[2])
-        run_both(world, server)
+        run_both(world, server, now)
         with ledgers(*(world.config.parent / f"{name}.db" for name in ("plain", "fleet"))) as (plain, carried):
             for name, places in TABLES.items():
                 assert differences(table(plain, name, places), table(carried, name, places)) == [], name
@@ -128,13 +130,12 @@ def test_the_ledger_is_that_of_a_plain_run_and_reconcile_certifies_it(tmp_path: 
             here, there = closed(plain), closed(carried)
             assert [each[0] for each in there] == [each[0] for each in here]
             assert all(abs(each[1] - other[1]) < 300_000 for each, other in zip(here, there, strict=True))
-        certified(world)
+        certified(world, now.date())
 
 
-def run_both(world: World, server: Server) -> None:
-    """Run plainly, then by a worker, over the same period."""
-    now = datetime.now(UTC)
-    period = ("--from", (now - timedelta(days=6)).date().isoformat(), "--to", now.isoformat())
+def run_both(world: World, server: Server, now: datetime) -> None:
+    """Run plainly, then by a worker, over the same period, whose end is settled for both."""
+    period = ("--from", (now - timedelta(days=6)).date().isoformat(), "--to", (now - SETTLED).isoformat())
     key = "{task_id}/recording{ext}"
     plain = configured(world, "plain", key=key, more=FILTERS)
     codec = '[temporal]\ncodec = "tests.scaleout.codec:make"\n'
@@ -146,9 +147,8 @@ def run_both(world: World, server: Server) -> None:
     assert alone.code == ended.code, ended.err[-3000:] + crew.said()[-3000:]
 
 
-def certified(world: World) -> None:
+def certified(world: World, today: date) -> None:
     """Whole days of the fleet's ledger get their certificate, and every line of a manifest has its SHA-256."""
-    today = datetime.now(UTC).date()
     period = ("--from", (today - timedelta(days=2)).isoformat(), "--to", (today - timedelta(days=1)).isoformat())
     proof = world.call("reconcile", "--json", "--config", str(world.config.parent / "fleet.toml"), *period)
     assert proof.code == 0, proof.out[-2000:] + proof.err[-2000:]

@@ -354,13 +354,13 @@ async def test_drip_is_not_progress() -> None:
 async def test_slow_reader_is_not_taken_for_a_slow_server() -> None:
     """Only time spent inside reads counts: a reader that pauses meets no minimum."""
     async with serving(whole(DATA)) as server, transport(read_buffer=16 << 10) as made:
-        source = media(made, min_progress=10_000_000, progress_s=0.15)
+        source = media(made, min_progress=10_000_000, progress_s=0.4)
         got = bytearray()
         async with source.open(recording(server.url())) as stream:
             async for chunk in stream:
                 got += chunk
                 if len(got) < 100_000:
-                    await anyio.sleep(0.1)
+                    await anyio.sleep(0.25)
     assert bytes(got) == DATA
     assert len(server.requests) == 1
 
