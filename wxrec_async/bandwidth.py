@@ -62,6 +62,10 @@ class LimitedStream:
     def offset(self) -> int:
         return self._stream.offset
 
+    @property
+    def chunk_crc32(self) -> int | None:
+        return None  # the chunks are others here
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield what the stream yields, when it may pass."""
         chunks = aiter(self._stream)

@@ -41,6 +41,10 @@ class MediaStream(Protocol):
     def offset(self) -> int:
         """Bytes handed out so far."""
 
+    @property
+    def chunk_crc32(self) -> int | None:
+        """CRC-32 of the chunk handed out last, None when nobody has computed it yet."""
+
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
@@ -80,10 +84,11 @@ class PartReader:
     ) -> None:
         self.stream = stream
         self.sniffer = Sniffer()
-        self._chunks = aiter(pipe)
+        self._pipe = pipe
         self._pool = pool
         self._assembler = PartAssembler(stream.length, part_size)
         self._next: bytes | memoryview | None = None
+        self._next_crc32: int | None = None
         self._filled: tuple[Part, Room] | None = None
         self._ended = False
         self._sha256 = sha256
@@ -156,11 +161,14 @@ class PartReader:
             return None
         chunk, wanted = self._next, self._assembler.goal - self._assembler.held
         self._next = memoryview(chunk)[wanted:] if len(chunk) > wanted else None
-        fitting = chunk if self._next is None else memoryview(chunk)[:wanted]
-        return next(iter(self._assembler.feed(fitting)), None)
+        if self._next is None:
+            return next(iter(self._assembler.feed(chunk, self._next_crc32)), None)
+        self._next_crc32 = None  # it was that of both pieces
+        return next(iter(self._assembler.feed(memoryview(chunk)[:wanted])), None)
 
     async def _pull(self) -> None:
-        self._next = await anext(self._chunks, None)
+        self._next = await anext(self._pipe, None)
+        self._next_crc32 = self._pipe.crc32
         if self._next is None:
             self._ended = True
         else:
@@ -191,7 +199,7 @@ async def _pump(stream: MediaStream, pipe: Pipe) -> None:
     chunks = aiter(stream)
     try:
         async for chunk in chunks:
-            await pipe.send(chunk)
+            await pipe.send(chunk, stream.chunk_crc32)
         pipe.finish()
     except Exception as failure:  # noqa: BLE001 - handed on whole, unless the reader has left and knows why
         pipe.fail(failure)

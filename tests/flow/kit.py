@@ -82,7 +82,9 @@ class Body:
 
 
 class FakeStream:
-    """A `MediaStream` of scripted chunks."""
+    """A `MediaStream` of scripted chunks; the CRC-32 of every other one is known."""
+
+    chunk_crc32: int | None = None
 
     def __init__(self, body: Body, fuse: Fuse) -> None:
         self._body, self._fuse = body, fuse
@@ -94,6 +96,7 @@ class FakeStream:
         for chunk in self._body.chunks:
             await self._perhaps_fail(number)
             self.offset += len(chunk)
+            self.chunk_crc32 = crc32(chunk) if number % 2 else None
             yield chunk  # type: ignore[misc]  # a memoryview can be watched until it dies
             del chunk
             number += 1

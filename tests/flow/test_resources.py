@@ -47,6 +47,8 @@ def flow(tmp_path: Path) -> Flow:
 class Dripping:
     """A source that brings a chunk every so often, and waits in between."""
 
+    chunk_crc32 = None
+
     def __init__(self, data: bytes, every_s: float, size: int = 100) -> None:
         self.chunks, self.every_s = cut(data, size), every_s
         self.length: int | None = len(data)
@@ -132,6 +134,8 @@ class Swallowing(FakeStore):
 
 class Generated:
     """A recording that is made as it is read: nobody holds it, so whoever grows by it keeps it."""
+
+    chunk_crc32 = None
 
     def __init__(self, size: int, *, known: bool) -> None:
         self.size, self.length = size, size if known else None

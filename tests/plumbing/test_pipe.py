@@ -35,6 +35,16 @@ async def test_the_reader_gets_every_byte_in_order_and_then_the_end() -> None:
     assert pipe.sent == pipe.taken == 11
 
 
+async def test_what_is_known_of_a_chunk_comes_with_it() -> None:
+    """The checksum is that of the chunk taken last, none when its writer gave none."""
+    pipe = Pipe(9)
+    for chunk, crc in ((b"ab", 1), (b"cd", None), (b"ef", 3)):
+        await pipe.send(chunk, crc)
+    pipe.finish()
+    got = [(taken, pipe.crc32) async for taken in pipe]
+    assert got == [(b"ab", 1), (b"cd", None), (b"ef", 3)]
+
+
 async def test_a_pipe_that_finished_empty_ends_at_once() -> None:
     """No bytes and an end is an end."""
     pipe = Pipe(1)

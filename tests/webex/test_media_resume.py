@@ -50,6 +50,7 @@ async def read(source: MediaSource, recorded: Recording) -> tuple[bytes, MediaSt
     async with source.open(recorded) as stream:
         async for chunk in stream:
             got += chunk
+            assert stream.chunk_crc32 == zlib.crc32(chunk)
     assert stream.crc32 == zlib.crc32(got)
     assert stream.offset == len(got)
     return bytes(got), stream

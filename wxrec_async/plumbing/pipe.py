@@ -24,7 +24,8 @@ class Pipe:
     """One writer, one reader, at most ``limit`` bytes between them.
 
     A chunk larger than ``limit`` passes alone, so one writer always gets on.
-    ``sent`` and ``taken`` count bytes.  The writer must end with `finish` or
+    ``sent`` and ``taken`` count bytes, ``crc32`` is what the writer said of the
+    chunk taken last.  The writer must end with `finish` or
     `fail`; used as a context manager by the writer, leaving without `finish`
     is a failure.  Both ends may be cancelled at any await; then nothing is lost
     that `taken` counts.
@@ -34,7 +35,7 @@ class Pipe:
         if limit <= 0:
             raise ValueError("a pipe holds at least one byte")
         self._limit = limit
-        self._chunks: deque[Chunk] = deque()
+        self._chunks: deque[tuple[Chunk, int | None]] = deque()
         self._held = 0
         self._finished = False
         self._failure: BaseException | None = None
@@ -43,9 +44,10 @@ class Pipe:
         self._news = anyio.Event()
         self.sent = 0
         self.taken = 0
+        self.crc32: int | None = None
 
-    async def send(self, chunk: Chunk) -> None:
-        """Hand over ``chunk``, waiting while the pipe is full.
+    async def send(self, chunk: Chunk, crc32: int | None = None) -> None:
+        """Hand over ``chunk``, with its CRC-32 if that is known, waiting while the pipe is full.
 
         Raises `RuntimeError` after `finish` or `fail`, also when they came while
         it waited, and `anyio.BrokenResourceError` when the reader has gone.
@@ -58,7 +60,7 @@ class Pipe:
         if self._ended:
             raise RuntimeError("the pipe has ended")
         if chunk:
-            self._chunks.append(chunk)
+            self._chunks.append((chunk, crc32))
             self._held += len(chunk)
             self.sent += len(chunk)
             self._news.set()
@@ -113,7 +115,7 @@ class Pipe:
                 raise StopAsyncIteration
             self._news = anyio.Event()
             await self._news.wait()
-        chunk = self._chunks.popleft()
+        chunk, self.crc32 = self._chunks.popleft()
         self._held -= len(chunk)
         self.taken += len(chunk)
         self._room.set()

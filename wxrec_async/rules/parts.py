@@ -60,13 +60,15 @@ class PartAssembler:
         """CRC-32 of everything fed so far."""
         return crc32_combine(self._whole_crc, self._part_crc, self._held)
 
-    def feed(self, chunk: bytes | memoryview) -> Iterator[Part]:
-        """Take the next bytes; yield each part that they fill."""
+    def feed(self, chunk: bytes | memoryview, crc: int | None = None) -> Iterator[Part]:
+        """Take the next bytes, whose CRC-32 is ``crc`` if that is known; yield each part that they fill."""
         rest = memoryview(chunk)
         while rest:
             taken = rest[: self.goal - self._held]
-            # Keep the chunk itself when it fits whole: a view would only be a second object over it.
-            self._keep(chunk if len(taken) == len(chunk) else taken)
+            if len(taken) == len(chunk):  # keep the chunk itself: a view would only be a second object over it
+                self._keep(chunk, crc)
+            else:
+                self._keep(taken, None)
             rest = rest[len(taken) :]
             if self._held == self.goal:
                 yield self._cut()
@@ -80,11 +82,14 @@ class PartAssembler:
         self._whole_crc, self._part_crc = self.crc32, 0
         self._chunks, self._held = [], 0
 
-    def _keep(self, piece: bytes | memoryview) -> None:
+    def _keep(self, piece: bytes | memoryview, crc: int | None) -> None:
         self._chunks.append(piece)
         self._held += len(piece)
         self.size += len(piece)
-        self._part_crc = crc32(piece, self._part_crc)
+        if crc is None:
+            self._part_crc = crc32(piece, self._part_crc)
+        else:  # 0.6 microseconds, whatever the size; another look at the bytes costs 30 for 256 KiB
+            self._part_crc = crc32_combine(self._part_crc, crc, len(piece))
 
     def _cut(self) -> Part:
         if self._number > MAX_PARTS:

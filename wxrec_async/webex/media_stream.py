@@ -46,7 +46,9 @@ class MediaStream:
 
     ``length`` is the whole recording's length in bytes when the server told it,
     ``offset`` how many were handed out, ``crc32`` the CRC-32 (as zlib computes
-    it) over exactly these.  ``proven`` is true after the end when the length was
+    it) over exactly these and ``chunk_crc32`` that of the last chunk alone: whoever
+    sends the bytes on need not look at them again, and what becomes of them in
+    memory meanwhile does not go unnoticed.  ``proven`` is true after the end when the length was
     proved: every byte of ``length`` came, or the final chunk did.
     """
 
@@ -65,6 +67,7 @@ class MediaStream:
         self.proven = False
         self.offset = 0
         self.crc32 = 0
+        self.chunk_crc32: int | None = None
         self._recording, self._fetch, self._renew = recording, fetch, renew
         self._retrier, self._limits = retrier, limits
         self._host = ""
@@ -89,14 +92,15 @@ class MediaStream:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield non-empty chunks, as they come, until the end."""
-        clock, crc32 = anyio.current_time, isal_zlib.crc32
+        clock, crc32, combined = anyio.current_time, isal_zlib.crc32, isal_zlib.crc32_combine
         while not self._finished:
             try:
                 pieces = await self._rest_of_body()
                 before = clock()
                 async for chunk in pieces:
                     self._count(len(chunk), clock() - before)
-                    self.crc32 = crc32(chunk, self.crc32)
+                    self.chunk_crc32 = of_chunk = crc32(chunk)
+                    self.crc32 = combined(self.crc32, of_chunk, len(chunk))
                     yield chunk
                     before = clock()
                 self._ended()
