@@ -44,7 +44,7 @@ WHOLE = (
     _all("1 MiB", "1m", 1500, 320, 320, 60),
     _all("5 MiB", "5m", 400, 160, 160, 40),
     _all("64 MiB", "64m", 48, 32, 32, 4),
-    Planned(SUSTAINED, "5m", 2000, contestants=(OURS,), pairs=3),
+    Planned(SUSTAINED, "5m", 4000, contestants=(OURS,), pairs=3),
     Planned(WIDE_NETWORK, "5m", 1280, kind="wan", contestants=BOTH, pairs=2),
     Planned(MORE_WORKERS, "100k", 8000, contestants=(OURS, WIDE_OURS)),
     Planned(GROWN[0], "100k", 1000, contestants=(OURS,)),
