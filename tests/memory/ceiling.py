@@ -17,7 +17,7 @@ from wxrec_async.sandbox.organisation import SandboxTask
 MIB = 1 << 20
 GIB = 1 << 30
 SLOW_S3 = 1_500_000.0  # bytes per second and connection
-PATIENCE_S = 240.0
+PATIENCE_S = 400.0  # 64 MiB of memory hold six parts at a time, and 300 of them are waited for
 
 
 @dataclass(frozen=True, slots=True)
