@@ -161,10 +161,9 @@ class PartReader:
             return None
         chunk, wanted = self._next, self._assembler.goal - self._assembler.held
         self._next = memoryview(chunk)[wanted:] if len(chunk) > wanted else None
-        if self._next is None:
-            return next(iter(self._assembler.feed(chunk, self._next_crc32)), None)
-        self._next_crc32 = None  # it was that of both pieces
-        return next(iter(self._assembler.feed(memoryview(chunk)[:wanted])), None)
+        if self._next is not None:
+            chunk, self._next_crc32 = memoryview(chunk)[:wanted], None  # it was that of both pieces
+        return next(iter(self._assembler.feed(chunk, self._next_crc32)), None)
 
     async def _pull(self) -> None:
         self._next = await anext(self._pipe, None)
