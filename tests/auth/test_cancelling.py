@@ -136,7 +136,7 @@ async def do(b: Bench, operation: str, amount: int) -> None:
 
 @pytest.mark.fault("T01", "T05", "T08")
 @given(operations=OPERATIONS)
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 def test_the_newest_refresh_token_is_never_lost_whatever_happens(operations: list[tuple[str, int]]) -> None:
     """After every step it is in the store, or in memory and known to be unsaved; a revoked one is never sent."""
 

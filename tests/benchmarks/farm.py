@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import time
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
+
+from tests.ports import free_port
 
 HERE = Path(__file__).parent / "nginx"
 SIZES = {"100k": 100 << 10, "1m": 1 << 20, "5m": 5 << 20, "64m": 64 << 20}
@@ -79,8 +80,7 @@ def require_nginx() -> None:
 def open_farm(home: Path, only: Collection[str] = SIZES) -> Iterator[Farm]:
     """Start nginx in ``home`` (best in memory), with recordings of the sizes in ``only``; end it with the block."""
     require_nginx()
-    plain, tls = _free_ports(2)
-    farm = Farm(home, plain, tls)
+    farm = Farm(home, free_port(), free_port())
     _lay_out(farm, only)
     subprocess.run(
         ["nginx", "-c", str(home / "nginx.conf"), "-g", "user root;" if os.geteuid() == 0 else ""],
@@ -103,14 +103,6 @@ def _wait_for_end(pid: int) -> None:
             return
         time.sleep(0.05)
     os.kill(pid, signal.SIGKILL)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def _lay_out(farm: Farm, only: Collection[str]) -> None:

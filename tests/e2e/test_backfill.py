@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.world import World, finish, sandbox
+from tests.slowness import slowness
 
-USUAL_START_S = 3.0  # until eight downloads are under way; slower is the machine, and it is as much slower to end
+USUAL_START_S = 3.0  # until eight downloads are under way
 
 
 def test_every_recording_arrives_and_a_second_run_moves_nothing(tmp_path: Path) -> None:
@@ -101,9 +102,9 @@ def test_a_signal_stops_the_run_at_once_with_grace_0_and_nothing_open(tmp_path: 
         begun = time.monotonic()
         process = world.start("--concurrency", "8", "--grace", "0", "--json")
         world.wait_for(lambda: len(world.requests("media.get")) >= 8, process)
-        slowness = max(1.0, (time.monotonic() - begun) / USUAL_START_S)
+        within_s = 5 * slowness(begun, USUAL_START_S)
         process.send_signal(getattr(signal, name))
-        ended = finish(process, 5 * slowness)
+        ended = finish(process, within_s)
         assert ended.code == code, ended.err
         assert ended.summary["exit_code"] == code
         assert world.uploads() == []

@@ -108,7 +108,7 @@ async def test_a_cancelled_writer_leaves_what_it_put() -> None:
     assert await queue.take(5) == [1, 2]
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     capacity=st.integers(1, 7),
     items=st.integers(0, 40),

@@ -27,7 +27,7 @@ def most_in_a_minute(times: list[float]) -> int:
 
 
 @pytest.mark.fault("C11")
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     per_minute=st.sampled_from([6, 30, 250, 300, 1000.0, 7.5]),
     burst=st.integers(1, 50),
@@ -75,7 +75,7 @@ async def hold_up(lateness: Iterable[float]) -> None:
         loop.hold(seconds)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     per_minute=st.sampled_from([30, 250, 300, 1000]),
     burst=st.sampled_from([1, 50]),
@@ -304,7 +304,7 @@ async def test_a_gate_shut_while_somebody_waits_for_a_slot_holds_him_too() -> No
     assert times == [pytest.approx(begun + 10.5)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     closings=st.lists(st.tuples(st.floats(0, 30), st.floats(0, 20)), max_size=6),
     callers=st.lists(st.tuples(st.floats(0, 40), st.floats(0, 5), st.floats(0.1, 30)), min_size=1, max_size=15),

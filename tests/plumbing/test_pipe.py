@@ -220,7 +220,7 @@ def test_a_pipe_needs_room() -> None:
 
 
 @pytest.mark.fault("R01")
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     limit=st.integers(1, 50),
     sizes=st.lists(st.integers(0, 80), max_size=30),
@@ -340,4 +340,4 @@ class PipeAgainstModel(RuleBasedStateMachine):
 
 
 TestPipeAgainstModel = PipeAgainstModel.TestCase
-TestPipeAgainstModel.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestPipeAgainstModel.settings = settings(max_examples=60, stateful_step_count=20)

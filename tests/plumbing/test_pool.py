@@ -114,7 +114,7 @@ callers = st.lists(
 
 
 @pytest.mark.fault("R01")
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(total=st.integers(1, 20), plan=callers)
 def test_whatever_happens_the_pool_is_never_overdrawn_and_ends_full(
     total: int, plan: list[tuple[int, int, int, int]]

@@ -39,7 +39,7 @@ async def move(throttle: Throttle, size: int, chunk: int, passed: list[tuple[flo
             passed.append((anyio.current_time(), len(piece)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     workers=st.lists(st.tuples(st.integers(1, 3000), st.integers(1, 900), st.floats(0, 3)), min_size=1, max_size=8),
     rate=st.floats(50, 5000),

@@ -61,7 +61,7 @@ def number(cell: str) -> int:
     return int(cell.replace(",", ""))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(tasks)
 def test_the_page_counts_as_the_ledger_does(plan: list[tuple[int, list[str]]]) -> None:
     """Totals, days, queues and rows agree with `Counts`, and every task is in exactly one column."""

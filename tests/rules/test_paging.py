@@ -85,7 +85,7 @@ def largest_crowd(rows: list[Task]) -> int:
 
 
 @pytest.mark.fault("W16", "W19", "W20")
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(crowds, st.integers(1, 8), st.integers(0, 8), st.booleans())
 def test_every_task_is_found_or_its_loss_is_told(offsets: list[int], cap: int, beyond: int, to_inclusive: bool) -> None:
     """Ties, caps below what was asked for, a server that includes ``to``: found once each, or told; and it ends."""
@@ -101,7 +101,7 @@ def test_every_task_is_found_or_its_loss_is_told(offsets: list[int], cap: int, b
 
 
 @pytest.mark.fault("W20")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(crowds, st.integers(2, 8), st.integers(0, 8), st.booleans())
 def test_nothing_is_told_that_is_not_so(offsets: list[int], cap: int, beyond: int, to_inclusive: bool) -> None:
     """As long as a page holds more than any one millisecond has: everything is found, and there is nothing to tell."""
@@ -114,7 +114,7 @@ def test_nothing_is_told_that_is_not_so(offsets: list[int], cap: int, beyond: in
 
 
 @pytest.mark.fault("W21")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(crowds, crowds, st.integers(2, 8), st.randoms(use_true_random=False))
 def test_rows_that_appear_while_paging_hide_no_others(
     offsets: list[int], later: list[int], cap: int, random: object
@@ -127,7 +127,7 @@ def test_rows_that_appear_while_paging_hide_no_others(
 
 
 @pytest.mark.fault("W13", "W20")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(crowds, st.integers(1, 8), st.sets(st.integers(0, 60)))
 def test_rows_without_a_creation_time_hide_no_others(offsets: list[int], cap: int, hidden: set[int]) -> None:
     """A row that does not say when it was made is taken all the same, and where paging cannot go on it is told."""

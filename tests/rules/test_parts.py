@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Container
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.errors import Unfit
@@ -72,7 +72,6 @@ def assembled(
 chunkings = st.lists(st.binary(max_size=12), max_size=20)
 
 
-@settings(deadline=None)
 @given(chunkings, st.integers(1, 9), st.booleans(), st.sets(st.integers(0, 20)))
 def test_any_chunking_gives_the_same_parts(chunks: list[bytes], size: int, views: bool, known: set[int]) -> None:
     """Whole, in order, with the checksums zlib gives; borders fall where the size says and nowhere else."""
@@ -89,7 +88,6 @@ def test_any_chunking_gives_the_same_parts(chunks: list[bytes], size: int, views
         assert (assembler.size, assembler.crc32, assembler.held) == (len(body), zlib.crc32(body), 0)
 
 
-@settings(deadline=None)
 @given(chunkings, st.integers(1, 9), st.sets(st.integers(0, 20)))
 def test_the_checksum_is_right_at_every_moment_whatever_is_forgotten(
     chunks: list[bytes], size: int, forgotten: set[int]

@@ -7,7 +7,7 @@ import struct
 import wave
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.sandbox.audio import MULAW, PCM16, Audio, AudioFormat
@@ -58,7 +58,6 @@ def test_parts_of_a_long_recording_are_not_equal() -> None:
     assert len({audio.slice(n * part, n * part + 65_536) for n in range(3)}) == 3
 
 
-@settings(deadline=None)  # the first one makes the words
 @given(start=st.integers(0, 40_000), length=st.integers(0, 40_000), form=st.sampled_from([MULAW, PCM16]))
 def test_a_slice_is_what_the_whole_has_there(start: int, length: int, form: AudioFormat) -> None:
     """Ranges at every offset, header and word boundaries included, agree with the whole."""

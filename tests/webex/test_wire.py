@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.errors import Nonsense
@@ -329,7 +329,6 @@ SHAPED = st.recursive(
 
 
 @pytest.mark.fault("W11", "W12", "W13")
-@settings(deadline=None)
 @given(SHAPED | st.builds(lambda rows: {"data": rows}, st.lists(SHAPED, max_size=3)))
 def test_any_json_is_read_or_refused(value: object) -> None:
     """No JSON makes the readers raise anything but Nonsense, and what they return can be written as UTF-8."""
@@ -351,7 +350,6 @@ def test_any_json_is_read_or_refused(value: object) -> None:
 
 
 @pytest.mark.fault("W11")
-@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     """Random bytes are never an empty page, an empty capture or a crash."""
