@@ -116,7 +116,8 @@ class Task:
     """One contact as ``GET /v1/tasks`` lists it.  Everything but ``id`` can be missing.
 
     ``capture_requested`` is true when a capture will come, false when none
-    will, and None while Webex does not know yet.
+    will, and None while Webex does not know yet.  ``active`` is ``isActive``:
+    true while the contact goes on, None where Webex does not say.
     """
 
     id: str
@@ -134,6 +135,7 @@ class Task:
     agent_name: str | None = field(default=None, repr=False)
     duration_ms: int | None = None
     capture_requested: bool | None = None
+    active: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +223,19 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What ``POST /v1/captures/query`` answered for one task; no recordings is an answer too."""
+    """What ``POST /v1/captures/query`` answered for one task.
+
+    No recordings is an answer too, unless ``unsettled`` says why this answer
+    proves nothing about what it does not name: ``entry_missing`` (no entry for
+    the task), ``list_missing`` (null, or no list, in place of its recordings),
+    ``error_beside`` (the entry or the whole answer speaks of an error).
+    Recordings that such an answer names are there all the same.
+    """
 
     task_id: str
     recordings: tuple[Recording, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    unsettled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
