@@ -45,6 +45,7 @@ from wxrec_async.recovery import Recovery
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import keys, windows
 from wxrec_async.rules.filters import NO_FILTERS, Filters
+from wxrec_async.rules.identity import Changed
 from wxrec_async.rules.polling import Look, Rhythm
 from wxrec_async.rules.purging import Timeline
 from wxrec_async.rules.schedule import MINUTE_MS
@@ -368,6 +369,7 @@ class Backfill:
             metadata={"wx-org-id": keys.encode_id(self._in_webex.org_id)},
             include_segments=settings.webex.include_segments,
             filters=self._filters(),
+            changed=Changed(settings.backfill.changed),
             limit=limit,
             max_failures_in_row=settings.backfill.max_failures_in_row,
         )
@@ -396,7 +398,10 @@ class Backfill:
         failures = left.wanted(await storage.ledger.failures(job.scope, limit=left.failures_to_read))
         seconds = anyio.current_time() - begun
         aside = await storage.ledger.left_alone(job.scope)
-        summary = Summary(job.run_id, period, counts, ending, seconds, failures, notes, left.reasons, aside)
+        flags = await storage.ledger.flag_counts(job.scope)
+        summary = Summary(
+            job.run_id, period, counts, ending, seconds, failures, notes, left.reasons, aside, flags=flags
+        )
         summary = shape(summary) if shape else summary
         await storage.ledger.end_run(job.run_id, self._now_ms(), summary.exit_code, summary.as_json())
         return summary

@@ -167,6 +167,7 @@ class BackfillSettings(Section):
     settle_minutes: Annotated[float, Field(ge=0)] = 30
     owed_null_hours: Annotated[float, Field(ge=0)] = 24
     owed_days: Annotated[float, Field(ge=0)] = 7
+    assume_over_hours: Annotated[float, Field(ge=0)] = 24
     ask_again_minutes: Annotated[float, Field(gt=0)] = 30
     ask_again_max_hours: Annotated[float, Field(gt=0, le=24)] = 24
     look_again_hours: Annotated[float, Field(ge=0)] = 24
@@ -174,6 +175,7 @@ class BackfillSettings(Section):
     max_recording_gib: Annotated[float, Field(gt=0)] = 8
     max_failures_in_row: Annotated[int, Field(ge=1)] = 100
     max_mib_per_second: Annotated[float, Field(ge=0)] = 0
+    changed: Literal["beside", "conflict", "replace"] = "beside"
 
     @field_validator("from_", "to", mode="before")
     @classmethod

@@ -271,11 +271,15 @@ class Order:
 
     ``target`` is its place.  ``fallback`` is the place it takes when the bucket
     shows that another recording of the same task already holds ``target``.
+    ``replaces`` when an earlier state of this recording may be overwritten there;
+    ``flags`` are those that what is stored gets besides its own.
     """
 
     recording: Recording
     target: Target
     fallback: Target | None = None
+    replaces: bool = False
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,15 +344,21 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A recording could not be stored; ``reason`` is a stable word, ``detail`` a sentence without secrets."""
+    """A recording could not be stored; ``reason`` is a stable word, ``detail`` a sentence without secrets.
+
+    ``evidence`` is ``no_such_key`` or ``http_410`` when the media host said, under a fresh URL, that it is not there.
+    """
 
     reason: str
     detail: str = ""
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Webex deleted the recording."""
+    """Webex deleted the recording; ``evidence`` is the word of `rules.finality` for who said so first."""
+
+    evidence: str = ""
 
 
 Outcome = Stored | Failed | Gone

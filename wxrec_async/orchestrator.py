@@ -19,7 +19,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import Protocol
 
 import anyio
@@ -30,13 +30,13 @@ from wxrec_async.events import Emit
 from wxrec_async.ledger.protocol import ALL_WORK, BacklogTask, KnownTask, Ledger, NamedFor, Scope, Work
 from wxrec_async.lister import Lister, PageSource
 from wxrec_async.model import (
-    AT_REST,
     Capture,
     Failed,
     Gone,
     Order,
     Outcome,
     Recording,
+    RecordingState,
     Stored,
     Task,
     TaskPage,
@@ -46,8 +46,9 @@ from wxrec_async.plumbing.batches import BatchQueue
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.plumbing.signal import Signal
-from wxrec_async.rules import keys, selection, windows
+from wxrec_async.rules import finality, keys, selection
 from wxrec_async.rules.filters import NO_FILTERS, Filters
+from wxrec_async.rules.identity import Changed, Identified, marked
 from wxrec_async.rules.selection import Ages
 from wxrec_async.settling import Settling
 
@@ -109,6 +110,7 @@ class Job:
     metadata: Mapping[str, str] = field(default_factory=dict)
     include_segments: bool = False
     filters: Filters = NO_FILTERS
+    changed: Changed = Changed.BESIDE
     limit: int | None = None
     max_failures_in_row: int = 100
 
@@ -157,6 +159,7 @@ class Orchestrator:
             ages=job.ages,
             filters=job.filters,
             max_failures_in_row=job.max_failures_in_row,
+            changed=job.changed,
         )
         self._scope = anyio.CancelScope()
         self._intake: set[anyio.CancelScope] = set()
@@ -307,7 +310,8 @@ class Orchestrator:
             self._emit(events.WindowIncomplete(window, trouble))
             return
         await self._count_others(window)
-        closed = windows.closable(window, settle_ms=self._job.ages.settle_ms, now_ms=asked_ms)
+        settle_ms = self._job.ages.settle_ms
+        closed = finality.closes_window(window, sound=not trouble, settle_ms=settle_ms, asked_ms=asked_ms)
         if closed is not None:
             await self._ledger.close_window(closed, self._now_ms())
         self._emit(events.WindowListed(window, closed=closed == window))
@@ -412,39 +416,55 @@ class Orchestrator:
     async def _ask(self, batch: Sequence[Task]) -> list[Order]:
         begun = anyio.current_time()
         answer = await self._webex.captures([task.id for task in batch])
-        found = {task_id: self._wanted(capture) for task_id, capture in answer.captures.items()}
-        found = {task_id: recordings for task_id, recordings in found.items() if recordings}
         await self._settling.beside([(task, _beside(answer.captures.get(task.id))) for task in batch])
+        wanted = {task_id: self._wanted(capture) for task_id, capture in answer.captures.items()}
+        found = {task_id: recordings for task_id, recordings in wanted.items() if recordings}
         count = sum(map(len, found.values()))
         self._emit(events.CapturesAsked(len(batch), count, anyio.current_time() - begun))
-        silent = [task for task in batch if task.id not in found and task.id not in answer.failed]
-        await self._settling.silent(silent)
+        tasks = {task.id: task for task in batch}
+        await self._settling.named_none(tasks, answer.captures, found)
         await self._settling.refused(answer.failed)
-        if not found:
-            return []
-        known = await self._ledger.captured_many(found, self._now_ms(), self._settling.second_looks(batch))
-        orders = [await self._orders_of(task, found[task.id], known[task.id]) for task in batch if task.id in found]
-        self._left.update(each.recording.task_id for each in chain.from_iterable(orders))
-        return list(chain.from_iterable(orders))
+        found = await self._settling.may_be_fetched(tasks, found)
+        return await self._take_up_found(tasks, answer.captures, found) if found else []
+
+    async def _take_up_found(
+        self, tasks: Mapping[str, Task], captures: Mapping[str, Capture], found: Mapping[str, Sequence[Recording]]
+    ) -> list[Order]:
+        """Write down what was found of calls that are over, and make orders of what is not at rest."""
+        named = await self._settling.identified(found)
+        asked = [tasks[task_id] for task_id in found]
+        known = await self._ledger.captured_many(
+            {task_id: each.recordings for task_id, each in named.items()},
+            self._now_ms(),
+            self._settling.second_looks(asked),
+            self._settling.never_ended(asked),
+        )
+        orders = []
+        for task_id, each in named.items():
+            if not captures[task_id].unsettled:
+                await self._settling.missing(known[task_id], {one.id for one in each.recordings})
+            orders += await self._orders_of(tasks[task_id], each, known[task_id])
+        self._left.update(each.recording.task_id for each in orders)
+        return orders
 
     def _wanted(self, capture: Capture) -> list[Recording]:
-        return [each for each in capture.recordings if self._job.include_segments or not each.segment]
+        return selection.wanted_recordings(capture, include_segments=self._job.include_segments)
 
-    async def _orders_of(self, task: Task, recordings: Sequence[Recording], known: KnownTask) -> list[Order]:
+    async def _orders_of(self, task: Task, named: Identified, known: KnownTask) -> list[Order]:
         """Give each recording of a task that is not at rest its place; who holds the main place keeps it."""
-        await self._settling.missing(known, offered={each.id for each in recordings})
-        open_ones = [each for each in recordings if known.recordings.get(each.id) not in AT_REST]
+        open_ones = [each for each in named.recordings if each.id in named.replacing or not _is_stored(known, each.id)]
         holder = known.holder
         try:
-            if holder is None and len(recordings) > 1:
-                holder = await self._holder_in_bucket(task, recordings)
+            if holder is None and len(named.recordings) > 1:
+                holder = await self._holder_in_bucket(task, named.recordings)
         except GivenUp as given_up:
             for each in open_ones:
                 await self._settling.failed(each.task_id, each.id, Failed("bucket_unreadable", str(given_up)))
             return []
         template, base = self._job.key_template, self._job.metadata
-        placed = keys.orders(task, recordings, template=template, holder=holder, base=base)
-        return [order for order in placed if order.recording in open_ones]
+        placed = keys.orders(task, named.recordings, template=template, holder=holder, base=base)
+        flags = tuple(self._settling.never_ended([task]).values())
+        return [marked(order, named, flags) for order in placed if order.recording in open_ones]
 
     async def _holder_in_bucket(self, task: Task, recordings: Sequence[Recording]) -> str | None:
         """Ask the bucket, for the ledger may have been lost and the first recording to come was another one."""
@@ -467,11 +487,11 @@ class Orchestrator:
         match outcome:
             case Stored():
                 seconds = anyio.current_time() - begun
-                await self._settling.stored(recording.task_id, recording.id, outcome, seconds)
+                await self._settling.stored(recording, outcome, seconds, replaced=order.replaces)
             case Failed():
                 await self._settling.failed(recording.task_id, recording.id, outcome)
             case Gone():
-                await self._settling.gone(recording.task_id, recording.id)
+                await self._settling.gone(recording.task_id, recording.id, outcome)
         await self._perhaps_at_rest(recording.task_id)
 
     async def _perhaps_at_rest(self, task_id: str) -> None:
@@ -480,6 +500,11 @@ class Orchestrator:
             del self._left[task_id]
             if self._at_rest is not None:
                 await self._at_rest(task_id)
+
+
+def _is_stored(known: KnownTask, recording_id: str) -> bool:
+    """Say whether nothing is left to do; what was gone and is named again is not gone."""
+    return known.recordings.get(recording_id) is RecordingState.STORED
 
 
 def _beside(capture: Capture | None) -> list[tuple[str, str]]:

@@ -63,7 +63,9 @@ class Flow:
 
     def add(self, task_id: str, *recordings: tuple[str, bytes], created_ms: int, requested: bool | None = True) -> None:
         """Let the organisation have a task with these recordings."""
-        task = Task(task_id, "telephony", created_ms=created_ms, updated_ms=created_ms, capture_requested=requested)
+        task = Task(
+            task_id, "telephony", "completed", created_ms=created_ms, updated_ms=created_ms, capture_requested=requested
+        )
         self.webex.tasks = sorted([*self.webex.tasks, task], key=lambda each: each.created_ms or 0)
         self.webex.recordings[task_id] = [
             Recording(task_id, name, "combinedRecordings.wav", Secret("https://media.test/x")) for name, _ in recordings
@@ -73,7 +75,7 @@ class Flow:
     def fill(self, count: int, *, start_ms: int = YESTERDAY.from_ms, size: int = 60, prefix: str = "t") -> None:
         """Add tasks with one small recording each, a second apart."""
         tasks = [
-            Task(f"{prefix}{n}", "telephony", created_ms=start_ms + n * 1000, capture_requested=True)
+            Task(f"{prefix}{n}", "telephony", "completed", created_ms=start_ms + n * 1000, capture_requested=True)
             for n in range(count)
         ]
         self.webex.tasks = sorted([*self.webex.tasks, *tasks], key=lambda each: each.created_ms or 0)

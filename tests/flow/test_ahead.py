@@ -100,7 +100,7 @@ async def run(path: Path, webex: Distant, porter: Porter, *, tasks: int, days: i
     period = Window(YESTERDAY.to_ms - days * DAY, YESTERDAY.to_ms)
     moments = [period.from_ms + number * days * DAY // tasks for number in range(tasks)]
     webex.tasks = [
-        Task(f"t{number}", "telephony", created_ms=at, updated_ms=at, capture_requested=True)
+        Task(f"t{number}", "telephony", "completed", created_ms=at, updated_ms=at, capture_requested=True)
         for number, at in enumerate(moments)
     ]
     for task in webex.tasks:

@@ -22,6 +22,7 @@ from types import TracebackType
 import anyio
 
 from wxrec_async import worlds
+from wxrec_async.choices import ages_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, Rejected
 from wxrec_async.events import Emit, Retrying, ignore
@@ -32,6 +33,7 @@ from wxrec_async.remote.records import Batch, PageAsk, PageRow, TaskRow
 from wxrec_async.remote.storing import Storing
 from wxrec_async.remote.terms import Allowance, BudgetSpent, ComeBack, EngineTerms, Further, allowed
 from wxrec_async.remote.work import Tell, Work
+from wxrec_async.rules.identity import Changed
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.telling import telling_reach
@@ -188,7 +190,16 @@ class Station:
         except GivenUp as given_up:
             return _halved(batch) if len(batch.todos) > 1 and _may_halve(given_up) else _all_failed(batch, given_up)
         segments = self.settings.webex.include_segments
-        work = Work(self._storing, batch, kept, tell, segments=segments, repeated=repeated)
+        work = Work(
+            self._storing,
+            batch,
+            kept,
+            tell,
+            segments=segments,
+            repeated=repeated,
+            ages=ages_of(self.settings),
+            changed=Changed(self.settings.backfill.changed),
+        )
         return await work.done(captures, anyio.current_time() - begun)
 
 

@@ -129,9 +129,3 @@ def halves(window: Window) -> list[Window]:
         return [window]
     middle = window.from_ms + window.length_ms // 2
     return [Window(window.from_ms, middle), Window(middle, window.to_ms)]
-
-
-def closable(window: Window, *, settle_ms: int, now_ms: int) -> Window | None:
-    """Return the part of a listed window that never needs to be listed again: calls can still appear in the rest."""
-    end = min(window.to_ms, now_ms - settle_ms)
-    return Window(window.from_ms, end) if end > window.from_ms else None
