@@ -310,6 +310,11 @@ class Backfill:
     def _now_ms(self) -> int:
         return round(self._clock() * 1000)
 
+    def _servers_now_ms(self) -> int:
+        """Return the time by which ages are judged: the servers', unless this clock is another one on purpose."""
+        ours, theirs = self._now_ms(), self._in_webex.client.servers_now_ms()
+        return theirs if abs(ours - theirs) <= SKEW_BELIEVED_MS else ours
+
     def _clamped(self, period: Window | None) -> windows.Asked:
         if period is None:
             return self.period()
@@ -417,7 +422,7 @@ class Backfill:
             storage.ledger,
             carrier,
             self._emit,
-            self._now_ms,
+            self._servers_now_ms,
             others=webex.others,
             at_rest=sidecars.at_rest if sidecars else None,
         )
@@ -492,6 +497,7 @@ class _Rounds:
         return await self._backfill._in_storage.ledger.lag()
 
 
+SKEW_BELIEVED_MS = 900_000  # a run with a clock further off than that is ended; only simulations go by their own
 FILTERS_PASSED_OVER = "the filters of the settings do not apply to tasks that are named by id"
 
 

@@ -284,7 +284,9 @@ class Orchestrator:
                 group.start_soon(self._feed_window, window, room, before, turn)
 
     async def _feed_window(self, window: Window, room: anyio.Semaphore, before: anyio.Event, done: anyio.Event) -> None:
-        asked_ms = self._now_ms()  # a page proves what was there when it was read, however long the queue was full
+        # A page proves what was there when it was read, however long the queue was full.  What time that was the servers
+        # know, and say so with their first answer.
+        asked_ms = self._now_ms()
         held: list[tuple[Window, TaskPage, Sequence[Task]]] = []
 
         async def take_held() -> None:
@@ -294,6 +296,8 @@ class Orchestrator:
 
         async def hold(part: Window, page: TaskPage, new: Sequence[Task]) -> None:
             """Read on to the end of a short window before its turn comes; of a long one, a page's worth is held."""
+            nonlocal asked_ms
+            asked_ms = min(asked_ms, self._now_ms())
             held.append((part, page, new))
             if before.is_set() or sum(page.rows for _, page, _ in held) >= self._job.page_size:
                 await take_held()

@@ -131,4 +131,4 @@ def exit_code(counts: Counts, ending: Ending) -> int:
         return ending.error_exit or EXIT_FAILED
     if ending.stopped or counts.unfinished_tasks or counts.unfinished_recordings:
         return EXIT_STOPPED
-    return EXIT_OWED if counts.owed or counts.incomplete else EXIT_OK
+    return EXIT_OWED if counts.owed else EXIT_OK

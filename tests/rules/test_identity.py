@@ -78,7 +78,7 @@ TIMES = st.one_of(st.none(), st.integers(START, START + 4).map(lambda s: s * 200
 def test_no_recording_is_dropped_that_the_answer_told_apart(
     answer: list[Recording], stored: dict[str, Times], policy: Changed
 ) -> None:
-    """Ids are unique afterwards, and whatever is not stored under its id and times is there to be fetched or reported."""
+    """Ids are unique afterwards, and none of the answer is missing: it is stored, to be fetched, or reported."""
     found = identified(answer, stored, policy)
     ids = [each.id for each in found.recordings]
     assert len(set(ids)) == len(ids)

@@ -37,6 +37,7 @@ from wxrec_async.rules.identity import Changed
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.telling import telling_reach
+from wxrec_async.webex.client import WebexClient
 
 BATCH_PATIENCE = 3
 MAX_REFUSALS = 3
@@ -116,19 +117,21 @@ class Station:
 
         Raises `ComeBack`, `AuthError` or `RunStopped`.  A page that cannot be had is an answer: ``refused``.
         """
-        asked_ms = round(time.time() * 1000)
+        begun = anyio.current_time()
         link = self.settings.webex.api_url + ask.next_link if ask.next_link else None
         client = self._webex.others if ask.others else self._webex.client
         if client is None:
-            return PageRow(refused="not_configured", detail="this worker counts no other channels", asked_ms=asked_ms)
+            return PageRow(refused="not_configured", detail="this worker counts no other channels")
         with self._one_call(kept):
             try:
                 page = await client.tasks_page(ask.span.window(), from_ms=ask.from_ms, next_link=link)
             except GivenUp as given_up:
-                return PageRow(refused=_reason(given_up), detail=redact_text(str(given_up)), asked_ms=asked_ms)
+                return PageRow(
+                    refused=_reason(given_up), detail=redact_text(str(given_up)), asked_ms=_since(begun, client)
+                )
         relative = page.next_link.removeprefix(self.settings.webex.api_url) if page.next_link else None
         rows = [_counted(task) if ask.others else TaskRow.of(task, names=self._names) for task in page.tasks]
-        return PageRow(rows, page.rows, relative, page.unreadable, asked_ms)
+        return PageRow(rows, page.rows, relative, page.unreadable, _since(begun, client))
 
     @property
     def _names(self) -> bool:
@@ -201,6 +204,11 @@ class Station:
             changed=Changed(self.settings.backfill.changed),
         )
         return await work.done(captures, anyio.current_time() - begun)
+
+
+def _since(begun: float, client: WebexClient) -> int:
+    """Return when a call was begun, by the servers' time."""
+    return client.servers_now_ms() - round((anyio.current_time() - begun) * 1000)
 
 
 def _counted(task: Task) -> TaskRow:
