@@ -169,7 +169,7 @@ class Settling:
         )
 
     async def gone(self, task_id: str, recording_id: str) -> None:
-        await self._ledger.recording_gone(task_id, recording_id, self._now_ms())
+        await self._ledger.recording_gone(task_id, recording_id, self._now_ms(), evidence="http_404")
         self._emit(events.RecordingGone(task_id, recording_id))
 
     async def failed(self, task_id: str, recording_id: str, failed: Failed) -> None:
