@@ -4,9 +4,10 @@
 """
 
 from wxrec_async.ledger.evidence import CertificateRow, EvidenceBooks
-from wxrec_async.ledger.inventory import FoundRecording, StoredRow
+from wxrec_async.ledger.inventory import FoundRecording
 from wxrec_async.ledger.protocol import (
     ALL_WORK,
+    STILL_OPEN,
     AskedBefore,
     Author,
     BacklogTask,
@@ -16,6 +17,7 @@ from wxrec_async.ledger.protocol import (
     Identity,
     Incomplete,
     InPeriod,
+    KnownRecording,
     KnownTask,
     Lag,
     Ledger,
@@ -24,15 +26,17 @@ from wxrec_async.ledger.protocol import (
     RunRecord,
     Scope,
     StartedKey,
+    StoredRow,
     Work,
 )
 from wxrec_async.ledger.replacing import Replacement, open_replacement
 from wxrec_async.ledger.sightings import Sighting, Sightings, open_sightings
-from wxrec_async.ledger.standing import KnownRecording, TaskRow
+from wxrec_async.ledger.standing import TaskRow
 from wxrec_async.ledger.store import SqliteLedger, SqliteReader, open_ledger, open_reader
 
 __all__ = [
     "ALL_WORK",
+    "STILL_OPEN",
     "AskedBefore",
     "Author",
     "BacklogTask",
