@@ -215,7 +215,8 @@ class Backfill:
         self, *, limit: int | None = None, max_duration_s: float | None = None, on_event: Emit | None = None
     ) -> Summary:
         """Take up only what is left: failed, owed, unfinished or found by `reconcile`, whenever it was listed."""
-        job = self._job(Everything(), only=ALL_WORK, limit=limit)
+        going_on = await self._going_on(Everything(), due_only=False)
+        job = self._job(Everything(), windows=tuple(going_on), only=ALL_WORK, limit=limit)
         job = replace(job, look_again=Window(0, self._now_ms() + 1))
         with self._one_run(on_event):
             return await self._do(job, None, max_duration_s)
@@ -227,6 +228,9 @@ class Backfill:
         if listable is not None:
             closed = await self._in_storage.ledger.closed_windows(listable)
             left = _left(listable, [*closed, look.window])
+        covered = windows.with_spans(left, [look.window])
+        going_on = [piece for span in await self._going_on(Everything()) for piece in windows.subtract(span, covered)]
+        left = windows.with_spans(left, going_on)
         job = self._job(Everything(), windows=(*left, *windows.cut(look.window)))
         trailing = Window(look.window.to_ms - self._rhythm().trailing_ms, look.window.to_ms)
         job = replace(job, due_only=True, look_again=trailing)
@@ -332,8 +336,16 @@ class Backfill:
         closed = await self._in_storage.ledger.closed_windows(period)
         if scheduled:
             closed = windows.reopened(closed, self._now_ms() - self._rhythm().trailing_ms)
-        job = self._job(InPeriod(period), windows=tuple(_left(period, closed)))
+        going_on = await self._going_on(InPeriod(period), due_only=scheduled)
+        job = self._job(InPeriod(period), windows=tuple(windows.with_spans(_left(period, closed), going_on)))
         return replace(job, due_only=scheduled, look_again=period)
+
+    async def _going_on(self, scope: Scope, *, due_only: bool = True) -> list[Window]:
+        """Return the spans that are listed again to learn whether a call is over, as far as Webex lists them."""
+        now_ms, lookback = self._now_ms(), self.settings.webex.lookback_days
+        spans = await self._in_storage.ledger.open_spans(scope, now_ms=now_ms, due_only=due_only)
+        seen = (windows.listable(span, lookback_days=lookback, now_ms=now_ms) for span in spans)
+        return [span for span in seen if span is not None]
 
     def _make_follower(self, period: Window) -> Follower:
         return Follower(

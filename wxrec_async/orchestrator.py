@@ -241,7 +241,13 @@ class Orchestrator:
         scope, due = self._job.scope, self._job.due_only
         while not isinstance(scope, NamedFor) and (
             oldest := await self._ledger.oldest_work(
-                scope, now_ms=self._now_ms(), after=last, only=only, due_only=due, patient=due
+                scope,
+                now_ms=self._now_ms(),
+                after=last,
+                only=only,
+                due_only=due,
+                patient=due,
+                open_since_ms=self._open_since_ms(),
             )
         ):
             last = oldest[-1]
@@ -254,9 +260,14 @@ class Orchestrator:
             only=only,
             due_only=due,
             patient=due,
+            open_since_ms=self._open_since_ms(),
         ):
             after = rows[-1].row
             await self._resume(rows, only)
+
+    def _open_since_ms(self) -> int:
+        """Calls that were created since then and go on are listed again; older ones are asked for as they are."""
+        return self._now_ms() - self._job.ages.missing_ms
 
     async def _resume(self, rows: Sequence[BacklogTask], only: frozenset[Work]) -> None:
         if Work.FAILED in only:
@@ -284,8 +295,8 @@ class Orchestrator:
                 group.start_soon(self._feed_window, window, room, before, turn)
 
     async def _feed_window(self, window: Window, room: anyio.Semaphore, before: anyio.Event, done: anyio.Event) -> None:
-        # A page proves what was there when it was read, however long the queue was full.  What time that was the servers
-        # know, and say so with their first answer.
+        # A page proves what was there when it was read, however long the queue was full.  What time that was the
+        # servers know, and say so with their first answer.
         asked_ms = self._now_ms()
         held: list[tuple[Window, TaskPage, Sequence[Task]]] = []
 
@@ -422,7 +433,7 @@ class Orchestrator:
         answer = await self._webex.captures([task.id for task in batch])
         await self._settling.beside([(task, _beside(answer.captures.get(task.id))) for task in batch])
         wanted = {task_id: self._wanted(capture) for task_id, capture in answer.captures.items()}
-        found = {task_id: recordings for task_id, recordings in wanted.items() if recordings}
+        found: Mapping[str, Sequence[Recording]] = {task_id: named for task_id, named in wanted.items() if named}
         count = sum(map(len, found.values()))
         self._emit(events.CapturesAsked(len(batch), count, anyio.current_time() - begun))
         tasks = {task.id: task for task in batch}

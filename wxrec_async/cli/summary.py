@@ -73,7 +73,7 @@ def run_lines(summary: Summary, noted: Noted) -> Iterator[str]:
 def aside_lines(counts: Counts, seen_and_left: Mapping[str, int]) -> Iterator[str]:
     """Say what came short, and what was seen and is not moved."""
     if counts.incomplete:
-        yield f"  fewer       {counts.incomplete} tasks have fewer recordings than times Webex's search says they were recorded"
+        yield f"  fewer       {counts.incomplete} tasks have fewer recordings than Webex's search counts"
     if seen_and_left:
         named = {visible(kind).replace("_", " "): count for kind, count in sorted(seen_and_left.items())}
         yield f"  left alone  {sum(seen_and_left.values())}   {_listed(named)}: seen, not moved"

@@ -7,7 +7,6 @@ from wxrec_async.ledger.evidence import CertificateRow, EvidenceBooks
 from wxrec_async.ledger.inventory import FoundRecording
 from wxrec_async.ledger.protocol import (
     ALL_WORK,
-    STILL_OPEN,
     AskedBefore,
     Author,
     BacklogTask,
@@ -36,7 +35,6 @@ from wxrec_async.ledger.store import SqliteLedger, SqliteReader, open_ledger, op
 
 __all__ = [
     "ALL_WORK",
-    "STILL_OPEN",
     "AskedBefore",
     "Author",
     "BacklogTask",

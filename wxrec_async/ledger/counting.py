@@ -43,7 +43,7 @@ _UNFINISHED = """
 SELECT count(DISTINCT recordings.task)
 FROM recordings CROSS JOIN tasks ON n = task
 WHERE recordings.state IN ('listed', 'started', 'failed') AND recordings.state <> 'failed'
-    AND CASE :kind WHEN 'period' THEN place_ms >= :from_ms AND place_ms < :to_ms
+    AND tasks.state = 'captured' AND CASE :kind WHEN 'period' THEN place_ms >= :from_ms AND place_ms < :to_ms
         WHEN 'named' THEN EXISTS (SELECT 1 FROM run_tasks WHERE run = :run AND task = n) ELSE 1 END
 """
 _FAILURES = """

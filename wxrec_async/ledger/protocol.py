@@ -74,7 +74,7 @@ class Work(enum.StrEnum):
 
 ALL_WORK = frozenset(Work)
 NOTHING: Mapping[str, int] = MappingProxyType({})
-STILL_OPEN = "still_open"  # why a task is owed whose call goes on: the list says when it is over
+NO_REASONS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,8 @@ class AskedBefore:
     """What earlier questions for a task's captures brought.
 
     ``empty_answers`` counts answers without recordings, the first and last of
-    which came at ``first_empty_ms`` and ``last_empty_ms``.
+    which came at ``first_empty_ms`` and ``last_empty_ms``; ``named`` is the most
+    recordings that one answer named.
     """
 
     state: TaskState
@@ -91,6 +92,7 @@ class AskedBefore:
     first_empty_ms: int | None = None
     last_empty_ms: int | None = None
     next_ask_ms: int | None = None
+    named: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +382,7 @@ class Ledger(LedgerReader, Protocol):
         """Return up to ``limit`` tasks with work left, by ascending ``row``, beginning behind ``after``.
 
         ``due_only`` leaves out owed tasks whose ``next_ask_ms`` is still to come,
-        ``patient`` what failed likewise.  Calls that go on (`STILL_OPEN`) are left
+        ``patient`` what failed likewise.  Calls that go on (``still_open``) are left
         out when they were placed at ``open_since_ms`` or later; see `open_spans`.
         Tasks this run was handed before are left out unless ``again``.  An empty
         list is the end.
@@ -420,7 +422,7 @@ class Ledger(LedgerReader, Protocol):
         ...
 
     async def open_spans(self, scope: Scope, *, now_ms: int, due_only: bool = True) -> list[Window]:
-        """Return when calls that go on (`STILL_OPEN`) were created, as one window for each UTC day, ascending.
+        """Return when calls that go on were created, as one window for each UTC day, ascending.
 
         They are listed again to learn whether they are over; ``due_only`` leaves
         out those whose ``next_ask_ms`` is still to come.
@@ -436,18 +438,24 @@ class Ledger(LedgerReader, Protocol):
         captures: Mapping[str, Sequence[Recording]],
         now_ms: int,
         look_again: Mapping[str, int] = NOTHING,
+        failing: Mapping[str, str] = NO_REASONS,
     ) -> dict[str, KnownTask]:
         """Note the recordings of several tasks in one change: new ones as LISTED, the state of known ones stays.
 
         But GONE, which is LISTED again: what captures names is not gone.  The
         times of what is STORED stay those of what was stored, so that whoever
         compares them with what is named now learns that it was changed.
-        ``look_again`` says when a task deserves a second look, for those that do.
+        ``look_again`` says when a task deserves a second look, for those that do,
+        ``failing`` names the reason of those that have failed, whatever is fetched of them.
         """
         ...
 
     async def known(self, task_id: str) -> KnownTask:
         """Return a task's recordings as they are known; none is an answer too."""
+        ...
+
+    async def known_many(self, task_ids: Sequence[str]) -> dict[str, KnownTask]:
+        """Return several tasks as `known` does."""
         ...
 
     async def settle_task(  # noqa: PLR0913 - the facts of an answer
@@ -460,8 +468,11 @@ class Ledger(LedgerReader, Protocol):
         empty_answer: bool,
         next_ask_ms: int | None = None,
         evidence: str = "",
+        named: int = 0,
     ) -> TaskState:
         """Note what became of a task without recordings, and return the state in force.
+
+        ``named`` are recordings that were named and may not be fetched yet.
 
         ``state`` is NO_RECORDING, OWED or FAILED, else ValueError; what failed is
         due again after a while, unless ``next_ask_ms`` says when; ``evidence`` is

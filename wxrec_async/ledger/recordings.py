@@ -10,7 +10,7 @@ from typing import Any
 from wxrec_async.errors import LedgerError
 from wxrec_async.ledger.protocol import KnownRecording, KnownTask, StartedKey, StoredRow
 from wxrec_async.ledger.rows import is_uuid, key, number, spelling, text, words
-from wxrec_async.ledger.tasks import looked_again, row_of, try_again
+from wxrec_async.ledger.tasks import looked_again, note_named, row_of, try_again
 from wxrec_async.model import OpenUpload, Recording, RecordingState, StoredObject
 
 # The times of what is stored are its own: other ones are another recording under the same id, or a call that went on.
@@ -70,17 +70,20 @@ def captured(
     recordings: Sequence[Recording],
     now_ms: int,
     next_ask_ms: int | None = None,
+    failing: str = "",
 ) -> KnownTask:
-    """Make the task CAPTURED and add what is new of its recordings; ``next_ask_ms`` is when to look again."""
+    """Make the task CAPTURED and add what is new of its recordings; ``next_ask_ms`` is when to look again.
+
+    ``failing`` is why the task has failed, although there are recordings of it.
+    """
     n = row_of(connection, task_id)
     connection.execute(
-        """UPDATE tasks SET state = 'captured', reason = '', evidence = '', changed_ms = ?
-           WHERE n = ? AND state <> 'captured'""",
-        (now_ms, n),
+        """UPDATE tasks SET state = :state, reason = :reason, evidence = '', changed_ms = :now
+           WHERE n = :n AND (state <> :state OR reason <> :reason)""",
+        {"state": "failed" if failing else "captured", "reason": words(failing), "now": now_ms, "n": n},
     )
     names = {add(connection, n, recording, now_ms): recording.id for recording in recordings}
-    count = len(names)
-    connection.execute("UPDATE tasks SET named = ? WHERE n = ? AND coalesce(named, 0) < ?", (count, n, count))
+    note_named(connection, n, len(names))
     looked_again(connection, n, next_ask_ms, now_ms)
     return _known(connection, n, task_id, names)
 

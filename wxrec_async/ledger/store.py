@@ -21,6 +21,7 @@ from wxrec_async.ledger.group import GroupCommit
 from wxrec_async.ledger.inventory import FoundRecording
 from wxrec_async.ledger.protocol import (
     ALL_WORK,
+    NO_REASONS,
     NOTHING,
     AskedBefore,
     Author,
@@ -308,19 +309,28 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
         return (await self.captured_many({task_id: recordings}, now_ms))[task_id]
 
     async def captured_many(
-        self, captures: Mapping[str, Sequence[Recording]], now_ms: int, look_again: Mapping[str, int] = NOTHING
+        self,
+        captures: Mapping[str, Sequence[Recording]],
+        now_ms: int,
+        look_again: Mapping[str, int] = NOTHING,
+        failing: Mapping[str, str] = NO_REASONS,
     ) -> dict[str, KnownTask]:
         if not all(captures.values()):
             raise ValueError("a captured task has at least one recording")
         return await self._group.run(
             lambda db: {
-                task_id: recording_rows.captured(db, task_id, found, now_ms, look_again.get(task_id))
+                task_id: recording_rows.captured(
+                    db, task_id, found, now_ms, look_again.get(task_id), failing.get(task_id, "")
+                )
                 for task_id, found in captures.items()
             }
         )
 
     async def known(self, task_id: str) -> KnownTask:
         return await self._read(lambda db: recording_rows.known(db, task_id))
+
+    async def known_many(self, task_ids: Sequence[str]) -> dict[str, KnownTask]:
+        return await self._read(lambda db: {task_id: recording_rows.known(db, task_id) for task_id in task_ids})
 
     async def settle_task(  # noqa: PLR0913 - the facts of an answer
         self,
@@ -332,6 +342,7 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
         empty_answer: bool,
         next_ask_ms: int | None = None,
         evidence: str = "",
+        named: int = 0,
     ) -> TaskState:
         if state not in task_rows.SETTLED:
             raise ValueError(f"a task does not settle as {state}")
@@ -345,6 +356,7 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
                 empty_answer=empty_answer,
                 next_ask_ms=next_ask_ms,
                 evidence=evidence,
+                named=named,
             )
         )
 

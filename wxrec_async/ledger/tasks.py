@@ -9,7 +9,6 @@ from typing import Any
 
 from wxrec_async.errors import LedgerError
 from wxrec_async.ledger.protocol import (
-    STILL_OPEN,
     AskedBefore,
     BacklogTask,
     Everything,
@@ -21,6 +20,7 @@ from wxrec_async.ledger.protocol import (
 from wxrec_async.ledger.rows import Mask, asked_of, is_uuid, key, number, spelling, task_columns, task_of, words
 from wxrec_async.model import DAY_MS, Task, TaskState, Window
 from wxrec_async.rules.schedule import next_try
+from wxrec_async.rules.selection import NEVER_ENDED, STILL_OPEN
 
 SETTLED = (TaskState.NO_RECORDING, TaskState.OWED, TaskState.FAILED)
 
@@ -159,7 +159,7 @@ ORDER BY place_ms, n LIMIT :limit
 # Calls that go on are listed again, by the days they began on; the range of one day is small, however many there are.
 _OPEN_SPANS = f"""
 SELECT min(place_ms), max(place_ms) + 1 FROM tasks
-WHERE state IN ('listed', 'owed', 'failed') AND state = 'owed' AND reason = '{STILL_OPEN}' AND place_ms IS NOT NULL
+WHERE state IN ('listed', 'owed', 'failed') AND reason IN ('{STILL_OPEN}', '{NEVER_ENDED}') AND place_ms IS NOT NULL
     AND (NOT :due_only OR coalesce(next_ask_ms, 0) <= :now_ms)
     AND CASE :kind WHEN 'period' THEN place_ms >= :from_ms AND place_ms < :to_ms
         WHEN 'named' THEN EXISTS (SELECT 1 FROM run_tasks WHERE run = :run AND task = n) ELSE 1 END
@@ -360,7 +360,8 @@ def oldest_work(
 def asked(connection: sqlite3.Connection, task_ids: Sequence[str]) -> dict[str, AskedBefore]:
     """Return what earlier answers brought, for the tasks that are known."""
     query = """
-        SELECT state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms FROM tasks WHERE id = ?
+        SELECT state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms, coalesce(named, 0)
+        FROM tasks WHERE id = ?
     """
     found = ((task_id, connection.execute(query, (kept_id(connection, task_id),)).fetchone()) for task_id in task_ids)
     return {task_id: asked_of(row) for task_id, row in found if row is not None}
@@ -376,9 +377,11 @@ def settle(  # noqa: PLR0913 - the facts of an answer
     empty_answer: bool,
     next_ask_ms: int | None,
     evidence: str = "",
+    named: int = 0,
 ) -> TaskState:
-    """Note an answer without recordings; a task that has recordings keeps its state."""
+    """Note an answer without recordings to fetch; a task that has recordings keeps its state."""
     n = row_of(connection, task_id)
+    note_named(connection, n, named)
     if empty_answer:
         connection.execute(
             """UPDATE tasks SET empty_answers = empty_answers + 1, first_empty_ms = coalesce(first_empty_ms, :now),
@@ -407,6 +410,11 @@ def settle(  # noqa: PLR0913 - the facts of an answer
     if empty_answer:
         looked_again(connection, n, None, now_ms)
     return TaskState(connection.execute("SELECT state FROM tasks WHERE n = ?", (n,)).fetchone()[0])
+
+
+def note_named(connection: sqlite3.Connection, n: int, count: int) -> None:
+    """Remember the most recordings that one answer named: a later one that names fewer takes nothing back."""
+    connection.execute("UPDATE tasks SET named = ? WHERE n = ? AND coalesce(named, 0) < ?", (count, n, count))
 
 
 def looked_again(connection: sqlite3.Connection, n: int, next_ask_ms: int | None, now_ms: int) -> None:

@@ -119,7 +119,9 @@ class Books:
         closed = await self._ledger.closed_windows(period)
         if scheduled:
             closed = windows.reopened(closed, self._now_ms() - round(self.settings.follow.trailing_days * DAY_MS))
-        return [window for gap in windows.subtract(period, closed) for window in windows.cut(gap)]
+        left = [window for gap in windows.subtract(period, closed) for window in windows.cut(gap)]
+        spans = await self._ledger.open_spans(InPeriod(period), now_ms=self._now_ms(), due_only=scheduled)
+        return windows.with_spans(left, spans)
 
     async def take_in(
         self,
@@ -190,16 +192,31 @@ class Books:
     ) -> list[BacklogTask]:
         """Return a page by age as long as there is one, then what has no age."""
         now, row = self._now_ms(), at.row
+        open_since = now - self._ages.missing_ms
         if at.place_ms is not None:
             last = BacklogTask(at.row, Task(""), AskedBefore(TaskState.LISTED, 0), at.place_ms)
             rows = await self._ledger.oldest_work(
-                scope, now_ms=now, after=last, limit=BACKLOG_PAGE, only=kinds, due_only=scheduled, patient=scheduled
+                scope,
+                now_ms=now,
+                after=last,
+                limit=BACKLOG_PAGE,
+                only=kinds,
+                due_only=scheduled,
+                patient=scheduled,
+                open_since_ms=open_since,
             )
             if rows:
                 return rows
             row = 0
         return await self._ledger.backlog(
-            scope, now_ms=now, after=row, limit=BACKLOG_PAGE, only=kinds, due_only=scheduled, patient=scheduled
+            scope,
+            now_ms=now,
+            after=row,
+            limit=BACKLOG_PAGE,
+            only=kinds,
+            due_only=scheduled,
+            patient=scheduled,
+            open_since_ms=open_since,
         )
 
     async def _todos(self, tasks: Sequence[Task]) -> list[Todo]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -107,6 +107,11 @@ def subtract(window: Window, covered: Iterable[Window]) -> list[Window]:
     if start < window.to_ms:
         left.append(Window(start, window.to_ms))
     return left
+
+
+def with_spans(left: Sequence[Window], spans: Iterable[Window]) -> list[Window]:
+    """Return the windows ``left`` to list, and what of ``spans`` is in none of them, oldest first."""
+    return sorted([*left, *(piece for span in spans for piece in subtract(span, left))])
 
 
 def reopened(closed: Iterable[Window], since_ms: int) -> list[Window]:
