@@ -380,6 +380,10 @@ class FakeWebex:
         self.on_page: Callable[[Window, int], TaskPage | None] = lambda _window, _from_ms: None
         self.on_captures: Callable[[Sequence[str]], Any] = lambda _ids: None
 
+    def servers_now_ms(self) -> int:
+        """No server has said what time it is."""
+        return 0
+
     async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
         self.fuse.touch()
         self.pages.append(window)

@@ -333,14 +333,17 @@ async def test_look_at_the_main_place_that_fails_stores_no_recording_twice(flow:
 
 
 async def test_segments_are_left_out_unless_asked_for(flow: Flow) -> None:
-    """A task that has only segments is one without recordings, until segments are wanted."""
-    flow.add("t", created_ms=YESTERDAY.from_ms)
-    flow.webex.give("t", "s", segment=True)
-    flow.source.bodies["s"] = [Body([wav(60)])]
+    """Beside the whole they would be the same sound twice; where there is no whole they are the call."""
+    for task in ("both", "parts"):
+        flow.add(task, created_ms=YESTERDAY.from_ms)
+        flow.webex.give(task, f"s-{task}", segment=True)
+        flow.source.bodies[f"s-{task}"] = [Body([wav(60)])]
+    flow.webex.give("both", "whole")
+    flow.source.bodies["whole"] = [Body([wav(60)])]
     await flow.run()
-    assert flow.source.opened == []
-    await flow.run(include_segments=True)
-    assert len(flow.store.objects) == 1
+    assert sorted(each.id for each in flow.source.opened) == ["s-parts", "whole"]
+    await flow.run(scope=NamedFor("run2"), task_ids=iter(["both"]), run_id="run2", include_segments=True)
+    assert len(flow.store.objects) == 3
 
 
 async def test_streak_of_failures_ends_the_run(flow: Flow) -> None:
