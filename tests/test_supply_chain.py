@@ -121,9 +121,14 @@ def test_the_list_is_made_from_what_was_resolved() -> None:
 @pytest.mark.parametrize(
     "step",
     [
-        "ruff check", "bandit ", "tests.supply.secrets", "tests.supply.advisories", ".ci/lowest.sh", "--require-hashes",
+        "ruff check",
+        "bandit ",
+        "tests.supply.secrets",
+        "tests.supply.advisories",
+        ".ci/lowest.sh",
+        "--require-hashes",
         ".ci/awscrt.lock",
-    ],  # fmt: skip
+    ],
 )
 def test_the_gate_takes_each_step(step: str) -> None:
     """A check nobody runs checks nothing."""

@@ -42,7 +42,7 @@ class _Known:
 
 
 class _Unsigned:
-    """What botocore's signers read and write of a request: one writes into its headers, that of awscrt replaces them."""
+    """What botocore's signers read and write of a request: one writes into its headers, awscrt's replaces them."""
 
     __slots__ = ("body", "context", "headers", "method", "params", "url")
 
