@@ -340,15 +340,22 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A recording could not be stored; ``reason`` is a stable word, ``detail`` a sentence without secrets."""
+    """A recording could not be stored; ``reason`` is a stable word, ``detail`` a sentence without secrets.
+
+    ``evidence`` is what speaks for a deletion and does not prove it alone: S3 itself said from a fresh URL that
+    it has no such key (``no_such_key``) or has it no longer (``http_410``).
+    """
 
     reason: str
     detail: str = ""
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Webex deleted the recording."""
+    """Webex deleted the recording: ``evidence`` as in `Failed`, and captures, asked after it, names it no longer."""
+
+    evidence: str = ""
 
 
 Outcome = Stored | Failed | Gone
