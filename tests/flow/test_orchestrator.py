@@ -216,6 +216,8 @@ async def test_naming_a_task_does_not_make_webex_forget_its_promise(flow: Flow) 
 async def test_named_tasks_are_asked_for_once_each(flow: Flow) -> None:
     """Ids handed in twice, known or not, are asked for once; their recordings are stored and counted."""
     flow.fill(3)
+    for task in ("t0", "t1"):
+        flow.webex.give(task, f"r-{task}", start_ms=YESTERDAY.from_ms - DAY_MS)  # an id alone tells no age
     await flow.run(scope=NamedFor("run1"), task_ids=iter(["t0", "t1", "t0", "unknown", "t1"]))
     assert asked_ids(flow) == {"t0": 1, "t1": 1, "unknown": 1}
     assert flow.webex.pages == []
@@ -255,7 +257,7 @@ async def test_recording_without_a_url_fails_with_its_reason_and_is_not_fetched(
 async def test_gone_recording_is_final_and_no_failure(flow: Flow) -> None:
     """What Webex deleted is told, counted and never fetched again."""
     flow.fill(1)
-    flow.source.bodies["r-t0"] = [Body([], refuse=GivenUp(retry.Gone(), refused().trouble))]
+    flow.source.bodies["r-t0"] = [Body([], refuse=GivenUp(retry.Gone("no_such_key"), refused().trouble))]
     await flow.run()
     await flow.run()
     counts = await flow.counts()
@@ -338,11 +340,11 @@ async def test_segments_are_left_out_unless_asked_for(flow: Flow) -> None:
         flow.add(task, created_ms=YESTERDAY.from_ms)
         flow.webex.give(task, f"s-{task}", segment=True)
         flow.source.bodies[f"s-{task}"] = [Body([wav(60)])]
-    flow.webex.give("both", "whole")
+    flow.webex.recordings["both"].append(replace(flow.webex.recordings["both"][0], id="whole", segment=False))
     flow.source.bodies["whole"] = [Body([wav(60)])]
     await flow.run()
     assert sorted(each.id for each in flow.source.opened) == ["s-parts", "whole"]
-    await flow.run(scope=NamedFor("run2"), task_ids=iter(["both"]), run_id="run2", include_segments=True)
+    await flow.run(scope=NamedFor("run2"), task_ids=iter(["both"]), include_segments=True)
     assert len(flow.store.objects) == 3
 
 
@@ -678,7 +680,7 @@ def witnessing(connection: sqlite3.Connection) -> None:
 async def test_listeners_hear_of_an_outcome_after_the_ledger_has_it(flow: Flow) -> None:
     """Whoever acts on an event finds it in the ledger, whatever happens next: stored, failed and gone alike."""
     flow.fill(3)
-    flow.source.bodies["r-t1"] = [Body([], refuse=GivenUp(retry.Gone(), refused().trouble))]
+    flow.source.bodies["r-t1"] = [Body([], refuse=GivenUp(retry.Gone("no_such_key"), refused().trouble))]
     flow.source.bodies["r-t2"] = [Body([], refuse=refused())]
     told_before: dict[str, int] = {}
 

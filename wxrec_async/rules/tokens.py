@@ -15,6 +15,7 @@ from typing import Protocol
 from wxrec_async.errors import Nonsense
 from wxrec_async.model import Secret
 from wxrec_async.rules.redact import MASK, one_line, redact_text
+from wxrec_async.rules.sent_secrets import without_secrets
 
 REFRESH_MARGIN_S = 300.0
 UNKNOWN_LIFETIME_S = 900.0
@@ -152,8 +153,8 @@ def refuses_token(body: str) -> bool:
 
 def server_words(text: str, secrets: Iterable[Secret] = ()) -> str:
     """Return the server's own words as one line of at most 300 characters without anything that could be a secret."""
-    line = one_line(text)
-    for secret in secrets:
-        if secret:
-            line = line.replace(secret.reveal(), MASK)
+    line, known = one_line(text), [secret.reveal() for secret in secrets if secret]
+    for short in known:
+        line = line.replace(short, MASK)
+    line = without_secrets(line, known)
     return _LOOKS_SECRET.sub(MASK, redact_text(line))[:WORDS_LIMIT]

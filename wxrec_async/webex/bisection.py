@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from wxrec_async.errors import Nonsense, Rejected, TimedOut, Trouble
+from wxrec_async.errors import Nonsense, Rejected, TimedOut, Trouble, Unfit
 from wxrec_async.model import Capture
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp
@@ -76,6 +76,8 @@ def reason_of(trouble: Trouble) -> str:
     match trouble:
         case Rejected(status=status):
             return f"http_{status}"
+        case Unfit(reason=reason):
+            return reason
         case Nonsense():
             return "nonsense"
         case TimedOut():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from wxrec_async.webex.wire import Lease, read_captures, read_tasks
 
 MAX_BATCH = 10
 BAD_REQUEST = 400
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 URL_MINUTES = 60
 
 
@@ -154,19 +156,23 @@ class WebexClient:
     async def renew(self, recording: Recording) -> Recording:
         """Return the same recording with a fresh URL.
 
-        Raises `GivenUp` with a ``GiveUp``: ``missing`` when Webex answers and does
-        not name it (an empty answer proves no deletion, the next run asks again),
-        ``no_url`` or ``bad_url``, or the reason why it could not be asked.
+        Raises `GivenUp` with a ``GiveUp``: ``missing`` when Webex answers soundly and
+        does not name it (alone no proof of a deletion), ``captures_unsettled`` when an
+        answer does not name it that proves nothing, ``no_url`` or ``bad_url``, or the
+        reason why it could not be asked.
         """
         answer = await self.captures([recording.task_id])
         capture = answer.captures.get(recording.task_id)
         if capture is None:
             raise GivenUp(GiveUp(answer.failed[recording.task_id]), Nonsense("no fresh URL could be had"))
-        for fresh in capture.recordings:
-            if fresh.id == recording.id:
-                if fresh.url is None:
-                    raise GivenUp(GiveUp(fresh.problem or "no_url"), Nonsense("Webex names no usable URL"))
-                return fresh
+        named = [fresh for fresh in capture.recordings if _same_id(fresh.id, recording.id)]
+        for fresh in named:
+            if fresh.url is not None:
+                return replace(fresh, id=recording.id)
+        if named:
+            raise GivenUp(GiveUp(named[0].problem or "no_url"), Nonsense("Webex names no usable URL"))
+        if capture.unsettled or any(_same_id(each.id, recording.id) for each in capture.attachments):
+            raise GivenUp(GiveUp("captures_unsettled"), Nonsense("Webex's answer does not settle what it has"))
         raise GivenUp(GiveUp("missing"), Nonsense("Webex no longer names this recording"))
 
     async def _ask_batch(self, ids: Sequence[str], enough: Enough) -> dict[str, Capture]:
@@ -216,6 +222,11 @@ class WebexClient:
 def _check_batch(task_ids: Sequence[str]) -> None:
     if not 1 <= len(task_ids) <= MAX_BATCH or len(set(task_ids)) != len(task_ids):
         raise ValueError("captures takes 1 to 10 different ids")
+
+
+def _same_id(one: str, other: str) -> bool:
+    """Compare ids; the case of a UUID is no difference (RFC 9562 section 4)."""
+    return one == other or (one.lower() == other.lower() and _UUID.fullmatch(one) is not None)
 
 
 def _origin(url: str) -> tuple[str, str, int | None] | None:
