@@ -35,6 +35,8 @@ from wxrec_async.rules.retry import GiveUp
 
 PART = 1024  # bytes; conftest.py lowers the least part size to this
 
+LONG_AGO_MS = 1_600_000_000_000  # an id alone tells no age: its recordings do
+
 
 class Crash(BaseException):
     """The process is gone: nothing after this has any effect."""
@@ -415,7 +417,8 @@ class FakeWebex:
         )
 
     def give(self, task_id: str, *recording_ids: str, **facts: Any) -> None:
-        """Let captures name these recordings."""
+        """Let captures name these recordings; they began long ago, unless the facts say otherwise."""
+        facts = {"start_ms": LONG_AGO_MS} | facts
         self.recordings[task_id] = [
             Recording(task_id, name, "combinedRecordings.wav", Secret("https://media.test/x"), **facts)
             for name in recording_ids

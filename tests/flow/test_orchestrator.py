@@ -216,8 +216,6 @@ async def test_naming_a_task_does_not_make_webex_forget_its_promise(flow: Flow) 
 async def test_named_tasks_are_asked_for_once_each(flow: Flow) -> None:
     """Ids handed in twice, known or not, are asked for once; their recordings are stored and counted."""
     flow.fill(3)
-    for task in ("t0", "t1"):
-        flow.webex.give(task, f"r-{task}", start_ms=YESTERDAY.from_ms - DAY_MS)  # an id alone tells no age
     await flow.run(scope=NamedFor("run1"), task_ids=iter(["t0", "t1", "t0", "unknown", "t1"]))
     assert asked_ids(flow) == {"t0": 1, "t1": 1, "unknown": 1}
     assert flow.webex.pages == []
@@ -334,7 +332,8 @@ async def test_look_at_the_main_place_that_fails_stores_no_recording_twice(flow:
     assert max(names.values()) == 1
 
 
-async def test_segments_are_left_out_unless_asked_for(flow: Flow) -> None:
+@pytest.mark.parametrize(("wanted", "fetched"), [(False, ["s-parts", "whole"]), (True, ["s-both", "s-parts", "whole"])])
+async def test_segments_are_left_out_unless_asked_for(flow: Flow, wanted: bool, fetched: list[str]) -> None:
     """Beside the whole they would be the same sound twice; where there is no whole they are the call."""
     for task in ("both", "parts"):
         flow.add(task, created_ms=YESTERDAY.from_ms)
@@ -342,10 +341,9 @@ async def test_segments_are_left_out_unless_asked_for(flow: Flow) -> None:
         flow.source.bodies[f"s-{task}"] = [Body([wav(60)])]
     flow.webex.recordings["both"].append(replace(flow.webex.recordings["both"][0], id="whole", segment=False))
     flow.source.bodies["whole"] = [Body([wav(60)])]
-    await flow.run()
-    assert sorted(each.id for each in flow.source.opened) == ["s-parts", "whole"]
-    await flow.run(scope=NamedFor("run2"), task_ids=iter(["both"]), include_segments=True)
-    assert len(flow.store.objects) == 3
+    await flow.run(include_segments=wanted)
+    assert sorted(each.id for each in flow.source.opened) == fetched
+    assert len(flow.store.objects) == len(fetched)
 
 
 async def test_streak_of_failures_ends_the_run(flow: Flow) -> None:
