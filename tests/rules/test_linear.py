@@ -18,9 +18,12 @@ from wxrec_async.webex.wire import cut_words, read_error, read_s3_error
 
 LENGTH = 64 << 10
 QUICK_S = 0.5  # what a linear one takes on a machine that is ten times slower than usual
+AT_ONCE_S = 0.02  # for a quarter of the text; one that grows with the square needs a hundred times as much
+ANCHORED = ("media_head._RANGE", "media_head._NO_RANGE", "media_head._NOT_MEDIA")  # `fullmatch` only
 ATOMS = (
     "a", "_", "9", " ", "-", ".", "a.", "a ", "%40", "a@", "@", "+1", "(", "(555) 555-5555", "555.", "token ", "not ",
-    "invalid_", "invalid ", "expired token", "<Code>", "<Code> ", "<Message>", "https://", "https:\\/\\/", "\\", '"', "'",
+    "invalid_", "invalid ", "expired token", "<Code>", "<Code> ", "<Message>", "https://", "https:\\/\\/", "\\", '"',
+    "'",
     "eyJ", "eyJaaaaaaaa.", "access_token=", "token: ", "x-amz-a", "Bearer ", "authorization: ", "ani:1 ", "tel:", "a:",
     "\\u0026", "bytes 1-", "text/", "+xml", "application/a", "a/b?c=d", "0x", "a-b_c", "\u00e9", "\n", "}", "~" * 20,
 )  # fmt: skip
@@ -50,18 +53,21 @@ def is_linear(call: Callable[[str], object], atom: str) -> bool:
     if took(lambda: call(whole[: LENGTH // 16])) > QUICK_S:
         return False
     seconds = took(lambda: call(whole[: LENGTH // 4]))
-    if seconds > QUICK_S:
-        return False
+    if seconds < AT_ONCE_S or seconds > QUICK_S:
+        return seconds < AT_ONCE_S
     return took(lambda: call(whole)) < max(QUICK_S, seconds * 9)
 
 
 @pytest.mark.parametrize("pattern", [each for _, each in patterns()], ids=[name for name, _ in patterns()])
-def test_an_expression_costs_its_length(pattern: re.Pattern[str] | re.Pattern[bytes]) -> None:
+def test_an_expression_costs_its_length(
+    pattern: re.Pattern[str] | re.Pattern[bytes], request: pytest.FixtureRequest
+) -> None:
     """Over whatever is repeated in it, searched from the beginning and from each of its places."""
+    anchored = any(name in request.node.name for name in ANCHORED)
 
     def run(text: str) -> None:
         subject = text.encode() if isinstance(pattern.pattern, bytes) else text
-        for _ in pattern.finditer(subject):  # type: ignore[arg-type]
+        for _ in () if anchored else pattern.finditer(subject):  # type: ignore[arg-type]
             pass
         pattern.match(subject)  # type: ignore[arg-type]
 
