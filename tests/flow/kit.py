@@ -386,7 +386,9 @@ class FakeWebex:
         """No server has said what time it is."""
         return 0
 
-    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
+    async def tasks_page(
+        self, window: Window, *, from_ms: int, next_link: str | None = None, every_channel: bool = False
+    ) -> TaskPage:
         self.fuse.touch()
         self.pages.append(window)
         await checkpoint()
