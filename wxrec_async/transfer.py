@@ -120,6 +120,7 @@ class _Fingerprint:
 
     size: int
     crc32: int
+    etag: str | None  # where the RIFF header is right to be doubted, those of two versions differ
 
 
 class _DoubtfulError(Exception):
@@ -353,7 +354,7 @@ class Transfer:
         stream, sniffer = reader.stream, reader.sniffer
         agrees = check_whole(sniffer, proven=stream.proven, length=stream.length, sent=stream.offset)
         doubts = list_doubts(recording, riff_agrees=agrees, duration_ms=sniffer.duration_ms)
-        fingerprint = _Fingerprint(reader.size, reader.crc32)
+        fingerprint = _Fingerprint(reader.size, reader.crc32, None if agrees else stream.etag)
         if doubts and fingerprint != witness:
             raise _DoubtfulError(doubts[0], fingerprint)
         unknown = () if sniffer.known_media else ("unknown_media",)
