@@ -126,7 +126,8 @@ class Wire:
 
     async def _size_of_range(self, key: str) -> int:
         reply = await self.client.get_object(**self.requests.key(key, Range="bytes=0-0"))
-        async with reply["Body"] as body:
+        body = reply["Body"]
+        async with body:
             if (total := _total(reply)) is not None:
                 return total
             size = 0
@@ -139,7 +140,8 @@ class Wire:
         reply: Reply = await self.client.get_object(**self.requests.key(key, Range=span))
         skipped, data = first if reply.get("ContentRange") is None else 0, bytearray()
         expected = int(reply["ContentLength"]) - skipped if reply.get("ContentLength") is not None else 0
-        async with reply["Body"] as body:
+        body = reply["Body"]
+        async with body:
             while len(data) < skipped + count and (chunk := await body.read(READ_BYTES)):
                 data += chunk
                 if skipped:  # the whole object is sent where a part of it was asked for
