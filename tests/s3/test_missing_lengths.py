@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from isal.isal_zlib import crc32
 
 from tests.s3.fake_s3 import FakeS3, Seen, reply
 from wxrec_async.config import S3Settings
@@ -13,7 +14,6 @@ from wxrec_async.model import Part, Target
 from wxrec_async.plumbing.pacer import Gate
 from wxrec_async.plumbing.reach import Reach
 from wxrec_async.plumbing.retrying import Retrier
-from wxrec_async.rules.parts import crc32
 from wxrec_async.rules.retry import for_s3
 from wxrec_async.s3.client import open_access
 from wxrec_async.s3.inspection import BLOCK, S3Inspector
