@@ -23,10 +23,11 @@ from wxrec_async.errors import (
     Unreachable,
     Untrusted,
 )
-from wxrec_async.rules.redact import redact_text
+from wxrec_async.rules.redact import one_line, redact_text
 from wxrec_async.rules.retry import retry_after_s
 
 MAX_WORDS = 300
+MAX_HEADER = 64
 NO_CREDENTIALS = (
     aws.NoCredentialsError,
     aws.PartialCredentialsError,
@@ -46,10 +47,12 @@ FAILURES = (aws.BotoCoreError, aws.ClientError, ResponseParserError, aiohttp.Cli
 class S3Rejected(Rejected):
     """S3 answered with an error.
 
-    ``bucket_region`` is where S3 says the bucket lies, "" when it does not say.
+    ``bucket_region`` is where S3 says the bucket lies, ``header`` the one that it
+    does not know (501); "" when it does not say.
     """
 
     bucket_region: str = ""
+    header: str = ""
 
 
 def translated(error: Exception, host: str) -> Trouble | AuthError:
@@ -109,4 +112,5 @@ def rejected(response: Any, host: str) -> S3Rejected:
         host=host,
     )
     refusal.bucket_region = headers.get("x-amz-bucket-region") or str(error.get("Region", ""))
+    refusal.header = one_line(str(error.get("Header") or ""))[:MAX_HEADER]
     return refusal
