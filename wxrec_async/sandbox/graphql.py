@@ -21,7 +21,23 @@ PUNCTUATION = frozenset("{}()[]:$!=")
 
 
 class QueryError(Exception):
-    """The query cannot be read, or asks for what there is not."""
+    """The query cannot be read, or asks for what there is not; ``missing`` when a required argument is not there."""
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+class Word(str):
+    """A bare word in the query: the name of an enumeration's value."""
+
+    __slots__ = ()
+
+
+class Quoted(str):
+    """A text in quotes in the query; texts that come as variables are plain ones."""
+
+    __slots__ = ()
 
 
 @dataclass(slots=True)
@@ -144,7 +160,9 @@ class _Parser:
                 return json.loads(token)
         if not token or token in PUNCTUATION:
             raise QueryError(f"Invalid syntax: {token!r} is no value")
-        return json.loads(token) if token[0] in '"-0123456789' else token  # else an enumeration's name
+        if token[0] == '"':
+            return Quoted(json.loads(token))
+        return json.loads(token) if token[0] in "-0123456789" else Word(token)
 
     def _name(self) -> str:
         token = self._next()
