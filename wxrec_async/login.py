@@ -91,7 +91,8 @@ async def login(  # noqa: PLR0913 - what surrounds a login, all but one with def
     if redirect is None and not can_catch_redirect(settings):
         raise ConfigError("[auth] redirect_uri is not on this machine: the redirect has to be pasted (--no-browser)")
     async with _opened(settings, given, emit, clock) as around:
-        request = oauth.begin(settings.webex.auth_url, around.credentials.client_id, settings.auth.redirect_uri)
+        auth = settings.auth
+        request = oauth.begin(settings.webex.auth_url, around.credentials.client_id, auth.redirect_uri, auth.scopes)
         if redirect is None:
             answer = await _caught(request, show_url, open_browser, emit, wait_s)
         else:
@@ -101,7 +102,7 @@ async def login(  # noqa: PLR0913 - what surrounds a login, all but one with def
         endpoint = TokenEndpoint(
             around.credentials, around.http, f"{settings.webex.auth_url}/access_token", emit, around.clock
         )
-        return await _stored(around, await oauth.exchange(endpoint, request, code), oauth.SCOPES)
+        return await _stored(around, await oauth.exchange(endpoint, request, code), settings.auth.scopes)
 
 
 async def take_tokens(

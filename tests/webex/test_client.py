@@ -6,6 +6,7 @@ import gzip
 import json
 import time
 import tracemalloc
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from email.utils import formatdate
@@ -86,16 +87,19 @@ def _rec(task_id: str) -> dict[str, object]:
 
 
 async def test_tasks_are_asked_for_with_every_parameter() -> None:
-    """Times in milliseconds, both spellings of the channel filter, the page size and the organisation are sent."""
+    """A millisecond more on either side, for "after" and "before" may be meant strictly; and all that is documented."""
     router = respx.MockRouter()
     route = router.get(f"{BASE}/tasks").mock(return_value=page({"id": "t1"}))
     async with world(router, channel_types=("telephony", "chat"), page_size=500) as w:
         got = await w.client.tasks_page(WINDOW, from_ms=MS + 5)
-    assert dict(route.calls.last.request.url.params) == {
-        "from": str(MS + 5), "to": str(WINDOW.to_ms), "channelTypes": "telephony,chat",
-        "channelType": "telephony,chat", "pageSize": "500", "orgId": "org-1",
+    sent = route.calls.last.request
+    assert dict(sent.url.params) == {
+        "from": str(MS + 4), "to": str(WINDOW.to_ms + 1), "channelTypes": "telephony,chat",
+        "pageSize": "500", "orgId": "org-1",
     }  # fmt: skip
-    assert route.calls.last.request.headers["Accept-Encoding"] == "identity"
+    assert (sent.headers["Accept-Encoding"], str(uuid.UUID(sent.headers["TrackingId"]))) == (
+        "gzip", sent.headers["TrackingId"],
+    )  # fmt: skip
     assert ([task.id for task in got.tasks], got.rows, got.tracking_id) == (["t1"], 1, "TRACK-1")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
@@ -11,17 +12,19 @@ import anyio
 import httpx
 
 from wxrec_async.config import WebexSettings
-from wxrec_async.errors import Nonsense, Trouble
+from wxrec_async.errors import Nonsense, Rejected, Trouble
 from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.model import Capture, Recording, TaskPage, Window
 from wxrec_async.plumbing.retrying import GivenUp, Retrier
 from wxrec_async.rules.media_urls import is_loopback_url, media_url_problem
 from wxrec_async.rules.retry import GiveUp
+from wxrec_async.rules.server_time import latest_end_ms
 from wxrec_async.webex.bisection import Bisection, Enough, reason_of
-from wxrec_async.webex.calls import ApiCalls
+from wxrec_async.webex.calls import CAPTURES_CAP, LIST_CAP, Answer, ApiCalls
 from wxrec_async.webex.wire import Lease, read_captures, read_tasks
 
 MAX_BATCH = 10
+BAD_REQUEST = 400
 URL_MINUTES = 60
 
 
@@ -45,7 +48,7 @@ class WebexClient:
     method may raise `AuthError` and `RunStopped`.
     """
 
-    def __init__(  # noqa: PLR0913 - two of them are limits with defaults
+    def __init__(  # noqa: PLR0913 - three of them are limits and a clock with defaults
         self,
         http: httpx.AsyncClient,
         settings: WebexSettings,
@@ -54,18 +57,30 @@ class WebexClient:
         retrier: Retrier,
         emit: Emit = ignore,
         deadline_s: float = 30.0,
-        body_cap: int = 64 << 20,
+        body_cap: int = LIST_CAP,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._calls = ApiCalls(http, emit=emit, deadline_s=deadline_s, body_cap=body_cap)
+        self._calls = ApiCalls(http, emit=emit, deadline_s=deadline_s, body_cap=body_cap, clock=clock)
+        self._clock = clock
         self._settings, self._org_id = settings, org_id
         self._retrier, self._emit = retrier, emit
         self._loopback = is_loopback_url(settings.api_url)
         self._batches_answered = 0
 
-    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
+    def servers_now_ms(self) -> int:
+        """Return what time it is at Webex, rather too early than too late; by our own clock before it has answered."""
+        now_ms = self._calls.servers_now_ms
+        return round(self._clock() * 1000) if now_ms is None else now_ms
+
+    async def tasks_page(
+        self, window: Window, *, from_ms: int, next_link: str | None = None, every_channel: bool = False
+    ) -> TaskPage:
         """Ask for one page of the tasks created in ``from_ms <= createdTime < window.to_ms``.
 
-        ``next_link`` is the one of the page before, and goes first.  Raises
+        The documented words are "created after" and "before", so a millisecond
+        more is asked for on either side, and a page may show what lies there.
+        ``next_link`` is the one of the page before, and goes first;
+        ``every_channel`` asks without the filter of channels.  Raises
         `GivenUp`: its ``decision`` is ``GiveUp("http_400")`` or another status
         (400, 413, 422 and ``answer_too_large`` speak of the window, which may be
         halved), or ``GiveUp("retries_exhausted")``.
@@ -74,23 +89,37 @@ class WebexClient:
         async def attempt() -> TaskPage:
             if next_link:
                 answer = await self._calls.get(next_link)
+            elif (params := self._task_params(window, from_ms, every_channel=every_channel)) is None:
+                return TaskPage((), 0)  # by the servers' clock all of it lies in the future
             else:
-                answer = await self._calls.get(f"{self._settings.api_url}/tasks", self._task_params(window, from_ms))
+                answer = await self._ask_tasks(params)
             page, odd = read_tasks(answer.body, tracking_id=answer.tracking_id, org_id=self._org_id)
             self._warn(odd)
             return self._with_safe_link(page)
 
         return await self._retrier.run("tasks", attempt)
 
-    def _task_params(self, window: Window, from_ms: int) -> dict[str, str | int]:
-        channels = ",".join(self._settings.channel_types)
+    async def _ask_tasks(self, params: dict[str, str | int]) -> Answer:
+        """Ask; when the refusal shows that the servers' clock is behind ours, ask once more up to their now."""
+        url = f"{self._settings.api_url}/tasks"
+        try:
+            return await self._calls.get(url, params)
+        except Rejected as refusal:
+            sooner = latest_end_ms(int(params["to"]), self._calls.servers_now_ms)
+            if refusal.status != BAD_REQUEST or not int(params["from"]) < sooner < int(params["to"]):
+                raise
+        return await self._calls.get(url, params | {"to": sooner})
+
+    def _task_params(self, window: Window, from_ms: int, *, every_channel: bool) -> dict[str, str | int] | None:
         params: dict[str, str | int] = {
-            "from": from_ms,
-            "to": window.to_ms,
-            "channelTypes": channels,
-            "channelType": channels,  # what older guides name it; today it is ignored
+            "from": from_ms - 1,
+            "to": latest_end_ms(window.to_ms + 1, self._calls.servers_now_ms),
             "pageSize": self._settings.page_size,
         }
+        if int(params["to"]) <= from_ms:
+            return None
+        if not every_channel:
+            params["channelTypes"] = ",".join(self._settings.channel_types)
         if self._org_id:
             params["orgId"] = self._org_id
         return params
@@ -158,7 +187,8 @@ class WebexClient:
 
     async def _ask_once(self, ids: Sequence[str]) -> dict[str, Capture]:
         leased_at = anyio.current_time()
-        answer = await self._calls.post(f"{self._settings.api_url}/captures/query", self._captures_body(ids))
+        url = f"{self._settings.api_url}/captures/query"
+        answer = await self._calls.post(url, self._captures_body(ids), cap=CAPTURES_CAP)
         lease = Lease(leased_at, URL_MINUTES * 60.0, answer.tracking_id)
         found, odd = read_captures(answer.body, ids, lease, self._url_problem, org_id=self._org_id)
         self._warn(odd)

@@ -31,7 +31,7 @@ class TaskSearch:
     ) -> None:
         self._calls, self._retrier = ApiCalls(http, emit=emit), retrier
         query = f"?{urlencode({'orgId': org_id})}" if org_id else ""
-        self._url = f"{settings.api_url}/search{query}"
+        self._url = f"{settings.api_root}/search{query}"
 
     async def search_page(self, window: Window, cursor: str = "") -> SearchPage:
         """Return one page of the contacts created in ``window``, up to 250 in no promised order.
@@ -46,7 +46,7 @@ class TaskSearch:
         async def attempt() -> SearchPage:
             nonlocal refused
             try:
-                answer = await self._calls.post(self._url, search_body(window, cursor))
+                answer = await self._calls.post(self._url, search_body(window, cursor), tracked=True)
                 return read_search(answer.body)
             except SearchRefused as refusal:
                 refused += 1
