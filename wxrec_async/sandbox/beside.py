@@ -153,4 +153,5 @@ def _legacy(task_id: str) -> bytes:
 def _vcon(task_id: str) -> bytes:
     parties = [{"name": "Customer", "role": "customer"}, {"name": "Agent One", "role": "agent"}]
     dialog = [{"type": "text", "start": "2026-06-01T10:15:02Z", "parties": [0], "body": f"About {task_id}"}]
-    return json.dumps({"vcon": "0.0.1", "uuid": task_id, "parties": parties, "dialog": dialog}).encode()
+    head = {"vcon": "0.0.1", "uuid": task_id, "created_at": "2026-06-01T10:15:00Z"}
+    return json.dumps(head | {"parties": parties, "dialog": dialog}).encode()

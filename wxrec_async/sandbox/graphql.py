@@ -21,11 +21,14 @@ PUNCTUATION = frozenset("{}()[]:$!=")
 
 
 class QueryError(Exception):
-    """The query cannot be read, or asks for what there is not; ``missing`` when a required argument is not there."""
+    """The query cannot be read, or asks for what there is not; ``missing`` when a required argument is not there.
 
-    def __init__(self, message: str, *, missing: bool = False) -> None:
+    ``at`` is the line and column of what is wrong, where that is known.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False, at: tuple[int, int] | None = None) -> None:
         super().__init__(message)
-        self.missing = missing
+        self.missing, self.at = missing, at
 
 
 class Word(str):
@@ -48,28 +51,33 @@ class Field:
     answer_name: str
     arguments: dict[str, Any] = field(default_factory=dict)
     selection: list[Field] = field(default_factory=list)
+    at: tuple[int, int] = (1, 1)
 
 
 def parse(text: str, variables: Mapping[str, Any]) -> list[Field]:
     """Return what the one operation of ``text`` selects; raises `QueryError`."""
-    return _Parser(_tokens(text), variables).operation()
+    tokens = _tokens(text)
+    return _Parser([token for token, _ in tokens], [at for _, at in tokens], variables).operation()
 
 
-def _tokens(text: str) -> list[str]:
-    tokens, at = [], 0
+def _tokens(text: str) -> list[tuple[str, tuple[int, int]]]:
+    """Return the tokens, each with its line and column."""
+    tokens: list[tuple[str, tuple[int, int]]] = []
+    at = 0
     while True:
         found = _TOKEN.match(text, at)
         if found is None:
             raise QueryError(f"Invalid syntax at offset {at}")
-        tokens.append(found["token"])
+        start = found.start("token")
+        tokens.append((found["token"], (text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))))
         at = found.end()
-        if not tokens[-1]:
+        if not found["token"]:
             return tokens
 
 
 class _Parser:
-    def __init__(self, tokens: list[str], variables: Mapping[str, Any]) -> None:
-        self._tokens, self._at = tokens, 0
+    def __init__(self, tokens: list[str], places: list[tuple[int, int]], variables: Mapping[str, Any]) -> None:
+        self._tokens, self._places, self._at = tokens, places, 0
         self._variables = dict(variables)
 
     def operation(self) -> list[Field]:
@@ -122,11 +130,12 @@ class _Parser:
         return fields
 
     def _field(self) -> Field:
+        place = self._places[self._at]
         name = answer_name = self._name()
         if self._peek() == ":":
             self._next()
             name = self._name()
-        found = Field(name, answer_name)
+        found = Field(name, answer_name, at=place)
         if self._peek() == "(":
             self._next()
             found.arguments = self._pairs(")")

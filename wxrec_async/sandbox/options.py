@@ -31,6 +31,7 @@ class Options:
     ``denied`` are IAM actions that S3 refuses.  Without ``searches`` the
     organisation has no Search; with it, it serves ``max_search_rows`` rows to one query, and says with 200 what is
     wrong with it, or with 400 (``search_errors_as_400``): the documentation does not say.
+    ``tokens_name_org`` false: access tokens that do not end in their organisation, as JWTs do not.
     ``bounds`` are those of ``from`` and ``to``: "created after" and "created before", as the documentation words
     it, or ``inclusive``, which nobody has ruled out.
     ``untrusted`` opens media ports with certificates that must not be
@@ -55,6 +56,7 @@ class Options:
     rotation: Rotation = "old_stays_valid"
     token_expires_in: int = 1_209_599
     refresh_expires_in: int = 7_775_999
+    tokens_name_org: bool = True
     bucket: str = "sandbox-recordings"
     region: str = "us-east-1"
     bucket_owner: str = "123456789012"

@@ -300,7 +300,7 @@ class Organisation:
         draw = Draw(self.seed, "recording", task.index, leg)
         plain = leg == 0 and task.kind in ("one", "legs")
         compressed = self.beside and is_mp3(self.seed, task.index, leg)
-        audio = self._audio(task, leg, now_ms)
+        audio = self._growing(task, leg, now_ms) if task.ends_ms else self._audio(task, leg)
         return SandboxRecording(
             id=task.id if plain else draw.uuid(),
             task_id=task.id,
@@ -316,11 +316,9 @@ class Organisation:
             return USUAL_NAME
         return ODD_NAMES[draw.pick(9, len(ODD_NAMES))]
 
-    def _audio(self, task: SandboxTask, leg: int, now_ms: int | None = None) -> Audio:
+    def _audio(self, task: SandboxTask, leg: int) -> Audio:
         draw = Draw(self.seed, "audio", task.index, leg)
         form = PCM16 if draw.unit(0) < 0.25 else MULAW
-        if task.ends_ms:
-            return Audio(self.seed, _marker(task, leg), self._spoken(task, now_ms), form)
         low, high = self.seconds
         seconds = low * (high / low) ** draw.unit(1)
         if self.large and leg == 0 and task.index % self.large_every == 17 % self.large_every:
@@ -328,12 +326,12 @@ class Organisation:
             seconds = (least + (most - least) * draw.unit(1)) * MIB / form.bytes_per_second
         return Audio(self.seed, _marker(task, leg), round(seconds * SAMPLE_RATE), form)
 
-    def _spoken(self, task: SandboxTask, now_ms: int | None) -> int:
-        """Return how many frames a call that goes on has so far; they come in pieces of ten seconds."""
+    def _growing(self, task: SandboxTask, leg: int, now_ms: int | None) -> Audio:
+        """Return what a call that goes on has so far; it comes in pieces of ten seconds."""
         length = task.ends_ms - task.created_ms - 2000
         if now_ms is not None and now_ms + self.ahead_ms < task.ends_ms:
             length = (now_ms + self.ahead_ms - task.created_ms - 2000) // GROWS_MS * GROWS_MS
-        return max(1, length) * SAMPLE_RATE // 1000 or 1
+        return Audio(self.seed, _marker(task, leg), max(1, length) * SAMPLE_RATE // 1000 or 1)
 
     # Changing it while it is looked at
 

@@ -47,7 +47,7 @@ class SearchDesk:
         except QueryError as error:
             if error.missing:
                 raise Problem(400, "400", str(error)) from None
-            return (400 if self.errors_as_400 else 200), {"errors": [_error(str(error))]}
+            return (400 if self.errors_as_400 else 200), {"errors": [_error(error)]}
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Problem(400, "400", "The request is not a GraphQL query") from None
         return 200, {"data": {root.answer_name: self._root(root, now_ms, stranger=stranger) for root in roots}}
@@ -175,8 +175,10 @@ def _sums(summed: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
     return [{"name": each["name"], "value": aggregate(each, rows)} for each in summed]
 
 
-def _error(message: str) -> Row:
-    return {"message": message, "extensions": {"classification": "ValidationError"}}
+def _error(error: QueryError) -> Row:
+    told: Row = {"message": str(error), "extensions": {"classification": "ValidationError"}}
+    line, column = error.at or (1, 1)
+    return told | {"locations": [{"line": line, "column": column}]}
 
 
 def _cursor(offset: int) -> str:

@@ -120,7 +120,7 @@ def check(roots: Iterable[Field]) -> None:
 def _check_field(asked: Field, fields: Mapping[str, FieldType], owner: str, path: str) -> None:
     kind, where = fields.get(asked.name), f"{path}/{asked.name}".lstrip("/")
     if kind is None:
-        raise QueryError(_undefined(where, asked.name, owner))
+        raise QueryError(_undefined(where, asked.name, owner), at=asked.at)
     _check_arguments(asked, kind, where)
     if kind.of in SCALARS:
         if asked.selection:

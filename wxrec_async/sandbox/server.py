@@ -67,6 +67,7 @@ class Sandbox:
             given.rotation,
             given.token_expires_in,
             given.refresh_expires_in,
+            names_org=given.tokens_name_org,
         )
         self.tokens = self.desk.issue()
         self._untrusted: dict[str, str] = {}

@@ -129,7 +129,8 @@ class WebexService:
         desk = SearchDesk(self.organisation, self.max_search_rows, self.bounds, self.search_errors_as_400)
         status, told = desk.answer(call.body, self._now_ms, stranger=grant.org_id != self.organisation.id)
         if call.wrong("partial_data"):
-            told["errors"] = [{"message": "Exception while fetching data (/taskDetails/tasks[1])"}]
+            path = ["taskDetails", "tasks", 1]
+            told["errors"] = [{"message": "Exception while fetching data (/taskDetails/tasks[1])", "path": path}]
         return status, told
 
     def _check_search(self, org_id: str | None, grant: Grant) -> None:
