@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 import anyio
 import httpx
 
-from wxrec_async.errors import Nonsense, Rejected, RunStopped, TimedOut
+from wxrec_async.errors import ConnectionLost, Nonsense, Rejected, RunStopped, TimedOut
 from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.media_urls import host_of
@@ -108,6 +108,8 @@ class ApiCalls:
             raise self._rejection(response, body or b"", host)
         if body is None:
             raise TimedOut(f"{host} did not finish its answer in {self._deadline_s:g} s", host=host)
+        if not body and response.extensions.get("framing") == "none":
+            raise ConnectionLost(f"the connection to {host} closed before its answer came", host=host)
         self._measure_skew(response, host)
         _refuse_swarm(body)
         return Answer(body, response.headers.get("trackingid"))
