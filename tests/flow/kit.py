@@ -380,7 +380,9 @@ class FakeWebex:
         self.on_page: Callable[[Window, int], TaskPage | None] = lambda _window, _from_ms: None
         self.on_captures: Callable[[Sequence[str]], Any] = lambda _ids: None
 
-    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
+    async def tasks_page(
+        self, window: Window, *, from_ms: int, next_link: str | None = None, every_channel: bool = False
+    ) -> TaskPage:
         self.fuse.touch()
         self.pages.append(window)
         await checkpoint()

@@ -188,8 +188,10 @@ def for_api(trouble: Trouble, tries: Tries, chance: float) -> Decision:
             return _wait(trouble, tries, chance)
         case Rejected(status=status) if status == 401 or (status == 400 and _names_token(trouble)):
             return Stop(f"Webex refuses the token: {trouble}", auth=True)
-        case Rejected(status=403):
+        case Rejected(status=403) if _names_token(trouble) or tries.attempts:
             return Stop(f"Webex refuses permission: {trouble}", auth=True)
+        case Rejected(status=403):  # one refusal among answers is a gateway's slip; a permission is missing twice
+            return Again(max(0.5, backoff_s(tries.attempts, chance)))
         case Rejected(status=status) if status in RETRYABLE_STATUS:
             return _named_wait(trouble, tries, chance) or _again(tries, chance)
         case Rejected(status=status):
