@@ -128,7 +128,7 @@ def _judge(question: Question, status: int, body: str, findings: Findings) -> No
         return
     if status not in question.statuses:
         wanted = "/".join(map(str, question.statuses))
-        grave = 404 in question.statuses or question.statuses == WRONG
+        grave = 404 in question.statuses or question.statuses == WRONG or status >= 500
         text = f"{name}: {status}, Cisco {wanted} ({question.why})"
         findings.note("upstream", "error" if grave else "warning", text, "probe", body[:200])
         return

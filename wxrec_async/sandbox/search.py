@@ -80,7 +80,7 @@ class SearchDesk:
             return self.organisation.searched_between(*span, self.bounds)
         low, high = span
         before = self.organisation.searched_between(low - DAY_MS, high, self.bounds)
-        ended = [(self.organisation.search_row(task, now_ms)["endedTime"], task) for task in before]
+        ended = [(self.organisation.search_row(task, now_ms).get("endedTime"), task) for task in before]
         return [task for moment, task in ended if moment is not None and low < moment < high]
 
     def _page(self, root: Field, rows: Sequence[Row], size: int) -> Row:
