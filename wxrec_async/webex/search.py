@@ -12,7 +12,7 @@ from wxrec_async.events import Emit, ignore
 from wxrec_async.model import SearchPage, Window
 from wxrec_async.plumbing.retrying import GivenUp, Retrier
 from wxrec_async.rules.retry import GiveUp
-from wxrec_async.webex.calls import ApiCalls
+from wxrec_async.webex.calls import ApiCalls, read_apart
 from wxrec_async.webex.search_wire import SearchRefused, read_search, search_body, unknown_fields
 
 ABSENT = (404, 405, 501)
@@ -80,9 +80,8 @@ class TaskSearch:
         while True:
             try:
                 body = search_body(window, cursor, self._left_out)
-                return _whole(
-                    read_search((await self._calls.post(self._url, body, tracked=True)).body), partial=partial
-                )
+                answer = await self._calls.post(self._url, body, tracked=True)
+                return _whole(await read_apart(answer.body, read_search), partial=partial)
             except SearchRefused as refusal:
                 unknown = unknown_fields(refusal.words, self._left_out)
                 if not unknown:
