@@ -56,9 +56,8 @@ EVERYWHERE = frozenset({
 })  # fmt: skip
 API = frozenset({"token_401", "token_403", "token_400", "expire_token", "throttle", "truncated_json", "json"})
 TASKS = frozenset({"gaps", "unsorted", "duplicate_rows", "short_page", "task_appears"})
-ENTRIES = frozenset({
-    "not_ready", "no_url", "bad_url", "certificate", "missing_entry", "null_lists", "no_lists", "text_times",
-})  # fmt: skip
+UNDOCUMENTED = frozenset({"missing_entry", "null_lists", "no_lists", "text_times"})
+ENTRIES = frozenset({"not_ready", "no_url", "bad_url", "certificate"}) | UNDOCUMENTED
 CAPTURES = ENTRIES | {"foreign_entry", "per_entry"}
 MEDIA = frozenset({
     "expired", "missing", "slow_down", "refused", "short_body", "excess", "unframed", "chunked", "bad_chunk",
