@@ -98,6 +98,8 @@ def _day_lines(report: ReconcileReport) -> Iterator[str]:
             yield f"  {str(iso(day.window.from_ms))[:10]}  not certified: {harmless('; '.join(day.why_not()))}"
         elif day.certificate:
             yield f"  {str(iso(day.window.from_ms))[:10]}  certificate {visible(day.certificate)}"
+        for note in day.notes:
+            yield f"  {str(iso(day.window.from_ms))[:10]}  note: {harmless(note)}"
 
 
 def _search_line(report: ReconcileReport) -> str:
