@@ -243,7 +243,7 @@ class Backfill:
         """Say what `run` would do: tasks are listed, nothing is asked of captures, nothing is written."""
         asked = self._clamped(period)
         webex, filters, now_ms = self.settings.webex, self._filters(), self._now_ms()
-        lister = Lister(self._in_webex.client, webex.page_size, webex.channel_types)
+        lister = Lister(self._in_webex.client, webex.page_size, webex.channel_types, sure=False)
         # Looking for what is left out must not hand it out to a run that is under way.
         storage = None if filters else self._storage
         async with worlds.looking_at_ledger(self.settings.ledger.path, storage) as ledger:

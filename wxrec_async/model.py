@@ -366,7 +366,8 @@ class Stored:
 class Failed:
     """A recording could not be stored; ``reason`` is a stable word, ``detail`` a sentence without secrets.
 
-    ``evidence`` is ``no_such_key`` or ``http_410`` when the media host said, under a fresh URL, that it is not there.
+    ``evidence`` is what speaks for a deletion and does not prove it alone: S3 itself said from a fresh URL that
+    it has no such key (``no_such_key``) or has it no longer (``http_410``).
     """
 
     reason: str
@@ -376,7 +377,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Webex deleted the recording; ``evidence`` is the word of `rules.finality` for who said so first."""
+    """Webex deleted the recording: ``evidence`` as in `Failed`, and captures, asked after it, names it no longer."""
 
     evidence: str = ""
 

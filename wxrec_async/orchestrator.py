@@ -335,7 +335,7 @@ class Orchestrator:
         """Count the contacts of other channels; they are not what was asked for, so trouble is only said."""
         if self._others is None:
             return
-        lister = Lister(self._others, self._job.page_size, self._job.other_channels)
+        lister = Lister(self._others, self._job.page_size, self._job.other_channels, sure=False)
         try:
             trouble = await lister.read(window, self._take_note)
         except (AuthError, RunStopped) as refusal:

@@ -19,7 +19,7 @@ from wxrec_async.rules import windows
 from wxrec_async.transfer import Limits, Transfer
 from wxrec_async.worlds import LedgerLog
 
-from .kit import PART, Body, FakeSource, FakeStore, FakeWebex, Fuse, cut, wav
+from .kit import LONG_AGO_MS, PART, Body, FakeSource, FakeStore, FakeWebex, Fuse, cut, wav
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -68,7 +68,8 @@ class Flow:
         )
         self.webex.tasks = sorted([*self.webex.tasks, task], key=lambda each: each.created_ms or 0)
         self.webex.recordings[task_id] = [
-            Recording(task_id, name, "combinedRecordings.wav", Secret("https://media.test/x")) for name, _ in recordings
+            Recording(task_id, name, "combinedRecordings.wav", Secret("https://media.test/x"), start_ms=LONG_AGO_MS)
+            for name, _ in recordings
         ]
         self.source.bodies |= {name: [Body(cut(data, 500))] for name, data in recordings}
 

@@ -58,9 +58,11 @@ class Distant(FakeWebex):
             self.calls.append(anyio.current_time())
             await anyio.sleep(seconds)
 
-    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
+    async def tasks_page(
+        self, window: Window, *, from_ms: int, next_link: str | None = None, every_channel: bool = False
+    ) -> TaskPage:
         await self._call(self.page_s)
-        return await super().tasks_page(window, from_ms=from_ms, next_link=next_link)
+        return await super().tasks_page(window, from_ms=from_ms, next_link=next_link, every_channel=every_channel)
 
     async def captures(self, task_ids: Sequence[str]) -> Answer:
         await self._call(self.captures_s)

@@ -52,7 +52,9 @@ class Everybody:
             if START + number * self.step < to_ms
         ]
 
-    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
+    async def tasks_page(
+        self, window: Window, *, from_ms: int, next_link: str | None = None, every_channel: bool = False
+    ) -> TaskPage:
         rows = self.tasks(from_ms, window.to_ms, 1000)
         return TaskPage(tuple(rows), len(rows))
 

@@ -12,7 +12,7 @@ from wxrec_async.model import Task, TaskState
 
 Mask = Callable[[str], str]
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>]+")
 _SIGNATURE = re.compile(r"(?i)\b(?:x-amz-[a-z-]+|access_token|refresh_token|client_secret)\s*[=:]\s*[^\s&\"']+")
 _PHONE = re.compile(r"\+\d{7,15}\b")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")

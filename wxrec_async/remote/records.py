@@ -86,7 +86,7 @@ class TaskRow:
 class PageAsk:
     """Ask for one page of ``span``, as `webex.client.WebexClient.tasks_page` is asked; ``next_link`` is relative.
 
-    ``others`` asks for contacts of the channels that are only counted.
+    ``others`` asks for contacts of the channels that are only counted, ``every_channel`` for all there are.
     """
 
     org: str
@@ -94,6 +94,7 @@ class PageAsk:
     from_ms: int
     next_link: str | None = None
     others: bool = False
+    every_channel: bool = False
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> PageAsk:
@@ -111,6 +112,7 @@ class PageRow:
     asked_ms: int = 0
     refused: str = ""
     detail: str = ""
+    more: bool = False
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON has it; a thousand rows are copied but once."""

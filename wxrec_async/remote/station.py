@@ -36,6 +36,7 @@ from wxrec_async.remote.work import Tell, Work
 from wxrec_async.rules.identity import Changed
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import GiveUp
+from wxrec_async.rules.selection import of_channel
 from wxrec_async.telling import telling_reach
 from wxrec_async.webex.client import WebexClient
 
@@ -124,14 +125,20 @@ class Station:
             return PageRow(refused="not_configured", detail="this worker counts no other channels")
         with self._one_call(kept):
             try:
-                page = await client.tasks_page(ask.span.window(), from_ms=ask.from_ms, next_link=link)
+                page = await client.tasks_page(
+                    ask.span.window(), from_ms=ask.from_ms, next_link=link, every_channel=ask.every_channel
+                )
             except GivenUp as given_up:
                 return PageRow(
                     refused=_reason(given_up), detail=redact_text(str(given_up)), asked_ms=_since(begun, client)
                 )
         relative = page.next_link.removeprefix(self.settings.webex.api_url) if page.next_link else None
-        rows = [_counted(task) if ask.others else TaskRow.of(task, names=self._names) for task in page.tasks]
-        return PageRow(rows, page.rows, relative, page.unreadable, _since(begun, client))
+        asked = () if ask.others else self.settings.webex.channel_types
+        rows = [
+            TaskRow.of(task, names=self._names) if asked and of_channel(task, asked) else _counted(task)
+            for task in page.tasks
+        ]
+        return PageRow(rows, page.rows, relative, page.unreadable, _since(begun, client), more=page.more)
 
     @property
     def _names(self) -> bool:

@@ -19,6 +19,7 @@ from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.media_urls import host_of
 from wxrec_async.rules.retry import GiveUp
+from wxrec_async.rules.sent_secrets import secret_of_header, without_secrets
 from wxrec_async.rules.server_time import REMEMBERED, servers_now_ms
 from wxrec_async.webex.pacing import named_wait_s
 from wxrec_async.webex.troubles import FOREIGN, trouble_from
@@ -116,14 +117,15 @@ class ApiCalls:
 
     def _rejection(self, response: httpx.Response, body: bytes, host: str) -> Rejected:
         error = read_error(body, response.headers.get("trackingid"))
-        words = error.words
+        sent = [secret_of_header(response.request.headers.get("Authorization", ""))]
+        words = without_secrets(error.words, sent)
         if response.has_redirect_location:
             words = (
                 f"redirects to {host_of(response.headers['Location']) or 'the same host'}; redirects are not followed"
             )
         return Rejected(
             response.status_code,
-            code=error.code,
+            code=without_secrets(error.code, sent),
             words=words,
             retry_after_s=named_wait_s(response, self._clock()),
             tracking_id=error.tracking_id,
