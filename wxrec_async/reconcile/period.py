@@ -149,6 +149,10 @@ async def _bench(
         worlds.open_webex(settings, secrets, tls, emit, reach, clock, given) as webex,
     ):
         chosen, ages = settings.webex, ages_of(settings)
+
+        def judged_ms() -> int:
+            return believed_ms(round(clock() * 1000), webex.client.servers_now_ms())
+
         bench = Bench(
             ledger=ledger,
             sightings=sightings,
@@ -159,7 +163,7 @@ async def _bench(
                 webex.client,
                 ledger,
                 ages,
-                lambda: round(clock() * 1000),
+                judged_ms,
                 include_segments=chosen.include_segments,
             ),
             bucket=bucket,
@@ -170,7 +174,7 @@ async def _bench(
             concurrency=settings.backfill.concurrency,
             max_failures_in_row=settings.backfill.max_failures_in_row,
             now_ms=lambda: round(clock() * 1000),
-            servers_now_ms=lambda: believed_ms(round(clock() * 1000), webex.client.servers_now_ms()),
+            servers_now_ms=judged_ms,
             tell=tell,
             save_token=webex.refresher.save_pending,
         )
