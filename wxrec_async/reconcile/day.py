@@ -103,13 +103,6 @@ class Bench:
     save_token: Callable[[], Awaitable[bool]]
 
 
-def heard(reader: SearchReader, trouble: str | None) -> SearchState:
-    """Say how Search was had for a window."""
-    if reader.absent:
-        return SearchState.ABSENT
-    return SearchState.PARTIAL if trouble else SearchState.PRESENT
-
-
 def ended_as(row: TaskRow, judgement: Judgement) -> Ended | None:
     """Return a task that came to an end with nothing to store as the evidence names it."""
     if judgement.standing is Standing.NO_RECORDING:
@@ -175,7 +168,7 @@ class Day:
             return
         self.report.search_heard = SearchState.PARTIAL
         trouble = await reader.read(self._window, self._take_in_witnesses)
-        self.report.search_heard = heard(reader, trouble)
+        self.report.search_heard = reader.state
         if reader.absent and self._bench.search_required:
             trouble = f"[webex] search is required, and there is none: {reader.absent}"
         if trouble:
