@@ -20,6 +20,7 @@ from tests.e2e.world import World, finish, sandbox
 from tests.scaleout.kit import Server, fleet, temporal
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_S = 300.0  # a command takes two seconds; a machine that does a dozen other things takes its time
 SMALL = ("--tasks", "40", "--no-large", "--seconds", "0.2", "0.4", "--days", "3")
 
 
@@ -38,7 +39,7 @@ class Watched:
 
     def command(self, *arguments: str, code: int = 0) -> str:
         """Run a command to its end; return what it printed."""
-        done = self.world.call(*arguments, "--config", str(self.world.config))
+        done = self.world.call(*arguments, "--config", str(self.world.config), timeout_s=PATIENCE_S)
         assert done.code == code, done.out[-1500:] + done.err[-1500:]
         return done.out
 
@@ -105,10 +106,10 @@ def test_reconcile_finds_what_only_search_lists(tmp_path: Path) -> None:
         (planted,) = site.world.ask("organisation")
         assert planted["only_in_search"]
         site.command("run", "--json", "--no-progress", code=5)  # what Webex has deleted is awaited
-        told = site.world.call("reconcile", "--json", "--config", str(site.world.config))
+        told = site.world.call("reconcile", "--json", "--config", str(site.world.config), timeout_s=PATIENCE_S)
         found = {each["task_id"]: each["reason"] for each in map(json.loads, told.out.splitlines()) if "reason" in each}
         assert set(planted["only_in_search"]) <= found.keys(), told.err
-        site.world.run("--json", "--no-progress")
+        site.world.run("--json", "--no-progress", timeout_s=PATIENCE_S)
         stored = {key: told for key, told in site.world.bucket().items() if "/_evidence/" not in key}
         assert stored == site.world.truth()
         assert site.violations() == []
@@ -118,7 +119,7 @@ def test_without_search_nothing_pretends_otherwise(tmp_path: Path) -> None:
     """A tenant that answers 404 is named as such, and no other path is tried."""
     with watched(tmp_path, "--search", "none", probes=False) as site:
         site.command("run", "--json", "--no-progress")
-        site.world.call("reconcile", "--config", str(site.world.config))
+        site.world.call("reconcile", "--config", str(site.world.config), timeout_s=PATIENCE_S)
         assert {row["path"] for row in site.world.requests("search")} == {"/search"}
         assert site.violations("client") == []
 
@@ -144,7 +145,7 @@ def test_tokens_are_taken_in_by_documented_calls(tmp_path: Path) -> None:
         reply = tokens.read_text()
         tokens.unlink()
         command = site.world.command("login", "--tokens-from", "-", "--config", str(site.world.config))
-        done = subprocess.run(command, input=reply, text=True, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(command, input=reply, text=True, capture_output=True, timeout=PATIENCE_S, check=False)
         assert done.returncode == 0, done.stderr[-1500:]
         assert tokens.exists()
         assert site.violations() == []
@@ -156,7 +157,7 @@ def test_follow_keeps_to_the_contract(tmp_path: Path) -> None:
         process = site.world.start("--follow", "--json", "--no-progress")
         site.world.wait_for(lambda: site.world.bucket() == site.world.truth(), process)
         process.send_signal(signal.SIGTERM)
-        ended = finish(process)
+        ended = finish(process, PATIENCE_S)
         assert site.world.bucket() == site.world.truth()
         assert ended.summary["failed"] == 0
         assert site.violations() == []
@@ -166,7 +167,7 @@ def test_the_client_keeps_to_it_in_a_storm(tmp_path: Path) -> None:
     """Whatever is answered, what is asked stays in the contract."""
     with watched(tmp_path, "--faults", "storm", probes=False) as site:
         for command in (("plan",), ("run", "--no-progress"), ("retry", "--no-progress"), ("reconcile",), ("doctor",)):
-            site.world.call(*command, "--json", "--config", str(site.world.config))
+            site.world.call(*command, "--json", "--config", str(site.world.config), timeout_s=PATIENCE_S)
         assert site.world.requests("captures")
         assert site.violations("client") == []
 
@@ -182,7 +183,7 @@ def test_workers_keep_to_the_contract(tmp_path: Path, server: Server) -> None:
     """The fleet asks the same things of Webex as one process does."""
     with watched(tmp_path) as site, fleet(site.world, server) as crew:
         crew.workers(2)
-        ended = finish(crew.run())
+        ended = finish(crew.run(), PATIENCE_S)
         assert ended.code == 0, ended.err
         assert site.world.bucket() == site.world.truth()
         assert site.violations() == []
