@@ -37,7 +37,7 @@ def _fails(name: str, operation: str, fault: Row, *reasons: str) -> Fate:
 
 
 LASTING = (
-    Fate("gone", "media.get", line("missing"), "gone"),
+    _fails("missing while captures names it", "media.get", line("missing"), "not_found"),
     _fails("html", "media.get", line("html"), "not_media"),
     _fails("xml under 200", "media.get", line("xml", code="AccessDenied"), "access_denied"),
     _fails("empty", "media.get", line("zero_bytes"), "empty"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import anyio
 import pytest
@@ -437,6 +438,16 @@ async def test_a_store_that_does_not_know_another_header_ends_the_run_by_its_nam
     scene.s3.script["put"] = [says(reply(501, XML + body))]
     with pytest.raises(RunStopped, match="does not know x-amz-tagging"):
         await scene.put()
+
+
+@pytest.mark.fault("X03")
+@pytest.mark.parametrize("writing", [str, lambda text: quote(quote(text)), lambda text: text.encode().hex()])
+async def test_words_of_a_refusal_have_no_credential_in_them(scene: Scene, writing: Callable[[str], str]) -> None:
+    """A gateway may name the key it was given, in whatever writing."""
+    scene.s3.script["put"] = [says(error(400, "Odd", f"refused for {writing('AKIAPLANTED')}"))]
+    with pytest.raises(GivenUp) as given_up:
+        await scene.put()
+    assert "***" in str(given_up.value.trouble)
 
 
 @pytest.mark.fault("S05")

@@ -60,6 +60,13 @@ def _total(reply: Reply) -> int | None:
     return int(total) if total.isascii() and total.isdigit() else None
 
 
+def _secrets_of(client: S3Client) -> list[str]:
+    """Return the credentials that the client's requests are made with; it shows them nowhere."""
+    known = getattr(getattr(client, "_request_signer", None), "_credentials", None)
+    values = (getattr(known, name, None) for name in ("access_key", "secret_key", "token"))
+    return [value for value in values if isinstance(value, str)]
+
+
 class Wire:
     """Sends single requests, and looks at single objects."""
 
@@ -81,7 +88,7 @@ class Wire:
             with anyio.move_on_after(within_s):
                 return await call()
         except FAILURES as error:
-            return translated(error, self.host)
+            return translated(error, self.host, _secrets_of(self.client))
         return TimedOut(f"{self.host} did not take the request within {within_s:.0f} s", host=self.host)
 
     async def look(self, key: str) -> StoredObject | None:
