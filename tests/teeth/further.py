@@ -231,9 +231,8 @@ FURTHER = (
         (
             Edit(
                 "webex/wire.py",
-                "    for entry in _data(answer_of(body, org_id)):\n"
-                '        task_id = as_id(as_dict(entry).get("taskId"))\n',
-                "    for task_id, entry in zip(asked, _data(answer_of(body, org_id))):\n",
+                '    for entry in entries:\n        said = as_task_id(as_dict(entry).get("taskId"))\n',
+                "    for said, entry in zip(asked, entries):\n",
             ),
         ),
         ("tests/webex/test_wire.py",),
