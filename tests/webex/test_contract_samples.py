@@ -8,15 +8,17 @@ import pytest
 
 from tests.webex_contract.samples import SAMPLES, Sample
 from wxrec_async.config import WebexSettings
-from wxrec_async.errors import Nonsense, Rejected
+from wxrec_async.errors import Nonsense, Rejected, Unfit
 from wxrec_async.rules.media_urls import media_url_problem
 from wxrec_async.rules.retry import Again, GiveUp, Stop, Tries, WaitForAll, for_api
 from wxrec_async.rules.tokens import read_grant
+from wxrec_async.rules.wav import Sniffer
+from wxrec_async.webex.coerce import as_task_id
 from wxrec_async.webex.search_wire import SearchRefused, read_search, unknown_fields
 from wxrec_async.webex.wire import Lease, read_captures, read_error, read_s3_error, read_tasks
 
 OTHER_QUERIES = {"search-aggregation", "search-activities", "search-older-task-query"}  # answers to what we do not ask
-NOBODY_READS = {"transcript-legacy", "transcript-vcon", "webhook-capture-available"}
+NOT_ANSWERS = {"transcript-legacy", "transcript-vcon", "webhook-capture-available"}  # files, and a call to others
 LEASE = Lease(0.0, 3600.0)
 UNSETTLED = {"captures-missing-entry": "entry_missing", "captures-null-recording": "list_missing"}
 
@@ -144,7 +146,27 @@ def test_every_sample_has_a_reader() -> None:
         named("token"),
         named("token", refused=True),
     ]
-    names = {each.name for samples in read for each in samples} | NOBODY_READS | {"media-url-forms"}
+    names = {each.name for samples in read for each in samples} | NOT_ANSWERS | {"media-url-forms"}
     rest = {each.name for each in SAMPLES} - names
     assert all(name.startswith("media-s3") for name in rest)
     assert len(SAMPLES) == 72
+
+
+@pytest.mark.parametrize("sample", named("transcript"), ids=lambda each: each.name)
+def test_a_transcript_where_a_recording_was_asked_for_is_none(sample: Sample) -> None:
+    """It is JSON, and never becomes audio, whatever type it comes under; its URL may be fetched from."""
+    sniffer = Sniffer()
+    sniffer.feed(json.dumps(sample.body).encode())
+    for content_type in ("application/json", "audio/wav", "binary/octet-stream"):
+        with pytest.raises(Unfit) as refused:
+            sniffer.check_beginning(content_type)
+        assert refused.value.reason == "not_media"
+    assert media_url_problem(sample.path, WebexSettings().media_hosts, loopback=False) is None
+
+
+def test_what_a_webhook_names_is_what_captures_names() -> None:
+    """We subscribe to none; task and URL in it are read by the same rules as those of an answer."""
+    (sample,) = named("webhook")
+    data = sample.body["data"]
+    assert as_task_id(data["taskId"]) == data["taskId"]
+    assert media_url_problem(data["filePath"], WebexSettings().media_hosts, loopback=False) is None

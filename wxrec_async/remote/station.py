@@ -38,7 +38,6 @@ from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.selection import of_channel
 from wxrec_async.telling import telling_reach
-from wxrec_async.webex.client import WebexClient
 
 BATCH_PATIENCE = 3
 MAX_REFUSALS = 3
@@ -130,7 +129,9 @@ class Station:
                 )
             except GivenUp as given_up:
                 return PageRow(
-                    refused=_reason(given_up), detail=redact_text(str(given_up)), asked_ms=_since(begun, client)
+                    refused=_reason(given_up),
+                    detail=redact_text(str(given_up)),
+                    asked_ms=_since(begun, client.servers_now_ms()),
                 )
         relative = page.next_link.removeprefix(self.settings.webex.api_url) if page.next_link else None
         asked = () if ask.others else self.settings.webex.channel_types
@@ -138,7 +139,9 @@ class Station:
             TaskRow.of(task, names=self._names) if asked and of_channel(task, asked) else _counted(task)
             for task in page.tasks
         ]
-        return PageRow(rows, page.rows, relative, page.unreadable, _since(begun, client), more=page.more)
+        return PageRow(
+            rows, page.rows, relative, page.unreadable, _since(begun, client.servers_now_ms()), more=page.more
+        )
 
     @property
     def _names(self) -> bool:
@@ -213,9 +216,9 @@ class Station:
         return await work.done(captures, anyio.current_time() - begun)
 
 
-def _since(begun: float, client: WebexClient) -> int:
+def _since(begun: float, servers_now_ms: int) -> int:
     """Return when a call was begun, by the servers' time."""
-    return client.servers_now_ms() - round((anyio.current_time() - begun) * 1000)
+    return servers_now_ms - round((anyio.current_time() - begun) * 1000)
 
 
 def _counted(task: Task) -> TaskRow:
