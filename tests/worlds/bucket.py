@@ -91,7 +91,9 @@ class Bucket:
     def _keep(self, key: str, body: bytes, headers: dict[str, str]) -> Answer:
         if key in self.objects:
             self.replaced.append(key)
-        kept = {name: value for name, value in headers.items() if name.startswith("x-amz-meta-") or name == "content-type"}
+        kept = {
+            name: value for name, value in headers.items() if name.startswith("x-amz-meta-") or name == "content-type"
+        }
         tag = f'"{hashlib.md5(body).hexdigest()}"'  # noqa: S324 - as S3 makes its ETags
         self.objects[key] = held = Held(body, kept, tag, SKY.now)
         return Answer(200, tuple(self._said(held).items()))
@@ -132,7 +134,8 @@ class Bucket:
             for key in page
         )
         token = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if more else ""
-        text = f"<ListBucketResult><IsTruncated>{str(more).lower()}</IsTruncated><KeyCount>{len(page)}</KeyCount>{token}{rows}</ListBucketResult>"
+        head = f"<IsTruncated>{str(more).lower()}</IsTruncated><KeyCount>{len(page)}</KeyCount>"
+        text = f"<ListBucketResult>{head}{token}{rows}</ListBucketResult>"
         return Answer(200, XML, text.encode())
 
     def listmultipartuploads(self, _key: str, request: Request) -> Answer:
@@ -142,13 +145,18 @@ class Bucket:
             for name, each in self.uploads.items()
             if each.key.startswith(prefix)
         )
-        return Answer(200, XML, f"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>{rows}</ListMultipartUploadsResult>".encode())
+        return Answer(
+            200,
+            XML,
+            f"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>{rows}</ListMultipartUploadsResult>".encode(),
+        )
 
     def createmultipartupload(self, key: str, request: Request) -> Answer:
         self.number += 1
         name = f"upload-{self.number}"
         self.uploads[name] = Upload(key, request.headers)
-        text = f"<InitiateMultipartUploadResult><Bucket>{BUCKET}</Bucket><Key>{escape(key)}</Key><UploadId>{name}</UploadId></InitiateMultipartUploadResult>"
+        said = f"<Bucket>{BUCKET}</Bucket><Key>{escape(key)}</Key><UploadId>{name}</UploadId>"
+        text = f"<InitiateMultipartUploadResult>{said}</InitiateMultipartUploadResult>"
         return Answer(200, XML, text.encode())
 
     def uploadpart(self, _key: str, request: Request) -> Answer:
@@ -176,8 +184,13 @@ class Bucket:
         del self.uploads[request.query["uploadId"]]
         self._keep(key, body, upload.headers)
         held = self.objects[key]
-        checksum = f"<ChecksumCRC32>{held.crc32}</ChecksumCRC32><ChecksumType>FULL_OBJECT</ChecksumType>" if self.ways.checksums else ""
-        text = f"<CompleteMultipartUploadResult><Key>{escape(key)}</Key><ETag>{escape(held.etag)}</ETag>{checksum}</CompleteMultipartUploadResult>"
+        checksum = (
+            f"<ChecksumCRC32>{held.crc32}</ChecksumCRC32><ChecksumType>FULL_OBJECT</ChecksumType>"
+            if self.ways.checksums
+            else ""
+        )
+        words = f"<Key>{escape(key)}</Key><ETag>{escape(held.etag)}</ETag>{checksum}"
+        text = f"<CompleteMultipartUploadResult>{words}</CompleteMultipartUploadResult>"
         return Answer(200, XML, text.encode())
 
     def abortmultipartupload(self, _key: str, request: Request) -> Answer:
@@ -199,11 +212,15 @@ def operation_of(request: Request, key: str) -> str:
     asked, method = request.query, request.method
     if not key:
         named = {"uploads": "ListMultipartUploads", "location": "GetBucketLocation", "list-type": "ListObjectsV2"}
-        return next((name for sign, name in named.items() if sign in asked), "HeadBucket" if method == "HEAD" else "Other")
+        return next(
+            (name for sign, name in named.items() if sign in asked), "HeadBucket" if method == "HEAD" else "Other"
+        )
     if "uploads" in asked:
         return "CreateMultipartUpload"
     if "uploadId" in asked:
-        return {"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload"}.get(method, "ListParts")
+        return {"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload"}.get(
+            method, "ListParts"
+        )
     return {"PUT": "PutObject", "HEAD": "HeadObject", "GET": "GetObject"}.get(method, "Other")
 
 

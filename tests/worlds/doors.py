@@ -49,7 +49,9 @@ class Doors:
         self.requests += 1
         door = door_of(request)
         answer, applied = self._answered(door, request)
-        self.trace.append(f"{self.command} {door} {request.method} {request.target.partition('?')[0]} {answer.status}{applied}")
+        self.trace.append(
+            f"{self.command} {door} {request.method} {request.target.partition('?')[0]} {answer.status}{applied}"
+        )
         return answer
 
     def _answered(self, door: str, request: Request) -> tuple[Answer, str]:
@@ -78,7 +80,7 @@ class Doors:
     def _holds(self, choice: Choice, request: Request) -> bool:
         if choice.what == "head_late" and request.method != "HEAD":
             return False
-        if choice.door == "s3.evidence" and choice.what not in ("head_late",) and request.method != "PUT":
+        if choice.door == "s3.evidence" and choice.what != "head_late" and request.method != "PUT":
             return False
         if choice.hold == "run":
             return self.command == 1 + choice.dice % len(self.setting.commands)
@@ -119,7 +121,9 @@ class Doors:
         sent = request.headers.get("authorization", "").removeprefix("Bearer ")
         if sent not in setting.webex.tokens:
             return refused(401, "Unauthorized")
-        return {"tasks": setting.webex.tasks, "captures": setting.webex.captures, "search": setting.webex.search}[door](request)
+        return {"tasks": setting.webex.tasks, "captures": setting.webex.captures, "search": setting.webex.search}[door](
+            request
+        )
 
 
 def door_of(request: Request) -> str:
@@ -142,4 +146,6 @@ def _s3_door(request: Request) -> str:
         return "s3.list"
     if "_evidence/" in key and operation in (*WRITES, "HeadObject"):
         return "s3.evidence"
-    return "s3.put" if operation in WRITES else {"HeadObject": "s3.head", "GetObject": "s3.get"}.get(operation, "s3.other")
+    return (
+        "s3.put" if operation in WRITES else {"HeadObject": "s3.head", "GetObject": "s3.get"}.get(operation, "s3.other")
+    )

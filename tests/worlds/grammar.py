@@ -38,11 +38,16 @@ class Choice:
     def words(self) -> str:
         """Say it in a line."""
         about = "" if self.target is None else f", call {self.target}"
-        return f"{self.number}: {self.door} {self.what} ({self.hold}{about})"
+        return f"{self.number}: {self.kind} ({self.hold}{about})"
+
+    @property
+    def status(self) -> int:
+        """Return the status that is answered where one is to be drawn."""
+        return STATUSES[self.dice % len(STATUSES)]
 
     @property
     def kind(self) -> str:
-        return f"{self.door}:{self.what}"
+        return f"{self.door}:{self.what}{f' {self.status}' if self.what == 'status' else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,8 @@ PRODUCTIONS: tuple[Production, ...] = (
     *_every("media", "cut", "cut_chunked", "cut_close", "cut_said", "stall", "lost", weight=2, aimed=True),
     *_every("media", "error_page", "error_typed_audio", "error_utf16", "error_iso2022", "error_gzip", aimed=True),
     *_every("media", "empty_body", "encoded", "unasked_range", "echo", weight=2, aimed=True),
-    *_every("media", "swap", "swap_resized", "shrinks", "other_total", "wrong_range", "no_range_head", weight=3, aimed=True),
+    *_every("media", "swap", "swap_resized", "shrinks", weight=3, aimed=True),
+    *_every("media", "other_total", "wrong_range", "no_range_head", weight=3, aimed=True),
     *(
         production
         for door in ("s3.put", "s3.head", "s3.get", "s3.list", "s3.bucket")
@@ -107,7 +113,8 @@ WAYS: tuple[Production, ...] = (
     *_every("world", "etag_weak", "etag_none", "no_last_modified", "media_chunked", "no_ranges", weight=1),
     *_every("world", "media_text_plain", "media_no_type", "media_octets", "media_aws_chunked", "media_close", weight=1),
     *_every("world", "bucket_without_checksums", "bucket_weak_etags", "no_search", weight=1),
-    *_every("world", "call_on_edge", "call_before_edge", "same_moment", "open_call", "search_only", "late_row", weight=4),
+    *_every("world", "call_on_edge", "call_before_edge", "same_moment", weight=4),
+    *_every("world", "open_call", "search_only", "late_row", weight=3),
     *_every("world", "late_recording", "same_recording_id", "odd_list_chunk", "sidecar", "large", weight=1),
 )  # fmt: skip
 

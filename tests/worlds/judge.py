@@ -6,7 +6,6 @@ exit codes, the lines of ``--json``, what it printed and what it keeps.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from tests.worlds.truth import DAY_MS, DAY_ONE_MS, Call, Recording, Truth
 
 EXIT_OK, EXIT_ERROR, EXIT_FAILED, EXIT_OWED = 0, 1, 3, 5
 CANARY = re.compile(r"CANARY-(?:AT|RT|CS|SIG|SK)|(?:\+|\b)1555010\d{3}", re.IGNORECASE)
-IN_BASE64 = [base64.b64encode(b"x" * shift + b"CANARY-")[4:8].decode() for shift in range(3)]
+MAY_HOLD = re.compile(r"CANARY|canary|1555010")  # quick: most texts hold nothing of the kind
 SIDECAR = re.compile(r"metadata(-\d+)?\.json$")
 SETTLE_MS = 2 * 3_600_000
 
@@ -58,7 +57,9 @@ class Scales:
         if said.code == EXIT_OK:
             found += [Broken("exit 0, not in the bucket", said.command, _name(each)) for each in missing]
         elif said.code in (EXIT_FAILED, EXIT_OWED) and said.command.startswith("run") and not said.summary.get("error"):
-            found += [Broken("missing, not named", said.command, _name(each)) for each in missing if not self._is_named(each)]
+            found += [
+                Broken("missing, not named", said.command, _name(each)) for each in missing if not self._is_named(each)
+            ]
         return found
 
     def at_last(self, said: Said, objects: Mapping[str, Held], now_ms: int) -> list[Broken]:
@@ -71,7 +72,9 @@ class Scales:
         if not self.conflicts and not missing and said.command == "reconcile":
             days = {_day(key, held) for key, held in objects.items() if "/certificates/" in key}
             whole = range(DAY_ONE_MS // DAY_MS, (now_ms - SETTLE_MS) // DAY_MS)
-            found += [Broken("not healed", said.command, "a day without a certificate") for day in whole if day not in days]
+            found += [
+                Broken("not healed", said.command, "a day without a certificate") for day in whole if day not in days
+            ]
         return found
 
     def _hear(self, said: Said) -> None:
@@ -156,6 +159,8 @@ def is_there(recording: Recording, objects: Mapping[str, Held]) -> bool:
 def leaks(texts: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Name every text with a secret in it, as it is or as a proxy may write it; never the secret."""
     for name, text in texts:
+        if not MAY_HOLD.search(text):
+            continue
         plain = unquote(text).replace("\\u002d", "-").replace("\\\\u002d", "-")
         hits = {hit.group()[:9] for hit in CANARY.finditer(text)} | {hit.group()[:9] for hit in CANARY.finditer(plain)}
         if hits:

@@ -23,8 +23,8 @@ from tests.worlds.wire import Answer, Request, now_ms
 
 TO_HELP_S = 26 * 3600.0
 HEALING = (
-    (TO_HELP_S, "run"), (5.0, "reconcile"), (5.0, "verify --mark"), (2 * 3600.0, "run --scheduled"), (25 * 3600.0, "run"),
-    (5.0, "reconcile"),
+    (TO_HELP_S, "run"), (5.0, "reconcile"), (5.0, "verify --mark"), (2 * 3600.0, "run --scheduled"),
+    (25 * 3600.0, "run"), (5.0, "reconcile"),
 )  # fmt: skip
 MOST_MORE_MIB = 300
 
@@ -107,9 +107,9 @@ def _lived(doors: Doors, scales: Scales, folder: Path) -> Iterator[Said]:
         said = _one(doors, folder, command)
         done.append(said)
         yield said
-        if command == "reconcile" and all(each.code == 0 for each in done):
-            if not scales.at_last(said, setting.bucket.objects, now_ms()):
-                return
+        well = command == "reconcile" and all(each.code == 0 for each in done)
+        if well and not scales.at_last(said, setting.bucket.objects, now_ms()):
+            return
 
 
 def _one(doors: Doors, folder: Path, command: str) -> Said:
@@ -134,7 +134,7 @@ def _under_way(seed: int, doors: Doors) -> Iterator[Path]:
     names = random.Random(f"names {seed}")
     before, uuid.uuid4 = uuid.uuid4, lambda: uuid.UUID(int=names.getrandbits(128), version=4)
     _BOARD.doors, SKY.active = doors, True
-    memory = Path("/dev/shm")  # noqa: S108 - a folder in memory, where there is one
+    memory = Path("/dev/shm")
     try:
         with tempfile.TemporaryDirectory(prefix="world-", dir=memory if memory.is_dir() else None) as name:
             yield Path(name)

@@ -17,8 +17,11 @@ RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
 
 def s3_error(status: int, code: str, words: str = "") -> Answer:
     """Answer as S3 refuses."""
-    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{words or code}</Message><RequestId>4442587FB7D0A2F9</RequestId></Error>'
-    return Answer(status, (("Content-Type", "application/xml"), ("x-amz-request-id", "4442587FB7D0A2F9")), body.encode())
+    said = f"<Code>{code}</Code><Message>{words or code}</Message><RequestId>4442587FB7D0A2F9</RequestId>"
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{said}</Error>'
+    return Answer(
+        status, (("Content-Type", "application/xml"), ("x-amz-request-id", "4442587FB7D0A2F9")), body.encode()
+    )
 
 
 @dataclass(slots=True)
@@ -75,7 +78,9 @@ class Media:
         headers += [("ETag", tag)] if tag else []
         headers += [("Content-Type", ways.content_type)] if ways.content_type else []
         if ways.last_modified:
-            headers.append(("Last-Modified", formatdate((min(recording.ready_ms, now_ms()) - MINUTE_MS) / 1000, usegmt=True)))
+            headers.append(
+                ("Last-Modified", formatdate((min(recording.ready_ms, now_ms()) - MINUTE_MS) / 1000, usegmt=True))
+            )
         if (wanted := request.headers.get("if-match")) and wanted != etag_of(body, "strong"):
             return s3_error(412, "PreconditionFailed")
         if ways.encoding:

@@ -11,12 +11,29 @@ from tests.worlds.bucket import Bucket
 from tests.worlds.grammar import Choice, Draft
 from tests.worlds.media_door import Media, MediaWays
 from tests.worlds.truth import (
-    DAY_MS, DAY_ONE_MS, DAYS, HOUR_MS, MINUTE_MS, Call, Truth, add_call, add_recording, make, wav, wav_of,
+    DAY_MS,
+    DAY_ONE_MS,
+    DAYS,
+    HOUR_MS,
+    MINUTE_MS,
+    Call,
+    Truth,
+    add_call,
+    add_recording,
+    make,
+    wav,
+    wav_of,
 )  # fmt: skip
-from tests.worlds.webex_door import Webex, Ways
+from tests.worlds.webex_door import Ways, Webex
 
 TEN_ON_DAY_FOUR_MS = DAY_ONE_MS + DAYS * DAY_MS + 10 * HOUR_MS
-SKEWS = {"ahead_14min": 840.0, "behind_14min": -840.0, "ahead_40s": 40.0, "behind_40s": -40.0, "ahead_over_midnight": 840.0}
+SKEWS = {
+    "ahead_14min": 840.0,
+    "behind_14min": -840.0,
+    "ahead_40s": 40.0,
+    "behind_40s": -40.0,
+    "ahead_over_midnight": 840.0,
+}
 UNHELPFUL = (("run",), ("run", "reconcile"), ("run", "run", "reconcile"), ("run", "reconcile", "run", "reconcile"))
 
 
@@ -141,7 +158,11 @@ def _late_recording(found: Setting, dice: random.Random) -> None:
 def _same_recording_id(found: Setting, dice: random.Random) -> None:
     call = _new_call(found, dice, DAY_ONE_MS + dice.randrange(DAYS * DAY_MS))
     other = add_recording(dice, call, main=False)
-    other.id, other.place, other.start_ms = call.recordings[0].id, str(uuid.UUID(int=dice.getrandbits(128))), other.start_ms + 500
+    other.id, other.place, other.start_ms = (
+        call.recordings[0].id,
+        str(uuid.UUID(int=dice.getrandbits(128))),
+        other.start_ms + 500,
+    )
     call.recordings.append(other)
 
 
@@ -171,12 +192,15 @@ def _old_token(found: Setting, _: random.Random) -> None:
 
 WAYS_OF: dict[str, Callable[[Setting, random.Random], None]] = {
     "strict_bounds": _ways(strict=True), "small_pages": _small_pages, "reverse_captures": _ways(reverse_captures=True),
-    "text_times": _ways(text_times=True), "sparse_rows": _ways(sparse_rows=True), "small_search_pages": _ways(search_page=2),
-    "shuffled_search": _ways(shuffled_search=True), "refuses_future": _ways(refuses_future=True), "old_token": _old_token,
+    "text_times": _ways(text_times=True), "sparse_rows": _ways(sparse_rows=True),
+    "small_search_pages": _ways(search_page=2),
+    "shuffled_search": _ways(shuffled_search=True), "refuses_future": _ways(refuses_future=True),
+    "old_token": _old_token,
     "etag_weak": _media(etag="weak"), "etag_none": _media(etag="none"), "no_last_modified": _media(last_modified=False),
     "media_chunked": _media(chunked=True), "no_ranges": _media(ranges=False),
     "media_text_plain": _media(content_type="text/plain"), "media_no_type": _media(content_type=None),
-    "media_octets": _media(content_type="application/octet-stream"), "media_aws_chunked": _media(encoding="aws-chunked"),
+    "media_octets": _media(content_type="application/octet-stream"),
+    "media_aws_chunked": _media(encoding="aws-chunked"),
     "media_close": _media(close=True), "bucket_without_checksums": _bucket(checksums=False),
     "bucket_weak_etags": _bucket(weak_etags=True), "no_search": _ways(has_search=False), "call_on_edge": _on_edge,
     "call_before_edge": _before_edge, "same_moment": _same_moment, "open_call": _open_call, "search_only": _search_only,

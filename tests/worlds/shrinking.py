@@ -11,10 +11,14 @@ Live = Callable[[Draft], Verdict]
 
 
 def shrink(draft: Draft, verdict: Verdict, live: Live) -> Verdict:
-    """Take choices out, one after the other, as long as one of the broken invariants stays broken."""
+    """Leave a single choice if one alone will do, else take them out one by one while what was broken still is."""
     wanted = verdict.invariants
     kept = frozenset(verdict.numbers)
-    for number in sorted(kept):
+    for number in sorted(kept, reverse=True) if len(kept) > 1 else ():
+        tried = live(draft.only(frozenset({number})))
+        if tried.invariants & wanted:
+            return tried
+    for number in sorted(kept) if len(kept) > 2 else ():
         smaller = kept - {number}
         tried = live(draft.only(smaller))
         if tried.invariants & wanted:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.worlds.clock import SKY
-from tests.worlds.grammar import STATUSES, Choice
+from tests.worlds.grammar import Choice
 from tests.worlds.media_door import Media, s3_error
 from tests.worlds.truth import Call, Recording
 from tests.worlds.webex_door import json_answer, refused
@@ -21,7 +21,6 @@ from tests.worlds.wire import Answer, Request
 
 WORDS = ("access", "token", "is", "invalid", "expired", "not", "the", " ", "  ", ",", ".", "\t", "refused", "a")
 HTML = b"<!DOCTYPE html><html><head><title>Bad gateway</title></head><body>An error occurred</body></html>"
-TO_HEAL_S = 30.0
 
 
 @dataclass(slots=True)
@@ -54,7 +53,7 @@ def apply(scene: Scene, answer: Answer) -> Answer | None:
 
 
 def _status(scene: Scene, _: Answer) -> Answer:
-    status = scene.dice.choice(STATUSES)
+    status = scene.choice.status
     answer = refused(status, scene.dice.choice(("An error occurred", "Not available", "Try again later", "")))
     if scene.choice.door.startswith(("s3", "media")):
         answer = s3_error(status, {404: "NotFound", 403: "Forbidden"}.get(status, "UnexpectedError"))
@@ -345,7 +344,7 @@ JSON: dict[str, Trouble] = COMMON | {
 
 # the media host
 
-XML_ERROR = "<?xml version=\"1.0\"?><Error><Code>InternalError</Code><Message>We encountered an error</Message></Error>"
+XML_ERROR = '<?xml version="1.0"?><Error><Code>InternalError</Code><Message>We encountered an error</Message></Error>'
 
 
 def _body_now(scene: Scene, body: bytes, **more: Any) -> Answer:
@@ -402,7 +401,9 @@ def _unasked_range(scene: Scene, answer: Answer) -> Answer | None:
     if answer.status != 200 or total < 200:
         return None
     mark = scene.dice.randrange(60, total - 1)
-    return replace(answer, status=206, body=answer.body[:mark]).with_header("Content-Range", f"bytes 0-{mark - 1}/{total}")
+    return replace(answer, status=206, body=answer.body[:mark]).with_header(
+        "Content-Range", f"bytes 0-{mark - 1}/{total}"
+    )
 
 
 def _swap(*, resized: bool) -> Trouble:
@@ -447,7 +448,7 @@ def _after_cut(then: Callable[[Scene, Answer], Answer | None]) -> Trouble:
 
 
 def _other_total(_: Scene, answer: Answer) -> Answer:
-    span, _, total = (answer.header("Content-Range") or "").partition("/")
+    span, __, total = (answer.header("Content-Range") or "").partition("/")
     return answer.with_header("Content-Range", f"{span}/{int(total) + 7}")
 
 

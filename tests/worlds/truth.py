@@ -107,7 +107,9 @@ def make(dice: random.Random, now_ms: int) -> Truth:
 
 def add_call(dice: random.Random, created_ms: int, number: int) -> Call:
     """Draw one call with none, one or more recordings."""
-    call = Call(str(uuid.UUID(int=dice.getrandbits(128), version=4)), created_ms, created_ms + dice.randint(5, 900) * 1000)
+    call = Call(
+        str(uuid.UUID(int=dice.getrandbits(128), version=4)), created_ms, created_ms + dice.randint(5, 900) * 1000
+    )
     count = dice.choices((1, 0, 2), (8, 2, 1))[0]
     call.requested = dice.choice((True, True, None)) if count else dice.choice((False, None))
     for place in range(count):

@@ -69,7 +69,9 @@ class Webex:
         if request.method != "POST":
             return refused(405, "Method not allowed")
         grant = {"access_token": self.new_token(), "expires_in": self.expires_in, "token_type": "Bearer"}
-        return json_answer({**grant, "refresh_token": f"CANARY-RT-{self.number:04d}", "refresh_token_expires_in": 7775999})
+        return json_answer(
+            {**grant, "refresh_token": f"CANARY-RT-{self.number:04d}", "refresh_token_expires_in": 7775999}
+        )
 
     def tasks(self, request: Request, *, newest_first: bool = False) -> Answer:
         """List one page."""

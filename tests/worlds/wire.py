@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -209,7 +209,7 @@ def _body_of(data: bytes, headers: dict[str, str]) -> tuple[bytes | None, bytes]
 def install(server: Server) -> None:
     """Have every connection that aiohttp opens in this process lead to ``server``."""
 
-    async def create(self: Any, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ARG001, ASYNC109 - aiohttp's own
+    async def create(self: Any, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109 - aiohttp's own
         await asyncio.sleep(LATENCY_S)
         protocol = self._factory()
         protocol.connection_made(_Line(protocol, str(req.url.raw_host), server))
