@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from email.utils import formatdate
 
+from tests.worlds import scene as scenes
 from tests.worlds import troubles
 from tests.worlds.bucket import BUCKET, operation_of
+from tests.worlds.clock import SKY
 from tests.worlds.grammar import Choice
 from tests.worlds.setting import Setting
 from tests.worlds.truth import Call
@@ -49,6 +52,7 @@ class Doors:
         self.requests += 1
         door = door_of(request)
         answer, applied = self._answered(door, request)
+        answer = answer.with_header("Date", formatdate(SKY.now, usegmt=True))
         self.trace.append(
             f"{self.command} {door} {request.method} {request.target.partition('?')[0]} {answer.status}{applied}"
         )
@@ -101,9 +105,9 @@ class Doors:
         calls = [call for call in self.setting.truth.calls if call.recordings]
         return calls[choice.target % len(calls)] if calls and choice.target is not None else None
 
-    def _scene(self, choice: Choice, request: Request) -> troubles.Scene:
+    def _scene(self, choice: Choice, request: Request) -> scenes.Scene:
         dice = random.Random(f"{choice.dice} {self.used[choice.number]}")
-        found = troubles.Scene(request, choice, dice, self._call(choice), media=self.setting.media)
+        found = scenes.Scene(request, choice, dice, self._call(choice), media=self.setting.media)
         if choice.door == "media":
             found.recording = self.setting.media.find(request)
         return found

@@ -79,9 +79,10 @@ class Scales:
 
     def _hear(self, said: Said) -> None:
         for record in said.records:
-            self.named |= {str(record.get(name) or "") for name in ("task_id", "recording_id")} - {""}
+            ids = {str(record.get(name) or "").lower() for name in ("task_id", "recording_id")} - {""}
+            self.named |= ids
             if "conflict" in str(record.get("reason", "")):
-                self.conflicts |= {str(record.get(name) or "") for name in ("task_id", "recording_id")} - {""}
+                self.conflicts |= ids
             if record.get("event") == "window_incomplete":
                 self.unlisted.append((_ms(record["from"]), _ms(record["to"])))
 

@@ -62,7 +62,9 @@ def set_up(draft: Draft) -> Setting:
     webex = Webex(truth, Ways())
     found = Setting(truth, webex, Media(webex, MediaWays()), Bucket(), TEN_ON_DAY_FOUR_MS, commands, gaps)
     for choice in draft.choices:
-        if choice.door == "time":
+        if choice.door == "token":
+            found.token_life_s = -60.0  # nobody would ask for one otherwise
+        elif choice.door == "time":
             _set_clock(found, choice)
         elif choice.door == "world":
             WAYS_OF[choice.what](found, random.Random(f"way {choice.dice}"))
@@ -117,6 +119,16 @@ def _small_pages(found: Setting, dice: random.Random) -> None:
     day = DAY_ONE_MS + dice.randrange(DAYS) * DAY_MS
     for _ in range(5):
         _new_call(found, dice, day + dice.randrange(DAY_MS))
+
+
+def _filter_after_limit(found: Setting, dice: random.Random) -> None:
+    """Cut pages before other channels are taken out, with room for a new row on each of them."""
+    found.webex.ways.page_cap, found.webex.ways.filter_last = 6, True
+    day = DAY_ONE_MS + dice.randrange(DAYS) * DAY_MS
+    for number in range(9):
+        call = _new_call(found, dice, day + dice.randrange(DAY_MS))
+        if number < 2:
+            call.channel, call.recordings, call.requested = "email", [], False
 
 
 def _on_edge(found: Setting, dice: random.Random) -> None:
@@ -205,5 +217,7 @@ WAYS_OF: dict[str, Callable[[Setting, random.Random], None]] = {
     "bucket_weak_etags": _bucket(weak_etags=True), "no_search": _ways(has_search=False), "call_on_edge": _on_edge,
     "call_before_edge": _before_edge, "same_moment": _same_moment, "open_call": _open_call, "search_only": _search_only,
     "late_row": _late_row, "late_recording": _late_recording, "same_recording_id": _same_recording_id,
+    "upper_case_captures": _ways(upper_captures=True), "upper_case_search": _ways(upper_search=True),
+    "no_status": _ways(no_status=True), "seconds": _ways(seconds=True), "filter_after_limit": _filter_after_limit,
     "odd_list_chunk": _odd_list_chunk, "sidecar": _sidecar, "large": _large,
 }  # fmt: skip

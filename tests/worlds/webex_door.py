@@ -44,6 +44,11 @@ class Ways:
     shuffled_search: bool = False
     refuses_future: bool = False
     has_search: bool = True
+    upper_captures: bool = False
+    upper_search: bool = False
+    no_status: bool = False
+    seconds: bool = False
+    filter_last: bool = False
 
 
 @dataclass(slots=True)
@@ -85,6 +90,8 @@ class Webex:
             return refused(400, "to must not lie in the future")
         channels = [name for name in asked.get("channelTypes", "").split(",") if name]
         rows = [call for call in self.listed() if self._within(call, first, last)]
+        if self.ways.filter_last:
+            rows = rows[:size]
         rows = [call for call in rows if not channels or call.channel in channels]
         if newest_first:
             rows.reverse()
@@ -106,6 +113,8 @@ class Webex:
         """Write a row of tasks."""
         over = call.ended_ms <= now_ms()
         times: dict[str, Any] = {"createdTime": call.created_ms, "lastUpdatedTime": min(call.ended_ms, now_ms())}
+        if self.ways.seconds:
+            times = {name: value // 1000 for name, value in times.items()}
         if self.ways.text_times:
             times = {name: str(value) for name, value in times.items()}
         named: dict[str, Any] = {
@@ -115,6 +124,8 @@ class Webex:
         if self.ways.sparse_rows:
             named = {"owner": None, "origin": None}
         state = {"channelType": call.channel, "status": OVER if over else OPEN, "isActive": not over}
+        if self.ways.no_status:
+            state = {"channelType": call.channel, "status": None}
         promised = call.requested if over else None
         return {"id": call.id, "attributes": {**times, **named, **state, "captureRequested": promised}}
 
@@ -138,7 +149,8 @@ class Webex:
         ready = [self.capture(each) for each in call.recordings if each.ready_ms <= now_ms()] if call else []
         if call and call.ended_ms <= now_ms():
             call.named = call.named or bool(ready)
-        return {"taskId": task_id, "recording": ready, "transcription": []}
+        named = task_id.upper() if self.ways.upper_captures else task_id
+        return {"taskId": named, "recording": ready, "transcription": []}
 
     def capture(self, recording: Recording) -> dict[str, Any]:
         """Write one recording with a fresh URL."""
@@ -181,7 +193,8 @@ class Webex:
         over = call.ended_ms <= now_ms()
         ready = [each for each in call.recordings if each.ready_ms <= now_ms()]
         row = {
-            "id": call.id, "status": "ended" if over else OPEN, "isActive": not over, "createdTime": call.created_ms,
+            "id": call.id.upper() if self.ways.upper_search else call.id, "status": "ended" if over else OPEN,
+            "isActive": not over, "createdTime": call.created_ms,
             "endedTime": call.ended_ms if over else None, "channelType": call.channel,
             "totalDuration": call.ended_ms - call.created_ms if over else None, "captureRequested": call.requested,
             "recordingCount": len(ready), "recordingFileSize": sum(len(each.body) for each in ready),
