@@ -73,11 +73,11 @@ class Media:
 
     def bytes_of(self, recording: Recording, body: bytes, request: Request) -> Answer:
         """Answer with this body, or the range that was asked for."""
-        ways, tag = self.ways, etag_of(body, self.ways.etag)
+        ways, tag = self.ways, None if recording.unmarked else etag_of(body, self.ways.etag)
         headers = [("Accept-Ranges", "bytes" if ways.ranges else "none")]
         headers += [("ETag", tag)] if tag else []
         headers += [("Content-Type", ways.content_type)] if ways.content_type else []
-        if ways.last_modified:
+        if ways.last_modified and not recording.unmarked:
             headers.append(
                 ("Last-Modified", formatdate((min(recording.ready_ms, now_ms()) - MINUTE_MS) / 1000, usegmt=True))
             )

@@ -87,6 +87,9 @@ def _swap(*, resized: bool) -> Trouble:
         body = bytearray(recording.body[:44] + scene.dice.randbytes(size - 44))
         body[4:8], body[40:44] = (size - 8).to_bytes(4, "little"), (size - 44).to_bytes(4, "little")
         recording.bodies.append(bytes(body))
+        if scene.dice.random() < 0.5:
+            recording.unmarked = True
+            answer = answer.with_header("ETag", None).with_header("Last-Modified", None)
         if len(answer.body) < 120:
             return None
         return replace(answer, cut=scene.dice.randrange(60, len(answer.body) - 50))

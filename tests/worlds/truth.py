@@ -22,7 +22,8 @@ class Recording:
     """One recording; ``bodies`` are the versions it has had, the last is what it is now.
 
     ``ready_ms`` is when captures begins to name it, by the servers' clock, and
-    ``place`` the part of its URL that is its own when two share an id.
+    ``place`` the part of its URL that is its own when two share an id.  The answers
+    of one that is ``unmarked`` have no validator.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Recording:
     ready_ms: int
     call_type: str = "main"
     place: str = ""
+    unmarked: bool = False
 
     @property
     def body(self) -> bytes:
