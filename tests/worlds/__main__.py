@@ -1,6 +1,6 @@
 """Lives worlds: ``python -m tests.worlds [--seeds 0-9999] [--jobs N] [--package PATH] [--keep FILE]``.
 
-``--tier release`` lives 10,000 of them and keeps a line for each, so that a run
+``--tier each`` tries every production of the grammar alone.  ``--tier release`` lives 10,000 of them and keeps a line for each, so that a run
 that was broken off goes on where it was; ``--seed N --only 3,7`` lives one again
 and tells everything about it.  Exit 1 when an invariant was broken.
 """
@@ -22,9 +22,11 @@ from typing import Any, TextIO
 
 import certifi
 
+from tests.worlds.grammar import ALL, EACH
+
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"
-TIERS = {"ci": range(200), "release": range(10_000)}
+TIERS = {"ci": range(200), "release": range(10_000), "each": range(EACH, EACH + len(ALL))}
 END = "-----END CERTIFICATE-----\n"
 
 Told = dict[str, Any]

@@ -218,6 +218,6 @@ WAYS_OF: dict[str, Callable[[Setting, random.Random], None]] = {
     "call_before_edge": _before_edge, "same_moment": _same_moment, "open_call": _open_call, "search_only": _search_only,
     "late_row": _late_row, "late_recording": _late_recording, "same_recording_id": _same_recording_id,
     "upper_case_captures": _ways(upper_captures=True), "upper_case_search": _ways(upper_search=True),
-    "no_status": _ways(no_status=True), "seconds": _ways(seconds=True), "filter_after_limit": _filter_after_limit,
+    "no_status": _ways(no_status=True), "filter_after_limit": _filter_after_limit,
     "odd_list_chunk": _odd_list_chunk, "sidecar": _sidecar, "large": _large,
 }  # fmt: skip

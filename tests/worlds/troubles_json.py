@@ -102,6 +102,12 @@ def _repeated_rows(value: dict[str, Any], _: Scene) -> None:
     value["data"] = [row for row in value["data"] for _ in range(2)]
 
 
+def _seconds(value: dict[str, Any], _: Scene) -> None:
+    for row in value["data"]:
+        said = row["attributes"]
+        said["createdTime"] = int(said["createdTime"]) // 1000
+
+
 def _refuses_token(scene: Scene, _: Answer) -> Answer:
     return refused(scene.dice.choice((401, 401, 400)), "Invalid access token")
 
@@ -274,6 +280,7 @@ JSON: dict[str, Trouble] = COMMON | {
     "row_without_id": _changed(_row_without_id), "row_null": _changed(_row_null),
     "partial_with_error": _changed(_partial_with_error),
     "repeated_rows": _changed(_repeated_rows), "refuses_token": _refuses_token,
+    "seconds": _changed(_seconds),
     "entry_missing": _with_row(_entry_missing), "list_null": _with_row(_list_null),
     "list_absent": _with_row(_list_absent), "error_in_entry": _with_row(_error_in_entry),
     "entry_not_object": _with_row(_entry_not_object), "list_not_list": _with_row(_list_not_list),

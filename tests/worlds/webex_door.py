@@ -47,7 +47,6 @@ class Ways:
     upper_captures: bool = False
     upper_search: bool = False
     no_status: bool = False
-    seconds: bool = False
     filter_last: bool = False
 
 
@@ -113,8 +112,6 @@ class Webex:
         """Write a row of tasks."""
         over = call.ended_ms <= now_ms()
         times: dict[str, Any] = {"createdTime": call.created_ms, "lastUpdatedTime": min(call.ended_ms, now_ms())}
-        if self.ways.seconds:
-            times = {name: value // 1000 for name, value in times.items()}
         if self.ways.text_times:
             times = {name: str(value) for name, value in times.items()}
         named: dict[str, Any] = {
