@@ -1,8 +1,9 @@
 """Lives worlds: ``python -m tests.worlds [--seeds 0-9999] [--jobs N] [--package PATH] [--keep FILE]``.
 
-``--tier each`` tries every production of the grammar alone.  ``--tier release`` lives 10,000 of them and keeps a line for each, so that a run
-that was broken off goes on where it was; ``--seed N --only 3,7`` lives one again
-and tells everything about it.  Exit 1 when an invariant was broken.
+``--tier each`` tries every production of the grammar alone, ``--tier release``
+lives 10,000 worlds and keeps a line for each, so that a run that was broken off
+goes on where it was; ``--seed N --only 3,7`` lives one again and tells
+everything about it.  Exit 1 when an invariant was broken.
 """
 
 from __future__ import annotations
