@@ -69,8 +69,7 @@ class Child:
     def close(self) -> None:
         """End the process."""
         if self.process is not None and self.process.stdin is not None:
-            self.process.stdin.close()
-            self.process.wait(60)
+            self.process.communicate(timeout=60)
 
 
 def few_certificates(folder: Path) -> Path:
