@@ -1,0 +1,1 @@
+"""Worlds that do not help: every answer drawn from what HTTP allows, and a judge that knows the truth."""
