@@ -157,13 +157,14 @@ class Backfill:
         """Back up every recording of ``period`` (default: what the settings ask for) and return what was done.
 
         Work that earlier runs left in the period (failed, owed, unfinished) is
-        taken up again; closed windows and stored recordings are not.  With
-        ``scheduled``, for who calls it every hour, what is owed or failed waits
+        taken up again; closed windows are not, but for the days of calls that went
+        on, and stored recordings not, but for tasks that deserve a second look.
+        With ``scheduled``, for who calls it every hour, what is owed or failed waits
         until it is due, and the trailing days are listed again.  ``limit``
         is a number of recordings, ``max_duration_s`` seconds after which no new
         work is begun, ``on_event`` one listener more, for this run alone.  Raises
         `LedgerError`; refused tokens and permissions are told in the summary, whose
-        ``exit_code`` is that of cli.md's table.
+        ``exit_code`` is that of the README's table.
         """
         asked = self._clamped(period)
         with self._one_run(on_event):
@@ -215,7 +216,10 @@ class Backfill:
     async def retry(
         self, *, limit: int | None = None, max_duration_s: float | None = None, on_event: Emit | None = None
     ) -> Summary:
-        """Take up only what is left: failed, owed, unfinished or found by `reconcile`, whenever it was listed."""
+        """Take up only what is left: failed, owed, unfinished or found by `reconcile`, whenever it was listed.
+
+        The days of calls that went on are listed again, to learn whether they are over.
+        """
         going_on = await self._going_on(Everything(), due_only=False)
         job = self._job(Everything(), windows=tuple(going_on), only=ALL_WORK, limit=limit)
         job = replace(job, look_again=Window(0, self._now_ms() + 1))

@@ -27,7 +27,7 @@ class DoctorFlags(BucketFlags):
 
 @takes(DoctorFlags)
 def doctor(ctx: typer.Context, flags: DoctorFlags) -> None:
-    """Check settings, token, organisation, scopes, bucket, permissions and clock; nothing is left behind."""
+    """Check settings, token, organisation, scopes, Search, bucket, permissions and clock; nothing is left behind."""
     from wxrec_async.cli import admitting  # noqa: PLC0415 - heavy
 
     raise typer.Exit(admitting.doctor(joined(ctx.obj, flags, "doctor")))

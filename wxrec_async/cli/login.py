@@ -48,7 +48,7 @@ class LoginFlags(TrustFlags):
 
 @takes(LoginFlags)
 def login(ctx: typer.Context, flags: LoginFlags) -> None:
-    """Get the tokens of the organisation, by browser, and store them."""
+    """Get the tokens of the organisation, by browser or from a reply, and store them."""
     from wxrec_async.cli import admitting  # noqa: PLC0415 - heavy
 
     raise typer.Exit(admitting.login(joined(ctx.obj, flags, "login")))

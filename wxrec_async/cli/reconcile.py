@@ -42,7 +42,7 @@ def reconcile(ctx: typer.Context, flags: ReconcileFlags) -> None:
     """Prove a period complete, or name what is missing.
 
     Holds both lists of Webex, the ledger and the bucket against each other. What is found to do becomes work for the
-    next run; exit 0 only when nothing is missing.
+    next run; exit 0 only when nothing is missing. Without Search certificates rest on the list of tasks, and say so.
     """
     from wxrec_async.cli import reconciling  # noqa: PLC0415 - heavy
 

@@ -80,7 +80,7 @@ def aside_lines(counts: Counts, seen_and_left: Mapping[str, int]) -> Iterator[st
 
 
 def flag_lines(flags: Mapping[str, int]) -> Iterator[str]:
-    """Say what is odd about recordings that are stored all the same; `status --json` and the report name them."""
+    """Say what is odd about recordings that are stored all the same; outcomes and the report's rows name them."""
     if flags:
         named = {visible(flag).replace("_", " "): count for flag, count in sorted(flags.items())}
         yield f"  flagged     {sum(flags.values())}   {_listed(named)}: stored, look at them"

@@ -197,7 +197,8 @@ class Counts:
     gone`` always hold.  ``stored`` and ``bytes`` are those of one run,
     ``already_stored`` is every other stored recording; ``unfinished_recordings``
     (found or begun) are in none of them.  ``incomplete`` are those among the
-    tasks with recordings of which Search counts more than came.
+    tasks with recordings of which Search counts more than came: no obstacle,
+    because what it counts is not documented.
     """
 
     tasks_listed: int = 0

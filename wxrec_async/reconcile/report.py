@@ -193,7 +193,8 @@ class DayReport:
 class ReconcileReport:
     """The whole period.
 
-    ``search`` says how the second list was had: ``asked``, ``absent`` or ``off``.
+    ``search`` says how the second list was had: ``asked``, ``absent`` (or it
+    refuses us: `DayReport.search_heard` tells) or ``off``.
     ``begins_late`` when Webex no longer lists the beginning of what was asked for,
     ``ends_itself`` when nobody said where it ends.
     """

@@ -1,4 +1,4 @@
-"""Pages of contacts from Search, the second list: optional, because some organisations do not have it."""
+"""Pages of contacts from Search, the second list.  It may be absent, or refuse us: what rests on it then says so."""
 
 from __future__ import annotations
 
