@@ -70,8 +70,11 @@ class Settling:
         """Leave out what is not wanted, settle what needs no captures call, return the rest."""
         now, tasks = self._now_ms(), self.wanted(tasks, listed_in)
         verdicts = {task.id: selection.before_asking(task, self._ages, now) for task in tasks}
-        await self._settle({task_id: verdict for task_id, verdict in verdicts.items() if verdict}, empty_answer=False)
-        return [task for task in tasks if verdicts[task.id] is None]
+        settled = {task_id: verdict for task_id, verdict in verdicts.items() if verdict}
+        states = await self._settle(settled, empty_answer=False)
+        # What is owed against its row was named once, so the row does not suffice.
+        owed = {name for name, state in states.items() if state != settled[name].state and state is TaskState.OWED}
+        return [task for task in tasks if verdicts[task.id] is None or task.id in owed]
 
     async def other_contacts(self, tasks: Sequence[Task], window: Window) -> None:
         """Count contacts of other channels."""
@@ -186,8 +189,11 @@ class Settling:
                 failed = Failed("missing", "captures no longer names it")
                 await self._note_failed(known.task_id, recording_id, failed)
 
-    async def _settle(self, verdicts: Mapping[str, Verdict], *, empty_answer: bool, named: int = 0) -> None:
-        """Write verdicts down, all at once, so that one commit serves them all."""
+    async def _settle(
+        self, verdicts: Mapping[str, Verdict], *, empty_answer: bool, named: int = 0
+    ) -> dict[str, TaskState]:
+        """Write verdicts down, all at once, so that one commit serves them all; return the states in force."""
+        states: dict[str, TaskState] = {}
 
         async def settle(task_id: str, verdict: Verdict) -> None:
             state = await self._ledger.settle_task(
@@ -200,6 +206,7 @@ class Settling:
                 evidence=verdict.evidence,
                 named=named,
             )
+            states[task_id] = state
             if state is not TaskState.CAPTURED:
                 self._emit(events.TaskSettled(task_id, state.value, verdict.reason))
             elif empty_answer:
@@ -211,6 +218,7 @@ class Settling:
                     group.start_soon(settle, task_id, verdict)
         except BaseExceptionGroup as failures:
             raise first_failure(failures) from None
+        return states
 
     # What became of a recording
 

@@ -223,3 +223,15 @@ async def test_an_id_that_nobody_knows_fails_by_name(flow: Flow) -> None:
     async with flow.ledger() as ledger:
         counts = await ledger.counts(NamedFor("run2"), "run2")
     assert (counts.no_recording, counts.failed_tasks) == (0, 1)
+
+
+async def test_a_row_that_says_unrecorded_takes_back_nothing_that_was_named(flow: Flow) -> None:
+    """Captures named a recording while the call could go on; the row, now over, says that none was asked for."""
+    flow.add("t", created_ms=YESTERDAY.from_ms, requested=None)
+    said(flow, "t", status=None)
+    named(flow, "t", start_ms=YESTERDAY.from_ms, stop_ms=NOON - HOUR, body=WHOLE)
+    await flow.run()
+    assert await summary_of(flow) == (0, 1, 0, 0)
+    said(flow, "t", status="completed", capture_requested=False, updated_ms=NOON)
+    await flow.run(windows=(YESTERDAY,))
+    assert (await summary_of(flow), list(held(flow).values())) == ((1, 0, 0, 0), [WHOLE])

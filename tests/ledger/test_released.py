@@ -91,7 +91,7 @@ async def test_what_one_404_made_gone_is_looked_at_once_more(path: Path) -> None
         counts = await ledger.counts(Everything(), None)
         due = {row.task.id for row in await ledger.backlog(Everything(), now_ms=1, patient=True)}
     assert rows(path, states) == [
-        ("failed", "gone_unproven", "http_404", 3), ("failed", "truncated", "", 2), ("gone", "deleted_at_webex",
+        ("failed", "gone_unproven", "earlier_release", 3), ("failed", "truncated", "", 2), ("gone", "deleted_at_webex",
         "search_deleted", 1), ("listed", "", "", 1), ("started", "", "", 1), ("stored", "", "", 52),
     ]  # fmt: skip
     assert (counts.stored + counts.already_stored, counts.failed, counts.gone) == (52, 5, 1)

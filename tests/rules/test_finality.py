@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from wxrec_async.model import DAY_MS, Recording, Task, Window
 from wxrec_async.rules import finality
 from wxrec_async.rules.finality import (
+    EARLIER_RELEASE,
     HTTP_410,
     NO_SUCH_KEY,
     SEARCH_DELETED,
@@ -177,7 +178,7 @@ def test_a_promise_is_broken_after_owed_days_and_two_answers_a_day_apart(age: in
     ("denied", "named", "sound"),
     [
         *product(
-            (NO_SUCH_KEY, HTTP_410, SEARCH_DELETED, "", "http_404", "http_403", "not_found"),
+            (NO_SUCH_KEY, HTTP_410, SEARCH_DELETED, EARLIER_RELEASE, "", "http_404", "http_403", "not_found"),
             (True, False),
             (True, False),
         )
@@ -187,7 +188,7 @@ def test_gone_takes_who_denied_it_and_a_sound_answer_that_no_longer_names_it(
     denied: str, named: bool, sound: bool
 ) -> None:
     """While captures names it, never; and neither by an answer that proves nothing, nor by any other refusal."""
-    proven = denied in (NO_SUCH_KEY, HTTP_410, SEARCH_DELETED) and sound and not named
+    proven = denied in (NO_SUCH_KEY, HTTP_410, SEARCH_DELETED, EARLIER_RELEASE) and sound and not named
     assert is_gone(denied, named=named, sound=sound) is proven
 
 

@@ -27,7 +27,6 @@ from wxrec_async.rules.reconciling import (
     is_whole,
     judge,
     may_be_deleted,
-    missing,
     must_ask,
 )
 from wxrec_async.rules.selection import HOUR_MS, Ages
@@ -289,24 +288,3 @@ SIZED = replace(STORED, size=1000)
 def test_what_search_counts_otherwise_is_told(task: TaskFacts, told: tuple[Disagreement, ...]) -> None:
     """In which way, and only where Search says a number and nothing was deleted; a hundredth of the size is nothing."""
     assert disagreements(task) == told
-
-
-@pytest.mark.parametrize(
-    ("change", "so"),
-    [
-        ({}, True),
-        ({"capture_requested": None, "named": 1}, True),
-        ({"capture_requested": None, "search": SearchFacts(1)}, True),
-        ({"capture_requested": None}, False),
-        ({"asked": Asked.FOUND}, False),
-        ({"asked": Asked.UNANSWERED}, False),
-        ({"asked": Asked.NOT_ASKED}, False),
-        ({"age_ms": AGES.missing_ms}, False),
-        ({"since_silent_ms": DAY_MS - 1}, False),
-        ({"since_silent_ms": None}, False),
-    ],
-)
-def test_what_was_promised_is_missing_only_on_two_sound_answers(change: dict[str, object], so: bool) -> None:
-    """A day apart, in an old call, and none of them an answer that proves nothing."""
-    facts = silent(capture_requested=True, asked=Asked.SILENT, age_ms=AGES.missing_ms + 1, since_silent_ms=DAY_MS)
-    assert missing(replace(facts, **change), AGES) is so  # type: ignore[arg-type]

@@ -482,18 +482,6 @@ FURTHER = (
         ("tests/rules/test_reconciling.py",),
     ),
     Bug(
-        "missing_after_one_answer",
-        "one silent answer makes a recording missing",
-        (
-            Edit(
-                "rules/reconciling.py",
-                "facts.age_ms > ages.missing_ms and long_silent\n",
-                "facts.age_ms > ages.missing_ms\n",
-            ),
-        ),
-        ("tests/rules/test_reconciling.py",),
-    ),
-    Bug(
         "missing_within_the_day",
         "two silent answers an hour apart make a recording missing",
         (Edit("rules/reconciling.py", "facts.since_silent_ms >= DAY_MS", "facts.since_silent_ms >= HOUR_MS"),),

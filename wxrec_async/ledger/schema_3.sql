@@ -175,7 +175,7 @@ DROP TABLE recordings_2;
 CREATE INDEX recordings_open ON recordings (task) WHERE state IN ('listed', 'started', 'failed');
 CREATE UNIQUE INDEX recordings_holder ON recordings (task) WHERE main_place = 1;
 UPDATE recordings SET evidence = 'search_deleted' WHERE state = 'gone' AND reason = 'deleted_at_webex';
-UPDATE recordings SET state = 'failed', reason = 'gone_unproven', evidence = 'http_404' WHERE state = 'gone'
+UPDATE recordings SET state = 'failed', reason = 'gone_unproven', evidence = 'earlier_release' WHERE state = 'gone'
     AND reason <> 'deleted_at_webex';
 ALTER TABLE certificates RENAME TO certificates_2;
 CREATE TABLE certificates (

@@ -391,6 +391,9 @@ def settle(  # noqa: PLR0913 - the facts of an answer
     if (empty_answer or state == TaskState.NO_RECORDING) and connection.execute(_HAS_ANY, (n,)).fetchone()[0]:
         # Known from the bucket, asked for the first time: whatever Webex has now, it had a recording.
         state, reason, next_ask_ms, evidence = TaskState.CAPTURED, "", None, ""
+    if state == TaskState.NO_RECORDING and _named(connection, n):
+        # An answer named a recording once: no row, and no silence, takes that back.
+        state, reason, next_ask_ms, evidence = TaskState.OWED, "capture_awaited", None, ""
     if state == TaskState.FAILED and next_ask_ms is None:
         next_ask_ms = next_try(_first_seen(connection, n), now_ms)
     connection.execute(
@@ -415,6 +418,10 @@ def settle(  # noqa: PLR0913 - the facts of an answer
 def note_named(connection: sqlite3.Connection, n: int, count: int) -> None:
     """Remember the most recordings that one answer named: a later one that names fewer takes nothing back."""
     connection.execute("UPDATE tasks SET named = ? WHERE n = ? AND coalesce(named, 0) < ?", (count, n, count))
+
+
+def _named(connection: sqlite3.Connection, n: int) -> int:
+    return int(connection.execute("SELECT coalesce(named, 0) FROM tasks WHERE n = ?", (n,)).fetchone()[0])
 
 
 def looked_again(connection: sqlite3.Connection, n: int, next_ask_ms: int | None, now_ms: int) -> None:

@@ -37,7 +37,8 @@ from wxrec_async.model import DAY_MS, Recording, Task, Window
 OVER_STATUSES = frozenset({"completed", "abandoned", "ended"})  # `ended` is Search's word
 OPEN_STATUSES = frozenset({"created", "queued", "offered", "assigned", "connected"})
 NO_SUCH_KEY, HTTP_410, SEARCH_DELETED = "no_such_key", "http_410", "search_deleted"
-DENIED_BY_MEDIA = frozenset({NO_SUCH_KEY, HTTP_410})
+EARLIER_RELEASE = "earlier_release"  # a ledger of before called it gone, by one 404 or 410 of whatever kind
+DENIED_BY_MEDIA = frozenset({NO_SUCH_KEY, HTTP_410, EARLIER_RELEASE})
 CLOCKS_MS = 1_000  # by how much two answers may write the same moment differently
 
 
@@ -175,7 +176,8 @@ def is_gone(denied: str, *, named: bool, sound: bool) -> bool:
     """Say whether Webex deleted a recording.
 
     ``denied`` is who said so: `NO_SUCH_KEY` or `HTTP_410` when the media host did,
-    from a fresh URL, `SEARCH_DELETED` when Search did.  ``named`` and ``sound`` are of the
+    from a fresh URL (`EARLIER_RELEASE`: was taken to, and is looked at this once
+    more), `SEARCH_DELETED` when Search did.  ``named`` and ``sound`` are of the
     answer of captures that was asked for *after* that: whether it named the recording, and
     whether it proves anything about what it does not name.
     """

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wxrec_async.model import AT_REST, DAY_MS, RecordingState, SearchState, TaskState
+from wxrec_async.model import AT_REST, RecordingState, SearchState, TaskState
 from wxrec_async.rules.finality import Phase
 from wxrec_async.rules.selection import HOUR_MS, Ages
 
@@ -337,14 +337,3 @@ def certified(day: DayFacts) -> tuple[WhyNot, ...]:
 
 def _search_suffices(heard: SearchState, *, required: bool) -> bool:
     return heard is SearchState.PRESENT if required else heard is not SearchState.PARTIAL
-
-
-def missing(facts: TaskFacts, ages: Ages) -> bool:
-    """Say whether a promised or named recording is to be called missing.
-
-    It is when captures, asked just now, answered soundly and named none of it, the
-    call is old enough, and an earlier sound answer had none either, at least a day ago.
-    """
-    promised = bool(facts.capture_requested or facts.named or (facts.search and facts.search.recordings))
-    long_silent = facts.since_silent_ms is not None and facts.since_silent_ms >= DAY_MS
-    return promised and facts.asked is Asked.SILENT and facts.age_ms > ages.missing_ms and long_silent
