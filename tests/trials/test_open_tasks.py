@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -77,7 +78,8 @@ def test_every_status_that_is_not_the_end_is_provisional(trial: Trial) -> None:
     still_open = {growing.add(status) for status in OPEN} | {growing.add("connected", requested=None)}
     for status in OVER:
         trial.organisation.add(status=status)
-    for command in (trial.run, lambda: trial.run("--scheduled"), trial.reconcile):
+    commands: tuple[Callable[[], Told], ...] = (trial.run, lambda: trial.run("--scheduled"), trial.reconcile)
+    for command in commands:
         told = command()
         assert told.code in NOT_DONE, told
         assert not certified_days(trial.bucket), told

@@ -96,7 +96,7 @@ class Trial:
         process = subprocess.Popen(
             words,
             cwd=self.folder,
-            env=_environment(self.folder),
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -111,6 +111,11 @@ class Trial:
         told = Told(process.returncode, out, err, time.monotonic() - begun)
         self.told.append(told)
         return told
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the program is started with."""
+        return _environment(self.folder)
 
     def wait_until(self, moment_ms: float) -> None:
         """Let the time come that a setting speaks of."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
@@ -24,6 +25,7 @@ class Webex:
     def __init__(self, organisation: Organisation) -> None:
         self.organisation = organisation
         self.port = 0
+        self.servers: list[asyncio.Server] = []  # of a test's own, to be closed with this one
         self.tasks: Handler = self.plain_tasks
         self.captures: Handler = self.plain_captures
         self.media: Handler = self.plain_media
@@ -31,11 +33,16 @@ class Webex:
     def app(self) -> web.Application:
         """Return the application; which handler answers is looked up at each request."""
         app = web.Application()
+        app.on_cleanup.append(self._close)
         app.router.add_get("/v1/tasks", self._counted("tasks"))
         app.router.add_post("/v1/captures/query", self._counted("captures"))
         app.router.add_post("/v1/access_token", self._token)
         app.router.add_get("/media/{recording}/{name}", self._counted("media"), allow_head=False)
         return app
+
+    async def _close(self, _: web.Application) -> None:
+        for server in self.servers:
+            server.close()
 
     def _counted(self, name: str) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
