@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
+import os
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -14,6 +14,7 @@ from tests.trials.judges import failed_by_name
 from tests.trials.trial import Trial
 from tests.trials.webex import s3_error
 
+TELLING = 24
 Writing = Callable[[str], str]
 
 
@@ -48,24 +49,27 @@ def test_a_signature_in_a_refusal_is_masked(trial: Trial) -> None:
     names = [trial.organisation.add().task_id for _ in range(2)]
     refuse(trial, dict.fromkeys(names, WRITINGS["percent-encoded twice"]))
     failed_by_name(trial.run(), *names)
-    assert SIGNATURE not in trial.everything_said
+    shown = SIGNATURE in trial.everything_said
+    assert not shown
 
 
 def test_a_signature_is_masked_in_every_writing(trial: Trial) -> None:
-    """It stands in no output, log or ledger, however the answer writes it."""
-    made = {trial.organisation.add(seconds=0.3).task_id: (name, writing) for name, writing in WRITINGS.items()}
-    refuse(trial, {task: writing for task, (_, writing) in made.items()})
+    """It stands in no output, log or ledger, however the answer writes it, not even a piece of it."""
+    made = {trial.organisation.add(seconds=0.3).task_id: name for name in WRITINGS}
+    refuse(trial, {task: WRITINGS[name] for task, name in made.items()})
     failed_by_name(trial.run(), *made)
     trial.call("status")
-    said = trial.everything_said
-    shown = [name for name, writing in made.values() if _core(writing) in said or _core(writing) in json.dumps(said)]
-    assert not shown, f"shown: {shown}"
+    said = trial.everything_said.replace("\\\\", "\\")
+    shown = [name for name in WRITINGS if any(piece in said for piece in _pieces(WRITINGS[name]))]
+    assert not shown
 
 
-def _core(writing: Writing) -> str:
-    """Return what of a writing is the secret: without what stands around it, a piece long enough to be known by."""
-    core = writing(SIGNATURE)
-    return core if SIGNATURE not in core else SIGNATURE
+def _pieces(writing: Writing) -> set[str]:
+    """Return what would give the secret away: any few signs of it, in this writing, without what stands around it."""
+    whole = writing(SIGNATURE)
+    around = os.path.commonprefix([whole, writing("~" * len(SIGNATURE))])
+    core = SIGNATURE if SIGNATURE in whole else whole[len(around) :]
+    return {core[place : place + TELLING] for place in range(len(core) - TELLING + 1)}
 
 
 def refuse(trial: Trial, writings: dict[str, Writing]) -> None:

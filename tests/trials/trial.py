@@ -62,7 +62,10 @@ class Told:
         return {line["task_id"] for line in self.events(name)}
 
     def __repr__(self) -> str:
-        return f"exit {self.code} after {self.seconds:.1f} s\n{self.out[-3000:]}\n{self.err[-3000:]}"
+        """Leave out what went well."""
+        lines = [line for line in self.out.splitlines() if not line.startswith(('{"event": "stored', '{"event": "day'))]
+        lines += [line for line in self.err.splitlines() if "[info" not in line and "requests_per_minute" not in line]
+        return f"exit {self.code} after {self.seconds:.1f} s\n" + "\n".join(line[:1500] for line in lines[-30:])
 
 
 class Trial:
