@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from aiohttp import web
 
 from tests.trials.judges import FAILED, OK, all_stored, certified_days, honest, nothing_final
-from tests.trials.organisation import Json
+from tests.trials.organisation import Json, day_of
 from tests.trials.trial import Told, Trial, side_by_side
-from tests.trials.webex import read_json
+from tests.trials.webex import created, read_json
 
 TIMED_OUT = {"code": "UPSTREAM_TIMEOUT", "message": "task store did not answer in time"}
 Odd = Callable[[Json], object]
@@ -76,24 +74,15 @@ def test_whatever_is_no_list_is_asked_for_again(trial: Trial) -> None:
     all_stored(trial, trial.call("run", "--days-back", days, "--json") if told.code else told)
 
 
-@pytest.mark.parametrize("odd", ["errors beside some rows", "data is missing", "data is null", "meta has an error"])
-def test_a_later_page_may_be_none_either(trial: Trial, odd: str) -> None:
-    """The first page is sound, the second is none, once."""
-    for _ in range(60):
-        trial.organisation.add(seconds=0.1)
-    spent: list[int] = []
-
-    async def tasks(request: web.Request) -> web.StreamResponse:
-        sound = read_json(await trial.webex.plain_tasks(request))
-        if spent or not sound.get("data") or len(sound["data"]) == 40:
-            return web.json_response(sound)
-        spent.append(1)
-        return web.json_response(NO_LIST[odd](sound))
-
-    trial.webex.tasks = tasks
-    told = trial.run()
+def test_a_later_page_may_be_none_either(trial: Trial) -> None:
+    """The first page is sound, the second is none, once; in each of four days in another way."""
+    odd = ("errors beside some rows", "data is missing", "data is null", "meta has an error")
+    for number in range(len(odd) * 60):
+        trial.organisation.add(age_h=30 + 24 * (number // 60), seconds=0.05)
+    _once_with_rows(trial, [NO_LIST[name] for name in odd], pages=lambda rows: rows < 40)
+    told = trial.call("run", "--days-back", "8", "--json")
     honest(trial, told)
-    all_stored(trial, trial.run() if told.code else told)
+    all_stored(trial, trial.call("run", "--days-back", "8", "--json") if told.code else told)
 
 
 def test_what_stays_no_list_is_never_an_empty_one(tmp_path: Path) -> None:
@@ -134,23 +123,25 @@ def test_a_window_without_content_is_empty(trial: Trial) -> None:
     assert {true.day for true in trial.organisation.truth()} <= certified_days(trial.bucket)
 
 
-@pytest.mark.parametrize("status", [200, 205, 206])
-def test_other_successes_without_a_body_are_no_list(trial: Trial, status: int) -> None:
-    """Once: a body was promised, or part of one; the window is listed again."""
-    trial.organisation.add()
-    spent: list[int] = []
+def test_other_successes_without_a_body_are_no_list(trial: Trial) -> None:
+    """Once, each in a day of its own: a body was promised, or part of one; the window is listed again."""
+    statuses = [200, 202, 205, 206]
+    for number in range(len(statuses)):
+        trial.organisation.add(age_h=30 + 24 * number)
+    met: set[str] = set()
 
     async def tasks(request: web.Request) -> web.StreamResponse:
         sound = await trial.webex.plain_tasks(request)
-        if spent or not read_json(sound)["data"]:
+        place = _place(read_json(sound))
+        if not statuses or not place or place in met:
             return sound
-        spent.append(1)
-        return web.Response(status=status)
+        met.add(place)
+        return web.Response(status=statuses.pop())
 
     trial.webex.tasks = tasks
-    told = trial.run()
+    told = trial.call("run", "--days-back", "8", "--json")
     honest(trial, told)
-    all_stored(trial, trial.run() if told.code else told)
+    all_stored(trial, trial.call("run", "--days-back", "8", "--json") if told.code else told)
 
 
 def _always(trial: Trial, odd: Odd) -> None:
@@ -162,20 +153,26 @@ def _always(trial: Trial, odd: Odd) -> None:
     trial.webex.tasks = tasks
 
 
-def _once_with_rows(trial: Trial, odd: list[Odd]) -> None:
-    """Let the first answer with rows of each day be odd, each in its own way, as long as there are ways."""
+def _once_with_rows(trial: Trial, odd: list[Odd], *, pages: Callable[[int], bool] = bool) -> None:
+    """Let the first answer with rows of each day be odd, each in its own way; ``pages`` says of how many rows."""
     waiting, met = list(odd), set[str]()
 
     async def tasks(request: web.Request) -> web.StreamResponse:
         sound = await trial.webex.plain_tasks(request)
         said = read_json(sound)
-        place = json.dumps([row["id"] for row in said.get("data", [])][:1])
-        if not waiting or not said.get("data") or place in met:
+        place = _place(said)
+        if not waiting or not place or place in met or not pages(len(said["data"])):
             return sound
         met.add(place)
         return web.json_response(waiting.pop(0)(said))
 
     trial.webex.tasks = tasks
+
+
+def _place(said: Json) -> str:
+    """Return the day of the first row, empty when there is none."""
+    rows = said.get("data")
+    return day_of(created(rows[0])) if rows else ""
 
 
 def test_the_table_is_of_answers_that_are_none() -> None:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from aiohttp import web
 
 from tests.trials.judges import (
@@ -98,17 +97,17 @@ def test_what_stays_away_while_captures_names_it_has_failed(trial: Trial) -> Non
     assert not certified_days(trial.bucket) & {true.day for true in trial.organisation.truth()}
 
 
-@pytest.mark.parametrize("answer", ["NoSuchKey", "a proxy's page", "410 without a body"])
-def test_a_resumed_download_may_meet_it_too(trial: Trial, answer: str) -> None:
+def test_a_resumed_download_may_meet_it_too(trial: Trial) -> None:
     """The first answer breaks off in the middle, the rest is not there, and later all of it is."""
-    _, name = trial.organisation.add(seconds=6)
+    answers = {trial.organisation.add(seconds=6).recording_id: answer for answer in NOT_THERE.values()}
     asked: Counter[str] = Counter()
 
     async def media(request: web.Request) -> web.StreamResponse:
+        name = request.match_info["recording"]
         asked[name] += 1
         if asked[name] == 1:
             return await broken_off(request, trial.organisation.media[name])
-        return NOT_THERE[answer]() if asked[name] == 2 else await trial.webex.plain_media(request)
+        return answers[name]() if asked[name] == 2 else await trial.webex.plain_media(request)
 
     trial.webex.media = media
     told = trial.run()
@@ -173,17 +172,18 @@ def unnamed_after_the_first_get(trial: Trial, how: dict[str, tuple[Answer, Calla
     trial.webex.media, trial.webex.captures = media, captures
 
 
-@pytest.mark.parametrize("answer", ["NoSuchKey", "410 without a body"])
-def test_what_captures_no_longer_names_is_gone(trial: Trial, answer: str) -> None:
+def test_what_captures_no_longer_names_is_gone(trial: Trial) -> None:
     """The store says that it is not there, and captures, asked after it, does not name it any more."""
     trial.organisation.add()
-    _, name = trial.organisation.add()
-    trial.organisation.lost.add(name)
-    unnamed_after_the_first_get(trial, {name: (NOT_THERE[answer], UNNAMED["an entry with empty lists"])})
+    empty = UNNAMED["an entry with empty lists"]
+    answers = [NOT_THERE[name] for name in ("NoSuchKey", "410 without a body")]
+    made = {trial.organisation.add().recording_id: (answer, empty) for answer in answers}
+    trial.organisation.lost.update(made)
+    unnamed_after_the_first_get(trial, made)
     told = trial.run()
     honest(trial, told)
     told = trial.retry() if told.code else told
-    assert (told.code, told.summary["gone"]) == (OK, 1), told
+    assert (told.code, told.summary["gone"]) == (OK, 2), told
 
 
 def test_what_captures_does_not_say_makes_nothing_gone(trial: Trial) -> None:
