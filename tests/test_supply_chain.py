@@ -120,7 +120,15 @@ def test_the_list_is_made_from_what_was_resolved() -> None:
 @pytest.mark.fault("X27")
 @pytest.mark.parametrize(
     "step",
-    ["ruff check", "bandit ", "tests.supply.secrets", "tests.supply.advisories", ".ci/lowest.sh", "--require-hashes"],
+    [
+        "ruff check",
+        "bandit ",
+        "tests.supply.secrets",
+        "tests.supply.advisories",
+        ".ci/lowest.sh",
+        "--require-hashes",
+        ".ci/awscrt.lock",
+    ],
 )
 def test_the_gate_takes_each_step(step: str) -> None:
     """A check nobody runs checks nothing."""

@@ -45,6 +45,7 @@ from wxrec_async.recovery import Recovery
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import keys, windows
 from wxrec_async.rules.filters import NO_FILTERS, Filters
+from wxrec_async.rules.identity import Changed
 from wxrec_async.rules.polling import Look, Rhythm
 from wxrec_async.rules.purging import Timeline
 from wxrec_async.rules.schedule import MINUTE_MS
@@ -214,7 +215,8 @@ class Backfill:
         self, *, limit: int | None = None, max_duration_s: float | None = None, on_event: Emit | None = None
     ) -> Summary:
         """Take up only what is left: failed, owed, unfinished or found by `reconcile`, whenever it was listed."""
-        job = self._job(Everything(), only=ALL_WORK, limit=limit)
+        going_on = await self._going_on(Everything(), due_only=False)
+        job = self._job(Everything(), windows=tuple(going_on), only=ALL_WORK, limit=limit)
         job = replace(job, look_again=Window(0, self._now_ms() + 1))
         with self._one_run(on_event):
             return await self._do(job, None, max_duration_s)
@@ -226,6 +228,9 @@ class Backfill:
         if listable is not None:
             closed = await self._in_storage.ledger.closed_windows(listable)
             left = _left(listable, [*closed, look.window])
+        covered = windows.with_spans(left, [look.window])
+        going_on = [piece for span in await self._going_on(Everything()) for piece in windows.subtract(span, covered)]
+        left = windows.with_spans(left, going_on)
         job = self._job(Everything(), windows=(*left, *windows.cut(look.window)))
         trailing = Window(look.window.to_ms - self._rhythm().trailing_ms, look.window.to_ms)
         job = replace(job, due_only=True, look_again=trailing)
@@ -237,7 +242,7 @@ class Backfill:
         """Say what `run` would do: tasks are listed, nothing is asked of captures, nothing is written."""
         asked = self._clamped(period)
         webex, filters, now_ms = self.settings.webex, self._filters(), self._now_ms()
-        lister = Lister(self._in_webex.client, webex.page_size, webex.channel_types)
+        lister = Lister(self._in_webex.client, webex.page_size, webex.channel_types, sure=False)
         # Looking for what is left out must not hand it out to a run that is under way.
         storage = None if filters else self._storage
         async with worlds.looking_at_ledger(self.settings.ledger.path, storage) as ledger:
@@ -309,6 +314,11 @@ class Backfill:
     def _now_ms(self) -> int:
         return round(self._clock() * 1000)
 
+    def _servers_now_ms(self) -> int:
+        """Return the time by which ages are judged: the servers', unless this clock is another one on purpose."""
+        ours, theirs = self._now_ms(), self._in_webex.client.servers_now_ms()
+        return theirs if abs(ours - theirs) <= SKEW_BELIEVED_MS else ours
+
     def _clamped(self, period: Window | None) -> windows.Asked:
         if period is None:
             return self.period()
@@ -326,8 +336,16 @@ class Backfill:
         closed = await self._in_storage.ledger.closed_windows(period)
         if scheduled:
             closed = windows.reopened(closed, self._now_ms() - self._rhythm().trailing_ms)
-        job = self._job(InPeriod(period), windows=tuple(_left(period, closed)))
+        going_on = await self._going_on(InPeriod(period), due_only=scheduled)
+        job = self._job(InPeriod(period), windows=tuple(windows.with_spans(_left(period, closed), going_on)))
         return replace(job, due_only=scheduled, look_again=period)
+
+    async def _going_on(self, scope: Scope, *, due_only: bool = True) -> list[Window]:
+        """Return the spans that are listed again to learn whether a call is over, as far as Webex lists them."""
+        now_ms, lookback = self._now_ms(), self.settings.webex.lookback_days
+        spans = await self._in_storage.ledger.open_spans(scope, now_ms=now_ms, due_only=due_only)
+        seen = (windows.listable(span, lookback_days=lookback, now_ms=now_ms) for span in spans)
+        return [span for span in seen if span is not None]
 
     def _make_follower(self, period: Window) -> Follower:
         return Follower(
@@ -368,6 +386,7 @@ class Backfill:
             metadata={"wx-org-id": keys.encode_id(self._in_webex.org_id)},
             include_segments=settings.webex.include_segments,
             filters=self._filters(),
+            changed=Changed(settings.backfill.changed),
             limit=limit,
             max_failures_in_row=settings.backfill.max_failures_in_row,
         )
@@ -396,7 +415,10 @@ class Backfill:
         failures = left.wanted(await storage.ledger.failures(job.scope, limit=left.failures_to_read))
         seconds = anyio.current_time() - begun
         aside = await storage.ledger.left_alone(job.scope)
-        summary = Summary(job.run_id, period, counts, ending, seconds, failures, notes, left.reasons, aside)
+        flags = await storage.ledger.flag_counts(job.scope)
+        summary = Summary(
+            job.run_id, period, counts, ending, seconds, failures, notes, left.reasons, aside, flags=flags
+        )
         summary = shape(summary) if shape else summary
         await storage.ledger.end_run(job.run_id, self._now_ms(), summary.exit_code, summary.as_json())
         return summary
@@ -412,7 +434,7 @@ class Backfill:
             storage.ledger,
             carrier,
             self._emit,
-            self._now_ms,
+            self._servers_now_ms,
             others=webex.others,
             at_rest=sidecars.at_rest if sidecars else None,
         )
@@ -487,6 +509,7 @@ class _Rounds:
         return await self._backfill._in_storage.ledger.lag()
 
 
+SKEW_BELIEVED_MS = 900_000  # a run with a clock further off than that is ended; only simulations go by their own
 FILTERS_PASSED_OVER = "the filters of the settings do not apply to tasks that are named by id"
 
 

@@ -17,6 +17,7 @@ def ages_of(settings: Settings) -> Ages:
         null_ms=round(backfill.owed_null_hours * HOUR_MS),
         missing_ms=round(backfill.owed_days * DAY_MS),
         look_again_ms=round(backfill.look_again_hours * HOUR_MS),
+        assume_over_ms=round(backfill.assume_over_hours * HOUR_MS),
         pace=Pace(round(backfill.ask_again_minutes * MINUTE_MS), round(backfill.ask_again_max_hours * HOUR_MS)),
     )
 

@@ -91,8 +91,13 @@ class WebexSettings(Section):
 
     @property
     def api_url(self) -> str:
-        """The API's root without a trailing slash, e.g. ``https://api.wxcc-us1.cisco.com/v1``."""
+        """Where tasks and captures are, without a trailing slash, e.g. ``https://api.wxcc-us1.cisco.com/v1``."""
         return self.base_url or f"https://api.wxcc-{self.region}.cisco.com/v1"
+
+    @property
+    def api_root(self) -> str:
+        """Where Search is: Cisco's paths carry their version themselves, and Search's path has none."""
+        return self.api_url.removesuffix("/v1")
 
 
 class AuthSettings(Section):
@@ -101,6 +106,13 @@ class AuthSettings(Section):
     credentials: str = "secrets.json"
     tokens: str = "tokens.json"
     redirect_uri: str = "http://127.0.0.1:8080/callback"
+    scopes: TextList = (
+        "spark-admin:recordings_read",
+        "spark-admin:recordings_write",
+        "spark:kms",
+        "cjp:config",
+        "cjp:config_read",
+    )
 
 
 class S3Settings(Section):
@@ -167,6 +179,7 @@ class BackfillSettings(Section):
     settle_minutes: Annotated[float, Field(ge=0)] = 30
     owed_null_hours: Annotated[float, Field(ge=0)] = 24
     owed_days: Annotated[float, Field(ge=0)] = 7
+    assume_over_hours: Annotated[float, Field(ge=0)] = 24
     ask_again_minutes: Annotated[float, Field(gt=0)] = 30
     ask_again_max_hours: Annotated[float, Field(gt=0, le=24)] = 24
     look_again_hours: Annotated[float, Field(ge=0)] = 24
@@ -174,6 +187,7 @@ class BackfillSettings(Section):
     max_recording_gib: Annotated[float, Field(gt=0)] = 8
     max_failures_in_row: Annotated[int, Field(ge=1)] = 100
     max_mib_per_second: Annotated[float, Field(ge=0)] = 0
+    changed: Literal["beside", "conflict", "replace"] = "beside"
 
     @field_validator("from_", "to", mode="before")
     @classmethod

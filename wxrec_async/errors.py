@@ -146,7 +146,7 @@ class Unfit(Trouble):
 
     ``reason`` is a stable word for the ledger: ``empty``, ``no_audio``,
     ``not_media``, ``encoded``, ``unprovable``, ``length_mismatch``,
-    ``media_mismatch``, ``too_large``.
+    ``media_mismatch``, ``too_large``, ``bad_head`` (the answer's head is not HTTP).
     """
 
     def __init__(self, reason: str, message: str | None = None, *, host: str = "") -> None:

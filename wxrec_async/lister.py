@@ -1,4 +1,12 @@
-"""Reads a window of tasks to its end, page by page."""
+"""Reads a window of tasks to its end, page by page.
+
+A list that is filtered by channels does not prove its own end: a server that cuts
+its pages before it filters them shows short and empty pages in the middle.  So
+from the first short page on the rest is asked for without the filter, which is
+applied here.  In a window of calls only that costs nothing (the last question is
+asked anyway), in an empty one a call; else as many as the contacts of other
+channels behind the last call fill pages.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +21,8 @@ from wxrec_async.rules.selection import of_channel
 from wxrec_async.rules.windows import halves
 
 MAX_HALVINGS = 5
-TOO_MUCH_ASKED = ("http_400", "http_413", "http_422", "answer_too_large")
+TOO_LARGE = "answer_too_large"
+TOO_MUCH_ASKED = ("http_400", "http_413", "http_422", TOO_LARGE)
 
 TakeIn = Callable[[Window, TaskPage, Sequence[Task]], Awaitable[None]]
 
@@ -21,15 +30,22 @@ TakeIn = Callable[[Window, TaskPage, Sequence[Task]], Awaitable[None]]
 class PageSource(Protocol):
     """Webex, as far as listing goes."""
 
-    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
-        """Return one page; `GivenUp` when this one cannot be had."""
+    async def tasks_page(
+        self, window: Window, *, from_ms: int, next_link: str | None = None, every_channel: bool = False
+    ) -> TaskPage:
+        """Return one page, of every channel or of those asked for; `GivenUp` when this one cannot be had."""
 
 
 class Lister:
-    """Lists windows; keeps nothing between two of them."""
+    """Lists windows; keeps nothing between two of them.
 
-    def __init__(self, webex: PageSource, page_size: int, channel_types: Collection[str]) -> None:
+    With ``sure`` the end of a window is believed only without the filter of
+    channels; without it the list is an estimate.
+    """
+
+    def __init__(self, webex: PageSource, page_size: int, channel_types: Collection[str], *, sure: bool = True) -> None:
         self._webex, self._page_size, self._channel_types = webex, page_size, channel_types
+        self._sure = sure
 
     async def read(self, window: Window, take_in: TakeIn, halvings: int = MAX_HALVINGS) -> str | None:
         """Hand every page and its new tasks to ``take_in``; return why the end was not reached, None when it was.
@@ -49,20 +65,28 @@ class Lister:
             trouble = trouble or ("its tasks are not in order of time" if halve else None)
         if not halve or not halvings or window.length_ms < 2:
             return trouble
-        found = [await self.read(half, take_in, halvings - 1) for half in halves(window)]
-        return next(filter(None, found), None)
+        first, second = halves(window)
+        trouble = await self.read(first, take_in, halvings - 1)
+        if trouble and trouble.startswith(TOO_LARGE):
+            return trouble  # megabytes for however short a span: the rest would be read for nothing
+        return await self.read(second, take_in, halvings - 1) or trouble
 
     async def _read_pages(self, window: Window, pager: Pager, take_in: TakeIn) -> str | None:
         trouble: str | None = None
         link: str | None = None
+        every = False
         while True:
-            page = await self._webex.tasks_page(window, from_ms=pager.from_ms, next_link=link)
+            page = await self._webex.tasks_page(window, from_ms=pager.from_ms, next_link=link, every_channel=every)
             step = pager.take(page)
             await take_in(window, page, [task for task in step.new if of_channel(task, self._channel_types)])
             trouble = trouble or step.trouble or _unreadable(page)
-            if step.done:
+            if step.done and (every or trouble or not self._sure):
                 return trouble
             link = step.next_link
+            short = step.done or (link is None and page.rows < self._page_size)
+            if self._sure and short and not every:
+                every = True
+                pager.without_filter()
 
 
 def _unreadable(page: TaskPage) -> str | None:

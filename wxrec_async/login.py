@@ -9,7 +9,6 @@ Nothing here prints, reads stdin or opens a browser; the caller hands in who doe
 
 from __future__ import annotations
 
-import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -26,11 +25,12 @@ from wxrec_async.auth.loopback import catchable, listening
 from wxrec_async.auth.stores import TokenStore, load_credentials, open_token_store
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import Settings
-from wxrec_async.errors import AuthError, ConfigError, Nonsense, Rejected, RunStopped, Trouble
+from wxrec_async.errors import AuthError, ConfigError, Rejected, RunStopped, Trouble
 from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.tokens import token_org
 from wxrec_async.webex.calls import ApiCalls
+from wxrec_async.webex.proving import answering_org
 from wxrec_async.webex.transport import AiohttpTransport
 
 WAIT_S = 300.0
@@ -91,7 +91,8 @@ async def login(  # noqa: PLR0913 - what surrounds a login, all but one with def
     if redirect is None and not can_catch_redirect(settings):
         raise ConfigError("[auth] redirect_uri is not on this machine: the redirect has to be pasted (--no-browser)")
     async with _opened(settings, given, emit, clock) as around:
-        request = oauth.begin(settings.webex.auth_url, around.credentials.client_id, settings.auth.redirect_uri)
+        auth = settings.auth
+        request = oauth.begin(settings.webex.auth_url, around.credentials.client_id, auth.redirect_uri, auth.scopes)
         if redirect is None:
             answer = await _caught(request, show_url, open_browser, emit, wait_s)
         else:
@@ -101,7 +102,7 @@ async def login(  # noqa: PLR0913 - what surrounds a login, all but one with def
         endpoint = TokenEndpoint(
             around.credentials, around.http, f"{settings.webex.auth_url}/access_token", emit, around.clock
         )
-        return await _stored(around, await oauth.exchange(endpoint, request, code), oauth.SCOPES)
+        return await _stored(around, await oauth.exchange(endpoint, request, code), settings.auth.scopes)
 
 
 async def take_tokens(
@@ -122,7 +123,7 @@ async def take_tokens(
         "it is renewed with the client id and secret in [auth] credentials: they must be those it was made with",
         "a service app's captures calls must name the organisation; this program always does",
     )
-    return LoggedIn(done.org_id, done.scopes, done.expires_at, done.refresh_expires_at, notes)
+    return LoggedIn(done.org_id, done.scopes, done.expires_at, done.refresh_expires_at, (*done.notes, *notes))
 
 
 @asynccontextmanager
@@ -173,52 +174,55 @@ async def _caught(
 
 
 async def _stored(around: _Surroundings, tokens: Tokens, asked: tuple[str, ...]) -> LoggedIn:
-    org_id = await _organisation(around, tokens)
+    org_id, notes = await _organisation(around, tokens)
     scopes = tuple(tokens.scope.split()) or asked
     if scopes and NEEDED_SCOPE not in scopes:
         around.emit(Warned("scope_missing", f"the token has no {NEEDED_SCOPE}: Webex will refuse captures"))
     await oauth.keep(around.store, tokens)
-    return LoggedIn(org_id, scopes, tokens.expires_at, tokens.refresh_expires_at)
+    return LoggedIn(org_id, scopes, tokens.expires_at, tokens.refresh_expires_at, notes)
 
 
-async def _organisation(around: _Surroundings, tokens: Tokens) -> str:
-    """Return whose token it is; raises `AuthError` naming both when it is not who was meant."""
-    org_id = worlds.organisation(around.settings.webex.org_id, around.credentials.org_id, tokens)
-    if token_org(tokens) is None:
-        await _confirm(around, tokens, org_id)  # a token that does not tell: ask
-    return org_id
+async def _organisation(around: _Surroundings, tokens: Tokens) -> tuple[str, tuple[str, ...]]:
+    """Return whose token it is, and what to set; raises `AuthError` naming both when it is not who was meant.
+
+    A token that does not tell is asked about, in the name of the organisation that the settings mean, if they do.
+    """
+    configured, in_credentials = around.settings.webex.org_id, around.credentials.org_id
+    if token_org(tokens) is not None or configured or in_credentials:
+        org_id = worlds.organisation(configured, in_credentials, tokens)
+        if token_org(tokens) is None:
+            await _answering(around, tokens, org_id)
+        return org_id, ()
+    org_id = await _answering(around, tokens, "")
+    if not org_id:
+        raise ConfigError(
+            "[webex] org_id is not set, and neither the token nor Webex's answer tells it: set it to the organisation "
+            "id of Control Hub (Account)"
+        )
+    return org_id, (f'the token does not tell its organisation: set [webex] org_id = "{org_id}"',)
 
 
-async def _confirm(around: _Surroundings, tokens: Tokens, org_id: str) -> None:
-    api = around.settings.webex.api_url
+async def _answering(around: _Surroundings, tokens: Tokens, org_id: str) -> str:
+    """Return the organisation in whose name Webex answers, "" when it does not say or could not be asked."""
+    settings = around.settings.webex
     around.http.auth = _Bearer(tokens)
+    calls = ApiCalls(around.http, clock=around.clock)
     try:
-        answer = await ApiCalls(around.http, clock=around.clock).get(f"{api}/organization/{org_id}")
-        _check_names(answer.body, org_id)
+        return await answering_org(calls, settings, org_id, round(around.clock() * 1000))
     except Rejected as refusal:
-        if refusal.status in (401, 403, 404):
+        if refusal.status in (400, 401, 403, 404):
             raise AuthError(
-                f"Webex does not confirm that the token belongs to organisation {org_id} ({refusal}): the browser was "
-                "signed in to another one, or [webex] region is not this one's; nothing was stored"
+                f"Webex does not confirm that the token belongs to organisation {org_id or '(none is set)'} ({refusal})"
+                ": the browser was signed in to another one, [webex] region is not this one's, or a scope is missing; "
+                "nothing was stored"
             ) from None
         problem: Trouble | RunStopped = refusal
     except (Trouble, RunStopped) as trouble:
         problem = trouble
     except GivenUp as given_up:
         problem = given_up.trouble
-    else:
-        return
     around.emit(Warned("organisation_unconfirmed", f"whose token this is could not be asked: {problem}; run doctor"))
-
-
-def _check_names(body: bytes, org_id: str) -> None:
-    """Raise `Nonsense` unless the answer is an organisation: a sign-in page of some proxy confirms nothing."""
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        answer = None
-    if not isinstance(answer, dict) or str(answer.get("id") or org_id).lower() != org_id.lower():
-        raise Nonsense("the answer is not about this organisation")
+    return ""
 
 
 class _Bearer(httpx.Auth):

@@ -144,6 +144,7 @@ class TaskPage:
 
     ``rows`` counts what the server sent, ``unreadable`` the rows among them that
     had no usable id and are in no task; ``next_link`` is an absolute URL on the same host when the server names one.
+    ``more`` when the answer says itself that it is not the end of the list.
     """
 
     tasks: tuple[Task, ...]
@@ -151,6 +152,7 @@ class TaskPage:
     next_link: str | None = None
     tracking_id: str | None = None
     unreadable: int = 0
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,19 +172,37 @@ class Witness:
     active: bool | None = None
 
 
+class SearchState(enum.StrEnum):
+    """How the second list was had, so that what rests on it can say so.
+
+    ``PRESENT`` answered to the end of what was asked, ``PARTIAL`` not to the end
+    or with errors beside its rows; ``ABSENT`` is not there at all (404, 405, 501
+    to the first question), ``REFUSED`` is there and does not answer us;
+    ``OUT_OF_REACH`` lies further back than Search looks; ``NOT_ASKED`` was not to be asked.
+    """
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    REFUSED = "refused"
+    PARTIAL = "partial"
+    OUT_OF_REACH = "out_of_reach"
+    NOT_ASKED = "not_asked"
+
+
 @dataclass(frozen=True, slots=True)
 class SearchPage:
     """One answer of Search.
 
     ``rows`` counts what the server sent, ``unreadable`` the rows among them
     without a usable id; ``cursor`` asks for the page behind this one and is
-    empty after the last.
+    empty after the last.  ``trouble`` is what the answer says went wrong beside its rows.
     """
 
     witnesses: tuple[Witness, ...]
     rows: int
     cursor: str = ""
     unreadable: int = 0
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,11 +291,15 @@ class Order:
 
     ``target`` is its place.  ``fallback`` is the place it takes when the bucket
     shows that another recording of the same task already holds ``target``.
+    ``replaces`` when an earlier state of this recording may be overwritten there;
+    ``flags`` are those that what is stored gets besides its own.
     """
 
     recording: Recording
     target: Target
     fallback: Target | None = None
+    replaces: bool = False
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,15 +364,22 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A recording could not be stored; ``reason`` is a stable word, ``detail`` a sentence without secrets."""
+    """A recording could not be stored; ``reason`` is a stable word, ``detail`` a sentence without secrets.
+
+    ``evidence`` is what speaks for a deletion and does not prove it alone: S3 itself said from a fresh URL that
+    it has no such key (``no_such_key``) or has it no longer (``http_410``).
+    """
 
     reason: str
     detail: str = ""
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Webex deleted the recording."""
+    """Webex deleted the recording: ``evidence`` as in `Failed`, and captures, asked after it, names it no longer."""
+
+    evidence: str = ""
 
 
 Outcome = Stored | Failed | Gone

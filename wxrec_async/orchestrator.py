@@ -19,7 +19,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import Protocol
 
 import anyio
@@ -30,13 +30,13 @@ from wxrec_async.events import Emit
 from wxrec_async.ledger.protocol import ALL_WORK, BacklogTask, KnownTask, Ledger, NamedFor, Scope, Work
 from wxrec_async.lister import Lister, PageSource
 from wxrec_async.model import (
-    AT_REST,
     Capture,
     Failed,
     Gone,
     Order,
     Outcome,
     Recording,
+    RecordingState,
     Stored,
     Task,
     TaskPage,
@@ -46,8 +46,9 @@ from wxrec_async.plumbing.batches import BatchQueue
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.plumbing.signal import Signal
-from wxrec_async.rules import keys, selection, windows
+from wxrec_async.rules import finality, keys, selection
 from wxrec_async.rules.filters import NO_FILTERS, Filters
+from wxrec_async.rules.identity import Changed, Identified, marked
 from wxrec_async.rules.selection import Ages
 from wxrec_async.settling import Settling
 
@@ -109,6 +110,7 @@ class Job:
     metadata: Mapping[str, str] = field(default_factory=dict)
     include_segments: bool = False
     filters: Filters = NO_FILTERS
+    changed: Changed = Changed.BESIDE
     limit: int | None = None
     max_failures_in_row: int = 100
 
@@ -157,6 +159,7 @@ class Orchestrator:
             ages=job.ages,
             filters=job.filters,
             max_failures_in_row=job.max_failures_in_row,
+            changed=job.changed,
         )
         self._scope = anyio.CancelScope()
         self._intake: set[anyio.CancelScope] = set()
@@ -238,7 +241,13 @@ class Orchestrator:
         scope, due = self._job.scope, self._job.due_only
         while not isinstance(scope, NamedFor) and (
             oldest := await self._ledger.oldest_work(
-                scope, now_ms=self._now_ms(), after=last, only=only, due_only=due, patient=due
+                scope,
+                now_ms=self._now_ms(),
+                after=last,
+                only=only,
+                due_only=due,
+                patient=due,
+                open_since_ms=self._open_since_ms(),
             )
         ):
             last = oldest[-1]
@@ -251,9 +260,14 @@ class Orchestrator:
             only=only,
             due_only=due,
             patient=due,
+            open_since_ms=self._open_since_ms(),
         ):
             after = rows[-1].row
             await self._resume(rows, only)
+
+    def _open_since_ms(self) -> int:
+        """Calls that were created since then and go on are listed again; older ones are asked for as they are."""
+        return self._now_ms() - self._job.ages.missing_ms
 
     async def _resume(self, rows: Sequence[BacklogTask], only: frozenset[Work]) -> None:
         if Work.FAILED in only:
@@ -281,7 +295,9 @@ class Orchestrator:
                 group.start_soon(self._feed_window, window, room, before, turn)
 
     async def _feed_window(self, window: Window, room: anyio.Semaphore, before: anyio.Event, done: anyio.Event) -> None:
-        asked_ms = self._now_ms()  # a page proves what was there when it was read, however long the queue was full
+        # A page proves what was there when it was read, however long the queue was full.  What time that was the
+        # servers know, and say so with their first answer.
+        asked_ms = self._now_ms()
         held: list[tuple[Window, TaskPage, Sequence[Task]]] = []
 
         async def take_held() -> None:
@@ -291,6 +307,8 @@ class Orchestrator:
 
         async def hold(part: Window, page: TaskPage, new: Sequence[Task]) -> None:
             """Read on to the end of a short window before its turn comes; of a long one, a page's worth is held."""
+            nonlocal asked_ms
+            asked_ms = min(asked_ms, self._now_ms())
             held.append((part, page, new))
             if before.is_set() or sum(page.rows for _, page, _ in held) >= self._job.page_size:
                 await take_held()
@@ -307,7 +325,8 @@ class Orchestrator:
             self._emit(events.WindowIncomplete(window, trouble))
             return
         await self._count_others(window)
-        closed = windows.closable(window, settle_ms=self._job.ages.settle_ms, now_ms=asked_ms)
+        settle_ms = self._job.ages.settle_ms
+        closed = finality.closes_window(window, sound=not trouble, settle_ms=settle_ms, asked_ms=asked_ms)
         if closed is not None:
             await self._ledger.close_window(closed, self._now_ms())
         self._emit(events.WindowListed(window, closed=closed == window))
@@ -316,7 +335,7 @@ class Orchestrator:
         """Count the contacts of other channels; they are not what was asked for, so trouble is only said."""
         if self._others is None:
             return
-        lister = Lister(self._others, self._job.page_size, self._job.other_channels)
+        lister = Lister(self._others, self._job.page_size, self._job.other_channels, sure=False)
         try:
             trouble = await lister.read(window, self._take_note)
         except (AuthError, RunStopped) as refusal:
@@ -412,39 +431,55 @@ class Orchestrator:
     async def _ask(self, batch: Sequence[Task]) -> list[Order]:
         begun = anyio.current_time()
         answer = await self._webex.captures([task.id for task in batch])
-        found = {task_id: self._wanted(capture) for task_id, capture in answer.captures.items()}
-        found = {task_id: recordings for task_id, recordings in found.items() if recordings}
         await self._settling.beside([(task, _beside(answer.captures.get(task.id))) for task in batch])
+        wanted = {task_id: self._wanted(capture) for task_id, capture in answer.captures.items()}
+        found: Mapping[str, Sequence[Recording]] = {task_id: named for task_id, named in wanted.items() if named}
         count = sum(map(len, found.values()))
         self._emit(events.CapturesAsked(len(batch), count, anyio.current_time() - begun))
-        silent = [task for task in batch if task.id not in found and task.id not in answer.failed]
-        await self._settling.silent(silent)
+        tasks = {task.id: task for task in batch}
+        await self._settling.named_none(tasks, answer.captures, found)
         await self._settling.refused(answer.failed)
-        if not found:
-            return []
-        known = await self._ledger.captured_many(found, self._now_ms(), self._settling.second_looks(batch))
-        orders = [await self._orders_of(task, found[task.id], known[task.id]) for task in batch if task.id in found]
-        self._left.update(each.recording.task_id for each in chain.from_iterable(orders))
-        return list(chain.from_iterable(orders))
+        found = await self._settling.may_be_fetched(tasks, found)
+        return await self._take_up_found(tasks, answer.captures, found) if found else []
+
+    async def _take_up_found(
+        self, tasks: Mapping[str, Task], captures: Mapping[str, Capture], found: Mapping[str, Sequence[Recording]]
+    ) -> list[Order]:
+        """Write down what was found of calls that are over, and make orders of what is not at rest."""
+        named = await self._settling.identified(found)
+        asked = [tasks[task_id] for task_id in found]
+        known = await self._ledger.captured_many(
+            {task_id: each.recordings for task_id, each in named.items()},
+            self._now_ms(),
+            self._settling.second_looks(asked),
+            self._settling.never_ended(asked),
+        )
+        orders = []
+        for task_id, each in named.items():
+            if not captures[task_id].unsettled:
+                await self._settling.missing(known[task_id], {one.id for one in each.recordings})
+            orders += await self._orders_of(tasks[task_id], each, known[task_id])
+        self._left.update(each.recording.task_id for each in orders)
+        return orders
 
     def _wanted(self, capture: Capture) -> list[Recording]:
-        return [each for each in capture.recordings if self._job.include_segments or not each.segment]
+        return selection.wanted_recordings(capture, include_segments=self._job.include_segments)
 
-    async def _orders_of(self, task: Task, recordings: Sequence[Recording], known: KnownTask) -> list[Order]:
+    async def _orders_of(self, task: Task, named: Identified, known: KnownTask) -> list[Order]:
         """Give each recording of a task that is not at rest its place; who holds the main place keeps it."""
-        await self._settling.missing(known, offered={each.id for each in recordings})
-        open_ones = [each for each in recordings if known.recordings.get(each.id) not in AT_REST]
+        open_ones = [each for each in named.recordings if each.id in named.replacing or not _is_stored(known, each.id)]
         holder = known.holder
         try:
-            if holder is None and len(recordings) > 1:
-                holder = await self._holder_in_bucket(task, recordings)
+            if holder is None and len(named.recordings) > 1:
+                holder = await self._holder_in_bucket(task, named.recordings)
         except GivenUp as given_up:
             for each in open_ones:
                 await self._settling.failed(each.task_id, each.id, Failed("bucket_unreadable", str(given_up)))
             return []
         template, base = self._job.key_template, self._job.metadata
-        placed = keys.orders(task, recordings, template=template, holder=holder, base=base)
-        return [order for order in placed if order.recording in open_ones]
+        placed = keys.orders(task, named.recordings, template=template, holder=holder, base=base)
+        flags = tuple(self._settling.never_ended([task]).values())
+        return [marked(order, named, flags) for order in placed if order.recording in open_ones]
 
     async def _holder_in_bucket(self, task: Task, recordings: Sequence[Recording]) -> str | None:
         """Ask the bucket, for the ledger may have been lost and the first recording to come was another one."""
@@ -467,11 +502,11 @@ class Orchestrator:
         match outcome:
             case Stored():
                 seconds = anyio.current_time() - begun
-                await self._settling.stored(recording.task_id, recording.id, outcome, seconds)
+                await self._settling.stored(recording, outcome, seconds, replaced=order.replaces)
             case Failed():
                 await self._settling.failed(recording.task_id, recording.id, outcome)
             case Gone():
-                await self._settling.gone(recording.task_id, recording.id)
+                await self._settling.gone(recording.task_id, recording.id, outcome)
         await self._perhaps_at_rest(recording.task_id)
 
     async def _perhaps_at_rest(self, task_id: str) -> None:
@@ -480,6 +515,11 @@ class Orchestrator:
             del self._left[task_id]
             if self._at_rest is not None:
                 await self._at_rest(task_id)
+
+
+def _is_stored(known: KnownTask, recording_id: str) -> bool:
+    """Say whether nothing is left to do; what was gone and is named again is not gone."""
+    return known.recordings.get(recording_id) is RecordingState.STORED
 
 
 def _beside(capture: Capture | None) -> list[tuple[str, str]]:

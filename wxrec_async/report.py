@@ -68,8 +68,8 @@ class Summary:
     unfinished_tasks + left_out``.  ``left_out_by`` counts the tasks with work
     left that a filter left alone, by filter: they are in no other count, and
     what failed or is owed among them is not what was asked for.  ``seen_and_left``
-    counts by kind what Webex has and this program does not move.  ``follow`` is
-    there when the run was a follower's round.
+    counts by kind what Webex has and this program does not move, ``flags`` the stored
+    recordings that are odd, by what is odd.  ``follow`` is there when the run was a follower's round.
     """
 
     run_id: str
@@ -82,6 +82,7 @@ class Summary:
     left_out_by: Mapping[str, int] = field(default_factory=dict)
     seen_and_left: Mapping[str, int] = field(default_factory=dict)
     follow: Following | None = None
+    flags: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def left_out(self) -> int:
@@ -106,6 +107,7 @@ class Summary:
             "left_out": self.left_out,
             "left_out_by": dict(self.left_out_by),
             "seen_and_left": dict(self.seen_and_left),
+            "flags": dict(self.flags),
             "seconds": round(self.seconds, 3),
             "windows_incomplete": [str(window) for window in self.ending.incomplete],
             "uploads_left_open": self.ending.uploads_left,
@@ -129,4 +131,4 @@ def exit_code(counts: Counts, ending: Ending) -> int:
         return ending.error_exit or EXIT_FAILED
     if ending.stopped or counts.unfinished_tasks or counts.unfinished_recordings:
         return EXIT_STOPPED
-    return EXIT_OWED if counts.owed or counts.incomplete else EXIT_OK
+    return EXIT_OWED if counts.owed else EXIT_OK

@@ -14,12 +14,26 @@ import anyio
 from wxrec_async import events
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit
-from wxrec_async.ledger.protocol import KnownTask, Ledger
-from wxrec_async.model import AT_REST, Failed, LeftAlone, Stored, Task, TaskState, Window
+from wxrec_async.ledger.protocol import KnownRecording, KnownTask, Ledger
+from wxrec_async.model import (
+    AT_REST,
+    Capture,
+    Failed,
+    Gone,
+    LeftAlone,
+    Recording,
+    RecordingState,
+    Stored,
+    Task,
+    TaskState,
+    Window,
+)
 from wxrec_async.plumbing.groups import first_failure
-from wxrec_async.rules import schedule, selection
+from wxrec_async.rules import finality, schedule, selection
 from wxrec_async.rules.filters import Filters
-from wxrec_async.rules.selection import Ages, Silence, Verdict
+from wxrec_async.rules.finality import Silence
+from wxrec_async.rules.identity import Changed, Identified, identified
+from wxrec_async.rules.selection import Ages, Verdict
 
 
 class Settling:
@@ -35,9 +49,11 @@ class Settling:
         ages: Ages,
         filters: Filters,
         max_failures_in_row: int,
+        changed: Changed = Changed.BESIDE,
     ) -> None:
         self._run_id, self._ledger, self._emit, self._now_ms = run_id, ledger, emit, now_ms
         self._ages, self._filters, self._most = ages, filters, max_failures_in_row
+        self._changed = changed
         self._streak = self._stored = 0
         self.failed_before: set[str] = set()
 
@@ -91,15 +107,67 @@ class Settling:
         looks = {task.id: schedule.second_look(task.created_ms, after, now) for task in tasks}
         return {task_id: due for task_id, due in looks.items() if due is not None}
 
+    async def named_none(
+        self, tasks: Mapping[str, Task], captures: Mapping[str, Capture], found: Collection[str]
+    ) -> None:
+        """Judge the tasks of an answer that named no recording: by the silence, or by why it proves nothing."""
+        none = {task_id: capture.unsettled for task_id, capture in captures.items() if task_id not in found}
+        await self.silent([tasks[task_id] for task_id, why in none.items() if not why])
+        await self.unsettled(tasks, {task_id: why for task_id, why in none.items() if why})
+
     async def silent(self, tasks: Sequence[Task]) -> None:
         """Judge the tasks for which captures had nothing, by what was asked before."""
-        if not tasks:
-            return
-        now = self._now_ms()
-        asked = await self._ledger.asked([task.id for task in tasks])
-        silences = {task_id: Silence(before.first_seen_ms, before.first_empty_ms) for task_id, before in asked.items()}
+        silences, now = await self._silences(tasks), self._now_ms()
         verdicts = {task.id: selection.after_empty(task, silences[task.id], self._ages, now) for task in tasks}
         await self._settle(verdicts, empty_answer=True)
+
+    async def unsettled(self, tasks: Mapping[str, Task], why: Mapping[str, str]) -> None:
+        """Owe the tasks for which captures gave an answer that proves nothing; ``why`` is a word for each."""
+        silences, now = await self._silences([tasks[task_id] for task_id in why]), self._now_ms()
+        verdicts = {
+            task_id: selection.after_unsettled(tasks[task_id], word, silences[task_id], self._ages, now)
+            for task_id, word in why.items()
+        }
+        await self._settle(verdicts, empty_answer=False)
+
+    async def may_be_fetched(
+        self, tasks: Mapping[str, Task], found: Mapping[str, Sequence[Recording]]
+    ) -> dict[str, Sequence[Recording]]:
+        """Owe the tasks whose recordings may still grow; return what was found of the others."""
+        untold = [tasks[task_id] for task_id in found if finality.phase(tasks[task_id]) is not finality.Phase.OVER]
+        silences, now = await self._silences(untold), self._now_ms()
+        verdicts = {
+            task.id: selection.while_it_goes_on(task, found[task.id], silences[task.id], self._ages, now)
+            for task in untold
+        }
+        await self.goes_on(
+            {task_id: (verdict, len(found[task_id])) for task_id, verdict in verdicts.items() if verdict}
+        )
+        return {task_id: each for task_id, each in found.items() if verdicts.get(task_id) is None}
+
+    async def goes_on(self, owed: Mapping[str, tuple[Verdict, int]]) -> None:
+        """Owe tasks that may go on, and remember how many recordings were named of each."""
+        for task_id, (verdict, named) in owed.items():
+            await self._settle({task_id: verdict}, empty_answer=False, named=named)
+
+    def never_ended(self, tasks: Sequence[Task]) -> dict[str, str]:
+        """Return the word for those that are said to go on for too long to believe."""
+        now = self._now_ms()
+        return {task.id: selection.NEVER_ENDED for task in tasks if selection.never_ended(task, self._ages, now)}
+
+    async def identified(self, found: Mapping[str, Sequence[Recording]]) -> dict[str, Identified]:
+        """Tell what was found from what is stored: another one under a known id, or a later state of it."""
+        known = await self._ledger.known_many(list(found))
+        return {task_id: identified(each, _stored(known[task_id]), self._changed) for task_id, each in found.items()}
+
+    async def _silences(self, tasks: Sequence[Task]) -> dict[str, Silence]:
+        if not tasks:
+            return {}
+        asked = await self._ledger.asked([task.id for task in tasks])
+        return {
+            task_id: Silence(before.first_seen_ms, before.first_empty_ms, before.named)
+            for task_id, before in asked.items()
+        }
 
     async def refused(self, failed: Mapping[str, str]) -> None:
         """Settle tasks that could not be asked for, by reason; raises as `failed` does."""
@@ -108,13 +176,17 @@ class Settling:
             self._count_failure(task_id, reason)
 
     async def missing(self, known: KnownTask, offered: Collection[str]) -> None:
-        """A recording that Webex named once and no longer does comes to rest by name, not in silence."""
-        for recording_id, state in known.recordings.items():
-            if recording_id not in offered and state not in AT_REST:
+        """A recording that a sound answer no longer names: gone when that is proven, else failed by name."""
+        for recording_id, it in known.known.items():
+            if recording_id in offered or it.state in AT_REST:
+                continue
+            if finality.is_gone(it.evidence, named=False, sound=True):
+                await self.gone(known.task_id, recording_id, Gone(it.evidence))
+            else:
                 failed = Failed("missing", "captures no longer names it")
                 await self._note_failed(known.task_id, recording_id, failed)
 
-    async def _settle(self, verdicts: Mapping[str, Verdict], *, empty_answer: bool) -> None:
+    async def _settle(self, verdicts: Mapping[str, Verdict], *, empty_answer: bool, named: int = 0) -> None:
         """Write verdicts down, all at once, so that one commit serves them all."""
 
         async def settle(task_id: str, verdict: Verdict) -> None:
@@ -125,6 +197,8 @@ class Settling:
                 now_ms=self._now_ms(),
                 empty_answer=empty_answer,
                 next_ask_ms=verdict.next_ask_ms,
+                evidence=verdict.evidence,
+                named=named,
             )
             if state is not TaskState.CAPTURED:
                 self._emit(events.TaskSettled(task_id, state.value, verdict.reason))
@@ -140,8 +214,9 @@ class Settling:
 
     # What became of a recording
 
-    async def stored(self, task_id: str, recording_id: str, stored: Stored, seconds: float) -> None:
-        found = stored.object
+    async def stored(self, recording: Recording, stored: Stored, seconds: float, *, replaced: bool = False) -> None:
+        """Note a stored recording; ``replaced`` when it took the place of an earlier state of it."""
+        task_id, recording_id, found = recording.task_id, recording.id, stored.object
         await self._ledger.stored(
             task_id,
             recording_id,
@@ -152,6 +227,7 @@ class Settling:
             flags=stored.flags,
             now_ms=self._now_ms(),
             upload_id=stored.upload_id,
+            span=(recording.start_ms, recording.stop_ms) if replaced else None,
         )
         self._streak = 0
         self._stored += 1
@@ -168,8 +244,8 @@ class Settling:
             )
         )
 
-    async def gone(self, task_id: str, recording_id: str) -> None:
-        await self._ledger.recording_gone(task_id, recording_id, self._now_ms())
+    async def gone(self, task_id: str, recording_id: str, gone: Gone) -> None:
+        await self._ledger.recording_gone(task_id, recording_id, self._now_ms(), evidence=gone.evidence)
         self._emit(events.RecordingGone(task_id, recording_id))
 
     async def failed(self, task_id: str, recording_id: str, failed: Failed) -> None:
@@ -178,7 +254,9 @@ class Settling:
         self._count_failure(task_id, failed.reason, failed.detail)
 
     async def _note_failed(self, task_id: str, recording_id: str, failed: Failed) -> None:
-        await self._ledger.recording_failed(task_id, recording_id, failed.reason, failed.detail, self._now_ms())
+        await self._ledger.recording_failed(
+            task_id, recording_id, failed.reason, failed.detail, self._now_ms(), evidence=failed.evidence
+        )
         self._emit(events.RecordingFailed(task_id, recording_id, failed.reason, failed.detail))
 
     def _count_failure(self, task_id: str, reason: str, detail: str = "") -> None:
@@ -189,3 +267,7 @@ class Settling:
             return
         words = f"{self._streak} failures in a row, the last one {reason}" + (f": {detail}" if detail else "")
         raise AuthError(words) if reason.endswith("AccessDenied") else RunStopped(words)
+
+
+def _stored(known: KnownTask) -> dict[str, KnownRecording]:
+    return {name: it for name, it in known.known.items() if it.state is RecordingState.STORED}

@@ -41,6 +41,7 @@ from wxrec_async.plumbing.pipe import Pipe
 from wxrec_async.plumbing.pool import BufferPool, Room
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules import keys, retry
+from wxrec_async.rules.doubts import Doubt, list_doubts
 from wxrec_async.rules.parts import check_whole, same_object
 
 ABORT_DEADLINE_S = 30.0
@@ -115,19 +116,19 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class _Fingerprint:
-    """What two complete fetches must agree on before a lying RIFF header is believed to be all that is wrong."""
+    """What two complete fetches must agree on before a doubtful recording is believed to be as it is."""
 
     size: int
     crc32: int
-    etag: str | None
+    etag: str | None  # where the RIFF header is right to be doubted, those of two versions differ
 
 
-class _RiffDisagreesError(Exception):
-    """The body is whole by its length, but not by its RIFF header."""
+class _DoubtfulError(Exception):
+    """The body is whole by its length, but something else that is said of it speaks against it."""
 
-    def __init__(self, fingerprint: _Fingerprint) -> None:
-        super().__init__("the RIFF header states another size")
-        self.fingerprint = fingerprint
+    def __init__(self, doubt: Doubt, fingerprint: _Fingerprint) -> None:
+        super().__init__(doubt.words)
+        self.reason, self.fingerprint = doubt.reason, fingerprint
 
 
 class Transfer:
@@ -158,9 +159,10 @@ class Transfer:
         tries = 0
         while tries < retry.MAX_FRESH_TRIES:
             try:
-                return await self._fetch(order, witness)
+                stored = await self._fetch(order, witness)
+                return replace(stored, flags=(*stored.flags, *order.flags)) if order.flags else stored
             except _PlaceTakenError as taken:
-                order = Order(order.recording, taken.fallback)
+                order = replace(order, target=taken.fallback, fallback=None)
                 continue
             except GivenUp as given_up:
                 if not isinstance(given_up.decision, retry.Restart) and not _upload_vanished(given_up):
@@ -168,12 +170,15 @@ class Transfer:
                 failed = _failed_anew(given_up.trouble)
             except Unfit as unfit:
                 failed = _failed_anew(unfit)
-            except _RiffDisagreesError as disagreement:
-                witness = disagreement.fingerprint
-                failed = Failed("media_mismatch", str(disagreement))
+            except _DoubtfulError as doubtful:
+                witness = doubtful.fingerprint
+                failed = Failed(doubtful.reason, str(doubtful))
             tries += 1
             order = replace(order, recording=replace(order.recording, lease_s=0.0))
         return failed
+
+    def _may_replace(self, order: Order) -> bool:
+        return self._limits.overwrite or order.replaces
 
     async def occupant(self, key: str) -> str | None:
         """Return the encoded id of the recording that an object says lies under ``key``; None when none does.
@@ -210,11 +215,11 @@ class Transfer:
             reader.close()
 
     async def _single(self, order: Order, reader: PartReader, witness: _Fingerprint | None) -> Stored:
-        flags = self._judge(reader, witness)
+        flags = self._judge(order.recording, reader, witness)
         await self._give_way(order)
         part, room = reader.take()
         try:
-            stored = await self._store.put(order.target, part, overwrite=self._limits.overwrite)
+            stored = await self._store.put(order.target, part, overwrite=self._may_replace(order))
         except ObjectExists:
             return await self._compare(order, reader, flags)
         finally:
@@ -225,16 +230,16 @@ class Transfer:
     async def _multipart(self, order: Order, reader: PartReader, witness: _Fingerprint | None) -> Stored:
         """Upload part by part; before the first one, look whether there is anything to upload at all."""
         await self._give_way(order)
-        if not self._limits.overwrite and await self._look(order.target.key) is not None:
+        if not self._may_replace(order) and await self._look(order.target.key) is not None:
             await reader.drain()
-            return await self._compare(order, reader, self._judge(reader, witness))
+            return await self._compare(order, reader, self._judge(order.recording, reader, witness))
         key, recording = order.target.key, order.recording
         await self._log.started(recording.task_id, recording.id, key)
         upload_id = await self._create(order)
         try:
             receipts = await self._upload_parts(key, upload_id, reader)
-            flags = self._judge(reader, witness)
-            stored = await self._complete(order.target, upload_id, receipts, reader)
+            flags = self._judge(order.recording, reader, witness)
+            stored = await self._complete(order, upload_id, receipts, reader)
         except ObjectExists:
             await self._abort(key, upload_id)
             return await self._compare(order, reader, flags)
@@ -246,7 +251,7 @@ class Transfer:
 
     async def _give_way(self, order: Order) -> None:
         """Where objects may be replaced, look first: another recording of the task keeps its place all the same."""
-        if not self._limits.overwrite or order.fallback is None:
+        if not self._may_replace(order) or order.fallback is None:
             return
         found = await self._look(order.target.key)
         if found is not None and keys.names_other(found.metadata, order.recording):
@@ -310,12 +315,12 @@ class Transfer:
         return sorted(receipts, key=lambda receipt: receipt.number)
 
     async def _complete(
-        self, target: Target, upload_id: str, receipts: Sequence[PartReceipt], reader: PartReader
+        self, order: Order, upload_id: str, receipts: Sequence[PartReceipt], reader: PartReader
     ) -> StoredObject:
         size, crc = reader.size, reader.crc32
         await self._log.completing(upload_id, size, crc)
         return await self._store.complete(
-            target, upload_id, receipts, size=size, crc32=crc, overwrite=self._limits.overwrite
+            order.target, upload_id, receipts, size=size, crc32=crc, overwrite=self._may_replace(order)
         )
 
     async def _abort(self, key: str, upload_id: str, within_s: float = ABORT_DEADLINE_S) -> None:
@@ -340,20 +345,20 @@ class Transfer:
         except WxrecError:
             return False  # what is on its way out already says why
 
-    def _judge(self, reader: PartReader, witness: _Fingerprint | None) -> tuple[str, ...]:
+    def _judge(self, recording: Recording, reader: PartReader, witness: _Fingerprint | None) -> tuple[str, ...]:
         """Decide whether what arrived is a whole recording; return what is odd about it.
 
-        Raises `Unfit` when it is not one.
+        Raises `Unfit` when it is not one, `_DoubtfulError` when it is to be fetched
+        once more: what comes twice is what there is.
         """
-        stream = reader.stream
-        agrees = check_whole(reader.sniffer, proven=stream.proven, length=stream.length, sent=stream.offset)
-        flags = [] if reader.sniffer.known_media else ["unknown_media"]
-        if not agrees:
-            fingerprint = _Fingerprint(reader.size, reader.crc32, stream.etag)
-            if fingerprint != witness:
-                raise _RiffDisagreesError(fingerprint)
-            flags.append("riff_size")
-        return tuple(flags)
+        stream, sniffer = reader.stream, reader.sniffer
+        agrees = check_whole(sniffer, proven=stream.proven, length=stream.length, sent=stream.offset)
+        doubts = list_doubts(recording, riff_agrees=agrees, duration_ms=sniffer.duration_ms)
+        fingerprint = _Fingerprint(reader.size, reader.crc32, None if agrees else stream.etag)
+        if doubts and fingerprint != witness:
+            raise _DoubtfulError(doubts[0], fingerprint)
+        unknown = () if sniffer.known_media else ("unknown_media",)
+        return (*unknown, *(doubt.flag for doubt in doubts))
 
     async def _compare(self, order: Order, reader: PartReader, flags: tuple[str, ...]) -> Stored:
         """The key is taken: by the same bytes, by another recording of the task, or by something else."""
@@ -402,9 +407,9 @@ def _failed_anew(trouble: Trouble) -> Failed:
 
 def _outcome(given_up: GivenUp) -> Failed | Gone:
     match given_up.decision:
-        case retry.Gone():
-            return Gone()
-        case retry.GiveUp(reason=reason):
-            return Failed(reason, str(given_up.trouble))
+        case retry.Gone(evidence=evidence):
+            return Gone(evidence)
+        case retry.GiveUp(reason=reason, evidence=evidence):
+            return Failed(reason, str(given_up.trouble), evidence)
         case _:
             return Failed("error", str(given_up.trouble))

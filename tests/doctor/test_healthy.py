@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 KEY = "call-detail/a-task/recording.wav"
 ORDER = [
     *("configuration", "credentials", "access_token", "refresh_token", "refresh", "organisation", "region"),
-    *("tasks", "captures", "clock", "bucket", "bucket_region", "bucket_owner", "write", "checksum"),
+    *("tasks", "captures", "search", "clock", "bucket", "bucket_region", "bucket_owner", "write", "checksum"),
     *("conditional_write", "abort", "list_uploads", "lifecycle", "ledger"),
 ]
 
@@ -83,7 +83,7 @@ async def test_an_upload_whose_id_was_lost_is_found_and_aborted(ward: Clinic) ->
 
 async def test_a_busy_server_is_asked_again(ward: Clinic) -> None:
     """One answer of 503 here and there is no finding."""
-    for operation in ("organization", "tasks", "captures", "s3.HeadBucket", "s3.AbortMultipartUpload"):
+    for operation in ("tasks", "tasks", "captures", "s3.HeadBucket", "s3.AbortMultipartUpload"):
         ward.sandbox.faults.add(operation, "error", status=503, limit=1)
     assert (await ward.findings()).failed == []
     assert ward.sandbox.faults.unhit() == []

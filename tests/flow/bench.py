@@ -19,7 +19,7 @@ from wxrec_async.rules import windows
 from wxrec_async.transfer import Limits, Transfer
 from wxrec_async.worlds import LedgerLog
 
-from .kit import PART, Body, FakeSource, FakeStore, FakeWebex, Fuse, cut, wav
+from .kit import LONG_AGO_MS, PART, Body, FakeSource, FakeStore, FakeWebex, Fuse, cut, wav
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -63,17 +63,20 @@ class Flow:
 
     def add(self, task_id: str, *recordings: tuple[str, bytes], created_ms: int, requested: bool | None = True) -> None:
         """Let the organisation have a task with these recordings."""
-        task = Task(task_id, "telephony", created_ms=created_ms, updated_ms=created_ms, capture_requested=requested)
+        task = Task(
+            task_id, "telephony", "completed", created_ms=created_ms, updated_ms=created_ms, capture_requested=requested
+        )
         self.webex.tasks = sorted([*self.webex.tasks, task], key=lambda each: each.created_ms or 0)
         self.webex.recordings[task_id] = [
-            Recording(task_id, name, "combinedRecordings.wav", Secret("https://media.test/x")) for name, _ in recordings
+            Recording(task_id, name, "combinedRecordings.wav", Secret("https://media.test/x"), start_ms=LONG_AGO_MS)
+            for name, _ in recordings
         ]
         self.source.bodies |= {name: [Body(cut(data, 500))] for name, data in recordings}
 
     def fill(self, count: int, *, start_ms: int = YESTERDAY.from_ms, size: int = 60, prefix: str = "t") -> None:
         """Add tasks with one small recording each, a second apart."""
         tasks = [
-            Task(f"{prefix}{n}", "telephony", created_ms=start_ms + n * 1000, capture_requested=True)
+            Task(f"{prefix}{n}", "telephony", "completed", created_ms=start_ms + n * 1000, capture_requested=True)
             for n in range(count)
         ]
         self.webex.tasks = sorted([*self.webex.tasks, *tasks], key=lambda each: each.created_ms or 0)

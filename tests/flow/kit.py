@@ -35,6 +35,8 @@ from wxrec_async.rules.retry import GiveUp
 
 PART = 1024  # bytes; conftest.py lowers the least part size to this
 
+LONG_AGO_MS = 1_600_000_000_000  # an id alone tells no age: its recordings do
+
 
 class Crash(BaseException):
     """The process is gone: nothing after this has any effect."""
@@ -380,7 +382,13 @@ class FakeWebex:
         self.on_page: Callable[[Window, int], TaskPage | None] = lambda _window, _from_ms: None
         self.on_captures: Callable[[Sequence[str]], Any] = lambda _ids: None
 
-    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
+    def servers_now_ms(self) -> int:
+        """No server has said what time it is."""
+        return 0
+
+    async def tasks_page(
+        self, window: Window, *, from_ms: int, next_link: str | None = None, every_channel: bool = False
+    ) -> TaskPage:
         self.fuse.touch()
         self.pages.append(window)
         await checkpoint()
@@ -411,7 +419,8 @@ class FakeWebex:
         )
 
     def give(self, task_id: str, *recording_ids: str, **facts: Any) -> None:
-        """Let captures name these recordings."""
+        """Let captures name these recordings; they began long ago, unless the facts say otherwise."""
+        facts = {"start_ms": LONG_AGO_MS} | facts
         self.recordings[task_id] = [
             Recording(task_id, name, "combinedRecordings.wav", Secret("https://media.test/x"), **facts)
             for name in recording_ids

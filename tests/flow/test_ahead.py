@@ -58,9 +58,11 @@ class Distant(FakeWebex):
             self.calls.append(anyio.current_time())
             await anyio.sleep(seconds)
 
-    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
+    async def tasks_page(
+        self, window: Window, *, from_ms: int, next_link: str | None = None, every_channel: bool = False
+    ) -> TaskPage:
         await self._call(self.page_s)
-        return await super().tasks_page(window, from_ms=from_ms, next_link=next_link)
+        return await super().tasks_page(window, from_ms=from_ms, next_link=next_link, every_channel=every_channel)
 
     async def captures(self, task_ids: Sequence[str]) -> Answer:
         await self._call(self.captures_s)
@@ -100,7 +102,7 @@ async def run(path: Path, webex: Distant, porter: Porter, *, tasks: int, days: i
     period = Window(YESTERDAY.to_ms - days * DAY, YESTERDAY.to_ms)
     moments = [period.from_ms + number * days * DAY // tasks for number in range(tasks)]
     webex.tasks = [
-        Task(f"t{number}", "telephony", created_ms=at, updated_ms=at, capture_requested=True)
+        Task(f"t{number}", "telephony", "completed", created_ms=at, updated_ms=at, capture_requested=True)
         for number, at in enumerate(moments)
     ]
     for task in webex.tasks:

@@ -70,7 +70,9 @@ def call(house: House, task_id: str, created_ms: int, *, requested: bool | None 
     if ready:
         house.flow.add(task_id, (f"r-{task_id}", wav(60)), created_ms=created_ms, requested=requested)
     else:
-        task = Task(task_id, "telephony", created_ms=created_ms, updated_ms=created_ms, capture_requested=requested)
+        task = Task(
+            task_id, "telephony", "completed", created_ms=created_ms, updated_ms=created_ms, capture_requested=requested
+        )
         webex = house.flow.webex
         webex.tasks = sorted([*webex.tasks, task], key=lambda each: each.created_ms or 0)
 

@@ -19,9 +19,11 @@ import pytest
 
 from tests.webex.kit import Connection, Request, Script, head, media, ranged, raw, s3_error, serving, transport, whole
 from tests.webex.kit import cut as promise
-from wxrec_async.errors import RunStopped
+from wxrec_async.errors import Nonsense, RunStopped
 from wxrec_async.model import Failed, Gone, Order, Outcome, Recording, Secret, Stored
 from wxrec_async.plumbing.pool import BufferPool
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules.retry import GiveUp
 from wxrec_async.transfer import Limits, Transfer
 
 from .kit import PART, FakeStore, Log, order, wav
@@ -57,16 +59,23 @@ class Told:
         return self.store.contents() == {} and not self.store.uploads and not self.log.open
 
 
-async def carried(*scripts: Script, max_bytes: int = 8 << 30, stop_ms: int | None = None) -> Told:
-    """Carry one recording whose n-th GET is answered by the n-th script."""
+async def carried(*scripts: Script, max_bytes: int = 8 << 30, stop_ms: int | None = None, named: bool = True) -> Told:
+    """Carry one recording whose n-th GET is answered by the n-th script; captures goes on to name it, or not."""
     store, log, pool = FakeStore(), Log(), BufferPool(64 * PART)
     async with serving(*scripts) as server, transport() as made:
 
         async def renew(old: Recording) -> Recording:
             return replace(old, url=Secret(server.url()), leased_at=anyio.current_time(), lease_s=3600.0)
 
+        async def missing(_: Recording) -> Recording:
+            raise GivenUp(GiveUp("missing"), Nonsense("no longer named"))
+
         work = Transfer(
-            media(made, renew, max_bytes=max_bytes), store, log, pool, Limits(PART, parts_in_flight=2, pipe=2048)
+            media(made, renew if named else missing, max_bytes=max_bytes),
+            store,
+            log,
+            pool,
+            Limits(PART, parts_in_flight=2, pipe=2048),
         )
         asked = order()
         asked = replace(asked, recording=replace(asked.recording, start_ms=0, stop_ms=stop_ms))
@@ -138,7 +147,7 @@ async def test_excess_in_the_same_segment_never_reaches_the_bucket() -> None:
     """More bytes than promised, all at once: a framing error each time, and nothing of it is stored."""
     told = await carried(raw(head("200 OK", length=700) + SMALL + b"and more", "fin"))
     assert told.nothing_is_left()
-    assert told.reason == "retries_exhausted"
+    assert told.reason == "bad_head"
 
 
 @pytest.mark.fault("D08", "A2", "D20")
@@ -256,13 +265,13 @@ async def test_bytes_of_two_versions_never_meet_in_one_object(second: Script) ->
 
 
 @pytest.mark.fault("D14")
-async def test_416_behind_the_last_byte_ends_and_is_still_judged() -> None:
-    """The server has no more: a whole WAV is stored as such, one whose RIFF header says otherwise only with a flag."""
+async def test_416_behind_the_last_byte_proves_no_end() -> None:
+    """It is what a shorter recording answers as well: everything is fetched again, and then it is whole or is not."""
     assert (await carried(chunked(LARGE, ends=False), ranged(LARGE, ETAG))).stored(LARGE)
     short = LARGE[:MIDDLE]
     told = await carried(*(chunked(short, ends=False), ranged(short, ETAG)) * 2)
-    assert isinstance(told.outcome, Stored)
-    assert told.outcome.flags == ("riff_size",)
+    assert isinstance(told.outcome, Failed)
+    assert told.nothing_is_left()
 
 
 @pytest.mark.fault("D04")
@@ -278,22 +287,47 @@ async def test_url_whose_signature_is_refused_again_and_again_ends_the_run(code:
 async def test_neither_duration_nor_channels_are_a_reason_to_refuse(minutes: float) -> None:
     """A WAV that is whole is stored, however long Webex says the call was, and whatever its fmt chunk says.
 
-    The catalogue would fail it as ``media_mismatch``.  But codecs are not promised, times are those of the call
-    and not of the audio, and a recording that is refused for good is lost to the purge: RIFF's own size is the
-    one witness that counts.
+    Codecs are not promised, and a recording that is refused for good is lost to the purge.  One that is far shorter
+    or longer than Webex says is fetched once more, and flagged when it is the same.
     """
     odd = SMALL[:22] + b"\x07\x00" + SMALL[24:]  # seven channels
     told = await carried(whole(odd, ETAG), stop_ms=round(minutes * 60_000))
     assert told.stored(odd)
+    assert isinstance(told.outcome, Stored)
+    assert told.outcome.flags == (("length_doubtful",) if minutes > 1 else ())
+    assert len(told.requests) == (2 if minutes > 1 else 1)
+
+
+@pytest.mark.fault("D23")
+async def test_half_a_call_is_fetched_again_until_all_of_it_comes() -> None:
+    """A sound WAV of half a second where Webex says 30: the next answer has the call, and that is what is stored."""
+    half, call = wav(8_000), wav(480_044)
+    told = await carried(whole(half, 'ETag: "half"'), whole(call, ETAG), stop_ms=30_000)
+    assert told.stored(call)
+    assert isinstance(told.outcome, Stored)
+    assert told.outcome.flags == ()
+
+
+@pytest.mark.fault("D23")
+async def test_a_length_that_is_far_off_and_another_each_time_is_a_failure() -> None:
+    """Nobody knows which one is the call."""
+    told = await carried(*(whole(wav(8_000 + 2 * size), ETAG) for size in range(3)), stop_ms=30_000)
+    assert told.reason == "length_doubtful"
+    assert told.nothing_is_left()
 
 
 @pytest.mark.fault("D03")
 @pytest.mark.parametrize("at", [0, MIDDLE])
-async def test_recording_deleted_while_it_is_read_is_gone_and_leaves_nothing(at: int) -> None:
-    """404 before the first byte and in the middle: gone, and the upload that was begun is aborted."""
+@pytest.mark.parametrize("named", [True, False])
+async def test_recording_deleted_while_it_is_read_leaves_nothing(at: int, named: bool) -> None:
+    """404 before the first byte and in the middle: gone if captures no longer names it; what was begun is aborted."""
     first = [ranged(LARGE, ETAG, upto=at, end="fin")] if at else []
-    told = await carried(*first, s3_error("404 Not Found", "NoSuchKey"))
-    assert told.outcome == Gone()
+    told = await carried(*first, s3_error("404 Not Found", "NoSuchKey"), named=named)
+    if named:
+        assert isinstance(told.outcome, Failed)
+        assert (told.outcome.reason, told.outcome.evidence) == ("not_found", "no_such_key")
+    else:
+        assert told.outcome == Gone("no_such_key")
     assert told.nothing_is_left()
 
 

@@ -255,7 +255,7 @@ async def test_recording_without_a_url_fails_with_its_reason_and_is_not_fetched(
 async def test_gone_recording_is_final_and_no_failure(flow: Flow) -> None:
     """What Webex deleted is told, counted and never fetched again."""
     flow.fill(1)
-    flow.source.bodies["r-t0"] = [Body([], refuse=GivenUp(retry.Gone(), refused().trouble))]
+    flow.source.bodies["r-t0"] = [Body([], refuse=GivenUp(retry.Gone("no_such_key"), refused().trouble))]
     await flow.run()
     await flow.run()
     counts = await flow.counts()
@@ -332,15 +332,18 @@ async def test_look_at_the_main_place_that_fails_stores_no_recording_twice(flow:
     assert max(names.values()) == 1
 
 
-async def test_segments_are_left_out_unless_asked_for(flow: Flow) -> None:
-    """A task that has only segments is one without recordings, until segments are wanted."""
-    flow.add("t", created_ms=YESTERDAY.from_ms)
-    flow.webex.give("t", "s", segment=True)
-    flow.source.bodies["s"] = [Body([wav(60)])]
-    await flow.run()
-    assert flow.source.opened == []
-    await flow.run(include_segments=True)
-    assert len(flow.store.objects) == 1
+@pytest.mark.parametrize(("wanted", "fetched"), [(False, ["s-parts", "whole"]), (True, ["s-both", "s-parts", "whole"])])
+async def test_segments_are_left_out_unless_asked_for(flow: Flow, wanted: bool, fetched: list[str]) -> None:
+    """Beside the whole they would be the same sound twice; where there is no whole they are the call."""
+    for task in ("both", "parts"):
+        flow.add(task, created_ms=YESTERDAY.from_ms)
+        flow.webex.give(task, f"s-{task}", segment=True)
+        flow.source.bodies[f"s-{task}"] = [Body([wav(60)])]
+    flow.webex.recordings["both"].append(replace(flow.webex.recordings["both"][0], id="whole", segment=False))
+    flow.source.bodies["whole"] = [Body([wav(60)])]
+    await flow.run(include_segments=wanted)
+    assert sorted(each.id for each in flow.source.opened) == fetched
+    assert len(flow.store.objects) == len(fetched)
 
 
 async def test_streak_of_failures_ends_the_run(flow: Flow) -> None:
@@ -675,7 +678,7 @@ def witnessing(connection: sqlite3.Connection) -> None:
 async def test_listeners_hear_of_an_outcome_after_the_ledger_has_it(flow: Flow) -> None:
     """Whoever acts on an event finds it in the ledger, whatever happens next: stored, failed and gone alike."""
     flow.fill(3)
-    flow.source.bodies["r-t1"] = [Body([], refuse=GivenUp(retry.Gone(), refused().trouble))]
+    flow.source.bodies["r-t1"] = [Body([], refuse=GivenUp(retry.Gone("no_such_key"), refused().trouble))]
     flow.source.bodies["r-t2"] = [Body([], refuse=refused())]
     told_before: dict[str, int] = {}
 

@@ -28,10 +28,19 @@ def lister(webex: FakeWebex) -> Lister:
 async def test_window_is_counted_as_a_run_would_treat_it() -> None:
     """Tasks to ask, tasks without a recording and calls too young to judge, each counted once over all pages."""
     tasks = [
-        Task(f"t{n}", "telephony", created_ms=NOON - 4 * HOUR + n * 1000, capture_requested=None if n % 3 else False)
+        Task(
+            f"t{n}",
+            "telephony",
+            "completed",
+            created_ms=NOON - 4 * HOUR + n * 1000,
+            capture_requested=None if n % 3 else False,
+        )
         for n in range(12)
     ]
-    tasks += [Task("young", "telephony", created_ms=NOON - HOUR // 4), Task("mail", "email", created_ms=NOON - HOUR)]
+    tasks += [
+        Task("young", "telephony", "completed", created_ms=NOON - HOUR // 4),
+        Task("mail", "email", created_ms=NOON - HOUR),
+    ]
     webex = FakeWebex(tasks, page_size=5)
     planned = await plan_window(lister(webex), WINDOW, Ages(), NOON)
     assert planned == PlannedWindow(WINDOW, tasks=13, to_ask=8, no_recording=4, settling=1, pages=len(webex.pages))
@@ -40,7 +49,7 @@ async def test_window_is_counted_as_a_run_would_treat_it() -> None:
 
 async def test_window_that_cannot_be_read_says_why() -> None:
     """The plan names the problem and counts what it saw."""
-    webex = FakeWebex([Task("t", created_ms=NOON - HOUR)])
+    webex = FakeWebex([Task("t", status="completed", created_ms=NOON - HOUR)])
 
     def refuse(_window: Window, from_ms: int) -> TaskPage | None:
         if webex.pages[1:]:

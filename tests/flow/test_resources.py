@@ -195,7 +195,7 @@ async def test_memory_does_not_follow_the_number_of_tasks(flow: Flow) -> None:
             held.append(tracemalloc.get_traced_memory()[0])
         first = window.from_ms + number * per_page
         rows = [
-            Task(f"t{ms}", "telephony", created_ms=ms, capture_requested=False)
+            Task(f"t{ms}", "telephony", "completed", created_ms=ms, capture_requested=False)
             for ms in range(first, min(first + per_page, window.to_ms))
         ]
         return TaskPage(tuple(rows), len(rows))

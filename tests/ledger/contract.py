@@ -177,7 +177,7 @@ class LedgerContract:
                 await capture(ledger, task_id, "r")
             await store(ledger, "stored", "r")
             await ledger.recording_failed("broken", "r", "cut", "", 120)
-            await ledger.recording_gone("gone", "r", 120)
+            await ledger.recording_gone("gone", "r", 120, evidence="captures_unnamed")
             await ledger.begin_run("run-2", 200, DAY)
             again = await add(ledger, "none", "owed", "due", "failed", "stored", "broken", "gone", now_ms=200)
             assert again == ["due", "failed", "broken"]
@@ -257,7 +257,7 @@ class LedgerContract:
             await ledger.started("t06", "a", "k", 1)
             for name in ("t07", "t08"):
                 await ledger.recording_failed(name, "a", "cut", "", 1)
-                await ledger.recording_gone(name, "b", 1)
+                await ledger.recording_gone(name, "b", 1, evidence="captures_unnamed")
             await ledger.settle_task("t20", TaskState.OWED, now_ms=1, empty_answer=True, next_ask_ms=5000)
             await ledger.settle_task("t21", TaskState.OWED, now_ms=1, empty_answer=True)
             await ledger.settle_task("t22", TaskState.FAILED, "x", now_ms=1, empty_answer=False)
@@ -379,7 +379,7 @@ class LedgerContract:
             await store(ledger, "t0", "b")
             await store(ledger, "t0", "c", already=True)
             await ledger.recording_failed("t1", "a", "cut", "", 1)
-            await ledger.recording_gone("t2", "a", 1)
+            await ledger.recording_gone("t2", "a", 1, evidence="captures_unnamed")
             await ledger.settle_task("t3", TaskState.NO_RECORDING, now_ms=1, empty_answer=True)
             await ledger.settle_task("t4", TaskState.OWED, now_ms=1, empty_answer=True)
             await ledger.settle_task("t5", TaskState.FAILED, "missing", now_ms=1, empty_answer=True)
@@ -406,25 +406,169 @@ class LedgerContract:
             assert (asked.empty_answers, asked.first_empty_ms, asked.last_empty_ms) == (2, 60, 80)
 
     async def test_states_never_go_back(self, opener: Opener) -> None:
-        """Stored stays stored, gone stays gone, a captured task stays captured, whatever comes later."""
+        """Stored stays stored, a captured task captured, and gone is gone until captures names it again."""
         async with opener() as ledger:
             await ledger.begin_run("run-1", 1, DAY)
             await add(ledger, "t1")
             await capture(ledger, "t1", "a", "b", "c")
             await store(ledger, "t1", "a", main_place=True)
-            await ledger.recording_gone("t1", "b", 1)
+            await ledger.recording_gone("t1", "b", 1, evidence="captures_unnamed")
             for recording_id in ("a", "b"):
                 await ledger.started("t1", recording_id, "other-key", 2)
                 await ledger.recording_failed("t1", recording_id, "cut", "", 2)
-            await ledger.recording_gone("t1", "a", 2)
+            await ledger.recording_gone("t1", "a", 2, evidence="captures_unnamed")
             state = await ledger.settle_task("t1", TaskState.NO_RECORDING, now_ms=2, empty_answer=True)
             assert state is TaskState.CAPTURED
-            known = await ledger.captured("t1", [Recording("t1", name) for name in "abcd"], 3)
+            known = await ledger.captured("t1", [Recording("t1", name) for name in "acd"], 3)
             assert known.recordings == {
                 "a": RecordingState.STORED, "b": RecordingState.GONE, "c": RecordingState.LISTED,
                 "d": RecordingState.LISTED,
             }  # fmt: skip
             assert known.holder == "a"
+            assert known.known["b"].evidence == "captures_unnamed"
+            known = await ledger.captured("t1", [Recording("t1", "b")], 4)
+            assert known.known["b"].state is RecordingState.LISTED
+            assert known.known["b"].evidence == ""
+            assert await backlog_ids(ledger) == ["t1"]
+
+    async def test_nothing_is_gone_without_evidence(self, opener: Opener) -> None:
+        """Who says that a recording was deleted says what shows it."""
+        async with opener() as ledger:
+            await add(ledger, "t1")
+            await capture(ledger, "t1", "a")
+            with pytest.raises(ValueError, match="evidence"):
+                await ledger.recording_gone("t1", "a", 1, evidence="")
+            assert (await ledger.known("t1")).recordings == {"a": RecordingState.LISTED}
+
+    async def test_what_is_known_of_a_recording_is_enough_to_judge_it(self, opener: Opener) -> None:
+        """State, reason, evidence, times, size and flags, and how many recordings one answer ever named."""
+        async with opener() as ledger:
+            await ledger.begin_run("run-1", 1, DAY)
+            await add(ledger, "t1")
+            named = [
+                Recording("t1", "a", start_ms=10, stop_ms=20, segment=True),
+                Recording("t1", "b"),
+                Recording("t1", "c"),
+            ]
+            await ledger.captured("t1", named, 2)
+            await store(ledger, "t1", "a", flags=("riff_size", "length_doubtful"))
+            await ledger.recording_failed("t1", "b", "missing", "", 3, evidence="http_404")
+            known = await ledger.captured("t1", named[:1], 4)
+            assert known.named == 3
+            a, b = known.known["a"], known.known["b"]
+            assert (a.state, a.start_ms, a.stop_ms, a.size, a.segment) == (RecordingState.STORED, 10, 20, 10, True)
+            assert a.flags == ("riff_size", "length_doubtful")
+            assert a.was_stored
+            assert a.stored is not None
+            assert a.stored.key == "t1/a"
+            assert (b.state, b.reason, b.evidence) == (RecordingState.FAILED, "missing", "http_404")
+            assert (b.was_stored, b.stored) == (False, None)
+
+    async def test_the_times_of_what_is_stored_stay_its_own(self, opener: Opener) -> None:
+        """Named with another start or stop it is another recording, or one that grew: whoever asks learns of it."""
+        async with opener() as ledger:
+            await ledger.begin_run("run-1", 1, DAY)
+            await add(ledger, "t1")
+            first = [Recording("t1", name, start_ms=10, stop_ms=20) for name in "ab"] + [Recording("t1", "c")]
+            await ledger.captured("t1", first, 2)
+            await store(ledger, "t1", "a")
+            await store(ledger, "t1", "c")
+            later = [Recording("t1", name, start_ms=11, stop_ms=30) for name in "abc"]
+            known = (await ledger.captured("t1", later, 3)).known
+            assert [(known[name].start_ms, known[name].stop_ms) for name in "abc"] == [(10, 20), (11, 30), (11, 30)]
+            await store(ledger, "t1", "a", span=(11, 30))
+            known = (await ledger.known("t1")).known
+            assert (known["a"].start_ms, known["a"].stop_ms) == (11, 30)
+
+    @pytest.mark.parametrize("state", [TaskState.OWED, TaskState.NO_RECORDING])
+    async def test_a_call_that_is_over_is_news(self, opener: Opener, state: TaskState) -> None:
+        """Another status, `active` or end makes a task due, also where Webex does not say when it touched it."""
+        async with opener() as ledger:
+            open_one = Task("t1", status="connected", active=True, created_ms=5)
+            changes = {
+                "status": replace(open_one, id="status", status="ended"),
+                "active": replace(open_one, id="active", active=False),
+                "end": replace(open_one, id="end", ended_ms=50),
+                "nothing": replace(open_one, id="nothing"),
+            }
+            before = [replace(open_one, id=name) for name in changes]
+            await ledger.add_tasks(before, listed_in=DAY, now_ms=1)
+            for name in changes:
+                await ledger.settle_task(name, state, "x", now_ms=2, empty_answer=True, next_ask_ms=9000)
+            await ledger.begin_run("run-1", 3, DAY)
+            handed = await ledger.add_tasks(list(changes.values()), listed_in=DAY, now_ms=3)
+            assert [task.id for task in handed] == ["status", "active", "end"]
+            assert [task.active for task in handed] == [True, False, True]
+
+    async def test_what_was_never_said_is_no_news(self, opener: Opener) -> None:
+        """A list that says more than the one before, or spells the end otherwise, makes nothing due."""
+        async with opener() as ledger:
+            await ledger.add_tasks([Task("t1"), Task("t2", status="ended", ended_ms=9)], listed_in=DAY, now_ms=1)
+            for name in ("t1", "t2"):
+                await ledger.settle_task(name, TaskState.OWED, now_ms=2, empty_answer=True, next_ask_ms=9000)
+            said = [
+                Task("t1", status="ended", ended_ms=9, active=False, created_ms=5),
+                Task("t2", status="completed", active=False),
+            ]
+            assert await ledger.add_tasks(said, listed_in=DAY, now_ms=3) == []
+
+    async def test_calls_that_go_on_are_looked_for_in_the_list(self, opener: Opener) -> None:
+        """Their days are named, due ones only; captures is asked for those that have gone on for too long."""
+        day = 86_400_000
+        placed = {"early": 5, "noon": day // 2, "next": day + 7, "later": day + 9, "unplaced": None}
+        async with opener() as ledger:
+            tasks = [Task(name, created_ms=at) for name, at in placed.items()]
+            await ledger.add_tasks([*tasks, Task("owed", created_ms=6)], listed_in=None, now_ms=1)
+            for name in placed:
+                due = 50 if name == "later" else 10
+                await ledger.settle_task(
+                    name, TaskState.OWED, "still_open", now_ms=1, empty_answer=False, next_ask_ms=due
+                )
+            await ledger.settle_task("owed", TaskState.OWED, "x", now_ms=1, empty_answer=True)
+            everything = Everything()
+            assert await ledger.open_spans(everything, now_ms=9) == []
+            assert await ledger.open_spans(everything, now_ms=10) == [
+                Window(5, day // 2 + 1), Window(day + 7, day + 8),
+            ]  # fmt: skip
+            assert await ledger.open_spans(everything, now_ms=9, due_only=False) == [
+                Window(5, day // 2 + 1), Window(day + 7, day + 10),
+            ]  # fmt: skip
+            assert await ledger.open_spans(InPeriod(Window(day, 2 * day)), now_ms=10) == [Window(day + 7, day + 8)]
+            assert await backlog_ids(ledger, open_since_ms=day) == ["early", "noon", "unplaced", "owed"]
+            assert await backlog_ids(ledger) == ["early", "noon", "next", "later", "unplaced", "owed"]
+            oldest = await ledger.oldest_work(everything, now_ms=1000, open_since_ms=6)
+            assert [row.task.id for row in oldest] == ["early", "owed"]
+
+    async def test_flags_are_counted(self, opener: Opener) -> None:
+        """Each flag of what is stored, in a scope, of all runs or of one."""
+        async with opener() as ledger:
+            await ledger.begin_run("run-0", 1, DAY)
+            await add(ledger, "t1")
+            await add(ledger, "t2", created_ms=2000)
+            await capture(ledger, "t1", "a", "b", "c")
+            await capture(ledger, "t2", "a")
+            await store(ledger, "t1", "a", run_id="run-0", flags=("riff_size", "length_doubtful"))
+            await store(ledger, "t2", "a", run_id="run-0", flags=("riff_size",))
+            await ledger.begin_run("run-1", 2, DAY)
+            await store(ledger, "t1", "b", flags=("riff_size",))
+            await store(ledger, "t1", "c")
+            assert await ledger.flag_counts(Everything()) == {"length_doubtful": 1, "riff_size": 3}
+            assert await ledger.flag_counts(InPeriod(DAY), "run-1") == {"riff_size": 1}
+            assert await ledger.flag_counts(NamedFor("unheard-of")) == {}
+
+    async def test_the_case_of_a_uuid_is_no_difference(self, opener: Opener) -> None:
+        """A task and a recording are found in whatever case; other ids are told apart by it."""
+        upper = "ABCDEF00-0000-4000-8000-00000000000A"
+        async with opener() as ledger:
+            await ledger.begin_run("run-1", 1, DAY)
+            assert await add(ledger, upper, upper.lower(), "T1", "t1") == [upper.lower(), "T1", "t1"]
+            known = await ledger.captured(upper.lower(), [Recording(upper, upper)], 2)
+            assert known.recordings == {upper: RecordingState.LISTED}
+            await store(ledger, upper, upper.lower())
+            known = await ledger.captured(upper, [Recording(upper, upper.lower())], 3)
+            assert known.recordings == {upper.lower(): RecordingState.STORED}
+            assert list(await ledger.asked([upper, "t1"])) == [upper, "t1"]
+            assert (await ledger.counts(Everything(), "run-1")).stored == 1
 
     async def test_finding_it_again_keeps_who_stored_it(self, opener: Opener) -> None:
         """`already` on a stored recording does not turn this run's work into somebody else's."""
@@ -484,7 +628,7 @@ class LedgerContract:
                 lambda: store(ledger, "t1", "z"),
                 lambda: store(ledger, "t1", "a", run_id="run-9"),
                 lambda: ledger.recording_failed("t9", "a", "x", "", 1),
-                lambda: ledger.recording_gone("t1", "z", 1),
+                lambda: ledger.recording_gone("t1", "z", 1, evidence="captures_unnamed"),
                 lambda: ledger.end_run("run-9", 1, 0, {}),
                 lambda: ledger.name_tasks("run-1", ["t9"]),
                 lambda: ledger.add_tasks([], listed_in=None, now_ms=1, named_for="run-9"),

@@ -131,7 +131,7 @@ async def test_a_sidecar_is_due_until_it_says_how_the_task_stands(ledger: Sqlite
     await ledger.captured("t1", [Recording("t1", "r1"), Recording("t1", "r2")], 11)
     await store(ledger, "t1", "r1")
     assert (await ledger.described("t1"), await ledger.sidecars_due(Everything())) == (None, [])
-    await ledger.recording_gone("t1", "r2", 12)
+    await ledger.recording_gone("t1", "r2", 12, evidence="captures_unnamed")
     described = await ledger.described("t1")
     assert described is not None
     assert [(each.id, each.state, each.key) for each in described.recordings] == [
@@ -155,7 +155,7 @@ async def test_a_sidecar_is_due_again_when_webex_deleted_what_came_later(ledger:
     """A consult leg that was found after the sidecar was written, and deleted before it was stored, is to be told."""
     await ledger.add_tasks([Task("t9", created_ms=5)], listed_in=DAY, now_ms=1)
     await ledger.captured("t9", [Recording("t9", "r")], 2)
-    await ledger.recording_gone("t9", "r", 3)
+    await ledger.recording_gone("t9", "r", 3, evidence="captures_unnamed")
     await ledger.note_sidecar("t9", 1, "d" * 64)
     await ledger.captured("t9", [Recording("t9", "r"), Recording("t9", "leg")], 4)
     (row,) = (await ledger.rows_of(["t9"])).values()

@@ -170,7 +170,8 @@ class LedgerMachine(RuleBasedStateMachine):
         known = self.model[name]
         known.state, known.next_ask = TaskState.CAPTURED, None
         for each in ids:
-            known.recordings.setdefault(each, Known())
+            recording = known.recordings.setdefault(each, Known())
+            recording.state = L if recording.state is G else recording.state  # what captures names is not gone
         assert found.recordings == {each: recording.state for each, recording in known.recordings.items()}
         assert found.holder == next((each for each, recording in known.recordings.items() if recording.main), None)
 
@@ -214,7 +215,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.do(lambda: self.ledger.recording_failed(name, each, "cut", "", self.now))
                 known.state = known.state if known.state in {D, G} else F
             else:
-                self.do(lambda: self.ledger.recording_gone(name, each, self.now))
+                self.do(lambda: self.ledger.recording_gone(name, each, self.now, evidence="captures_unnamed"))
                 known.state = known.state if known.state is D else G
 
     @rule(data=st.data())

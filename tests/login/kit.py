@@ -128,7 +128,7 @@ def listening_at(port: int) -> list[str]:
 
 
 def request_for(callback: str = "http://127.0.0.1:8080/callback") -> oauth.Request:
-    return oauth.begin("https://idp.test/v1", "client-1", callback)
+    return oauth.begin("https://idp.test/v1", "client-1", callback, Settings().auth.scopes)
 
 
 PROGRAM = """

@@ -234,10 +234,23 @@ async def test_a_token_that_does_not_tell_its_organisation_is_asked_about(here: 
     assert done.org_id == org_id
 
 
+async def test_a_token_of_an_organisation_nobody_names_is_told_by_webex(here: Place) -> None:
+    """The answer to a documented call names it; what to set for the runs to come is said."""
+    reply = {"access_token": "CANARY.jwt.shape", "refresh_token": "CANARY-RT", "expires_in": 3600}
+    desk, org_id = here.sandbox.desk, here.sandbox.org_id
+    desk._access["CANARY.jwt.shape"] = Grant("CANARY.jwt.shape", org_id, time.time() + 3600, "")
+    secrets = json.loads((here.config.parent / "secrets.json").read_text())
+    secrets.pop("org_id", None)
+    (here.config.parent / "secrets.json").write_text(json.dumps(secrets))
+    done = await take_tokens(here.settings(webex__org_id=""), json.dumps(reply).encode())
+    assert done.org_id == org_id
+    assert any(f'[webex] org_id = "{org_id}"' in note for note in done.notes)
+
+
 async def test_an_organisation_that_cannot_be_asked_about_is_said_and_the_token_kept(here: Place) -> None:
     """A page that is none of Webex's confirms nothing, and refuses nothing."""
     reply = {"access_token": "CANARY.jwt.shape", "refresh_token": "CANARY-RT", "expires_in": 3600}
-    here.sandbox.faults.add("organization", "html")
+    here.sandbox.faults.add("tasks", "html")
     await take_tokens(here.settings(), json.dumps(reply).encode(), emit=here.heard.append)
     assert [event.code for event in here.heard if isinstance(event, Warned)] == ["organisation_unconfirmed"]
     assert here.stored()["access_token"] == "CANARY.jwt.shape"

@@ -40,7 +40,9 @@ class Everybody:
         self.count = count
 
     def task(self, number: int) -> Task:
-        return Task(f"00000000-0000-4000-8000-{number:012d}", "telephony", created_ms=START + number * self.step)
+        return Task(
+            f"00000000-0000-4000-8000-{number:012d}", "telephony", "completed", created_ms=START + number * self.step
+        )
 
     def tasks(self, from_ms: int, to_ms: int, most: int) -> list[Task]:
         first = max(0, -(-(from_ms - START) // self.step))
@@ -50,7 +52,9 @@ class Everybody:
             if START + number * self.step < to_ms
         ]
 
-    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
+    async def tasks_page(
+        self, window: Window, *, from_ms: int, next_link: str | None = None, every_channel: bool = False
+    ) -> TaskPage:
         rows = self.tasks(from_ms, window.to_ms, 1000)
         return TaskPage(tuple(rows), len(rows))
 

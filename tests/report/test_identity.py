@@ -44,7 +44,7 @@ async def recorded(ledger: SqliteLedger, task: str, fates: list[str]) -> None:
                 main_place=False, now_ms=NOW_MS + place,
             )  # fmt: skip
         elif fate == "gone":
-            await ledger.recording_gone(task, name, NOW_MS)
+            await ledger.recording_gone(task, name, NOW_MS, evidence="captures_unnamed")
         elif fate == "broken":
             await ledger.recording_failed(task, name, "truncated", "cut", NOW_MS)
 

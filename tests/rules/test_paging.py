@@ -224,15 +224,56 @@ def test_after_the_last_link_the_window_is_still_read_to_its_end() -> None:
 
 
 @pytest.mark.fault("W20")
-def test_a_full_page_without_any_creation_time_is_told() -> None:
-    """There is no way on, and what lies behind it is not passed over in silence."""
-    step = Pager(WINDOW, 3).take(TaskPage((Task("a"), Task("b"), Task("c")), 3))
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_page_without_any_creation_time_is_told(count: int) -> None:
+    """However many rows it has, a server may have cut it there: there is no way on, and that is not passed over."""
+    found = tuple(Task(name) for name in "abc"[:count])
+    step = Pager(WINDOW, 3).take(TaskPage(found, count))
+    assert (step.done, step.new, step.trouble is None) == (True, found, False)
+
+
+def test_a_page_without_the_row_it_was_asked_from_is_told() -> None:
+    """Empty or not: it begins before a task that is known, and must show it again."""
+    for page in (TaskPage((), 0), TaskPage((Task("other", created_ms=START + 9),), 1)):
+        pager = Pager(WINDOW, 10)
+        pager.take(TaskPage(tuple(tasks([1, 5])), 2))
+        step = pager.take(page)
+        assert step.trouble is not None
+        assert "does not show the task" in step.trouble
+
+
+def test_an_answer_that_says_that_more_follows_is_no_end() -> None:
+    """Where paging by time shows nothing more, the loss is told."""
+    pager = Pager(WINDOW, 10)
+    assert pager.take(TaskPage(tuple(tasks([1])), 1, more=True)).trouble is None
+    step = pager.take(TaskPage(tuple(tasks([1])), 1, more=True))
     assert step.done
     assert step.trouble is not None
-    honest = Pager(WINDOW, 3).take(TaskPage((Task("a"), Task("b")), 2))
-    assert honest.done
-    assert honest.trouble is None
-    assert len(honest.new) == 2
+
+
+@settings(max_examples=400)
+@given(crowds, st.integers(1, 8), st.integers(0, 8), st.booleans(), st.booleans())
+def test_bounds_may_be_read_either_way(
+    offsets: list[int], cap: int, beyond: int, strict_from: bool, strict_to: bool
+) -> None:
+    """Asked for a millisecond more on either side, strict or not: found once each or told; and quiet where all fits."""
+    rows = tasks(offsets)
+    only = {row.created_ms for row in rows if row.id in inside(rows)}
+    assume(not (beyond and (len(only) == 1 or cap == 1)))
+
+    class Bounded(Server):
+        def page(self, window: Window, from_ms: int) -> TaskPage:
+            begin, end = from_ms - 1 + strict_from, window.to_ms + 1 - strict_to
+            self.pages += 1
+            found = sorted((row for row in self.rows if begin <= (row.created_ms or 0) <= end), key=_order)
+            return TaskPage(tuple(found[: self.cap]), len(found[: self.cap]))
+
+    result = listing(Bounded(rows, cap), WINDOW, cap + beyond, most=6 * len(rows) + 20)
+    assert len(result.found) == len(set(result.found))
+    assert set(result.found) <= inside(rows)
+    assert set(result.found) == inside(rows) or result.told
+    if largest_crowd(rows) * 2 < cap:
+        assert not result.told
 
 
 @pytest.mark.fault("W21")

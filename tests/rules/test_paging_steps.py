@@ -97,7 +97,7 @@ def test_a_crowd_at_the_end_of_the_window_belongs_to_its_neighbour() -> None:
     """A server that includes ``to`` fills its last page with what is not asked for."""
     pager = Pager(WINDOW, 2)
     pager.take(rows(59_999))
-    assert pager.take(rows(60_000, 60_000)) == Step(())
+    assert pager.take(rows(59_999, 60_000)) == Step(())
 
 
 def test_a_full_page_of_known_rows_goes_on_at_the_newest() -> None:
@@ -111,21 +111,36 @@ def test_a_full_page_of_known_rows_goes_on_at_the_newest() -> None:
 
 
 @pytest.mark.fault("W20")
-def test_a_full_page_without_creation_times_is_told_in_a_sentence() -> None:
-    """A server that has shown to give one row a page has given a full one with it."""
-    words = "a full page without creation times"
+def test_a_page_without_creation_times_is_told_in_a_sentence() -> None:
+    """Whatever its size; an empty one has none to miss."""
+    words = "tasks whose creation times cannot be read"
     assert Pager(WINDOW, 2).take(rows(None, None)).trouble == words
-    assert Pager(WINDOW, 3).take(rows(None, None)).trouble is None
-    pager = Pager(WINDOW, 10)
-    pager.take(rows(1))
-    pager.take(rows(2))
-    assert pager.take(rows(None)).trouble == words
+    assert Pager(WINDOW, 3).take(rows(None, None)).trouble == words
+    assert Pager(WINDOW, 3).take(rows()).trouble is None
 
 
 def test_no_page_is_called_full_below_a_hundred_rows_before_it_was_cut() -> None:
-    """A thousand were asked for; ninety-nine prove nothing, a hundred are the documented default."""
-    assert Pager(WINDOW, 1000).take(rows(*[None] * 99)).trouble is None
-    assert Pager(WINDOW, 1000).take(rows(*[None] * 100)).trouble is not None
+    """A thousand were asked for; ninety-nine of one millisecond prove nothing, a hundred are the documented default."""
+    for count, told in ((99, False), (100, True)):
+        pager = Pager(WINDOW, 1000)
+        pager.take(rows(*[3] * count))
+        assert (pager.take(rows(*[3] * count)).trouble is not None) is told
+
+
+@pytest.mark.fault("W19")
+def test_a_bound_that_is_shown_is_asked_past_and_one_that_is_not_is_kept() -> None:
+    """Asked from START + 4 a server shows that very millisecond, or does not: what follows it is missed neither way."""
+    shown = Pager(WINDOW, 3)
+    shown.take(rows(1, 4, 5))
+    assert shown.take(rows(3, 4, 5)).next_from_ms == START + 4
+    assert shown.take(rows(3, 4, 5)).next_from_ms == START + 5
+    assert shown.take(rows(4, 5, 5)).next_from_ms == START + 5
+    assert shown.take(rows(4, 5, 5)).next_from_ms == START + 6
+    crowd = Pager(WINDOW, 3)
+    crowd.take(rows(5, 5, 5))
+    assert crowd.take(rows(5, 5, 5)).next_from_ms == START + 6
+    over = crowd.take(rows(5, 5, 5))
+    assert (over.next_from_ms, over.trouble) == (START + 7, CROWDED.format(5))
 
 
 @pytest.mark.fault("W20")

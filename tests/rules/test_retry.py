@@ -22,7 +22,9 @@ from wxrec_async.errors import (
 from wxrec_async.rules.retry import (
     BACKOFF_CAP_S,
     MAX_ATTEMPTS,
+    MAX_BAD_HEADS,
     MAX_FRESH_TRIES,
+    MAX_NOT_FOUND,
     MAX_OUTAGE_S,
     MAX_RENEWALS,
     MAX_WAIT_S,
@@ -37,10 +39,12 @@ from wxrec_async.rules.retry import (
     Tries,
     WaitForAll,
     backoff_s,
+    evidence_of,
     for_api,
     for_download,
     for_s3,
     retry_after_s,
+    without_url,
 )
 
 Judge = Callable[[Trouble, Tries, float], Decision]
@@ -72,7 +76,9 @@ def kind(decision: Decision) -> str:
         (Rejected(429, retry_after_s=MAX_WAIT_S + 1), FRESH, "Stop"),
         (Rejected(429), Tries(waits=MAX_WAITS), "give up: rate_limited"),
         (Rejected(401), FRESH, "stop auth"),
-        (Rejected(403), FRESH, "stop auth"),
+        (Rejected(403), FRESH, "Again"),
+        (Rejected(403), Tries(attempts=1), "stop auth"),
+        (Rejected(403, words="Access token is expired"), FRESH, "stop auth"),
         (Rejected(500), FRESH, "Again"),
         (Rejected(502), FRESH, "Again"),
         (Rejected(503), FRESH, "Again"),
@@ -95,6 +101,7 @@ def kind(decision: Decision) -> str:
         (Unreachable(), FRESH, "Again"),
         (Unreachable(), LAST, "give up: retries_exhausted"),
         (Untrusted(), FRESH, "give up: tls_untrusted"),
+        (Unfit("bad_head"), Tries(attempts=MAX_BAD_HEADS), "give up: bad_head"),
         (Trouble(), FRESH, "give up: error"),
     ],
 )
@@ -124,8 +131,15 @@ SIGNATURE = Rejected(403, code="SignatureDoesNotMatch")
         (SIGNATURE, FRESH, "RenewUrl"),
         (SIGNATURE, Tries(renewals=MAX_FRESH_TRIES), "Stop"),
         (Rejected(403, code="RequestTimeTooSkewed"), Tries(renewals=MAX_FRESH_TRIES), "Stop"),
-        (Rejected(404, code="NoSuchKey"), FRESH, "Gone"),
-        (Rejected(410), FRESH, "Gone"),
+        (Rejected(404, code="NoSuchKey"), FRESH, "RenewUrl"),
+        (Rejected(404, code="NoSuchKey"), Tries(renewals=MAX_NOT_FOUND - 1), "RenewUrl"),
+        (Rejected(404, code="NoSuchKey"), Tries(renewals=MAX_NOT_FOUND), "give up: not_found"),
+        (Rejected(404), Tries(renewals=MAX_NOT_FOUND), "give up: not_found"),
+        (Rejected(410), FRESH, "RenewUrl"),
+        (Rejected(410), Tries(renewals=MAX_NOT_FOUND), "give up: not_found"),
+        (Unfit("bad_head"), FRESH, "Again"),
+        (Unfit("bad_head"), Tries(attempts=MAX_BAD_HEADS - 1), "Again"),
+        (Unfit("bad_head"), Tries(attempts=MAX_BAD_HEADS), "give up: bad_head"),
         (Rejected(412), FRESH, "Restart"),
         (SourceChanged(), FRESH, "Restart"),
         (Unfit("empty"), FRESH, "Restart"),
@@ -148,6 +162,34 @@ SIGNATURE = Rejected(403, code="SignatureDoesNotMatch")
 def test_downloads(trouble: Trouble, tries: Tries, expected: str) -> None:
     """Section 3.3 of the catalogue, as its head has it: expired URLs are no failures, with a limit of their own."""
     assert kind(for_download(trouble, tries, 0.5)) == expected
+
+
+@pytest.mark.fault("D03")
+@pytest.mark.parametrize(
+    ("trouble", "evidence"),
+    [
+        (Rejected(404, code="NoSuchKey"), "no_such_key"),
+        (Rejected(410), "http_410"),
+        (Rejected(410, code="NoSuchKey"), "http_410"),
+        (Rejected(404), ""),
+        (Rejected(404, code="NoSuchBucket"), ""),
+        (Rejected(403, code="NoSuchKey"), ""),
+        (Rejected(400, code="NoSuchKey"), ""),
+        (ConnectionLost(), ""),
+        (Unfit("not_media"), ""),
+    ],
+)
+def test_a_deletion_rests_on_what_s3_says_and_on_what_captures_names(trouble: Trouble, evidence: str) -> None:
+    """Only a sound answer of captures that no longer names it completes what S3 itself said."""
+    assert evidence_of(trouble) == evidence
+    assert without_url("missing", trouble) == (Gone(evidence) if evidence else GiveUp("missing"))
+    assert without_url("missing", None) == GiveUp("missing")
+    assert without_url("captures_unsettled", trouble) == GiveUp("captures_unsettled", evidence)
+    used_up = for_download(trouble, Tries(renewals=MAX_NOT_FOUND, attempts=MAX_ATTEMPTS - 1), 0.5)
+    if evidence:
+        assert used_up == GiveUp("not_found", evidence)
+    elif isinstance(used_up, GiveUp):
+        assert used_up.evidence == ""
 
 
 @pytest.mark.fault("S01", "S02", "S09", "S11", "S12", "S13", "S17", "S18", "S26", "S27")

@@ -138,7 +138,7 @@ def test_a_stop_says_what_was_refused(
     judge: Callable[[Trouble, Tries, float], object], refusal: Rejected, words: str
 ) -> None:
     """The operator reads why at the end of the run, with the refusal itself."""
-    found = judge(refusal, Tries(renewals=3), 0.5)
+    found = judge(refusal, Tries(attempts=1, renewals=3), 0.5)
     assert isinstance(found, Stop)
     assert found.reason == f"{words}: {refusal}"
 

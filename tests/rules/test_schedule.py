@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.model import DAY_MS, Task, TaskState
+from wxrec_async.rules.finality import Silence
 from wxrec_async.rules.schedule import (
     MINUTE_MS,
     Pace,
@@ -16,7 +17,7 @@ from wxrec_async.rules.schedule import (
     second_look,
     wait_ms,
 )
-from wxrec_async.rules.selection import HOUR_MS, Ages, Silence, Verdict, after_empty, before_asking
+from wxrec_async.rules.selection import HOUR_MS, Ages, Verdict, after_empty, before_asking
 
 NOW = 1_767_225_600_000
 TIMES = st.integers(0, 400 * DAY_MS)
@@ -69,7 +70,7 @@ def lived_through(task: Task, ages: Ages, poll_ms: int) -> tuple[list[int], Verd
 def test_a_promise_is_judged_right_behind_owed_days(poll: int, missing: int, settle: int, pace: Pace) -> None:
     """At least two empty answers a day apart, the last one behind owed_days, and not much later than it had to be."""
     ages = Ages(settle_ms=settle, missing_ms=missing, pace=Pace(max(pace.first_ms, 10 * MINUTE_MS), DAY_MS))
-    asked, verdict = lived_through(Task("t", created_ms=NOW, capture_requested=True), ages, poll)
+    asked, verdict = lived_through(Task("t", status="completed", created_ms=NOW, capture_requested=True), ages, poll)
     assert (verdict.state, verdict.reason) == (TaskState.FAILED, "missing")
     assert len(asked) >= 2
     assert asked[-1] - asked[0] >= DAY_MS
@@ -79,15 +80,17 @@ def test_a_promise_is_judged_right_behind_owed_days(poll: int, missing: int, set
 
 def test_by_default_a_week_of_silence_is_about_thirty_questions() -> None:
     """Cheap beside the capture budget: three captures calls for each ten tasks that stay silent."""
-    asked, _ = lived_through(Task("t", created_ms=NOW, capture_requested=True), Ages(), 15 * MINUTE_MS)
+    asked, _ = lived_through(
+        Task("t", status="completed", created_ms=NOW, capture_requested=True), Ages(), 15 * MINUTE_MS
+    )
     assert 15 <= len(asked) <= 35
     assert asked[0] == NOW + 30 * MINUTE_MS
 
 
 def test_a_task_of_which_nothing_is_known_is_judged_after_its_day() -> None:
     """With captureRequested null the last question falls right behind owed_null_hours."""
-    asked, verdict = lived_through(Task("t", created_ms=NOW), Ages(), 15 * MINUTE_MS)
-    assert verdict == Verdict(TaskState.NO_RECORDING, "no_capture")
+    asked, verdict = lived_through(Task("t", status="completed", created_ms=NOW), Ages(), 15 * MINUTE_MS)
+    assert verdict == Verdict(TaskState.NO_RECORDING, "no_capture", evidence="empty_entry")
     assert NOW + DAY_MS < asked[-1] <= NOW + DAY_MS + 30 * MINUTE_MS
 
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.model import DAY_MS, Task, TaskState
+from wxrec_async.model import DAY_MS, Capture, Recording, Task, TaskState
+from wxrec_async.rules.finality import Silence
 from wxrec_async.rules.selection import (
     HOUR_MS,
+    MAY_GO_ON,
     MINUTE_MS,
+    NEVER_ENDED,
+    STILL_OPEN,
     Ages,
-    Silence,
     Verdict,
     after_empty,
+    after_unsettled,
     before_asking,
     may_ask,
+    never_ended,
     of_channel,
     streak_ends_run,
+    wanted_recordings,
+    while_it_goes_on,
 )
 
 NOW = 1_767_225_600_000
@@ -25,7 +34,8 @@ AGES = Ages()
 
 
 def task(requested: bool | None, age_ms: int | None) -> Task:
-    return Task("t", created_ms=None if age_ms is None else NOW - age_ms, capture_requested=requested)
+    created = None if age_ms is None else NOW - age_ms
+    return Task("t", status="completed", created_ms=created, capture_requested=requested)
 
 
 @pytest.mark.parametrize(
@@ -87,10 +97,20 @@ def test_an_empty_answer_is_judged_by_age_and_history(
 
 @pytest.mark.fault("W22")
 def test_a_task_of_unknown_age_is_as_old_as_our_first_sight_of_it() -> None:
-    """Named in a file, never listed: it is not judged before it had its day."""
-    unknown = Task("t")
-    assert after_empty(unknown, Silence(NOW), AGES, NOW).state is TaskState.OWED
-    assert after_empty(unknown, Silence(NOW - DAY_MS - 1), AGES, NOW).state is TaskState.NO_RECORDING
+    """Listed without a time: it is not judged before it had its day."""
+    undated = Task("t", status="completed")
+    assert after_empty(undated, Silence(NOW), AGES, NOW).state is TaskState.OWED
+    assert after_empty(undated, Silence(NOW - DAY_MS - 1), AGES, NOW).state is TaskState.NO_RECORDING
+
+
+@given(st.integers(0, 500 * DAY_MS), st.integers(0, 30 * DAY_MS), st.booleans())
+def test_an_id_that_nobody_knows_never_ends_as_no_recording(seen_for: int, null_ms: int, requested: bool) -> None:
+    """Named in a file and known to neither list nor captures: it may be a misspelt one, so it fails by name."""
+    ages, bare = Ages(null_ms=null_ms), Task("t", capture_requested=False if requested else None)
+    verdict = after_empty(bare, Silence(NOW - seen_for), ages, NOW)
+    assert (verdict.state, verdict.reason) == (
+        (TaskState.FAILED, "unknown_task") if seen_for > null_ms else (TaskState.OWED, "capture_unknown")
+    )
 
 
 @pytest.mark.fault("W23")
@@ -110,6 +130,85 @@ def test_all_three_ages_are_settings() -> None:
     assert before_asking(task(True, 0), ages, NOW) is None
     assert after_empty(task(None, 1), Silence(NOW), ages, NOW).state is TaskState.NO_RECORDING
     assert after_empty(task(True, 1), Silence(NOW, NOW - DAY_MS), ages, NOW) == Verdict(TaskState.FAILED, "missing")
+    untold = Task("t", created_ms=NOW - 2 * HOUR_MS)
+    assert before_asking(untold, Ages(assume_over_ms=HOUR_MS), NOW) is None
+    assert before_asking(untold, Ages(assume_over_ms=3 * HOUR_MS), NOW) is not None
+
+
+@pytest.mark.parametrize("status", ["created", "queued", "offered", "assigned", "connected", "Connected "])
+@pytest.mark.parametrize("requested", [True, False, None])
+@pytest.mark.parametrize("age_ms", [30 * MINUTE_MS, 3 * HOUR_MS, 7 * DAY_MS])
+def test_a_call_that_goes_on_is_owed_and_not_asked_for(status: str, requested: bool | None, age_ms: int) -> None:
+    """Captures may name half of it, and a promise that there will be none can still be broken."""
+    open_call = Task("t", status=status, created_ms=NOW - age_ms, capture_requested=requested)
+    verdict = before_asking(open_call, AGES, NOW)
+    assert verdict is not None
+    assert (verdict.state, verdict.reason) == (TaskState.OWED, STILL_OPEN)
+    assert verdict.next_ask_ms is not None
+    assert NOW < verdict.next_ask_ms <= NOW + DAY_MS
+
+
+def test_a_call_that_never_ends_is_asked_for_after_all_and_fails_by_name() -> None:
+    """Behind owed_days what there is of it is fetched, under a flag."""
+    stuck = Task("t", status="connected", created_ms=NOW - 7 * DAY_MS - 1)
+    assert before_asking(stuck, AGES, NOW) is None
+    assert never_ended(stuck, AGES, NOW)
+    assert after_empty(stuck, Silence(NOW - 7 * DAY_MS), AGES, NOW) == Verdict(TaskState.FAILED, NEVER_ENDED)
+    assert while_it_goes_on(stuck, [Recording("t", "r")], Silence(NOW), AGES, NOW) is None
+
+
+def test_a_row_that_does_not_say_whether_the_call_is_over_is_believed_after_a_day_of_silence() -> None:
+    """Counted from the last sign of life: creation, or the end of what was recorded."""
+    untold = Task("t", created_ms=NOW - DAY_MS - 1)
+    first = Silence(NOW - DAY_MS)
+    assert before_asking(untold, AGES, NOW) is None
+    assert before_asking(replace(untold, created_ms=NOW - DAY_MS), AGES, NOW) == Verdict(
+        TaskState.OWED, MAY_GO_ON, NOW + 1
+    )
+    old, young = Recording("t", "r", stop_ms=NOW - DAY_MS - 1), Recording("t", "r", stop_ms=NOW - HOUR_MS)
+    assert while_it_goes_on(untold, [old], first, AGES, NOW) is None
+    owed = while_it_goes_on(untold, [old, young], first, AGES, NOW)
+    assert owed == Verdict(TaskState.OWED, MAY_GO_ON, NOW + 23 * HOUR_MS + 1)
+    assert while_it_goes_on(replace(untold, status="ended"), [young], first, AGES, NOW) is None
+
+
+def test_an_id_from_a_file_is_as_old_as_its_recordings() -> None:
+    """Captures alone tells how old it is; without any time our first sight of it counts."""
+    bare = Task("t")
+    assert before_asking(bare, AGES, NOW) is None
+    assert while_it_goes_on(bare, [Recording("t", "r", start_ms=NOW - 2 * DAY_MS)], Silence(NOW), AGES, NOW) is None
+    timeless = [Recording("t", "r")]
+    assert while_it_goes_on(bare, timeless, Silence(NOW), AGES, NOW) is not None
+    assert while_it_goes_on(bare, timeless, Silence(NOW - DAY_MS - 1), AGES, NOW) is None
+
+
+@given(st.integers(0, 400 * DAY_MS), st.sampled_from([True, False, None]), st.sampled_from(["completed", "", None]))
+def test_what_was_named_once_never_ends_as_no_recording(
+    age_ms: int, requested: bool | None, status: str | None
+) -> None:
+    """A later answer that names less takes nothing back: it is owed, then missing by name."""
+    named = Silence(NOW - age_ms, NOW - age_ms, named=1)
+    later = Task("t", status=status, created_ms=NOW - age_ms, capture_requested=requested)
+    assert after_empty(later, named, AGES, NOW).state in (TaskState.OWED, TaskState.FAILED)
+
+
+@given(st.integers(0, 400 * DAY_MS), st.sampled_from(["entry_missing", "list_missing", "error_beside"]))
+def test_an_answer_that_proves_nothing_is_owed_and_at_last_failed_by_its_own_name(age_ms: int, why: str) -> None:
+    """Never "none": whatever Webex says of the capture, whatever the age."""
+    for requested in (True, False, None):
+        verdict = after_unsettled(task(requested, age_ms), why, Silence(NOW - age_ms), AGES, NOW)
+        assert verdict.reason == why
+        assert verdict.state is (TaskState.FAILED if age_ms > AGES.missing_ms else TaskState.OWED)
+        assert (verdict.next_ask_ms is not None) == (verdict.state is TaskState.OWED)
+
+
+def test_segments_are_taken_when_they_are_wanted_or_all_there_is() -> None:
+    """Beside the whole they would be the same sound twice; alone they are the call."""
+    whole, part = Recording("t", "w"), Recording("t", "s", segment=True)
+    assert wanted_recordings(Capture("t", (whole, part)), include_segments=False) == [whole]
+    assert wanted_recordings(Capture("t", (part, whole)), include_segments=True) == [part, whole]
+    assert wanted_recordings(Capture("t", (part,)), include_segments=False) == [part]
+    assert wanted_recordings(Capture("t"), include_segments=False) == []
 
 
 @pytest.mark.parametrize(

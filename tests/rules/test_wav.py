@@ -6,10 +6,11 @@ import struct
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from wxrec_async.errors import Unfit
+from wxrec_async.rules.pages import disguised
 from wxrec_async.rules.wav import Sniffer
 
 FMT_MULAW_16 = b"fmt " + struct.pack("<IHHIIHH", 16, 7, 1, 8000, 8000, 1, 8)
@@ -35,19 +36,28 @@ def sniffed(body: bytes, step: int | None = None) -> Sniffer:
     return sniffer
 
 
+UNPADDED = b"LIST" + struct.pack("<I", 17) + b"INFOISFT" + struct.pack("<I", 5) + b"Rec7\x00"  # odd, as some leave it
+
 AUDIO = bytes(range(1, 255)) * 4
+FRAME = b"\xff\xfb\x90\x64" + bytes(413)  # 128 kbit/s at 44,100 Hz: 417 bytes
+ADTS = b"\xff\xf1\x50\x80\x0d\x3f\xfc" + bytes(98)  # 105 bytes
 SOUND = {
     "pcm": riff(FMT_PCM, data(AUDIO)),
     "mu-law, 16-byte fmt, no fact": riff(FMT_MULAW_16, data(AUDIO)),
     "LIST before data": riff(FMT_PCM, LIST, data(AUDIO)),
     "odd chunk before data": riff(FMT_PCM, ODD, data(AUDIO)),
+    "odd chunk without padding": riff(FMT_PCM, UNPADDED, data(AUDIO)),
+    "odd chunks, padded and not": riff(UNPADDED, ODD, FMT_PCM, ODD, UNPADDED, data(AUDIO)),
+    "chunks nobody knows behind the data": riff(FMT_PCM, data(AUDIO), b"zzzz" + struct.pack("<I", 3) + b"abc"),
+    "data before fmt": riff(data(AUDIO), FMT_PCM),
     "data far behind": riff(FMT_PCM, b"JUNK" + struct.pack("<I", 6000) + bytes(6000), data(AUDIO)),
     "streamed, sizes 0": b"RIFF" + bytes(4) + b"WAVE" + FMT_PCM + b"data" + bytes(4) + AUDIO,
     "streamed, sizes -1": b"RIFF\xff\xff\xff\xffWAVE" + FMT_PCM + b"data\xff\xff\xff\xff" + AUDIO,
     "RF64": b"RF64\xff\xff\xff\xffWAVEds64" + struct.pack("<I", 28) + bytes(28) + FMT_PCM + b"data" + AUDIO,
     "mp3 with ID3": b"ID3\x04\x00\x00\x00\x00\x00\x00" + AUDIO,
-    "mp3 frames": b"\xff\xfb\x90\x64" + AUDIO,
-    "aac": b"\xff\xf1\x50\x80" + AUDIO,
+    "mp3 frames": FRAME * 3,
+    "aac": ADTS * 2,
+    "one frame": FRAME,
     "ogg": b"OggS\x00\x02" + AUDIO,
     "flac": b"fLaC\x00\x00\x00\x22" + AUDIO,
     "m4a": b"\x00\x00\x00\x20ftypM4A " + AUDIO,
@@ -104,12 +114,23 @@ def test_pages_and_errors_are_refused_by_their_bytes(body: bytes, content_type: 
 
 @pytest.mark.fault("D22")
 @pytest.mark.parametrize(
-    "content_type", ["text/html", "Text/HTML; charset=utf-8", "application/json", "application/xml", "text/plain"]
+    "content_type",
+    [
+        "text/html",
+        "Text/HTML; charset=utf-8",
+        "application/json",
+        "application/xml",
+        "text/plain",
+        "a/x+json",
+        "a/problem",
+    ],
 )
-def test_a_type_of_text_is_refused_whatever_the_bytes_are(content_type: str) -> None:
-    """A server that calls its answer a page means it."""
+def test_a_type_of_text_is_believed_where_the_bytes_do_not_tell(content_type: str) -> None:
+    """Many a store calls everything text/plain: a sound recording is taken all the same, what nobody knows is not."""
+    for body in SOUND.values():
+        sniffed(body).check_beginning(content_type)
     with pytest.raises(Unfit):
-        sniffed(SOUND["pcm"]).check_beginning(content_type)
+        sniffed(b"\x00\x01\x02\x03" * 100).check_beginning(content_type)
 
 
 @pytest.mark.fault("D11")
@@ -138,6 +159,7 @@ def test_nothing_at_all_is_empty_not_a_page() -> None:
 @given(st.tuples(st.binary(max_size=200), st.binary(max_size=200)).map(b"\x00".join))
 def test_unknown_bytes_are_accepted(body: bytes) -> None:
     """Headerless G.711 may begin with any byte, a brace included; binary is never taken for text."""
+    assume(not disguised(body).startswith("a file"))
     sniffed(body).check_beginning("audio/basic")
 
 

@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.errors import Unfit
-from wxrec_async.rules.wav import HEAD_SIZE, TEXT_SAMPLE, Sniffer
+from wxrec_async.rules.pages import TEXT_SAMPLE
+from wxrec_async.rules.wav import HEAD_SIZE, Sniffer
 
 SIGNS = [
-    (0, b"RIFF"), (0, b"RIFX"), (0, b"RF64"), (0, b"ID3"), (0, b"OggS"), (0, b"fLaC"), (4, b"ftyp"), (0, b"caff"),
-    (0, b"FORM"), (0, b".snd"), (0, b"#!AMR"), (0, b"\x1aE\xdf\xa3"), (0, b"\xff\xe0"), (0, b"\xff\xff"),
+    (0, b"RIFFabcdWAVE"), (0, b"RIFXabcdWAVE"), (0, b"RF64abcdWAVE"), (0, b"BW64abcdWAVE"), (0, b"RIFFabcdAVI "),
+    (0, b"FORMabcdAIFF"), (0, b"FORMabcdAIFC"), (0, b"FORMabcd8SVX"), (0, b"ID3\x02"), (0, b"ID3\x03"), (0, b"ID3\x04"),
+    (0, b"OggS\x00"), (0, b"fLaC"), (4, b"ftyp"), (0, b"caff"), (0, b".snd"), (0, b"#!AMR"), (0, b"\x1aE\xdf\xa3"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
 ]  # fmt: skip
 ALLOWED = {9, 10, 11, 12, 13}  # the controls that a text may have
 A_CHUNK = b"fmt " + struct.pack("<I", 16) + bytes(16)
@@ -50,15 +53,6 @@ def test_a_sign_is_known_where_it_belongs_and_nowhere_else(at: int, sign: bytes)
     assert not refused(b"abcd"[:at] + sign + b" read me")
 
 
-@given(st.integers(0, 255), st.integers(0, 255))
-def test_a_frame_of_mpeg_begins_with_eleven_bits_set(first: int, second: int) -> None:
-    """ISO 11172-3, 2.4.1.3; a byte alone is no frame."""
-    assert sniffed(bytes([first, second])).known_media is (first == 0xFF and second >= 0xE0)
-    assert not sniffed(bytes([first])).known_media
-    assert sniffed(b"\xff\xe0").known_media
-    assert not sniffed(b"\xff\xdf").known_media
-
-
 @pytest.mark.fault("D22")
 @pytest.mark.parametrize("code", range(128))
 def test_a_control_near_the_beginning_is_no_text(code: int) -> None:
@@ -70,8 +64,8 @@ def test_a_control_near_the_beginning_is_no_text(code: int) -> None:
 def test_half_a_kibibyte_is_searched_for_controls() -> None:
     """Counted behind the blanks; what is further on does not save a page."""
     assert TEXT_SAMPLE == 512
-    assert not refused(b"\n" + b"a" * 511 + b"\x00")
-    assert refused(b"\n" + b"a" * 512 + b"\x00")
+    assert not refused(b"\n" + b"ab" * 255 + b"a\x00")
+    assert refused(b"\n" + b"ab" * 256 + b"\x00")
 
 
 @pytest.mark.fault("D22")
@@ -105,7 +99,8 @@ def test_a_refusal_says_what_was_found_instead() -> None:
     [
         (b"<!x\xff", True), (b"<?x\xff", True), (b"</x\xff", True), (b"<Ax\xff", True), (b"<zx\xff", True),
         (b"<1x\xff", False), (b"< x\xff", False), (b"x<a\xff", False), (b"\xef\xbb\xbf \t<a\xff", True),
-        (b"f\xc3\xbcr", True), (b"f\xc3", True), (b"\xc3\x28", False), (b"\xfcber uns", False),
+        (b"f\xc3\xbcr", True), (b"f\xc3", True), (b"\xc3\x28", False), (b"\xfcber uns", True),
+        (b"\xfcber un", False),
     ],
 )  # fmt: skip
 def test_markup_in_any_encoding_is_a_page_and_other_text_is_utf_8(body: bytes, page: bool) -> None:

@@ -16,7 +16,6 @@ from wxrec_async.rules.windows import (
     LOOKBACK_MARGIN_MS,
     ask,
     clamp,
-    closable,
     cut,
     halves,
     read_moment,
@@ -60,17 +59,6 @@ def test_halves_make_up_the_whole(window: Window) -> None:
     assert (pieces[0].from_ms, pieces[-1].to_ms) == (window.from_ms, window.to_ms)
     assert sum(piece.length_ms for piece in pieces) == window.length_ms
     assert len(pieces) == (1 if window.length_ms == 1 else 2)
-
-
-@given(windows, st.integers(0, DAY_MS), moments)
-def test_a_window_is_closed_only_up_to_where_calls_have_settled(window: Window, settle_ms: int, now_ms: int) -> None:
-    """The rest is listed again next time, because calls can still appear in it."""
-    closed = closable(window, settle_ms=settle_ms, now_ms=now_ms)
-    if closed is None:
-        assert now_ms - settle_ms <= window.from_ms
-    else:
-        assert closed.from_ms == window.from_ms
-        assert closed.to_ms == min(window.to_ms, now_ms - settle_ms)
 
 
 @pytest.mark.fault("W28")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore import exceptions as aws
 from botocore.auth import S3SigV4Auth
+from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 
 from tests.s3.fake_s3 import FakeS3, Seen, error
@@ -108,6 +109,38 @@ async def test_what_is_signed_is_what_is_sent() -> None:
     signer: Any = S3SigV4Auth(Credentials("AKIAPLANTED", "planted-secret", "planted-session"), "s3", "eu-west-1")
     text = signer.string_to_sign(again, signer.canonical_request(again))
     assert sent["authorization"].endswith(f"Signature={signer.signature(text, again)}")
+
+
+class _Replacing:
+    """Signs as awscrt's signer does: the request has new headers afterwards, of the class that botocore gives them."""
+
+    def __init__(self, signer: Any) -> None:
+        self._signer = signer
+
+    def add_auth(self, request: Any) -> None:
+        copy = SimpleNamespace(**{name: getattr(request, name) for name in ("method", "url", "params", "body")})
+        copy.headers, copy.context = dict(request.headers), request.context
+        self._signer.add_auth(copy)
+        request.headers = HTTPHeaders.from_pairs([*copy.headers.items(), ("host", request.url.split("/")[2])])
+
+
+async def test_a_signer_may_put_new_headers_in_the_place_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where awscrt can be imported botocore signs so, and every request is signed all the same."""
+    s3 = FakeS3()
+    async with on(s3) as (access, requests):
+        await access.short_way.put_object(**requests.put(TARGET, PART, overwrite=True))
+        (known,) = access.short_way._known.values()
+        ask: Any = known.signer.get_auth_instance
+
+        async def replacing(*given: Any, **named: Any) -> _Replacing:
+            return _Replacing(await ask(*given, **named))
+
+        monkeypatch.setattr(known.signer, "get_auth_instance", replacing)
+        await access.short_way.put_object(**requests.put(TARGET, PART, overwrite=True))
+    long, short = s3.seen
+    assert told(short) == told(long)
+    assert short.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIAPLANTED/")
+    assert short.headers["content-length"] == str(len(DATA))
 
 
 @pytest.mark.parametrize("code", ["NoSuchBucket", "SlowDown", "Unheard"])

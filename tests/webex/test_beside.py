@@ -79,3 +79,44 @@ def test_a_segment_that_nothing_tells_apart_is_reported() -> None:
     """Without a start it could be another part the next time: it is named, and not stored under a made-up name."""
     found = read({"recording": [row("t"), row("t", segment=True, start=None)]})
     assert [(each.id, each.problem) for each in found.recordings] == [("t", None), ("t-segment", "no_id")]
+
+
+@pytest.mark.parametrize("word", ["screened transfer", "main", "videoless", "transcripted", "Screen pop"])
+def test_a_part_of_a_word_makes_no_recording_something_else(word: str) -> None:
+    """Only whole known words say that something is no audio: what captures names is never "no recording"."""
+    assert [each.id for each in read({"recording": [row("t", callType=word)]}).recordings] == ["t"]
+
+
+TWINS = [
+    row("t", callType="main", fileName="a.wav"),
+    row("t", callType="consult", fileName="a.wav", start=NOON + 60_000),
+    row("t", callType="consult", fileName="b.wav", start=NOON + 60_000),
+    row("t", callType="consult", fileName="a.wav", start=None),
+    row("t", callType="main", fileName="a.wav", filePath="https://media.test/other"),
+]
+
+
+@given(st.permutations(TWINS))
+def test_different_recordings_under_one_id_are_told_apart(rows: list[dict[str, Any]]) -> None:
+    """Each has an id of its own, the same whatever the order, and the main call keeps the one they share."""
+    found = {
+        each.id: (each.call_type, each.file_name, each.url is not None) for each in read({"recording": rows}).recordings
+    }
+    assert len(found) == 5
+    assert found == {each.id: (each.call_type, each.file_name, each.url is not None) for each in TOLD}
+    assert found["t"] == ("main", "a.wav", True)
+    assert f"t-{NOON + 60_000}" in found
+
+
+@given(
+    st.permutations(
+        [row("t"), row("t", filePath="https://media.test/x?X-Amz-Signature=other"), row("t", filePath=None)]
+    )
+)
+def test_rows_that_say_the_same_are_one_recording(rows: list[dict[str, Any]]) -> None:
+    """A fresh signature makes no other recording, and a missing URL says nothing."""
+    (one,) = read({"recording": rows}).recordings
+    assert one.url is not None
+
+
+TOLD = read({"recording": TWINS}).recordings

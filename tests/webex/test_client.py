@@ -6,6 +6,7 @@ import gzip
 import json
 import time
 import tracemalloc
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from email.utils import formatdate
@@ -86,16 +87,19 @@ def _rec(task_id: str) -> dict[str, object]:
 
 
 async def test_tasks_are_asked_for_with_every_parameter() -> None:
-    """Times in milliseconds, both spellings of the channel filter, the page size and the organisation are sent."""
+    """A millisecond more on either side, for "after" and "before" may be meant strictly; and all that is documented."""
     router = respx.MockRouter()
     route = router.get(f"{BASE}/tasks").mock(return_value=page({"id": "t1"}))
     async with world(router, channel_types=("telephony", "chat"), page_size=500) as w:
         got = await w.client.tasks_page(WINDOW, from_ms=MS + 5)
-    assert dict(route.calls.last.request.url.params) == {
-        "from": str(MS + 5), "to": str(WINDOW.to_ms), "channelTypes": "telephony,chat",
-        "channelType": "telephony,chat", "pageSize": "500", "orgId": "org-1",
+    sent = route.calls.last.request
+    assert dict(sent.url.params) == {
+        "from": str(MS + 4), "to": str(WINDOW.to_ms + 1), "channelTypes": "telephony,chat",
+        "pageSize": "500", "orgId": "org-1",
     }  # fmt: skip
-    assert route.calls.last.request.headers["Accept-Encoding"] == "identity"
+    assert (sent.headers["Accept-Encoding"], str(uuid.UUID(sent.headers["TrackingId"]))) == (
+        "gzip", sent.headers["TrackingId"],
+    )  # fmt: skip
     assert ([task.id for task in got.tasks], got.rows, got.tracking_id) == (["t1"], 1, "TRACK-1")
 
 
@@ -182,6 +186,16 @@ async def test_refused_token_ends_the_run(status: int) -> None:
         with pytest.raises(AuthError) as caught:
             await w.client.tasks_page(WINDOW, from_ms=MS)
     assert caught.value.tracking_id == "TRACK-9"
+    assert len(router.calls) == (2 if status == 403 else 1)
+
+
+async def test_one_403_among_answers_is_asked_once_more() -> None:
+    """A gateway's slip ends no run."""
+    router = respx.MockRouter()
+    router.get(f"{BASE}/tasks").mock(side_effect=[page(), httpx.Response(403), page({"id": "t"})])
+    async with world(router) as w:
+        await w.client.tasks_page(WINDOW, from_ms=MS)
+        assert (await w.client.tasks_page(WINDOW, from_ms=MS)).rows == 1
 
 
 @pytest.mark.fault("W33")
@@ -280,7 +294,15 @@ async def test_wrong_batches_are_never_sent(ids: list[str]) -> None:
 @pytest.mark.fault("W09", "W25")
 @pytest.mark.parametrize(
     ("status", "bad", "calls_at_most"),
-    [(400, {"id-3"}, 9), (404, {"id-0", "id-9"}, 17), (500, {"id-3"}, 18), (500, {"id-2", "id-3"}, 22)],
+    [
+        (400, {"id-3"}, 9),
+        (404, {"id-0", "id-9"}, 17),
+        (500, {"id-3"}, 18),
+        (500, {"id-2", "id-3"}, 22),
+        (403, {"id-3"}, 9),
+        (403, {"id-0", "id-1"}, 9),
+        (403, {"id-0", "id-9"}, 17),
+    ],
 )
 async def test_poisonous_ids_are_found_and_take_no_other_with_them(
     status: int, bad: set[str], calls_at_most: int
@@ -305,6 +327,40 @@ async def test_id_that_spoils_the_answer_is_found_too() -> None:
     async with world(router) as w:
         answer = await w.client.captures(IDS)
     assert answer.failed == {"id-5": "nonsense"}
+
+
+@pytest.mark.fault("W06")
+@pytest.mark.parametrize(("ids", "calls_at_most"), [(IDS, 12), (IDS[:3], 5), (IDS[:1], 2)])
+async def test_a_permission_that_is_missing_ends_the_run(ids: list[str], calls_at_most: int) -> None:
+    """When every id is refused and none was ever answered, it is not the ids: a few calls show it."""
+    router = respx.MockRouter()
+    refusal = httpx.Response(403, headers={"trackingid": "TRACK-9"})
+    router.post(f"{BASE}/captures/query").mock(return_value=refusal)
+    async with world(router) as w:
+        with pytest.raises(AuthError) as caught:
+            await w.client.captures(ids)
+    assert caught.value.tracking_id == "TRACK-9"
+    assert len(router.calls) <= calls_at_most
+
+
+@pytest.mark.fault("W06")
+@pytest.mark.parametrize("lost", [False, True])
+async def test_many_refusals_in_a_row_are_held_against_an_id_that_was_answered(lost: bool) -> None:
+    """A team of tasks that is not ours to see fails by name; a permission that is gone ends the run."""
+    router = respx.MockRouter()
+    now = {"lost": False}
+    poison = answered(lambda ids: httpx.Response(403) if now["lost"] or any(n.startswith("no") for n in ids) else None)
+    router.post(f"{BASE}/captures/query").mock(side_effect=poison)
+    async with world(router) as w:
+        await w.client.captures(IDS)
+        now["lost"] = lost
+        forbidden = [f"no-{number}" for number in range(10)]
+        if lost:
+            with pytest.raises(AuthError, match="permission"):
+                await w.client.captures(forbidden)
+        else:
+            assert set((await w.client.captures(forbidden)).failed.values()) == {"http_403"}
+            assert (await w.client.captures(["id-1"])).failed == {}
 
 
 @pytest.mark.fault("W08")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
+import struct
 import time
 import zlib
+from urllib.parse import quote
 
 import anyio
 import pytest
 
-from wxrec_async.errors import Rejected, SourceChanged, TimedOut, Unfit
+from wxrec_async.errors import Nonsense, Rejected, SourceChanged, TimedOut, Unfit
 from wxrec_async.model import Recording, Secret
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp, Gone, Restart
@@ -188,15 +190,85 @@ async def test_access_denied_costs_one_fresh_url() -> None:
     assert renew.count == 1
 
 
+NO_KEY = s3_error("404 Not Found", "NoSuchKey", "The specified key does not exist.")
+GONE = raw(head("410 Gone", length=0))
+PAGE = whole(b"<html><Code>NoSuchKey</Code> not here</html>", "Content-Type: text/html", status="404 Not Found")
+NO_BUCKET = s3_error("404 Not Found", "NoSuchBucket")
+BARE = raw(head("404 Not Found", length=0))
+
+
+def answering(server: Server, *answers: str) -> Renewals:
+    """Renew as long as an answer is "": another one is the reason why no URL can be had; the last goes on."""
+
+    class Answering(Renewals):
+        async def __call__(self, old: Recording) -> Recording:
+            reason = answers[min(self.count, len(answers) - 1)]
+            fresh = await super().__call__(old)
+            if reason:
+                raise GivenUp(GiveUp(reason), Nonsense("no URL"))
+            return fresh
+
+    return Answering(server)
+
+
 @pytest.mark.fault("D03")
-@pytest.mark.parametrize("status", ["404 Not Found", "410 Gone"])
-async def test_missing_object_is_gone(status: str) -> None:
-    """What was deleted at its source is not tried again."""
-    async with serving(s3_error(status, "NoSuchKey")) as server, transport() as made:
+@pytest.mark.parametrize("at", [0, HALF])
+@pytest.mark.parametrize("missing", [NO_KEY, GONE, PAGE, NO_BUCKET, BARE], ids=["key", "410", "page", "bucket", "bare"])
+@pytest.mark.parametrize("times", [1, 2])
+async def test_what_is_missing_once_is_asked_for_again_with_a_fresh_url(times: int, missing: Script, at: int) -> None:
+    """While captures names it, a 404 or 410 settles nothing, at the first byte and when a download goes on."""
+    first = [ranged(DATA, ETAG, upto=at, end="fin")] if at else []
+    async with serving(*first, *[missing] * times, ranged(DATA, ETAG)) as server, transport() as made:
+        renew = answering(server, "")
+        got, _ = await read(media(made, renew), recording(server.url()))
+    assert got == DATA
+    assert renew.count == times
+
+
+@pytest.mark.fault("D03")
+@pytest.mark.parametrize(
+    ("missing", "evidence"),
+    [(NO_KEY, "no_such_key"), (GONE, "http_410"), (PAGE, ""), (NO_BUCKET, ""), (BARE, "")],
+    ids=["key", "410", "page", "bucket", "bare"],
+)
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [(("",), "not_found"), (("missing",), ""), (("", "missing"), ""), (("captures_unsettled",), "captures_unsettled"),
+     (("", "retries_exhausted"), "retries_exhausted"), (("no_url",), "no_url")],
+)  # fmt: skip
+async def test_gone_is_what_s3_and_captures_both_say(
+    missing: Script, evidence: str, answers: tuple[str, ...], reason: str
+) -> None:
+    """S3's own word from a fresh URL, and captures, asked after it, names it no longer; all else is a failure."""
+    async with serving(missing) as server, transport() as made:
         with pytest.raises(GivenUp) as caught:
-            await read(media(made), recording(server.url()))
-    assert caught.value.decision == Gone()
-    assert len(server.requests) == 1
+            await read(media(made, answering(server, *answers)), recording(server.url()))
+    expected = GiveUp(reason, evidence) if reason else Gone(evidence) if evidence else GiveUp("missing")
+    assert caught.value.decision == expected
+    assert len(server.requests) <= 3
+
+
+@pytest.mark.fault("D03")
+@pytest.mark.parametrize("answers", [("missing",), ("", "missing")])
+async def test_a_refusal_is_no_evidence_of_a_deletion(answers: tuple[str, ...]) -> None:
+    """403, and then captures names it no longer: that is missing, also when S3 had said otherwise before."""
+    refused = s3_error("403 Forbidden", "AccessDenied", "Request has expired")
+    first = [NO_KEY] if len(answers) > 1 else []
+    async with serving(*first, refused) as server, transport() as made:
+        with pytest.raises(GivenUp) as caught:
+            await read(media(made, answering(server, *answers)), recording(server.url()))
+    assert caught.value.decision == GiveUp("missing")
+
+
+@pytest.mark.fault("D03")
+async def test_an_old_url_that_is_renewed_in_vain_is_no_evidence() -> None:
+    """Nothing was asked of S3."""
+    async with serving(NO_KEY) as server, transport() as made:
+        old = recording(server.url(), lease_s=0.0)
+        with pytest.raises(GivenUp) as caught:
+            await read(media(made, answering(server, "missing")), old)
+    assert caught.value.decision == GiveUp("missing")
+    assert server.requests == []
 
 
 @pytest.mark.fault("D12")
@@ -235,30 +307,155 @@ def partial(content_range: str, body: bytes, *headers: str) -> Script:
     return whole(body, content_range, *headers, status="206 Partial Content")
 
 
+LAST = len(DATA) - 1
+WHOLE = f"Content-Range: bytes {HALF}-{LAST}/{len(DATA)}"
+
+
 @pytest.mark.fault("D13", "D15")
 @pytest.mark.parametrize(
     "second",
     [
-        partial(f"Content-Range: bytes {HALF + 1}-{len(DATA) - 1}/{len(DATA)}", DATA[HALF + 1 :]),
-        partial(f"Content-Range: bytes 0-{len(DATA) - 1}/{len(DATA)}", DATA),
-        partial(f"Content-Range: bytes {HALF}-{len(DATA)}/{len(DATA) + 1}", DATA[HALF:] + b"x"),
-        partial(f"Content-Range: bytes {HALF}-{len(DATA) - 1}/*", DATA[HALF:]),
-        partial(f"Content-Range: bytes {HALF}-{len(DATA) - 1}/{len(DATA)}", DATA[HALF:], 'ETag: "other"'),
-        partial("X-No: range", DATA[HALF:]),
-        partial("Content-Type: multipart/byteranges; boundary=x", DATA[HALF:]),
+        partial(f"Content-Range: bytes {HALF + 1}-{LAST}/{len(DATA)}", DATA[HALF + 1 :], ETAG),
+        partial(f"Content-Range: bytes 0-{HALF - 1}/{len(DATA)}", DATA[:HALF], ETAG),
+        partial(f"Content-Range: bytes {HALF}-{len(DATA)}/{len(DATA) + 1}", DATA[HALF:] + b"x", ETAG),
+        partial(f"Content-Range: bytes {HALF}-{LAST - 1}/{LAST}", DATA[HALF:LAST], ETAG),
+        partial(f"Content-Range: bytes {HALF}-{LAST + 1}/{len(DATA)}", DATA[HALF:] + b"x", ETAG),
+        partial(WHOLE, DATA[HALF:] + b"x", ETAG),
+        partial(WHOLE, DATA[HALF:], 'ETag: "other"'),
+        partial("X-No: range", DATA[HALF:], ETAG),
+        partial(WHOLE.replace("bytes ", "octets "), DATA[HALF:], ETAG),
+        partial("Content-Type: multipart/byteranges; boundary=x", DATA[HALF:], ETAG),
         s3_error("412 Precondition Failed", "PreconditionFailed"),
         raw(head("416 Range Not Satisfiable", "Content-Range: bytes */1000", length=0)),
+        raw(head("416 Range Not Satisfiable", f"Content-Range: bytes */{HALF}", ETAG, length=0)),
         raw(head("416 Range Not Satisfiable", length=0)),
     ],
-    ids=["late", "early", "total", "star", "etag", "none", "multipart", "412", "416-short", "416-bare"],
-)
+    ids=["late", "before", "longer", "shorter", "beyond", "body", "etag", "none", "unit", "multipart", "412",
+         "416-short", "416-here", "416-bare"],
+)  # fmt: skip
 async def test_range_that_does_not_fit_begins_again(second: Script) -> None:
-    """Start, total and ETag of a range are compared each time; what does not fit is never put together."""
+    """Start, total, length and ETag of a range are compared each time; what does not fit is never put together."""
     async with serving(ranged(DATA, ETAG, upto=HALF, end="fin"), second) as server, transport() as made:
         with pytest.raises(GivenUp) as caught:
             await read(media(made), recording(server.url()))
     assert caught.value.decision == Restart()
     assert len(server.requests) == 2  # known by its head: no byte of it was taken
+
+
+@pytest.mark.fault("D13", "D14")
+@pytest.mark.parametrize("total", [len(DATA), None])
+async def test_416_does_not_shrink_a_recording(total: int | None) -> None:
+    """Whatever end it names, also where no head has named one yet: the recording is begun again."""
+    chunk = f"{HALF:x}\r\n".encode() + DATA[:HALF] + b"\r\n"
+    chunked = raw(head("200 OK", "Transfer-Encoding: chunked", ETAG) + chunk, "fin")
+    first = chunked if total is None else ranged(DATA, ETAG, upto=HALF, end="fin")
+    ends = raw(head("416 Range Not Satisfiable", f"Content-Range: bytes */{HALF}", ETAG, length=0))
+    async with serving(first, ends) as server, transport() as made:
+        with pytest.raises(GivenUp) as caught:
+            await read(media(made), recording(server.url()))
+    assert caught.value.decision == Restart()
+
+
+@pytest.mark.fault("D13")
+@pytest.mark.parametrize("start", [0, 4096, HALF - HALF % 4096, HALF - 1, HALF])
+@pytest.mark.parametrize("total", [str(len(DATA)), "*"])
+async def test_range_that_begins_before_the_byte_asked_for_is_skipped_into(start: int, total: str) -> None:
+    """A cache may send whole blocks: with the same strong ETag the bytes known already are read over."""
+    second = partial(f"Content-Range: bytes {start}-{LAST}/{total}", DATA[start:], ETAG)
+    async with serving(ranged(DATA, ETAG, upto=HALF, end="fin"), second) as server, transport() as made:
+        got, stream = await read(media(made), recording(server.url()))
+    assert got == DATA
+    assert stream.proven
+    assert server.requests[1].headers["range"] == f"bytes={HALF}-"
+
+
+@pytest.mark.fault("D13")
+async def test_overlap_of_other_bytes_is_another_recording() -> None:
+    """Where all bytes known come again they are compared, whatever the ETag says."""
+    second = partial(f"Content-Range: bytes 0-{LAST}/{len(DATA)}", OTHER, ETAG)
+    async with serving(ranged(DATA, ETAG, upto=HALF, end="fin"), second) as server, transport() as made:
+        with pytest.raises(GivenUp) as caught:
+            await read(media(made), recording(server.url()))
+    assert caught.value.decision == Restart()
+
+
+@pytest.mark.fault("D13")
+async def test_range_of_an_unknown_whole_does_not_prove_the_end() -> None:
+    """A chunked body goes on with a range that names no total: what comes is taken, and the end is asked for."""
+    chunk = f"{HALF:x}\r\n".encode() + DATA[:HALF] + b"\r\n"
+    first = raw(head("200 OK", "Transfer-Encoding: chunked", ETAG) + chunk, "fin")
+    second = partial(f"Content-Range: bytes {HALF}-{HALF + 999}/*", DATA[HALF : HALF + 1000], ETAG)
+    async with serving(first, second, ranged(DATA, ETAG)) as server, transport() as made:
+        got, stream = await read(media(made), recording(server.url()))
+    assert got == DATA
+    assert (stream.length, stream.proven) == (len(DATA), True)
+    assert server.requests[2].headers["range"] == f"bytes={HALF + 1000}-"
+
+
+WEAK = 'ETag: W/"abc"'
+
+
+@pytest.mark.fault("D12", "D15")
+@pytest.mark.parametrize(
+    "validator", [(), (WEAK,), ("ETag: abc",), ("Last-Modified: Mon, 01 Jan 2026 00:00:00 GMT",)],
+    ids=["none", "weak", "unquoted", "date"],
+)  # fmt: skip
+@pytest.mark.parametrize("other", [False, True])
+async def test_without_a_strong_etag_no_range_is_asked_for(validator: tuple[str, ...], other: bool) -> None:
+    """The body is read again from its first byte: the same beginning is skipped, another is another recording."""
+    second = whole(OTHER if other else DATA, *validator)
+    async with serving(ranged(DATA, *validator, upto=HALF, end="fin"), second) as server, transport() as made:
+        if other:
+            with pytest.raises(GivenUp) as caught:
+                await read(media(made), recording(server.url()))
+            assert caught.value.decision == Restart()
+        else:
+            got, _ = await read(media(made), recording(server.url()))
+            assert got == DATA
+    assert not {"range", "if-match"} & server.requests[1].headers.keys()
+
+
+@pytest.mark.fault("D13")
+async def test_range_without_a_request_for_one_is_refused() -> None:
+    """Neither at the first byte nor when everything is asked for again."""
+    part = partial(f"Content-Range: bytes 0-{LAST}/{len(DATA)}", DATA, ETAG)
+    for scripts in ([part], [ranged(DATA, upto=HALF, end="fin"), part]):
+        async with serving(*scripts) as server, transport() as made:
+            with pytest.raises(GivenUp) as caught:
+                await read(media(made), recording(server.url()))
+        assert caught.value.decision == Restart()
+
+
+@pytest.mark.fault("D13", "D15")
+@pytest.mark.parametrize("second", [(), (WEAK,), ("ETag: abc",)], ids=["none", "weak", "unquoted"])
+async def test_range_that_names_no_strong_etag_is_not_put_behind_one(second: tuple[str, ...]) -> None:
+    """The part is left where it is, and everything asked for again, without a range."""
+    scripts = ranged(DATA, ETAG, upto=HALF, end="fin"), partial(WHOLE, DATA[HALF:], *second), whole(DATA, ETAG)
+    async with serving(*scripts) as server, transport() as made:
+        got, _ = await read(media(made), recording(server.url()))
+    assert got == DATA
+    assert server.requests[1].headers["if-match"] == '"abc"'
+    assert "range" not in server.requests[2].headers
+
+
+@pytest.mark.fault("D12", "D15")
+async def test_the_body_that_was_compared_is_the_one_that_is_gone_on_with() -> None:
+    """The later body has an ETag, the earlier one had none: the next range is one of the later body."""
+    scripts = ranged(DATA, upto=1000, end="fin"), ranged(DATA, ETAG, upto=HALF, end="fin"), ranged(DATA, ETAG)
+    async with serving(*scripts) as server, transport() as made:
+        got, _ = await read(media(made), recording(server.url()))
+    assert got == DATA
+    assert server.requests[2].headers["if-match"] == '"abc"'
+
+
+@pytest.mark.fault("D12", "D15")
+async def test_a_body_that_was_not_compared_yet_lends_no_etag() -> None:
+    """It broke off before the byte to go on at: nobody knows whether it begins as the earlier one did."""
+    scripts = ranged(DATA, upto=HALF, end="fin"), ranged(OTHER, ETAG, upto=1000, end="fin"), whole(DATA)
+    async with serving(*scripts) as server, transport() as made:
+        got, _ = await read(media(made), recording(server.url()))
+    assert got == DATA
+    assert "if-match" not in server.requests[2].headers
 
 
 async def test_changed_modification_time_is_a_change_when_there_is_no_etag() -> None:
@@ -271,25 +468,15 @@ async def test_changed_modification_time_is_a_change_when_there_is_no_etag() -> 
     assert caught.value.decision == Restart()
 
 
-async def test_weak_etag_is_no_condition() -> None:
-    """If-Match knows strong ETags only."""
-    first = ranged(DATA, 'ETag: W/"abc"', upto=HALF, end="fin")
-    async with serving(first, ranged(DATA, 'ETag: W/"abc"')) as server, transport() as made:
-        got, _ = await read(media(made), recording(server.url()))
-    assert got == DATA
-    assert "if-match" not in server.requests[1].headers
-
-
 @pytest.mark.fault("D14")
-async def test_416_at_the_very_end_proves_the_end() -> None:
-    """A chunked body cut just before its final chunk is whole when the server says it has no more."""
+async def test_chunked_body_cut_before_its_final_chunk_is_read_again() -> None:
+    """Nothing else proves that it has ended there."""
     chunk = f"{len(DATA):x}\r\n".encode() + DATA + b"\r\n"
     first = raw(head("200 OK", "Transfer-Encoding: chunked") + chunk, "fin")
-    async with serving(first, ranged(DATA)) as server, transport() as made:
+    async with serving(first, whole(DATA)) as server, transport() as made:
         got, stream = await read(media(made), recording(server.url()))
     assert got == DATA
-    assert stream.proven
-    assert stream.length == len(DATA)
+    assert (stream.length, stream.proven) == (len(DATA), True)
 
 
 @pytest.mark.fault("D09")
@@ -423,6 +610,83 @@ async def test_body_that_is_no_recording_is_unfit(script: Script, reason: str) -
     assert caught.value.trouble.reason == reason
 
 
+SOUND = (
+    b"RIFF"
+    + struct.pack("<I", 4 + 24 + 8 + len(DATA))
+    + b"WAVEfmt "
+    + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16)
+)
+SOUND += b"data" + struct.pack("<I", len(DATA)) + DATA
+MP3 = (b"\xff\xfb\x90\x64" + bytes(413)) * 30
+
+
+@pytest.mark.fault("D10", "D22")
+@pytest.mark.parametrize("body", [SOUND, b"ID3\x03\x00" + DATA, MP3], ids=["wav", "id3", "mp3"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Content-Encoding: aws-chunked",), ("Content-Encoding: aws-chunked,identity",), ("Content-Encoding: none",),
+        ("Content-Encoding: binary",), ("Content-Encoding: ",), ("Content-Encoding: utf-8", "Content-Encoding: 8bit"),
+        ("Content-Encoding: gzip",), ("Content-Type: text/plain",), ("Content-Type: application/json; charset=utf-8",),
+        ("Content-Type: text/html", "Content-Encoding: aws-chunked"), ("Content-Type: ",), ("Content-Type: image/png",),
+    ],
+)  # fmt: skip
+async def test_a_sound_body_is_taken_whatever_its_head_calls_it(lines: tuple[str, ...], body: bytes) -> None:
+    """What decides is its beginning, in one request; every byte of it is handed out, once."""
+    async with serving(whole(body, ETAG, *lines)) as server, transport(read_buffer=4096) as made:
+        got, stream = await read(media(made), recording(server.url()))
+    assert got == body
+    assert stream.proven
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("lines", [("Content-Encoding: aws-chunked",), ("Content-Type: text/plain",)])
+async def test_a_body_that_was_looked_at_goes_on_where_it_was_cut(lines: tuple[str, ...]) -> None:
+    """Looking at its beginning takes nothing away from it."""
+    scripts = ranged(SOUND, ETAG, *lines, upto=9000, end="fin"), ranged(SOUND, ETAG, *lines)
+    async with serving(*scripts) as server, transport() as made:
+        got, _ = await read(media(made), recording(server.url()))
+    assert got == SOUND
+    assert server.requests[1].headers["range"] == "bytes=9000-"
+
+
+async def test_a_body_that_does_not_begin_is_asked_for_again() -> None:
+    """A text, perhaps; nobody knows yet."""
+    stalled = raw(head("200 OK", "Content-Type: text/plain", length=len(SOUND)), "stall")
+    async with serving(stalled, whole(SOUND)) as server, transport() as made:
+        got, _ = await read(media(made), recording(server.url()))
+    assert got == SOUND
+
+
+@pytest.mark.parametrize("status", ["200 OK", "203 Non-Authoritative Information"])
+async def test_a_body_that_a_proxy_owns_up_to_is_a_body(status: str) -> None:
+    """203 says of a success who has answered, no more."""
+    async with serving(whole(DATA, ETAG, status=status)) as server, transport() as made:
+        got, stream = await read(media(made), recording(server.url()))
+    assert (got, stream.length, stream.proven) == (DATA, len(DATA), True)
+
+
+@pytest.mark.fault("X03", "X08")
+async def test_words_of_a_refusal_have_nothing_of_the_url_in_them() -> None:
+    """A proxy may name what it blocked, percent-encoded twice: the signature is masked by its value."""
+    signature = "0123456789abcdef" * 4
+
+    async def echo(connection: Connection, request: Request) -> None:
+        blocked = quote(quote(f"https://media/?X-Amz-Signature={signature}", safe=""), safe="")
+        await s3_error("403 Forbidden", "AccessDenied", f"Blocked by policy: {blocked}")(connection, request)
+
+    async with serving(echo) as server, transport() as made:
+
+        async def renew(old: Recording) -> Recording:
+            return dataclasses.replace(old, leased_at=anyio.current_time())
+
+        with pytest.raises(GivenUp) as caught:
+            await read(media(made, renew), recording(server.url(f"/rec?X-Amz-Signature={signature}")))
+    assert caught.value.decision == GiveUp("access_denied")
+    assert signature[:16] not in chain_text(caught.value)
+    assert "***" in str(caught.value.trouble)
+
+
 @pytest.mark.fault("D22", "D04")
 async def test_s3_error_under_status_200_is_read_as_the_error_it_is() -> None:
     """An expired URL is an expired URL, also when a proxy turned its status into 200."""
@@ -485,8 +749,11 @@ async def test_cancelling_in_the_middle_closes_the_connection() -> None:
 @pytest.mark.fault("D13")
 async def test_shorter_range_than_asked_for_is_not_the_end() -> None:
     """A server may send less than the rest; its range's end is not the recording's."""
-    less = partial(f"Content-Range: bytes {HALF}-{HALF + 999}/{len(DATA)}", DATA[HALF : HALF + 1000])
-    async with serving(ranged(DATA, upto=HALF, end="fin"), less, ranged(DATA)) as server, transport() as made:
+    less = partial(f"Content-Range: bytes {HALF}-{HALF + 999}/{len(DATA)}", DATA[HALF : HALF + 1000], ETAG)
+    async with (
+        serving(ranged(DATA, ETAG, upto=HALF, end="fin"), less, ranged(DATA, ETAG)) as server,
+        transport() as made,
+    ):
         got, stream = await read(media(made), recording(server.url()))
     assert got == DATA
     assert stream.proven
@@ -499,8 +766,8 @@ async def test_break_after_the_last_byte_of_a_known_length_asks_for_nothing_more
     rest = DATA[HALF:]
     span = f"Content-Range: bytes {HALF}-{len(DATA) - 1}/{len(DATA)}"
     chunk = f"{len(rest):x}\r\n".encode() + rest + b"\r\n"
-    second = raw(head("206 Partial Content", span, "Transfer-Encoding: chunked") + chunk, "fin")
-    async with serving(ranged(DATA, upto=HALF, end="fin"), second) as server, transport() as made:
+    second = raw(head("206 Partial Content", span, ETAG, "Transfer-Encoding: chunked") + chunk, "fin")
+    async with serving(ranged(DATA, ETAG, upto=HALF, end="fin"), second) as server, transport() as made:
         got, stream = await read(media(made), recording(server.url()))
     assert got == DATA
     assert stream.proven

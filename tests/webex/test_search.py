@@ -69,7 +69,7 @@ async def test_a_page_is_asked_for_by_window_and_cursor() -> None:
         last = await source.search_page(WINDOW, first.cursor)
     assert (first.cursor, last.cursor, first.rows) == ('c"1\\', "", 1)
     queries = [json.loads(request.content)["query"] for request in asked]
-    assert [str(request.url) for request in asked] == ["https://api.test/v1/search?orgId=org+1"] * 2
+    assert [str(request.url) for request in asked] == ["https://api.test/search?orgId=org+1"] * 2
     assert f"taskDetails(from:{WINDOW.from_ms},to:{WINDOW.to_ms},pagination:" in queries[0]
     assert '{cursor:"0"}' in queries[0]
     assert '{cursor:"c\\"1\\\\"}' in queries[1]

@@ -18,10 +18,26 @@ import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from wxrec_async.errors import ConnectionLost, RunStopped, TimedOut, Trouble, Unfit, Unreachable, Untrusted
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules.retry import GiveUp
 from wxrec_async.webex.transport import Timeouts
 from wxrec_async.webex.troubles import FOREIGN, CertificateRefused, trouble_from
 
-from .kit import Connection, Request, chain_text, cut, fetch, head, media, raw, recording, serving, transport, whole
+from .kit import (
+    Connection,
+    Request,
+    Told,
+    chain_text,
+    cut,
+    fetch,
+    head,
+    media,
+    raw,
+    recording,
+    serving,
+    transport,
+    whole,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -112,8 +128,8 @@ async def test_certificate_is_not_worth_another_try_and_a_broken_handshake_is() 
         (b"", "stall", TimedOut),
         (b"HTTP/1.1 200 OK\r\nContent-Le", "fin", ConnectionLost),
         (b"HTTP/1.1 200 OK\r\nContent-Le", "stall", TimedOut),
-        (b"rubbish\r\n\r\n", "fin", ConnectionLost),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "fin", ConnectionLost),
+        (b"rubbish\r\n\r\n", "fin", Unfit),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "fin", Unfit),
         (head(length=100) + b"some", "fin", ConnectionLost),
         (head(length=100) + b"some", "rst", ConnectionLost),
         (head(length=100) + b"some", "stall", TimedOut),
@@ -162,8 +178,43 @@ async def test_head_without_measure_is_a_plain_failure(lines: list[str]) -> None
     async with serving(whole(b"", *lines), whole(b"next")) as server, transport() as made:
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)) as caught:
             await fetch(made, server.url())
-        assert isinstance(trouble_from(caught.value, "h"), ConnectionLost)
+        assert isinstance(trouble_from(caught.value, "h"), ConnectionLost | Unfit)
         assert (await fetch(made, server.url()))[1] == b"next"
+
+
+BODY = b"x" * 100
+
+
+@pytest.mark.fault("A5", "A6")
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (["Content-Length: 100", "Content-Length: 100"], "200 OK"),
+        (["Content-Length: 100", "Transfer-Encoding: identity"], "200 OK"),
+        (["Content-Length: 100", "X-Odd : 1"], "200 OK"),
+        (["Content-Length: 100", "X-Nul: a\x00b"], "200 OK"),
+        (["Content-Length: 0x64"], "200 OK"),
+        (["Content-Length: 100", "Server: A", "Server: B"], "200 OK"),
+        (["Content-Length: 100"], "203 Non-Authoritative Information"),
+        (["Content-Length: 100"], "200"),
+    ],
+)
+async def test_a_head_is_read_or_refused_by_name_and_soon(lines: list[str], status: str) -> None:
+    """Two more tries for the connection's sake, not minutes of them, and the failure says that it is the head."""
+    told, failure = Told(), None
+    async with serving(raw(head(status, *lines) + BODY, "fin")) as server, transport() as made:
+        try:
+            async with media(made, told=told).open(recording(server.url())) as stream:
+                assert b"".join([chunk async for chunk in stream]) == BODY
+        except GivenUp as given_up:
+            failure = given_up
+        requests = len(server.requests)
+    if failure is None:
+        assert requests == 1
+        return
+    assert failure.decision == GiveUp("bad_head")
+    assert "answered with a head that is not HTTP" in str(failure)
+    assert [retry[1] for retry in told.retries] == [1, 2]
 
 
 @pytest.mark.fault("A3")

@@ -29,6 +29,7 @@ from wxrec_async.rules.tokens import read_grant, server_words
 
 REPLY_LIMIT = 64 << 10  # bytes; a real reply is under two thousand
 ANSWER_WITHIN_S = 30.0
+_NO_SECRETS = ("grant_type", "redirect_uri", "scope")
 _TRY_LATER = RETRYABLE_STATUS | {429}
 
 
@@ -72,7 +73,8 @@ class TokenEndpoint:
         sent = {**form, "client_id": self._credentials.client_id, "client_secret": self._secret}
         status, headers, body = await self._post(sent)
         if not 200 <= status < 300:
-            raise _refusal(status, headers, body, [Secret(value) for value in sent.values() if len(value) > 7])
+            known = [Secret(value) for name, value in sent.items() if name not in _NO_SECRETS and len(value) > 7]
+            raise _refusal(status, headers, body, known)
         grant = read_grant(_decoded(body))
         if grant.warning:
             self._emit(Warned("token_lifetime_unknown", grant.warning))
@@ -150,6 +152,8 @@ def translate(error: Exception, host: str) -> Trouble:
             return Untrusted(f"the TLS certificate of {host} was refused", host=host)
         case httpx.ConnectError():
             return Unreachable(f"no connection to {host} could be made", host=host)
+        case httpx.RemoteProtocolError() if getattr(error, "bad_head", False):
+            return Nonsense(f"{host} answered with a head that is not HTTP", host=host)
         case httpx.DecodingError() | httpx.TooManyRedirects():
             return Nonsense(f"{host} sent an answer that cannot be read", host=host)
         case _:

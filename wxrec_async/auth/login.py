@@ -20,13 +20,6 @@ from wxrec_async.model import Secret
 from wxrec_async.plumbing.finishing import finish
 from wxrec_async.rules.tokens import read_grant, read_number, read_secret, server_words
 
-SCOPES = (
-    "spark-admin:recordings_read",
-    "spark-admin:recordings_write",
-    "spark:kms",
-    "cjp:config",
-    "cjp:config_read",
-)
 PERSONAL = (
     "there is no refresh token in it: a personal access token of developer.webex.com lives for 12 hours and cannot be "
     "renewed, so no backfill can rely on it; use an integration (`wxrec-async login`) or a service app"
@@ -50,7 +43,7 @@ class Request:
         return ("code" in said or "error" in said) and Secret(said.get("state", "")) == self.state
 
 
-def begin(auth_url: str, client_id: str, redirect_uri: str, scopes: Sequence[str] = SCOPES) -> Request:
+def begin(auth_url: str, client_id: str, redirect_uri: str, scopes: Sequence[str]) -> Request:
     """Draw state and verifier and write the URL the user is to open."""
     state, verifier = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(64))
     query = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from wxrec_async.cli.summary import NAMED, aside_lines, exit_line, failure_lines, table_lines
+from wxrec_async.cli.summary import NAMED, aside_lines, exit_line, failure_lines, flag_lines, table_lines
 from wxrec_async.cli.text import harmless, size, visible
 from wxrec_async.config import Loaded, known_keys, secret_free
 from wxrec_async.ledger import Counts, Everything, Failure, Identity, Incomplete, Lag, RunRecord, open_reader
@@ -29,6 +29,7 @@ class LedgerStatus:
     seen_and_left: Mapping[str, int] = field(default_factory=dict)
     incomplete: tuple[Incomplete, ...] = ()
     lag: Lag = NO_LAG
+    flags: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """Return the last line of ``status --json``; ``stored`` is by whatever run."""
@@ -37,7 +38,7 @@ class LedgerStatus:
         counts["bytes"] = counts.pop("bytes_total")
         record: dict[str, object] = {"event": "status", "schema": 1, "ledger": str(self.path)}
         record |= asdict(self.identity) | {"recordings": self.counts.recordings} | counts
-        record |= {"seen_and_left": dict(self.seen_and_left), "behind": self._behind()}
+        record |= {"seen_and_left": dict(self.seen_and_left), "flags": dict(self.flags), "behind": self._behind()}
         return record | {"last_run": self._last_run()}
 
     def _behind(self) -> dict[str, object]:
@@ -68,6 +69,7 @@ class LedgerStatus:
         yield from table_lines(replace(counts, stored=counts.stored + counts.already_stored, already_stored=0))
         yield f"  bytes       {size(counts.bytes_total)} stored"
         yield from aside_lines(counts, self.seen_and_left)
+        yield from flag_lines(self.flags)
         yield from self._behind_lines()
         for each in self.incomplete[:NAMED]:
             yield f"incomplete: task {visible(each.task_id)}: {each.found} of {each.witnessed} recordings"
@@ -99,6 +101,7 @@ async def ledger_status(path: Path, failures: int) -> LedgerStatus:
             await ledger.left_alone(Everything()),
             tuple(await ledger.incomplete(Everything(), limit=failures)),
             await ledger.lag(),
+            await ledger.flag_counts(Everything()),
         )
 
 

@@ -53,6 +53,7 @@ def run_lines(summary: Summary, noted: Noted) -> Iterator[str]:
     if summary.left_out:
         yield f"  left out    {summary.left_out} by filters: {_reasons(summary.left_out_by)}"
     yield from aside_lines(counts, summary.seen_and_left)
+    yield from flag_lines(summary.flags)
     yield f"  bytes       {size(counts.bytes)} stored by this run, {size(counts.bytes_total)} in all"
     speed = size(counts.bytes / summary.seconds) if summary.seconds else "0 B"
     yield f"  took        {span(summary.seconds)}, {speed}/s"
@@ -72,10 +73,17 @@ def run_lines(summary: Summary, noted: Noted) -> Iterator[str]:
 def aside_lines(counts: Counts, seen_and_left: Mapping[str, int]) -> Iterator[str]:
     """Say what came short, and what was seen and is not moved."""
     if counts.incomplete:
-        yield f"  incomplete  {counts.incomplete} tasks have fewer recordings than Webex's search counts; asked again"
+        yield f"  fewer       {counts.incomplete} tasks have fewer recordings than Webex's search counts"
     if seen_and_left:
         named = {visible(kind).replace("_", " "): count for kind, count in sorted(seen_and_left.items())}
         yield f"  left alone  {sum(seen_and_left.values())}   {_listed(named)}: seen, not moved"
+
+
+def flag_lines(flags: Mapping[str, int]) -> Iterator[str]:
+    """Say what is odd about recordings that are stored all the same; `status --json` and the report name them."""
+    if flags:
+        named = {visible(flag).replace("_", " "): count for flag, count in sorted(flags.items())}
+        yield f"  flagged     {sum(flags.values())}   {_listed(named)}: stored, look at them"
 
 
 def exit_line(code: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from wxrec_async.errors import ConfigError
+from wxrec_async.rules.id_lines import Unreadable, read_line
 
 
 class TaskIds:
@@ -15,9 +16,11 @@ class TaskIds:
 
     A file is looked through once, so that what is wrong with it is said before
     anything begins, and then read as the run goes.  stdin is taken in whole:
-    reading from a pipe later would hold up the event loop.  Blank lines and
-    those that begin with ``#`` are skipped; an id that comes again is worked on
-    once, the ledger sees to that.
+    reading from a pipe later would hold up the event loop.  Blank lines, a
+    heading and those that begin with ``#`` are skipped, what spreadsheets leave
+    around an id is taken off, and a line that could mean something else is
+    refused by its number (`rules.id_lines`).  An id that comes again is worked
+    on once, the ledger sees to that.
     """
 
     def __init__(self, source: str) -> None:
@@ -42,8 +45,10 @@ class TaskIds:
     def _ids(self, lines: Iterable[bytes]) -> Iterator[str]:
         for number, line in enumerate(lines, start=1):
             try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                task_id = read_line(line.decode())
             except UnicodeDecodeError:
                 raise ConfigError(f"{self._name}: line {number} is not UTF-8 text") from None
-            if text and not text.startswith("#"):
-                yield text
+            except Unreadable as why:
+                raise ConfigError(f"{self._name}: line {number} {why}") from None
+            if task_id:
+                yield task_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -17,8 +18,9 @@ from wxrec_async.auth.stores import TokenStore, load_credentials, open_token_sto
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import Settings
 from wxrec_async.doctor.notes import Notes, failure_of
-from wxrec_async.errors import AuthError, ConfigError, Nonsense, Unreachable, Untrusted, WxrecError
+from wxrec_async.errors import AuthError, ConfigError, Unreachable, Untrusted, WxrecError
 from wxrec_async.events import Emit, ignore
+from wxrec_async.model import Window
 from wxrec_async.rules import diagnosis
 from wxrec_async.rules.diagnosis import (
     CAPTURE_SCOPES,
@@ -34,12 +36,14 @@ from wxrec_async.rules.diagnosis import (
 )
 from wxrec_async.rules.tokens import token_org
 from wxrec_async.webex.calls import ApiCalls
+from wxrec_async.webex.proving import MINUTE_MS, answering_org
+from wxrec_async.webex.search import search_url
+from wxrec_async.webex.search_wire import read_search, search_body
 from wxrec_async.webex.transport import AiohttpTransport
-from wxrec_async.webex.wire import Lease, read_captures, read_tasks
+from wxrec_async.webex.wire import Lease, read_captures
 
-ASKED_NAMES = ("region", "tasks", "captures")
+ASKED_NAMES = ("region", "tasks", "captures", "search")
 CONNECTIONS = 2
-MINUTE_MS = 60_000
 URL_MINUTES = 1
 
 
@@ -116,6 +120,7 @@ class _Known:
     store: TokenStore
     tokens: Tokens
     notes: Notes
+    told_org: str = ""  # by Webex's own answer
 
     async def examine(
         self, token_http: httpx.AsyncClient, api_http: httpx.AsyncClient, emit: Emit, *, renew: bool
@@ -131,9 +136,9 @@ class _Known:
             answers = await self._answers(api_http, org_id)
             refreshed = _with_hindsight(refreshed, answers, refresher.generation)
         self.notes.add(refreshed)
-        self.notes.add(organisation)
-        self._judge(answers, org_id)
-        return org_id
+        self.notes.add(_as_answered(organisation, self.told_org) if not org_id else organisation)
+        self._judge(answers, org_id or self.told_org)
+        return org_id or self.told_org
 
     async def _renewed(self, refresher: Refresher, *, renew: bool) -> Finding:
         """Renew the token when it is stale or when that is wished for; a refresh token proves itself only so."""
@@ -169,15 +174,17 @@ class _Known:
     async def _answers(self, http: httpx.AsyncClient, org_id: str) -> Answers:
         webex = self.settings.webex
         host = urlsplit(webex.api_url).netloc
-        questions = _Questions(self.settings, ApiCalls(http, clock=lambda: self.notes.server_time(host)), org_id)
+        calls = ApiCalls(http, clock=lambda: self.notes.server_time(host))
+        questions = _Questions(self.settings, calls, org_id, lambda: round(self.notes.server_time(host) * 1000))
         named = "[webex] base_url" if webex.base_url else f"region {webex.region}"
-        answers = Answers(named, host, None, None, None)
-        answers = replace(answers, organisation=await failure_of(questions.organisation))
-        if isinstance(answers.organisation, AuthError | Unreachable | Untrusted):  # nor can the others be asked
-            return replace(answers, tasks=answers.organisation, captures=answers.organisation)
-        now_ms = round(self.notes.server_time(host) * 1000)
-        answers = replace(answers, tasks=await failure_of(lambda: questions.tasks(now_ms)))
-        return replace(answers, captures=await failure_of(questions.captures))
+        answers = Answers(named, host, None, None, None, None)
+        refusal = await failure_of(questions.tasks)
+        answers = replace(answers, organisation=refusal, tasks=refusal)
+        if isinstance(refusal, AuthError | Unreachable | Untrusted):  # nor can the others be asked
+            return replace(answers, captures=refusal, search=refusal)
+        self.told_org = questions.told_org
+        answers = replace(answers, captures=await failure_of(questions.captures))
+        return replace(answers, search=await failure_of(questions.search))
 
     def _judge(self, answers: Answers | None, org_id: str) -> None:
         if answers is None or isinstance(answers.organisation, AuthError):
@@ -187,6 +194,14 @@ class _Known:
         self.notes.add(diagnosis.region(answers, org_id))
         self.notes.add(diagnosis.scope("tasks", answers.tasks, TASK_SCOPES, answers, granted))
         self.notes.add(diagnosis.scope("captures", answers.captures, CAPTURE_SCOPES, answers, granted))
+        self.notes.add(diagnosis.search(answers.search, self.settings.webex.search))
+
+
+def _as_answered(organisation: Finding, told: str) -> Finding:
+    """Correct the finding when nothing here tells the organisation, and Webex does."""
+    if not told:
+        return organisation
+    return good("organisation", f"{told} by Webex's answer; nothing here tells it", f'set [webex] org_id = "{told}"')
 
 
 def _with_hindsight(refreshed: Finding, answers: Answers, generation: int) -> Finding:
@@ -198,42 +213,35 @@ def _with_hindsight(refreshed: Finding, answers: Answers, generation: int) -> Fi
     return refreshed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Questions:
-    """The three calls, each with nothing in it."""
+    """The three calls, each with nothing in it; ``told_org`` is who answered the first."""
 
     settings: Settings
     calls: ApiCalls
     org_id: str
+    now_ms: Callable[[], int]
+    told_org: str = ""
 
-    async def organisation(self) -> None:
-        """Ask for the organisation itself: token, region and organisation at once."""
-        answer = await self.calls.get(f"{self.settings.webex.api_url}/organization/{self.org_id}")
-        if not _is_object(answer.body):
-            raise Nonsense(f"what answers is not Webex: check {self.settings.webex.api_url}")
-
-    async def tasks(self, now_ms: int) -> None:
-        """Ask for the tasks of one millisecond a minute ago."""
-        params: dict[str, str | int] = {
-            "from": now_ms - MINUTE_MS,
-            "to": now_ms - MINUTE_MS + 1,
-            "channelTypes": ",".join(self.settings.webex.channel_types),
-            "pageSize": 1,
-            "orgId": self.org_id,
-        }
-        read_tasks((await self.calls.get(f"{self.settings.webex.api_url}/tasks", params)).body)
+    async def tasks(self) -> None:
+        """Ask for the tasks of one millisecond a minute ago: token, region and organisation at once."""
+        self.told_org = await answering_org(self.calls, self.settings.webex, self.org_id, self.now_ms())
 
     async def captures(self) -> None:
         """Ask for the recordings of a task that does not exist."""
         nobody = str(uuid.uuid4())
-        query = {"taskIds": [nobody], "urlExpiration": URL_MINUTES, "orgId": self.org_id}
+        query: dict[str, object] = {"taskIds": [nobody], "urlExpiration": URL_MINUTES}
+        if org_id := self.org_id or self.told_org:
+            query["orgId"] = org_id
         body = json.dumps({"query": query}).encode()
         answer = await self.calls.post(f"{self.settings.webex.api_url}/captures/query", body)
         read_captures(answer.body, [nobody], Lease(anyio.current_time(), 60.0), lambda _url: None)
 
-
-def _is_object(body: bytes) -> bool:
-    try:
-        return isinstance(json.loads(body), dict)
-    except (ValueError, RecursionError):
-        return False
+    async def search(self) -> None:
+        """Ask the second list for the minute before."""
+        if self.settings.webex.search == "off":
+            return
+        now_ms = self.now_ms()
+        body = search_body(Window(now_ms - 2 * MINUTE_MS, now_ms - MINUTE_MS), "")
+        url = search_url(self.settings.webex, self.org_id or self.told_org)
+        read_search((await self.calls.post(url, body, tracked=True)).body)

@@ -4,7 +4,7 @@
 """
 
 from wxrec_async.ledger.evidence import CertificateRow, EvidenceBooks
-from wxrec_async.ledger.inventory import FoundRecording, StoredRow
+from wxrec_async.ledger.inventory import FoundRecording
 from wxrec_async.ledger.protocol import (
     ALL_WORK,
     AskedBefore,
@@ -16,6 +16,7 @@ from wxrec_async.ledger.protocol import (
     Identity,
     Incomplete,
     InPeriod,
+    KnownRecording,
     KnownTask,
     Lag,
     Ledger,
@@ -24,11 +25,12 @@ from wxrec_async.ledger.protocol import (
     RunRecord,
     Scope,
     StartedKey,
+    StoredRow,
     Work,
 )
 from wxrec_async.ledger.replacing import Replacement, open_replacement
 from wxrec_async.ledger.sightings import Sighting, Sightings, open_sightings
-from wxrec_async.ledger.standing import KnownRecording, TaskRow
+from wxrec_async.ledger.standing import TaskRow
 from wxrec_async.ledger.store import SqliteLedger, SqliteReader, open_ledger, open_reader
 
 __all__ = [

@@ -12,22 +12,29 @@ from wxrec_async.ledger.rows import key, text, words
 from wxrec_async.model import Window
 
 SUMMARY_CHARS = 100_000
+_TOUCHING = "source = 'tasks' AND from_ms <= :to AND to_ms >= :from"
 
 
 def begin_run(
-    connection: sqlite3.Connection, run_id: str, now_ms: int, scope: Window | None, author: Author | None = None
+    connection: sqlite3.Connection,
+    run_id: str,
+    now_ms: int,
+    scope: Window | None,
+    author: Author | None = None,
+    command: str | None = None,
 ) -> int:
     """Add a run and return its row."""
     span = (scope.from_ms, scope.to_ms) if scope is not None else (None, None)
     connection.execute(
-        """INSERT OR IGNORE INTO runs (id, started_ms, from_ms, to_ms, tool_version, who)
-           VALUES (?, ?, ?, ?, ?, ?)""",
+        """INSERT OR IGNORE INTO runs (id, started_ms, from_ms, to_ms, tool_version, who, command)
+           VALUES (?, ?, ?, ?, ?, ?, ?)""",
         (
             key(run_id),
             now_ms,
             *span,
             text(author.tool_version) if author else None,
             text(author.who) if author else None,
+            text(command),
         ),
     )
     return run_row(connection, run_id)
@@ -70,10 +77,9 @@ def last_run(connection: sqlite3.Connection) -> RunRecord | None:
 def close_window(connection: sqlite3.Connection, window: Window, now_ms: int) -> None:
     """Add a closed span, melted together with those it touches: the table stays as short as the gaps are few."""
     span = {"from": window.from_ms, "to": window.to_ms}
-    first, last = connection.execute(
-        "SELECT min(from_ms), max(to_ms) FROM closed_windows WHERE from_ms <= :to AND to_ms >= :from", span
-    ).fetchone()
-    connection.execute("DELETE FROM closed_windows WHERE from_ms <= :to AND to_ms >= :from", span)
+    ends = f"SELECT min(from_ms), max(to_ms) FROM closed_windows WHERE {_TOUCHING}"  # noqa: S608 - a constant
+    first, last = connection.execute(ends, span).fetchone()
+    connection.execute(f"DELETE FROM closed_windows WHERE {_TOUCHING}", span)  # noqa: S608 - likewise
     if first is not None:
         span = {"from": min(first, window.from_ms), "to": max(last, window.to_ms)}
     connection.execute(
@@ -84,7 +90,8 @@ def close_window(connection: sqlite3.Connection, window: Window, now_ms: int) ->
 def closed_windows(connection: sqlite3.Connection, period: Window) -> list[Window]:
     """Return the closed spans that overlap ``period``, ascending."""
     rows = connection.execute(
-        "SELECT from_ms, to_ms FROM closed_windows WHERE from_ms < ? AND to_ms > ? ORDER BY from_ms",
+        """SELECT from_ms, to_ms FROM closed_windows WHERE source = 'tasks' AND from_ms < ? AND to_ms > ?
+           ORDER BY from_ms""",
         (period.to_ms, period.from_ms),
     )
     return [Window(*row) for row in rows]

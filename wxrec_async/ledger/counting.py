@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 
 from wxrec_async.ledger.protocol import Counts, Failure, Scope
-from wxrec_async.ledger.rows import key
+from wxrec_async.ledger.rows import key, spelling
 from wxrec_async.ledger.tasks import FEWER_THAN_WITNESSED, scope_parameters
 
 # Nothing here may need a list of all tasks: what SQLite sorts or keeps for a query, it keeps in memory.  So states are
@@ -42,7 +43,7 @@ _UNFINISHED = """
 SELECT count(DISTINCT recordings.task)
 FROM recordings CROSS JOIN tasks ON n = task
 WHERE recordings.state IN ('listed', 'started', 'failed') AND recordings.state <> 'failed'
-    AND CASE :kind WHEN 'period' THEN place_ms >= :from_ms AND place_ms < :to_ms
+    AND tasks.state = 'captured' AND CASE :kind WHEN 'period' THEN place_ms >= :from_ms AND place_ms < :to_ms
         WHEN 'named' THEN EXISTS (SELECT 1 FROM run_tasks WHERE run = :run AND task = n) ELSE 1 END
 """
 _FAILURES = """
@@ -63,11 +64,7 @@ SELECT id, recording, reason, detail FROM (
 
 def counts(connection: sqlite3.Connection, scope: Scope, run_id: str | None) -> Counts:
     """Count a scope; see `Counts` for what adds up to what."""
-    found = None
-    if run_id is not None:
-        found = connection.execute("SELECT n FROM runs WHERE id = ?", (key(run_id),)).fetchone()
-    counted = found[0] if found else -1  # no run has the row -1, NULL would match what no run stored
-    parameters = scope_parameters(connection, scope) | {"counted": counted}
+    parameters = scope_parameters(connection, scope) | {"counted": _row_of_run(connection, run_id)}
 
     def numbers(query: str) -> list[int]:
         return [number or 0 for number in connection.execute(query, parameters).fetchone()]  # a sum of nothing is NULL
@@ -93,7 +90,28 @@ def counts(connection: sqlite3.Connection, scope: Scope, run_id: str | None) -> 
     )
 
 
+_FLAGS = f"""
+{_SCOPE}
+SELECT flags FROM scope CROSS JOIN recordings ON recordings.task = scope.n
+WHERE recordings.state = 'stored' AND flags <> '' AND (:run_id IS NULL OR run IS :counted)
+"""  # noqa: S608 - a constant
+
+
+def flag_counts(connection: sqlite3.Connection, scope: Scope, run_id: str | None) -> dict[str, int]:
+    """Count what was odd about stored recordings, by flag."""
+    parameters = scope_parameters(connection, scope) | {"run_id": run_id, "counted": _row_of_run(connection, run_id)}
+    counted: Counter[str] = Counter()
+    for (flags,) in connection.execute(_FLAGS, parameters):
+        counted.update(flags.split())
+    return dict(sorted(counted.items()))
+
+
+def _row_of_run(connection: sqlite3.Connection, run_id: str | None) -> int:
+    found = None if run_id is None else connection.execute("SELECT n FROM runs WHERE id = ?", (key(run_id),)).fetchone()
+    return found[0] if found else -1  # no run has the row -1, NULL would match what no run stored
+
+
 def failures(connection: sqlite3.Connection, scope: Scope, limit: int) -> list[Failure]:
     """Name failed tasks and recordings, in the order they were listed."""
     parameters = scope_parameters(connection, scope) | {"limit": limit}
-    return [Failure(*row) for row in connection.execute(_FAILURES, parameters)]
+    return [Failure(spelling(task_id), *row) for task_id, *row in connection.execute(_FAILURES, parameters)]

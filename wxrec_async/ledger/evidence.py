@@ -11,8 +11,7 @@ from dataclasses import astuple, dataclass, replace
 from typing import Protocol, TypeVar
 
 from wxrec_async.errors import LedgerError
-from wxrec_async.ledger.inventory import StoredRow
-from wxrec_async.ledger.protocol import Scope
+from wxrec_async.ledger.protocol import Scope, StoredRow
 from wxrec_async.ledger.rows import key, task_of
 from wxrec_async.ledger.tasks import row_of, scope_parameters
 from wxrec_async.model import Window
@@ -45,7 +44,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _TASK = """
 SELECT id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
-    queue_name, agent_id, agent_name, duration_ms, capture_requested
+    queue_name, agent_id, agent_name, duration_ms, capture_requested, active
 FROM tasks WHERE n = ?
 """
 _RECORDINGS = """

@@ -108,7 +108,8 @@ WHERE runs.id GLOB 'reconcile-*' AND ended_ms IS NOT NULL
 GROUP BY day_ms ORDER BY day_ms DESC LIMIT :days
 """
 _CLOSED = """
-SELECT from_ms, to_ms FROM closed_windows WHERE :from_ms IS NULL OR (from_ms < :to_ms AND to_ms > :from_ms)
+SELECT from_ms, to_ms FROM closed_windows
+WHERE source = 'tasks' AND (:from_ms IS NULL OR (from_ms < :to_ms AND to_ms > :from_ms))
 ORDER BY from_ms DESC LIMIT :days
 """
 _STORED_SPAN = f"""

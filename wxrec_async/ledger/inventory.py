@@ -9,7 +9,8 @@ import sqlite3
 from dataclasses import dataclass
 
 from wxrec_async.ledger import recordings as recording_rows
-from wxrec_async.ledger.rows import Mask, key, words
+from wxrec_async.ledger.protocol import StoredRow
+from wxrec_async.ledger.rows import Mask, words
 from wxrec_async.ledger.tasks import Listing, row_of
 from wxrec_async.model import Recording, StoredObject, Task, Window
 
@@ -20,24 +21,6 @@ WHERE recordings.state = 'stored' AND (recordings.task, recordings.id) > (:row, 
     AND (:from_ms IS NULL OR (place_ms >= :from_ms AND place_ms < :to_ms))
 ORDER BY recordings.task, recordings.id LIMIT :limit
 """
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRow:
-    """A recording the ledger calls stored; ``row`` is its task's place in the ledger.
-
-    ``size`` is in bytes; ``crc32`` is None when the store named none and it was never read back,
-    ``sha256`` (hex) when the bytes never went through this program.
-    """
-
-    row: int
-    task_id: str
-    recording_id: str
-    key: str
-    size: int
-    crc32: int | None
-    etag: str
-    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +59,8 @@ def adopt(connection: sqlite3.Connection, found: FoundRecording, run: int, now_m
     window = Window(began, began + 1) if began is not None else None
     Listing(current=None, named=None, window=window, now_ms=now_ms).add(connection, [task], mask)
     n = row_of(connection, task.id)
-    known = connection.execute("SELECT 1 FROM recordings WHERE task = ? AND id = ?", (n, key(recording.id)))
+    kept = recording_rows.kept_recording(connection, n, recording.id)
+    known = connection.execute("SELECT 1 FROM recordings WHERE task = ? AND id = ?", (n, kept))
     if known.fetchone() is not None:
         return False
     recording_rows.add(connection, n, recording, now_ms)

@@ -37,7 +37,7 @@ ORDER BY n LIMIT :limit
 
 def lag(connection: sqlite3.Connection) -> Lag:
     """Say up to when everything that was listed has come to rest, and what comes next."""
-    (listed_to,) = connection.execute("SELECT max(to_ms) FROM closed_windows").fetchone()
+    (listed_to,) = connection.execute("SELECT max(to_ms) FROM closed_windows WHERE source = 'tasks'").fetchone()
     (oldest_open,) = connection.execute(_OPEN).fetchone()
     oldest_owed, next_ask = connection.execute(_OWED).fetchone()
     known = [moment for moment in (listed_to, oldest_open) if moment is not None]

@@ -17,7 +17,7 @@ def _script(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 
-STEP_FILES = ("schema_2.sql",)  # in their order; read only when a ledger needs them
+STEP_FILES = ("schema_2.sql", "schema_3.sql")  # in their order; read only when a ledger needs them
 VERSION = 1 + len(STEP_FILES)
 
 

@@ -74,6 +74,7 @@ class Work(enum.StrEnum):
 
 ALL_WORK = frozenset(Work)
 NOTHING: Mapping[str, int] = MappingProxyType({})
+NO_REASONS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ class AskedBefore:
     """What earlier questions for a task's captures brought.
 
     ``empty_answers`` counts answers without recordings, the first and last of
-    which came at ``first_empty_ms`` and ``last_empty_ms``.
+    which came at ``first_empty_ms`` and ``last_empty_ms``; ``named`` is the most
+    recordings that one answer named.
     """
 
     state: TaskState
@@ -90,6 +92,7 @@ class AskedBefore:
     first_empty_ms: int | None = None
     last_empty_ms: int | None = None
     next_ask_ms: int | None = None
+    named: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +110,63 @@ class BacklogTask:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A recording the ledger calls stored; ``row`` is its task's place in the ledger.
+
+    ``size`` is in bytes; ``crc32`` is None when the store named none and it was never read back,
+    ``sha256`` (hex) when the bytes never went through this program.
+    """
+
+    row: int
+    task_id: str
+    recording_id: str
+    key: str
+    size: int
+    crc32: int | None
+    etag: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRecording:
+    """A recording as the ledger keeps it.
+
+    ``evidence`` is what a final state rests on.  ``start_ms`` and ``stop_ms``
+    are, of one that is STORED, those of what was stored, whatever Webex says by
+    now; ``size`` is in bytes.  ``stored`` is there when it is STORED,
+    ``was_stored`` when it ever was; ``segment`` when it is a part of another one.
+    """
+
+    id: str
+    state: RecordingState
+    reason: str = ""
+    evidence: str = ""
+    start_ms: int | None = None
+    stop_ms: int | None = None
+    size: int | None = None
+    flags: tuple[str, ...] = ()
+    segment: bool = False
+    was_stored: bool = False
+    stored: StoredRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class KnownTask:
     """A task's recordings as the ledger knows them, by id.
 
     ``holder`` is the recording that is stored under the task's main place, None
-    while none is.
+    while none is; ``named`` the most recordings that one answer of captures named.
     """
 
     task_id: str
-    recordings: Mapping[str, RecordingState]
+    known: Mapping[str, KnownRecording]
     holder: str | None = None
+    named: int = 0
+
+    @property
+    def recordings(self) -> dict[str, RecordingState]:
+        """Where each of them stands."""
+        return {recording_id: each.state for recording_id, each in self.known.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +287,10 @@ class LedgerReader(Protocol):
         """Name the tasks of which Search counts more recordings than came, in the order they were listed."""
         ...
 
+    async def flag_counts(self, scope: Scope, run_id: str | None = None) -> dict[str, int]:
+        """Count what was odd about stored recordings, by flag; ``run_id`` counts those of one run only."""
+        ...
+
     async def lag(self) -> Lag:
         """Say how far behind the ledger is."""
         ...
@@ -262,7 +316,15 @@ class Ledger(LedgerReader, Protocol):
     upload the ledger never heard of is a LedgerError too.
     """
 
-    async def begin_run(self, run_id: str, now_ms: int, scope: Window | None, *, author: Author | None = None) -> None:
+    async def begin_run(
+        self,
+        run_id: str,
+        now_ms: int,
+        scope: Window | None,
+        *,
+        author: Author | None = None,
+        command: str | None = None,
+    ) -> None:
         """Open a run.  From here on no task is handed out twice (see `add_tasks`, `backlog`)."""
         ...
 
@@ -282,8 +344,12 @@ class Ledger(LedgerReader, Protocol):
         now_ms: int,
         named_for: str | None = None,
         patient: bool = False,
+        source: str = "",
     ) -> list[Task]:
         """Add or refresh tasks, and return those to work on, each once, in order.
+
+        ``source`` is where they were listed: ``tasks``, ``search`` or ``file``;
+        when it is not said, ``file`` for what is named without a window.
 
         A null never overwrites a value, and an attribute of a row with an older
         ``updated_ms`` never overwrites one of a newer row.  Left out of the
@@ -291,7 +357,8 @@ class Ledger(LedgerReader, Protocol):
         come, and tasks this run was handed before, here or by `backlog`.  A task
         that had ``no_recording`` is taken up again when Webex now says
         ``capture_requested`` and did not before, and any task is due when its
-        ``updated_ms`` grew.  ``patient`` leaves out what failed and is not due.
+        ``updated_ms`` grew, or its status, ``active`` or end is another one.
+        ``patient`` leaves out what failed and is not due.
         """
         ...
 
@@ -310,11 +377,13 @@ class Ledger(LedgerReader, Protocol):
         due_only: bool = True,
         again: bool = False,
         patient: bool = False,
+        open_since_ms: int | None = None,
     ) -> list[BacklogTask]:
         """Return up to ``limit`` tasks with work left, by ascending ``row``, beginning behind ``after``.
 
         ``due_only`` leaves out owed tasks whose ``next_ask_ms`` is still to come,
-        ``patient`` what failed likewise.
+        ``patient`` what failed likewise.  Calls that go on (``still_open``) are left
+        out when they were placed at ``open_since_ms`` or later; see `open_spans`.
         Tasks this run was handed before are left out unless ``again``.  An empty
         list is the end.
         """
@@ -344,10 +413,19 @@ class Ledger(LedgerReader, Protocol):
         only: Collection[Work] = ALL_WORK,
         due_only: bool = True,
         patient: bool = False,
+        open_since_ms: int | None = None,
     ) -> list[BacklogTask]:
         """As `backlog`, but by ascending place, so that what would be purged first comes first.
 
         A task without a place is in no answer; it is left to `backlog`.
+        """
+        ...
+
+    async def open_spans(self, scope: Scope, *, now_ms: int, due_only: bool = True) -> list[Window]:
+        """Return when calls that go on were created, as one window for each UTC day, ascending.
+
+        They are listed again to learn whether they are over; ``due_only`` leaves
+        out those whose ``next_ask_ms`` is still to come.
         """
         ...
 
@@ -360,10 +438,15 @@ class Ledger(LedgerReader, Protocol):
         captures: Mapping[str, Sequence[Recording]],
         now_ms: int,
         look_again: Mapping[str, int] = NOTHING,
+        failing: Mapping[str, str] = NO_REASONS,
     ) -> dict[str, KnownTask]:
         """Note the recordings of several tasks in one change: new ones as LISTED, the state of known ones stays.
 
-        ``look_again`` says when a task deserves a second look, for those that do.
+        But GONE, which is LISTED again: what captures names is not gone.  The
+        times of what is STORED stay those of what was stored, so that whoever
+        compares them with what is named now learns that it was changed.
+        ``look_again`` says when a task deserves a second look, for those that do,
+        ``failing`` names the reason of those that have failed, whatever is fetched of them.
         """
         ...
 
@@ -371,7 +454,11 @@ class Ledger(LedgerReader, Protocol):
         """Return a task's recordings as they are known; none is an answer too."""
         ...
 
-    async def settle_task(
+    async def known_many(self, task_ids: Sequence[str]) -> dict[str, KnownTask]:
+        """Return several tasks as `known` does."""
+        ...
+
+    async def settle_task(  # noqa: PLR0913 - the facts of an answer
         self,
         task_id: str,
         state: TaskState,
@@ -380,11 +467,16 @@ class Ledger(LedgerReader, Protocol):
         now_ms: int,
         empty_answer: bool,
         next_ask_ms: int | None = None,
+        evidence: str = "",
+        named: int = 0,
     ) -> TaskState:
         """Note what became of a task without recordings, and return the state in force.
 
+        ``named`` are recordings that were named and may not be fetched yet.
+
         ``state`` is NO_RECORDING, OWED or FAILED, else ValueError; what failed is
-        due again after a while, unless ``next_ask_ms`` says when.  A task known
+        due again after a while, unless ``next_ask_ms`` says when; ``evidence`` is
+        what the state rests on, a stable word.  A task known
         to have recordings stays CAPTURED; only its answers are counted.
         """
         ...
@@ -421,20 +513,26 @@ class Ledger(LedgerReader, Protocol):
         flags: Sequence[str] = (),
         now_ms: int,
         upload_id: str | None = None,
+        span: tuple[int | None, int | None] | None = None,
     ) -> None:
         """Note a verified object; ``upload_id`` is forgotten in the same change.  The run must have been begun.
+
+        ``span`` is start and stop of what was stored, where that is not what was
+        stored before: a recording that Webex changed.
 
         ``already`` on a recording that is STORED keeps who stored it and when.
         A second holder of a task's main place is a LedgerError.
         """
         ...
 
-    async def recording_failed(self, task_id: str, recording_id: str, reason: str, detail: str, now_ms: int) -> None:
+    async def recording_failed(
+        self, task_id: str, recording_id: str, reason: str, detail: str, now_ms: int, *, evidence: str = ""
+    ) -> None:
         """Note a failure; STORED and GONE stay.  URLs and phone numbers are taken out of ``detail``."""
         ...
 
-    async def recording_gone(self, task_id: str, recording_id: str, now_ms: int) -> None:
-        """Note that Webex deleted the recording; STORED stays."""
+    async def recording_gone(self, task_id: str, recording_id: str, now_ms: int, *, evidence: str) -> None:
+        """Note that Webex deleted the recording, and what says so (never nothing: ValueError); STORED stays."""
         ...
 
     async def open_uploads(self) -> list[OpenUpload]:

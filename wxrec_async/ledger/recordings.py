@@ -5,19 +5,24 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wxrec_async.errors import LedgerError
-from wxrec_async.ledger.protocol import KnownTask, StartedKey
-from wxrec_async.ledger.rows import key, number, text, words
-from wxrec_async.ledger.tasks import looked_again, row_of, try_again
+from wxrec_async.ledger.protocol import KnownRecording, KnownTask, StartedKey, StoredRow
+from wxrec_async.ledger.rows import is_uuid, key, number, spelling, text, words
+from wxrec_async.ledger.tasks import looked_again, note_named, row_of, try_again
 from wxrec_async.model import OpenUpload, Recording, RecordingState, StoredObject
 
+# The times of what is stored are its own: other ones are another recording under the same id, or a call that went on.
 _UPSERT = """
 INSERT INTO recordings (task, id, call_type, start_ms, stop_ms, segment, tracking_id, listed_ms, changed_ms)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (task, id) DO UPDATE SET
-    call_type = coalesce(excluded.call_type, call_type), start_ms = coalesce(excluded.start_ms, start_ms),
-    stop_ms = coalesce(excluded.stop_ms, stop_ms), segment = excluded.segment,
+    call_type = coalesce(excluded.call_type, call_type), segment = excluded.segment,
+    start_ms = CASE WHEN state = 'stored' THEN coalesce(start_ms, excluded.start_ms)
+        ELSE coalesce(excluded.start_ms, start_ms) END,
+    stop_ms = CASE WHEN state = 'stored' THEN coalesce(stop_ms, excluded.stop_ms)
+        ELSE coalesce(excluded.stop_ms, stop_ms) END,
     tracking_id = CASE WHEN state = 'stored' THEN coalesce(tracking_id, excluded.tracking_id)
         ELSE coalesce(excluded.tracking_id, tracking_id) END
 """
@@ -27,11 +32,22 @@ UPDATE recordings SET
     state = 'stored', object_key = :key, size = :size, crc32 = :crc32, etag = :etag, version_id = :version_id,
     flags = :flags, main_place = :main_place, reason = '', detail = '', changed_ms = :now,
     sha256 = CASE WHEN size IS :size AND crc32 IS :crc32 THEN coalesce(:sha256, sha256) ELSE :sha256 END,
+    evidence = '', content_type = coalesce(:content_type, content_type),
+    start_ms = CASE WHEN :timed THEN :start_ms ELSE start_ms END,
+    stop_ms = CASE WHEN :timed THEN :stop_ms ELSE stop_ms END,
     run = CASE WHEN :already AND state = 'stored' THEN run ELSE :run END,
     stored_ms = CASE WHEN :already AND state = 'stored' THEN stored_ms ELSE :now END,
     already = CASE WHEN :already AND state = 'stored' THEN already ELSE :already END
 WHERE task = :task AND id = :id
 """
+
+
+_KNOWN = """
+SELECT id, state, reason, evidence, start_ms, stop_ms, size, flags, segment, stored_ms IS NOT NULL, object_key, crc32,
+    etag
+FROM recordings WHERE task = ? ORDER BY id
+"""
+_HOLDER = "SELECT (SELECT id FROM recordings WHERE task = n AND main_place = 1), named FROM tasks WHERE n = :n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +61,7 @@ class Storing:
     main_place: bool
     flags: Sequence[str]
     now_ms: int
+    span: tuple[int | None, int | None] | None = None
 
 
 def captured(
@@ -53,17 +70,22 @@ def captured(
     recordings: Sequence[Recording],
     now_ms: int,
     next_ask_ms: int | None = None,
+    failing: str = "",
 ) -> KnownTask:
-    """Make the task CAPTURED and add what is new of its recordings; ``next_ask_ms`` is when to look again."""
+    """Make the task CAPTURED and add what is new of its recordings; ``next_ask_ms`` is when to look again.
+
+    ``failing`` is why the task has failed, although there are recordings of it.
+    """
     n = row_of(connection, task_id)
     connection.execute(
-        "UPDATE tasks SET state = 'captured', reason = '', changed_ms = ? WHERE n = ? AND state <> 'captured'",
-        (now_ms, n),
+        """UPDATE tasks SET state = :state, reason = :reason, evidence = '', changed_ms = :now
+           WHERE n = :n AND (state <> :state OR reason <> :reason)""",
+        {"state": "failed" if failing else "captured", "reason": words(failing), "now": now_ms, "n": n},
     )
-    for recording in recordings:
-        add(connection, n, recording, now_ms)
+    names = {add(connection, n, recording, now_ms): recording.id for recording in recordings}
+    note_named(connection, n, len(names))
     looked_again(connection, n, next_ask_ms, now_ms)
-    return _known(connection, n, task_id, {key(recording.id): recording.id for recording in recordings})
+    return _known(connection, n, task_id, names)
 
 
 def known(connection: sqlite3.Connection, task_id: str) -> KnownTask:
@@ -71,41 +93,87 @@ def known(connection: sqlite3.Connection, task_id: str) -> KnownTask:
     return _known(connection, row_of(connection, task_id), task_id, {})
 
 
-def add(connection: sqlite3.Connection, n: int, recording: Recording, now_ms: int) -> None:
-    """Add a recording of the task in row ``n`` as LISTED; one that is known keeps its state."""
+def add(connection: sqlite3.Connection, n: int, recording: Recording, now_ms: int) -> str:
+    """Add a recording of the task in row ``n`` as LISTED; one that is known keeps its state, unless it was GONE.
+
+    Return the id it is kept under.
+    """
+    kept = kept_recording(connection, n, recording.id)
     times = (number(recording.start_ms), number(recording.stop_ms))
-    facts = (n, key(recording.id), text(recording.call_type), *times, recording.segment, text(recording.tracking_id))
+    facts = (n, kept, text(recording.call_type), *times, recording.segment, text(recording.tracking_id))
     connection.execute(_UPSERT, (*facts, now_ms, now_ms))
+    connection.execute(
+        """UPDATE recordings SET state = 'listed', reason = '', evidence = '', changed_ms = ?
+           WHERE task = ? AND id = ? AND state = 'gone'""",
+        (now_ms, n, kept),
+    )
+    return kept
+
+
+def kept_recording(connection: sqlite3.Connection, n: int, recording_id: str) -> str:
+    """Return the id as a row of the task has it or would; see `tasks.kept_id`."""
+    wanted = spelling(recording_id)
+    if not is_uuid(wanted):
+        return wanted
+    query = "SELECT id FROM recordings WHERE task = ? AND id = ? COLLATE NOCASE ORDER BY id = ? DESC LIMIT 1"
+    found = connection.execute(query, (n, wanted, wanted)).fetchone()
+    return str(found[0]) if found else wanted
 
 
 def _known(connection: sqlite3.Connection, n: int, task_id: str, names: dict[str, str]) -> KnownTask:
     """``names`` gives ids back as they came, where keeping them meant writing them differently."""
-    rows = connection.execute("SELECT id, state, main_place FROM recordings WHERE task = ?", (n,)).fetchall()
-    states = {names.get(kept, kept): RecordingState(state) for kept, state, _ in rows}
-    holders = [names.get(kept, kept) for kept, _, main in rows if main]
-    return KnownTask(task_id, states, holders[0] if holders else None)
+    found = {names.get(each.id, each.id): each for each in known_recordings(connection, n, task_id)}
+    holder, named = connection.execute(_HOLDER, {"n": n}).fetchone()
+    return KnownTask(task_id, found, names.get(holder, holder), named or 0)
+
+
+def known_recordings(connection: sqlite3.Connection, n: int, task_id: str) -> list[KnownRecording]:
+    """Return the recordings of the task in row ``n``, by id."""
+    return [_recording(n, task_id, row) for row in connection.execute(_KNOWN, (n,)).fetchall()]
+
+
+def _recording(n: int, task_id: str, found: Sequence[Any]) -> KnownRecording:
+    kept, state, reason, evidence, start_ms, stop_ms, size, flags, segment, was_stored, *obj = found
+    stored = None
+    if state == RecordingState.STORED:
+        object_key, crc32, etag = obj
+        stored = StoredRow(n, task_id, kept, object_key, size, crc32, etag or "")
+    return KnownRecording(
+        id=kept,
+        state=RecordingState(state),
+        reason=reason,
+        evidence=evidence,
+        start_ms=start_ms,
+        stop_ms=stop_ms,
+        size=size,
+        flags=tuple(flags.split()),
+        segment=bool(segment),
+        was_stored=bool(was_stored),
+        stored=stored,
+    )
 
 
 def started(connection: sqlite3.Connection, task_id: str, recording_id: str, object_key: str, now_ms: int) -> None:
     """Note the intent to write ``object_key``."""
-    n = _require(connection, task_id, recording_id)
+    n, kept = _require(connection, task_id, recording_id)
     connection.execute(
         """UPDATE recordings SET state = 'started', object_key = ?, reason = '', detail = '', started_ms = ?,
            changed_ms = ? WHERE task = ? AND id = ? AND state IN ('listed', 'started', 'failed')""",
-        (key(object_key), now_ms, now_ms, n, key(recording_id)),
+        (key(object_key), now_ms, now_ms, n, kept),
     )
 
 
 def stored(connection: sqlite3.Connection, facts: Storing, obj: StoredObject) -> None:
     """Note a verified object; LedgerError when another recording holds the task's main place."""
-    n = _require(connection, facts.task_id, facts.recording_id)
+    n, kept = _require(connection, facts.task_id, facts.recording_id)
     if facts.main_place:
-        _refuse_second_holder(connection, n, facts)
+        _refuse_second_holder(connection, n, kept, facts)
+    start_ms, stop_ms = map(number, facts.span or (None, None))
     connection.execute(
         _STORE,
         {
             "task": n,
-            "id": key(facts.recording_id),
+            "id": kept,
             "key": key(obj.key),
             "size": obj.size,
             "crc32": obj.crc32,
@@ -113,6 +181,10 @@ def stored(connection: sqlite3.Connection, facts: Storing, obj: StoredObject) ->
             "version_id": text(obj.version_id),
             "sha256": text(obj.sha256),
             "flags": " ".join(map(words, facts.flags)),
+            "content_type": text(obj.content_type),
+            "timed": facts.span is not None,
+            "start_ms": start_ms,
+            "stop_ms": stop_ms,
             "main_place": facts.main_place,
             "already": facts.already,
             "run": facts.run,
@@ -122,36 +194,43 @@ def stored(connection: sqlite3.Connection, facts: Storing, obj: StoredObject) ->
     _outdate_sidecar(connection, n)
 
 
-def _refuse_second_holder(connection: sqlite3.Connection, n: int, facts: Storing) -> None:
+def _refuse_second_holder(connection: sqlite3.Connection, n: int, kept: str, facts: Storing) -> None:
     holder = connection.execute("SELECT id FROM recordings WHERE task = ? AND main_place = 1", (n,)).fetchone()
-    if holder is not None and holder[0] != key(facts.recording_id):
+    if holder is not None and holder[0] != kept:
         raise LedgerError(
             f"task {key(facts.task_id)}: recording {holder[0]} holds the main place already, "
             f"{key(facts.recording_id)} cannot take it"
         )
 
 
-def failed(connection: sqlite3.Connection, ids: tuple[str, str], reason: str, detail: str, now_ms: int) -> None:
+def failed(
+    connection: sqlite3.Connection,
+    ids: tuple[str, str],
+    reason: str,
+    detail: str,
+    now_ms: int,
+    evidence: str = "",
+) -> None:
     """Note a failure, unless the recording came to rest before."""
-    n = _require(connection, *ids)
+    n, kept = _require(connection, *ids)
     changed = connection.execute(
-        """UPDATE recordings SET state = 'failed', reason = ?, detail = ?, changed_ms = ?
+        """UPDATE recordings SET state = 'failed', reason = ?, detail = ?, evidence = ?, changed_ms = ?
            WHERE task = ? AND id = ? AND state NOT IN ('stored', 'gone')""",
-        (words(reason), words(detail), now_ms, n, key(ids[1])),
+        (words(reason), words(detail), words(evidence), now_ms, n, kept),
     )
     if changed.rowcount:
         query = "SELECT listed_ms FROM recordings WHERE task = ? AND id = ?"
-        try_again(connection, n, connection.execute(query, (n, key(ids[1]))).fetchone()[0], now_ms)
+        try_again(connection, n, connection.execute(query, (n, kept)).fetchone()[0], now_ms)
 
 
-def gone(connection: sqlite3.Connection, task_id: str, recording_id: str, now_ms: int) -> None:
-    """Note that Webex deleted it, unless it is stored."""
-    n = _require(connection, task_id, recording_id)
+def gone(connection: sqlite3.Connection, task_id: str, recording_id: str, evidence: str, now_ms: int) -> None:
+    """Note that Webex deleted it, and what says so, unless it is stored."""
+    n, kept = _require(connection, task_id, recording_id)
     _outdate_sidecar(connection, n)
     connection.execute(
-        """UPDATE recordings SET state = 'gone', reason = '', detail = '', changed_ms = ?
+        """UPDATE recordings SET state = 'gone', reason = '', detail = '', evidence = ?, changed_ms = ?
            WHERE task = ? AND id = ? AND state <> 'stored'""",
-        (now_ms, n, key(recording_id)),
+        (words(evidence), now_ms, n, kept),
     )
 
 
@@ -160,12 +239,12 @@ def _outdate_sidecar(connection: sqlite3.Connection, n: int) -> None:
     connection.execute("UPDATE tasks SET sidecar_sha256 = NULL WHERE n = ? AND sidecar_sha256 IS NOT NULL", (n,))
 
 
-def _require(connection: sqlite3.Connection, task_id: str, recording_id: str) -> int:
+def _require(connection: sqlite3.Connection, task_id: str, recording_id: str) -> tuple[int, str]:
     n = row_of(connection, task_id)
-    known = connection.execute("SELECT 1 FROM recordings WHERE task = ? AND id = ?", (n, key(recording_id)))
-    if known.fetchone() is None:
+    kept = kept_recording(connection, n, recording_id)
+    if connection.execute("SELECT 1 FROM recordings WHERE task = ? AND id = ?", (n, kept)).fetchone() is None:
         raise LedgerError(f"recording {key(recording_id)} of task {key(task_id)} is not in the ledger")
-    return n
+    return n, kept
 
 
 def started_keys(connection: sqlite3.Connection) -> list[StartedKey]:

@@ -12,9 +12,10 @@ from wxrec_async.model import Task, TaskState
 
 Mask = Callable[[str], str]
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>]+")
 _SIGNATURE = re.compile(r"(?i)\b(?:x-amz-[a-z-]+|access_token|refresh_token|client_secret)\s*[=:]\s*[^\s&\"']+")
 _PHONE = re.compile(r"\+\d{7,15}\b")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _SMALLEST, _LARGEST = -(1 << 63), (1 << 63) - 1
 DETAIL_CHARS = 300
 
@@ -27,6 +28,17 @@ def text(value: str | None) -> str | None:
 def key(value: str) -> str:
     """As `text`, for what is never missing; different texts stay different."""
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def spelling(value: str) -> str:
+    """As `key`, for the id of a task or recording: the case of a UUID is no difference, its lower form is the key."""
+    kept = key(value)
+    return kept.lower() if is_uuid(kept) else kept
+
+
+def is_uuid(value: str) -> bool:
+    """Say whether an id is a UUID, in whatever case."""
+    return _UUID.fullmatch(value) is not None
 
 
 def number(value: int | None) -> int | None:
@@ -43,7 +55,7 @@ def words(value: str, limit: int = DETAIL_CHARS) -> str:
 def task_columns(task: Task, mask: Mask) -> dict[str, Any]:
     """Return the columns a listing says something about, named as in schema.sql."""
     return {
-        "id": key(task.id),
+        "id": spelling(task.id),
         "channel_type": text(task.channel_type),
         "status": text(task.status),
         "direction": text(task.direction),
@@ -58,6 +70,7 @@ def task_columns(task: Task, mask: Mask) -> dict[str, Any]:
         "agent_name": text(task.agent_name),
         "duration_ms": number(task.duration_ms),
         "capture_requested": task.capture_requested,
+        "active": task.active,
     }
 
 
@@ -67,8 +80,12 @@ def _masked(value: str | None, mask: Mask) -> str | None:
 
 def task_of(row: Sequence[Any]) -> Task:
     """Read the columns of `task_columns`, in its order."""
-    requested = None if row[-1] is None else bool(row[-1])
-    return replace(Task(*row), capture_requested=requested)
+    return replace(Task(*row), capture_requested=flag(row[-2]), active=flag(row[-1]))
+
+
+def flag(value: int | None) -> bool | None:
+    """Read a column of yes, no and not known."""
+    return None if value is None else bool(value)
 
 
 def asked_of(row: Sequence[Any]) -> AskedBefore:

@@ -10,59 +10,48 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wxrec_async.ledger.inventory import StoredRow
-from wxrec_async.ledger.protocol import AskedBefore
-from wxrec_async.ledger.rows import asked_of, key, number, task_of, words
-from wxrec_async.model import RecordingState, Task, Window, Witness
+from wxrec_async.ledger import recordings as recording_rows
+from wxrec_async.ledger.protocol import AskedBefore, KnownRecording
+from wxrec_async.ledger.rows import asked_of, flag, number, task_of
+from wxrec_async.ledger.tasks import kept_id
+from wxrec_async.model import Task, Window, Witness
 
 DELETED = "deleted_at_webex"
+SEARCH_DELETED = "search_deleted"  # Search says so, and captures, asked after it, names it no longer
 
 _PAGE = """
-SELECT n, place_ms, reason, id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms,
-    queue_id, queue_name, agent_id, agent_name, duration_ms, capture_requested,
+SELECT n, place_ms, reason, evidence, named,
+    id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
+    queue_name, agent_id, agent_name, duration_ms, capture_requested, active,
     state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms,
     witness_ms, witness_recordings, witness_bytes, witness_deleted
 FROM tasks WHERE place_ms >= :from_ms AND place_ms < :to_ms AND (place_ms, n) > (:place_ms, :row)
 ORDER BY place_ms, n LIMIT :limit
 """
 _ONE = """
-SELECT n, place_ms, reason, id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms,
-    queue_id, queue_name, agent_id, agent_name, duration_ms, capture_requested,
+SELECT n, place_ms, reason, evidence, named,
+    id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
+    queue_name, agent_id, agent_name, duration_ms, capture_requested, active,
     state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms,
     witness_ms, witness_recordings, witness_bytes, witness_deleted
 FROM tasks WHERE id = ?
-"""
-_RECORDINGS = """
-SELECT id, state, reason, object_key, size, crc32, etag, stored_ms IS NOT NULL, segment
-FROM recordings WHERE task = ? ORDER BY id
 """
 _WITNESS = """
 UPDATE tasks SET witness_ms = :now_ms, witness_recordings = :recordings, witness_bytes = :bytes,
     witness_deleted = :deleted, capture_requested = CASE WHEN :promised THEN 1 ELSE capture_requested END
 WHERE id = :id
 """
-_TASK = slice(3, 18)
-_ASKED = slice(18, 24)
-
-
-@dataclass(frozen=True, slots=True)
-class KnownRecording:
-    """A recording as the ledger keeps it; ``stored`` is there when it is STORED, ``was_stored`` when it ever was."""
-
-    id: str
-    state: RecordingState
-    reason: str = ""
-    stored: StoredRow | None = None
-    was_stored: bool = False
-    segment: bool = False
+_TASK = slice(5, 21)
+_ASKED = slice(21, 27)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
     """A task with its recordings.
 
-    ``place_ms`` and ``row`` are its place in the order of pages; the ``witness``
-    fields are what Search said at ``witness_ms``, None when it was never heard.
+    ``place_ms`` and ``row`` are its place in the order of pages; ``evidence`` is
+    what its state rests on, ``named`` the most recordings one answer of captures
+    named; the ``witness`` fields are what Search said at ``witness_ms``, None when it was never heard.
     """
 
     row: int
@@ -75,6 +64,8 @@ class TaskRow:
     witness_recordings: int | None = None
     witness_bytes: int | None = None
     witness_deleted: bool | None = None
+    evidence: str = ""
+    named: int = 0
 
 
 def page(connection: sqlite3.Connection, window: Window, after: TaskRow | None, limit: int) -> list[TaskRow]:
@@ -86,34 +77,26 @@ def page(connection: sqlite3.Connection, window: Window, after: TaskRow | None, 
 
 def of_ids(connection: sqlite3.Connection, task_ids: Sequence[str]) -> dict[str, TaskRow]:
     """Return the tasks that are known, by the ids asked for."""
-    found = ((task_id, connection.execute(_ONE, (key(task_id),)).fetchone()) for task_id in task_ids)
+    found = ((each, connection.execute(_ONE, (kept_id(connection, each),)).fetchone()) for each in task_ids)
     return {task_id: _row(connection, row) for task_id, row in found if row is not None}
 
 
 def _row(connection: sqlite3.Connection, found: Sequence[Any]) -> TaskRow:
     task = task_of(found[_TASK])
-    recordings = connection.execute(_RECORDINGS, (found[0],)).fetchall()
-    deleted = None if found[27] is None else bool(found[27])
     return TaskRow(
         row=found[0],
         place_ms=found[1] or 0,
         task=task,
         asked=asked_of(found[_ASKED]),
         reason=found[2],
-        recordings=tuple(_recording(found[0], task.id, row) for row in recordings),
-        witness_ms=found[24],
-        witness_recordings=found[25],
-        witness_bytes=found[26],
-        witness_deleted=deleted,
+        recordings=tuple(recording_rows.known_recordings(connection, found[0], task.id)),
+        witness_ms=found[27],
+        witness_recordings=found[28],
+        witness_bytes=found[29],
+        witness_deleted=flag(found[30]),
+        evidence=found[3],
+        named=found[4] or 0,
     )
-
-
-def _recording(row: int, task_id: str, found: Sequence[Any]) -> KnownRecording:
-    recording_id, state, reason, object_key, size, crc32, etag, was_stored, segment = found
-    stored = None
-    if state == RecordingState.STORED:
-        stored = StoredRow(row, task_id, recording_id, object_key, size, crc32, etag or "")
-    return KnownRecording(recording_id, RecordingState(state), reason, stored, bool(was_stored), bool(segment))
 
 
 def witness(connection: sqlite3.Connection, found: Sequence[Witness], now_ms: int) -> None:
@@ -126,7 +109,7 @@ def witness(connection: sqlite3.Connection, found: Sequence[Witness], now_ms: in
         said: dict[str, Any] = {"recordings": number(each.recordings), "bytes": number(each.bytes)}
         there = bool(each.recordings) and not each.deleted
         said |= {"deleted": each.deleted, "promised": there or each.task.capture_requested is True}
-        connection.execute(_WITNESS, said | {"id": key(each.task.id), "now_ms": now_ms})
+        connection.execute(_WITNESS, said | {"id": kept_id(connection, each.task.id), "now_ms": now_ms})
 
 
 def deleted(connection: sqlite3.Connection, row: TaskRow, now_ms: int, named: Collection[str]) -> None:
@@ -134,22 +117,25 @@ def deleted(connection: sqlite3.Connection, row: TaskRow, now_ms: int, named: Co
 
     STORED stays, and so does what was stored once: that was not lost at Webex; and what Webex still has, ``named``.
     """
+    said = {"reason": DELETED, "evidence": SEARCH_DELETED, "now": now_ms}
     connection.execute(
-        """INSERT OR IGNORE INTO recordings (task, id, state, reason, listed_ms, changed_ms)
-           SELECT :n, id, 'gone', :reason, :now, :now FROM tasks
+        """INSERT OR IGNORE INTO recordings (task, id, state, reason, evidence, listed_ms, changed_ms)
+           SELECT :n, id, 'gone', :reason, :evidence, :now, :now FROM tasks
            WHERE n = :n AND NOT EXISTS (SELECT 1 FROM recordings WHERE task = :n)""",
-        {"n": row.row, "reason": words(DELETED), "now": now_ms},
+        said | {"n": row.row},
     )
-    kept = set(map(key, named))
+    kept = {recording_rows.kept_recording(connection, row.row, each) for each in named}
     for each in row.recordings:
         if each.id not in kept:
             connection.execute(
-                """UPDATE recordings SET state = 'gone', reason = :reason, detail = '', changed_ms = :now
+                """UPDATE recordings
+                   SET state = 'gone', reason = :reason, evidence = :evidence, detail = '', changed_ms = :now
                    WHERE task = :n AND id = :id AND state IN ('listed', 'started', 'failed') AND stored_ms IS NULL""",
-                {"n": row.row, "id": each.id, "reason": words(DELETED), "now": now_ms},
+                said | {"n": row.row, "id": each.id},
             )
     connection.execute(
-        """UPDATE tasks SET state = 'captured', reason = '', next_ask_ms = NULL, sidecar_sha256 = NULL, changed_ms = ?
+        """UPDATE tasks SET state = 'captured', reason = '', evidence = '', next_ask_ms = NULL, sidecar_sha256 = NULL,
+               changed_ms = ?
            WHERE n = ?""",
         (now_ms, row.row),
     )

@@ -18,9 +18,10 @@ from wxrec_async.ledger import tasks as task_rows
 from wxrec_async.ledger.evidence import EvidenceBooks
 from wxrec_async.ledger.faults import explain
 from wxrec_async.ledger.group import GroupCommit
-from wxrec_async.ledger.inventory import FoundRecording, StoredRow
+from wxrec_async.ledger.inventory import FoundRecording
 from wxrec_async.ledger.protocol import (
     ALL_WORK,
+    NO_REASONS,
     NOTHING,
     AskedBefore,
     Author,
@@ -36,6 +37,7 @@ from wxrec_async.ledger.protocol import (
     RunRecord,
     Scope,
     StartedKey,
+    StoredRow,
     Work,
 )
 from wxrec_async.ledger.rows import Mask
@@ -131,6 +133,10 @@ class SqliteReader:
         """Return what the ledger belongs to."""
         return await self._read(books.identity)
 
+    async def flag_counts(self, scope: Scope, run_id: str | None = None) -> dict[str, int]:
+        """See `LedgerReader`."""
+        return await self._read(lambda db: counting.flag_counts(db, scope, run_id))
+
     async def left_alone(self, scope: Scope) -> dict[str, int]:
         """See `LedgerReader`."""
         return await self._read(lambda db: aside.counts(db, scope))
@@ -196,8 +202,16 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
         """How many transactions were committed."""
         return self._group.commits
 
-    async def begin_run(self, run_id: str, now_ms: int, scope: Window | None, *, author: Author | None = None) -> None:
-        self._run = await self._group.run(lambda db: books.begin_run(db, run_id, now_ms, scope, author))
+    async def begin_run(
+        self,
+        run_id: str,
+        now_ms: int,
+        scope: Window | None,
+        *,
+        author: Author | None = None,
+        command: str | None = None,
+    ) -> None:
+        self._run = await self._group.run(lambda db: books.begin_run(db, run_id, now_ms, scope, author, command))
 
     async def end_run(self, run_id: str, now_ms: int, exit_code: int, summary: Mapping[str, object]) -> None:
         await self._group.run(lambda db: books.end_run(db, run_id, now_ms, exit_code, summary))
@@ -214,12 +228,16 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
         now_ms: int,
         named_for: str | None = None,
         patient: bool = False,
+        source: str = "",
     ) -> list[Task]:
         current = self._run
+        source = source or ("file" if listed_in is None and named_for is not None else "tasks")
 
         def work(db: sqlite3.Connection) -> list[Task]:
             named = None if named_for is None else books.run_row(db, named_for)
-            listing = task_rows.Listing(current=current, named=named, window=listed_in, now_ms=now_ms, patient=patient)
+            listing = task_rows.Listing(
+                current=current, named=named, window=listed_in, now_ms=now_ms, patient=patient, source=source
+            )
             return listing.add(db, tasks, self._mask)
 
         return await self._group.run(work)
@@ -243,10 +261,11 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
         due_only: bool = True,
         again: bool = False,
         patient: bool = False,
+        open_since_ms: int | None = None,
     ) -> list[BacklogTask]:
         current = self._run
-        options = {"now_ms": now_ms, "after": after, "limit": limit, "due_only": due_only, "again": again}
-        options["patient"] = patient
+        options: dict[str, int | None] = {"now_ms": now_ms, "after": after, "limit": limit, "due_only": due_only}
+        options |= {"again": again, "patient": patient, "open_since_ms": open_since_ms}
         return await self._read(lambda db: task_rows.backlog(db, scope, only, current, options))
 
     async def late(
@@ -269,25 +288,40 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
         only: Collection[Work] = ALL_WORK,
         due_only: bool = True,
         patient: bool = False,
+        open_since_ms: int | None = None,
     ) -> list[BacklogTask]:
         current = self._run
         first, end = (scope.period.from_ms, scope.period.to_ms) if isinstance(scope, InPeriod) else ALL_TIME
         place = first if after is None or after.place_ms is None else after.place_ms
-        options = {"now_ms": now_ms, "place_ms": place, "row": after.row if after else 0, "limit": limit}
-        options |= {"due_only": due_only, "patient": patient}
+        options: dict[str, int | None] = {
+            "now_ms": now_ms,
+            "place_ms": place,
+            "row": after.row if after else 0,
+            "limit": limit,
+        }
+        options |= {"due_only": due_only, "patient": patient, "open_since_ms": open_since_ms}
         return await self._read(lambda db: task_rows.oldest_work(db, end, only, current, options))
+
+    async def open_spans(self, scope: Scope, *, now_ms: int, due_only: bool = True) -> list[Window]:
+        return await self._read(lambda db: task_rows.open_spans(db, scope, now_ms, due_only=due_only))
 
     async def captured(self, task_id: str, recordings: Sequence[Recording], now_ms: int) -> KnownTask:
         return (await self.captured_many({task_id: recordings}, now_ms))[task_id]
 
     async def captured_many(
-        self, captures: Mapping[str, Sequence[Recording]], now_ms: int, look_again: Mapping[str, int] = NOTHING
+        self,
+        captures: Mapping[str, Sequence[Recording]],
+        now_ms: int,
+        look_again: Mapping[str, int] = NOTHING,
+        failing: Mapping[str, str] = NO_REASONS,
     ) -> dict[str, KnownTask]:
         if not all(captures.values()):
             raise ValueError("a captured task has at least one recording")
         return await self._group.run(
             lambda db: {
-                task_id: recording_rows.captured(db, task_id, found, now_ms, look_again.get(task_id))
+                task_id: recording_rows.captured(
+                    db, task_id, found, now_ms, look_again.get(task_id), failing.get(task_id, "")
+                )
                 for task_id, found in captures.items()
             }
         )
@@ -295,7 +329,10 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
     async def known(self, task_id: str) -> KnownTask:
         return await self._read(lambda db: recording_rows.known(db, task_id))
 
-    async def settle_task(
+    async def known_many(self, task_ids: Sequence[str]) -> dict[str, KnownTask]:
+        return await self._read(lambda db: {task_id: recording_rows.known(db, task_id) for task_id in task_ids})
+
+    async def settle_task(  # noqa: PLR0913 - the facts of an answer
         self,
         task_id: str,
         state: TaskState,
@@ -304,12 +341,22 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
         now_ms: int,
         empty_answer: bool,
         next_ask_ms: int | None = None,
+        evidence: str = "",
+        named: int = 0,
     ) -> TaskState:
         if state not in task_rows.SETTLED:
             raise ValueError(f"a task does not settle as {state}")
         return await self._group.run(
             lambda db: task_rows.settle(
-                db, task_id, state, reason, now_ms, empty_answer=empty_answer, next_ask_ms=next_ask_ms
+                db,
+                task_id,
+                state,
+                reason,
+                now_ms,
+                empty_answer=empty_answer,
+                next_ask_ms=next_ask_ms,
+                evidence=evidence,
+                named=named,
             )
         )
 
@@ -341,22 +388,27 @@ class SqliteLedger(SqliteReader, EvidenceBooks):
         flags: Sequence[str] = (),
         now_ms: int,
         upload_id: str | None = None,
+        span: tuple[int | None, int | None] | None = None,
     ) -> None:
         def work(db: sqlite3.Connection) -> None:
             run = books.run_row(db, run_id)
-            recording_rows.stored(
-                db, recording_rows.Storing(task_id, recording_id, run, already, main_place, flags, now_ms), obj
-            )
+            facts = recording_rows.Storing(task_id, recording_id, run, already, main_place, flags, now_ms, span)
+            recording_rows.stored(db, facts, obj)
             if upload_id is not None:
                 recording_rows.upload_gone(db, upload_id)
 
         await self._group.run(work)
 
-    async def recording_failed(self, task_id: str, recording_id: str, reason: str, detail: str, now_ms: int) -> None:
-        await self._group.run(lambda db: recording_rows.failed(db, (task_id, recording_id), reason, detail, now_ms))
+    async def recording_failed(
+        self, task_id: str, recording_id: str, reason: str, detail: str, now_ms: int, *, evidence: str = ""
+    ) -> None:
+        ids = (task_id, recording_id)
+        await self._group.run(lambda db: recording_rows.failed(db, ids, reason, detail, now_ms, evidence))
 
-    async def recording_gone(self, task_id: str, recording_id: str, now_ms: int) -> None:
-        await self._group.run(lambda db: recording_rows.gone(db, task_id, recording_id, now_ms))
+    async def recording_gone(self, task_id: str, recording_id: str, now_ms: int, *, evidence: str) -> None:
+        if not evidence:
+            raise ValueError("a recording is gone only with evidence")
+        await self._group.run(lambda db: recording_rows.gone(db, task_id, recording_id, evidence, now_ms))
 
     async def open_uploads(self) -> list[OpenUpload]:
         return await self._read(recording_rows.open_uploads)

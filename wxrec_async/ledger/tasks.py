@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from wxrec_async.errors import LedgerError
-from wxrec_async.ledger.protocol import AskedBefore, BacklogTask, Everything, InPeriod, NamedFor, Scope, Work
-from wxrec_async.ledger.rows import Mask, asked_of, key, number, task_columns, task_of, words
-from wxrec_async.model import Task, TaskState, Window
+from wxrec_async.ledger.protocol import (
+    AskedBefore,
+    BacklogTask,
+    Everything,
+    InPeriod,
+    NamedFor,
+    Scope,
+    Work,
+)
+from wxrec_async.ledger.rows import Mask, asked_of, is_uuid, key, number, spelling, task_columns, task_of, words
+from wxrec_async.model import DAY_MS, Task, TaskState, Window
 from wxrec_async.rules.schedule import next_try
+from wxrec_async.rules.selection import NEVER_ENDED, STILL_OPEN
 
 SETTLED = (TaskState.NO_RECORDING, TaskState.OWED, TaskState.FAILED)
 
 _FIND = "SELECT n, state, handed_run, next_ask_ms FROM tasks WHERE id = ?"
+_SPELT_OTHERWISE = "SELECT id FROM tasks WHERE id = ? COLLATE NOCASE AND id <> lower(id)"  # a partial index has these
 _INSERT = """
 INSERT INTO tasks (
     id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id, queue_name,
-    agent_id, agent_name, duration_ms, capture_requested, first_seen_ms, place_ms, changed_ms)
+    agent_id, agent_name, duration_ms, capture_requested, active, source, first_seen_ms, place_ms, changed_ms)
 VALUES (
     :id, :channel_type, :status, :direction, :origin, :destination, :created_ms, :ended_ms, :updated_ms, :queue_id,
-    :queue_name, :agent_id, :agent_name, :duration_ms, :capture_requested, :now_ms, :place_ms, :now_ms)
+    :queue_name, :agent_id, :agent_name, :duration_ms, :capture_requested, :active, :source, :now_ms, :place_ms,
+    :now_ms)
 """
 _LISTED = (
     "channel_type", "status", "direction", "origin", "destination", "created_ms", "ended_ms", "queue_id",
-    "queue_name", "agent_id", "agent_name", "duration_ms", "capture_requested",
+    "queue_name", "agent_id", "agent_name", "duration_ms", "capture_requested", "active",
 )  # fmt: skip
 
 
@@ -34,24 +45,30 @@ def _changed(values: Sequence[str]) -> str:
     """Leave ``changed_ms`` when a listing says nothing new: a certified day does not change by being read again.
 
     A promise alone is no change, what becomes of it is: Search and the list of tasks may contradict each other for
-    ever (`standing.witness`).
+    ever (`standing.witness`).  Nor is a word that ledgers of before did not keep.
     """
-    names, values = _LISTED[:-1], values[:-1]  # without capture_requested
+    names, values = _LISTED[:-2], values[:-2]  # without capture_requested and active
     return f"changed_ms = CASE WHEN ({', '.join(names)}) IS ({', '.join(values)}) THEN changed_ms ELSE :now_ms END"
 
 
 _THEIRS = tuple(f"coalesce(:{name}, {name})" for name in _LISTED)
 _OURS = tuple(f"coalesce({name}, :{name})" for name in _LISTED)
-# In an UPDATE every right-hand side sees the row as it was.  What Webex has touched since is worth a question now.
+# What Webex has touched since is worth a question now, and so is a call that went on and is over.  What was not known
+# before is no news: a list may say more than the one the task came from.
+_NEWS = """(:updated_ms > updated_ms OR :active <> active OR :ended_ms <> ended_ms
+        OR (:status <> status AND lower(status) NOT IN ('ended', 'completed', 'abandoned'))
+        OR (:ended_ms IS NOT NULL AND ended_ms IS NULL AND status IS NOT NULL))"""
+# In an UPDATE every right-hand side sees the row as it was.
 _REFRESH_NEWER = f"""
 UPDATE tasks SET
     {", ".join(f"{name} = {value}" for name, value in zip(_LISTED, _THEIRS, strict=True))},
     updated_ms = coalesce(:updated_ms, updated_ms),
     state = CASE WHEN state = 'no_recording' AND :capture_requested = 1 AND capture_requested IS NOT 1 THEN 'listed'
         WHEN state = 'no_recording' AND coalesce(:capture_requested, capture_requested) IS NULL
-            AND :updated_ms > updated_ms THEN 'listed'
+            AND {_NEWS} THEN 'listed'
         ELSE state END,
-    next_ask_ms = CASE WHEN :updated_ms > updated_ms AND state <> 'listed' THEN :now_ms ELSE next_ask_ms END,
+    next_ask_ms = CASE WHEN {_NEWS} AND state <> 'listed' THEN :now_ms ELSE next_ask_ms END,
+    source = CASE WHEN :source = 'tasks' THEN 'tasks' ELSE source END,
     place_ms = coalesce(:created_ms, created_ms, place_ms, :place_ms),
     {_changed(_THEIRS)}
 WHERE id = :id AND (updated_ms IS NULL OR :updated_ms >= updated_ms)
@@ -67,16 +84,20 @@ _HAS_OPEN = "SELECT EXISTS (SELECT 1 FROM recordings WHERE task = ? AND state IN
 _HAS_UNFINISHED = "SELECT EXISTS (SELECT 1 FROM recordings WHERE task = ? AND state IN ('listed', 'started'))"
 _HAS_ANY = "SELECT EXISTS (SELECT 1 FROM recordings WHERE task = ?)"
 
+# Whether a call that goes on is over, the list says; captures is asked only when that has taken too long.
+_NOT_WATCHED = f"""(reason <> '{STILL_OPEN}' OR :open_since_ms IS NULL OR place_ms IS NULL
+                        OR place_ms < :open_since_ms)"""
 # Both halves walk a partial index that holds only what is not at rest, in row
 # order, so a page costs the same however much is done already.
-_BACKLOG = """
+_BACKLOG = f"""
 WITH wanted (n) AS (
     SELECT n FROM (
         SELECT n FROM tasks
         WHERE state IN ('listed', 'owed', 'failed') AND n > :after
             AND ((state = 'listed' AND :listed)
                 OR (state = 'failed' AND :failed AND (NOT :patient OR coalesce(next_ask_ms, 0) <= :now_ms))
-                OR (state = 'owed' AND :owed AND (NOT :due_only OR coalesce(next_ask_ms, 0) <= :now_ms)))
+                OR (state = 'owed' AND :owed AND (NOT :due_only OR coalesce(next_ask_ms, 0) <= :now_ms)
+                    AND {_NOT_WATCHED}))
             AND (:again OR handed_run IS NULL OR handed_run IS NOT :current)
             AND CASE :kind WHEN 'period' THEN place_ms >= :from_ms AND place_ms < :to_ms
                 WHEN 'named' THEN EXISTS (SELECT 1 FROM run_tasks WHERE run = :run AND task = n) ELSE 1 END
@@ -94,17 +115,17 @@ WITH wanted (n) AS (
         ORDER BY recordings.task LIMIT :limit)
 )
 SELECT tasks.n, id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
-    queue_name, agent_id, agent_name, duration_ms, capture_requested,
+    queue_name, agent_id, agent_name, duration_ms, capture_requested, active,
     state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms
 FROM wanted CROSS JOIN tasks ON tasks.n = wanted.n ORDER BY tasks.n LIMIT :limit
-"""
+"""  # noqa: S608 - put together from constants
 # Recordings that Search counts and captures has not named; segments are in no count.
 FEWER_THAN_WITNESSED = """witness_recordings > (
     SELECT count(*) FROM recordings WHERE recordings.task = tasks.n AND recordings.segment = 0
 ) AND coalesce(witness_deleted, 0) = 0"""
 _LATE = f"""
 SELECT n, id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
-    queue_name, agent_id, agent_name, duration_ms, capture_requested,
+    queue_name, agent_id, agent_name, duration_ms, capture_requested, active,
     state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms
 FROM tasks INDEXED BY tasks_by_place
 WHERE place_ms >= :from_ms AND place_ms < :to_ms AND state = 'captured' AND n > :after
@@ -118,15 +139,15 @@ ORDER BY n LIMIT :limit
 _FEWER = f"SELECT {FEWER_THAN_WITNESSED}, first_seen_ms FROM tasks WHERE n = ?"  # noqa: S608 - likewise
 # By place: one walk along tasks_by_place over all pages together, with a look at the open recordings of each task
 # that has any.
-_OLDEST = """
+_OLDEST = f"""
 SELECT place_ms, tasks.n, id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms,
-    queue_id, queue_name, agent_id, agent_name, duration_ms, capture_requested,
+    queue_id, queue_name, agent_id, agent_name, duration_ms, capture_requested, active,
     state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms
 FROM tasks
 WHERE place_ms >= :place_ms AND place_ms < :to_ms AND (place_ms, n) > (:place_ms, :row)
     AND ((state = 'listed' AND :listed)
         OR (state = 'failed' AND :failed AND (NOT :patient OR coalesce(next_ask_ms, 0) <= :now_ms))
-        OR (state = 'owed' AND :owed AND (NOT :due_only OR coalesce(next_ask_ms, 0) <= :now_ms))
+        OR (state = 'owed' AND :owed AND (NOT :due_only OR coalesce(next_ask_ms, 0) <= :now_ms) AND {_NOT_WATCHED})
         OR (state <> 'no_recording' AND EXISTS (
             SELECT 1 FROM recordings WHERE task = n AND state IN ('listed', 'started', 'failed')
                 AND ((recordings.state <> 'failed' AND :unfinished)
@@ -134,18 +155,39 @@ WHERE place_ms >= :place_ms AND place_ms < :to_ms AND (place_ms, n) > (:place_ms
                         AND (NOT :patient OR coalesce(next_ask_ms, 0) <= :now_ms))))))
     AND (handed_run IS NULL OR handed_run IS NOT :current)
 ORDER BY place_ms, n LIMIT :limit
-"""
+"""  # noqa: S608 - put together from constants
+# Calls that go on are listed again, by the days they began on; the range of one day is small, however many there are.
+_OPEN_SPANS = f"""
+SELECT min(place_ms), max(place_ms) + 1 FROM tasks
+WHERE state IN ('listed', 'owed', 'failed') AND reason IN ('{STILL_OPEN}', '{NEVER_ENDED}') AND place_ms IS NOT NULL
+    AND (NOT :due_only OR coalesce(next_ask_ms, 0) <= :now_ms)
+    AND CASE :kind WHEN 'period' THEN place_ms >= :from_ms AND place_ms < :to_ms
+        WHEN 'named' THEN EXISTS (SELECT 1 FROM run_tasks WHERE run = :run AND task = n) ELSE 1 END
+GROUP BY (place_ms - ((place_ms % {DAY_MS}) + {DAY_MS}) % {DAY_MS}) ORDER BY 1
+"""  # noqa: S608 - likewise
 _ONE = """
 SELECT id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
-    queue_name, agent_id, agent_name, duration_ms, capture_requested
+    queue_name, agent_id, agent_name, duration_ms, capture_requested, active
 FROM tasks WHERE id = ?
 """
-_TASK_WIDTH = 15  # the columns of a Task, after n
+_TASK_WIDTH = 16  # the columns of a Task, after n
+
+
+def kept_id(connection: sqlite3.Connection, task_id: str) -> str:
+    """Return the id as a row has it or would: a UUID in its lower-case form, unless an older ledger has capitals."""
+    wanted = spelling(task_id)
+    if is_uuid(wanted) and connection.execute("SELECT 1 FROM tasks WHERE id = ?", (wanted,)).fetchone() is None:
+        found = connection.execute(_SPELT_OTHERWISE, (wanted,)).fetchone()
+        return str(found[0]) if found else wanted
+    return wanted
 
 
 def row_of(connection: sqlite3.Connection, task_id: str) -> int:
     """Return a task's row number; LedgerError when it was never added."""
-    found = connection.execute("SELECT n FROM tasks WHERE id = ?", (key(task_id),)).fetchone()
+    query = "SELECT n FROM tasks WHERE id = ?"
+    found = connection.execute(query, (spelling(task_id),)).fetchone()
+    if found is None:
+        found = connection.execute(query, (kept_id(connection, task_id),)).fetchone()
     if found is None:
         raise LedgerError(f"task {key(task_id)} is not in the ledger")
     return int(found[0])
@@ -170,26 +212,35 @@ class Listing:
     """
 
     def __init__(
-        self, *, current: int | None, named: int | None, window: Window | None, now_ms: int, patient: bool = False
+        self,
+        *,
+        current: int | None,
+        named: int | None,
+        window: Window | None,
+        now_ms: int,
+        patient: bool = False,
+        source: str = "tasks",
     ) -> None:
         self._current = current
         self._patient = patient
         self._named = named
         self._window = window
         self._now_ms = now_ms
+        self._source = source
 
     def add(self, connection: sqlite3.Connection, tasks: Sequence[Task], mask: Mask) -> list[Task]:
         """Add or refresh ``tasks`` in order; return those to work on, each once."""
         chosen: dict[str, Task] = {}
         for task in tasks:
             # The same task again in one answer: its later row.
-            if self._add_one(connection, task, mask) or task.id in chosen:
-                chosen[task.id] = _completed(connection, task)
+            kept = kept_id(connection, task.id)
+            if self._add_one(connection, kept, task_columns(task, mask) | {"id": kept}) or kept in chosen:
+                chosen[kept] = _completed(connection, kept, task)
         return list(chosen.values())
 
-    def _add_one(self, connection: sqlite3.Connection, task: Task, mask: Mask) -> bool:
-        self._write(connection, task_columns(task, mask))
-        n, state, handed, next_ask = connection.execute(_FIND, (key(task.id),)).fetchone()
+    def _add_one(self, connection: sqlite3.Connection, kept: str, columns: dict[str, Any]) -> bool:
+        self._write(connection, columns)
+        n, state, handed, next_ask = connection.execute(_FIND, (kept,)).fetchone()
         if self._named is not None:
             name(connection, self._named, n)
         if self._is_taken(handed) or self._rests(connection, n, state, next_ask):
@@ -201,7 +252,7 @@ class Listing:
         place = columns["created_ms"]
         if place is None and self._window is not None:
             place = self._window.from_ms
-        columns |= {"now_ms": self._now_ms, "place_ms": place}
+        columns |= {"now_ms": self._now_ms, "place_ms": place, "source": self._source}
         if connection.execute("SELECT 1 FROM tasks WHERE id = :id", columns).fetchone() is None:
             connection.execute(_INSERT, columns)
         elif not connection.execute(_REFRESH_NEWER, columns).rowcount:
@@ -220,10 +271,9 @@ class Listing:
         return state == TaskState.NO_RECORDING
 
 
-def _completed(connection: sqlite3.Connection, task: Task) -> Task:
+def _completed(connection: sqlite3.Connection, kept_as: str, task: Task) -> Task:
     """Return the task with what the ledger knew of it before: a bare id must not make Webex forget a promise."""
-    row = connection.execute(_ONE, (key(task.id),)).fetchone()
-    kept = task_of(row)
+    kept = task_of(connection.execute(_ONE, (kept_as,)).fetchone())
     return replace(
         kept, id=task.id, origin=task.origin or kept.origin, destination=task.destination or kept.destination
     )
@@ -241,11 +291,18 @@ def hand_out(connection: sqlite3.Connection, n: int, run: int | None) -> None:
 
 
 def backlog(
-    connection: sqlite3.Connection, scope: Scope, only: Collection[Work], current: int | None, options: dict[str, int]
+    connection: sqlite3.Connection,
+    scope: Scope,
+    only: Collection[Work],
+    current: int | None,
+    options: Mapping[str, int | None],
 ) -> list[BacklogTask]:
-    """Page through what is left to do and hand it out; ``options``: now_ms, after, limit, due_only, patient, again."""
+    """Page through what is left to do and hand it out; ``options``: now_ms, after, limit, due_only, patient, again,
+    open_since_ms.
+    """
     wanted = {str(work): work in only for work in Work}
-    parameters = {"patient": 0} | scope_parameters(connection, scope) | wanted | options | {"current": current}
+    defaults = {"patient": 0, "open_since_ms": None}
+    parameters = defaults | scope_parameters(connection, scope) | wanted | dict(options) | {"current": current}
     return _handed_out(connection, connection.execute(_BACKLOG, parameters).fetchall(), current)
 
 
@@ -263,8 +320,21 @@ def _handed_out(connection: sqlite3.Connection, rows: list[Any], current: int | 
     for row in rows:
         n, columns = row[0], row[1:]
         hand_out(connection, n, current)
-        found.append(BacklogTask(n, task_of(columns[:_TASK_WIDTH]), asked_of(columns[_TASK_WIDTH:])))
+        found.append(BacklogTask(n, _handed(columns), asked_of(columns[_TASK_WIDTH:])))
     return found
+
+
+def _handed(columns: Sequence[Any]) -> Task:
+    """What is worked on is spelled as Webex spells it today, also where an older ledger has capitals."""
+    task = task_of(columns[:_TASK_WIDTH])
+    return replace(task, id=spelling(task.id))
+
+
+def open_spans(connection: sqlite3.Connection, scope: Scope, now_ms: int, *, due_only: bool) -> list[Window]:
+    """Return when the calls that go on began, a window for each UTC day."""
+    options = {"now_ms": now_ms, "due_only": due_only}
+    rows = connection.execute(_OPEN_SPANS, scope_parameters(connection, scope) | options)
+    return [Window(*row) for row in rows]
 
 
 def oldest_work(
@@ -272,27 +342,28 @@ def oldest_work(
     to_ms: int,
     only: Collection[Work],
     current: int | None,
-    options: dict[str, int],
+    options: Mapping[str, int | None],
 ) -> list[BacklogTask]:
     """Page through what is left to do by place and hand it out.
 
-    ``options``: now_ms, place_ms, row, limit, due_only, patient.
+    ``options``: now_ms, place_ms, row, limit, due_only, patient, open_since_ms.
     """
     wanted = {str(work): work in only for work in Work}
-    parameters = wanted | options | {"to_ms": to_ms, "current": current}
+    parameters = wanted | dict(options) | {"to_ms": to_ms, "current": current}
     found = []
     for place_ms, n, *columns in connection.execute(_OLDEST, parameters).fetchall():
         hand_out(connection, n, current)
-        found.append(BacklogTask(n, task_of(columns[:_TASK_WIDTH]), asked_of(columns[_TASK_WIDTH:]), place_ms))
+        found.append(BacklogTask(n, _handed(columns), asked_of(columns[_TASK_WIDTH:]), place_ms))
     return found
 
 
 def asked(connection: sqlite3.Connection, task_ids: Sequence[str]) -> dict[str, AskedBefore]:
     """Return what earlier answers brought, for the tasks that are known."""
     query = """
-        SELECT state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms FROM tasks WHERE id = ?
+        SELECT state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms, coalesce(named, 0)
+        FROM tasks WHERE id = ?
     """
-    found = ((task_id, connection.execute(query, (key(task_id),)).fetchone()) for task_id in task_ids)
+    found = ((task_id, connection.execute(query, (kept_id(connection, task_id),)).fetchone()) for task_id in task_ids)
     return {task_id: asked_of(row) for task_id, row in found if row is not None}
 
 
@@ -305,9 +376,12 @@ def settle(  # noqa: PLR0913 - the facts of an answer
     *,
     empty_answer: bool,
     next_ask_ms: int | None,
+    evidence: str = "",
+    named: int = 0,
 ) -> TaskState:
-    """Note an answer without recordings; a task that has recordings keeps its state."""
+    """Note an answer without recordings to fetch; a task that has recordings keeps its state."""
     n = row_of(connection, task_id)
+    note_named(connection, n, named)
     if empty_answer:
         connection.execute(
             """UPDATE tasks SET empty_answers = empty_answers + 1, first_empty_ms = coalesce(first_empty_ms, :now),
@@ -316,19 +390,31 @@ def settle(  # noqa: PLR0913 - the facts of an answer
         )
     if (empty_answer or state == TaskState.NO_RECORDING) and connection.execute(_HAS_ANY, (n,)).fetchone()[0]:
         # Known from the bucket, asked for the first time: whatever Webex has now, it had a recording.
-        state, reason, next_ask_ms = TaskState.CAPTURED, "", None
+        state, reason, next_ask_ms, evidence = TaskState.CAPTURED, "", None, ""
     if state == TaskState.FAILED and next_ask_ms is None:
         next_ask_ms = next_try(_first_seen(connection, n), now_ms)
     connection.execute(
-        """UPDATE tasks SET state = :state, reason = :reason, next_ask_ms = :next,
+        """UPDATE tasks SET state = :state, reason = :reason, evidence = :evidence, next_ask_ms = :next,
                changed_ms = CASE WHEN state = :state AND reason = :reason AND state <> 'failed' THEN changed_ms
                    ELSE :now END
            WHERE n = :n AND state <> 'captured'""",
-        {"state": state.value, "reason": words(reason), "next": number(next_ask_ms), "now": now_ms, "n": n},
+        {
+            "state": state.value,
+            "reason": words(reason),
+            "evidence": words(evidence),
+            "next": number(next_ask_ms),
+            "now": now_ms,
+            "n": n,
+        },
     )
     if empty_answer:
         looked_again(connection, n, None, now_ms)
     return TaskState(connection.execute("SELECT state FROM tasks WHERE n = ?", (n,)).fetchone()[0])
+
+
+def note_named(connection: sqlite3.Connection, n: int, count: int) -> None:
+    """Remember the most recordings that one answer named: a later one that names fewer takes nothing back."""
+    connection.execute("UPDATE tasks SET named = ? WHERE n = ? AND coalesce(named, 0) < ?", (count, n, count))
 
 
 def looked_again(connection: sqlite3.Connection, n: int, next_ask_ms: int | None, now_ms: int) -> None:

@@ -11,8 +11,9 @@ from wxrec_async.ledger import SqliteLedger, TaskRow
 from wxrec_async.model import Capture, Recording, TaskState
 from wxrec_async.orchestrator import CAPTURES_BATCH, CapturesAnswer
 from wxrec_async.rules import selection
+from wxrec_async.rules.finality import Silence
 from wxrec_async.rules.reconciling import Asked, TaskFacts
-from wxrec_async.rules.selection import Ages, Silence
+from wxrec_async.rules.selection import Ages
 
 
 class CaptureSource(Protocol):

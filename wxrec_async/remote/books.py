@@ -22,11 +22,24 @@ from wxrec_async.errors import RunStopped
 from wxrec_async.events import Emit
 from wxrec_async.ledger.protocol import AskedBefore, BacklogTask, InPeriod, KnownTask, Ledger, Work
 from wxrec_async.left_out import count_left_out
-from wxrec_async.model import AT_REST, DAY_MS, Failed, Period, Stored, Task, TaskState, Window
-from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done
+from wxrec_async.model import (
+    DAY_MS,
+    Capture,
+    Failed,
+    Gone,
+    Period,
+    Recording,
+    RecordingState,
+    Stored,
+    Task,
+    TaskState,
+    Window,
+)
+from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done, Found
 from wxrec_async.remote.records import At, TaskRow, Todo
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
-from wxrec_async.rules import windows
+from wxrec_async.rules import finality, windows
+from wxrec_async.rules.identity import Changed
 from wxrec_async.settling import Settling
 from wxrec_async.sidecars import Sidecars, all_of
 
@@ -106,7 +119,9 @@ class Books:
         closed = await self._ledger.closed_windows(period)
         if scheduled:
             closed = windows.reopened(closed, self._now_ms() - round(self.settings.follow.trailing_days * DAY_MS))
-        return [window for gap in windows.subtract(period, closed) for window in windows.cut(gap)]
+        left = [window for gap in windows.subtract(period, closed) for window in windows.cut(gap)]
+        spans = await self._ledger.open_spans(InPeriod(period), now_ms=self._now_ms(), due_only=scheduled)
+        return windows.with_spans(left, spans)
 
     async def take_in(
         self,
@@ -147,7 +162,8 @@ class Books:
                 current.incomplete.append(window)
             self._emit(events.WindowIncomplete(window, trouble))
             return
-        closed = windows.closable(window, settle_ms=self._ages.settle_ms, now_ms=asked_ms)
+        settle_ms = self._ages.settle_ms
+        closed = finality.closes_window(window, sound=not trouble, settle_ms=settle_ms, asked_ms=asked_ms)
         if closed is not None:
             await self._ledger.close_window(closed, self._now_ms())
         self._emit(events.WindowListed(window, closed=closed == window))
@@ -176,16 +192,31 @@ class Books:
     ) -> list[BacklogTask]:
         """Return a page by age as long as there is one, then what has no age."""
         now, row = self._now_ms(), at.row
+        open_since = now - self._ages.missing_ms
         if at.place_ms is not None:
             last = BacklogTask(at.row, Task(""), AskedBefore(TaskState.LISTED, 0), at.place_ms)
             rows = await self._ledger.oldest_work(
-                scope, now_ms=now, after=last, limit=BACKLOG_PAGE, only=kinds, due_only=scheduled, patient=scheduled
+                scope,
+                now_ms=now,
+                after=last,
+                limit=BACKLOG_PAGE,
+                only=kinds,
+                due_only=scheduled,
+                patient=scheduled,
+                open_since_ms=open_since,
             )
             if rows:
                 return rows
             row = 0
         return await self._ledger.backlog(
-            scope, now_ms=now, after=row, limit=BACKLOG_PAGE, only=kinds, due_only=scheduled, patient=scheduled
+            scope,
+            now_ms=now,
+            after=row,
+            limit=BACKLOG_PAGE,
+            only=kinds,
+            due_only=scheduled,
+            patient=scheduled,
+            open_since_ms=open_since,
         )
 
     async def _todos(self, tasks: Sequence[Task]) -> list[Todo]:
@@ -196,15 +227,20 @@ class Books:
         open_uploads: defaultdict[str, list[tuple[str, str, str]]] = defaultdict(list)
         for each in await self._ledger.open_uploads():
             open_uploads[each.task_id].append((each.recording_id, each.key, each.upload_id))
-        todos = [await self._todo(task, captured=task.id in captured) for task in tasks]
+        todos = [
+            replace(await self._todo(task, captured=task.id in captured), first_seen_ms=asked[task.id].first_seen_ms)
+            for task in tasks
+        ]
         return [replace(todo, uploads=open_uploads[todo.id]) if todo.id in open_uploads else todo for todo in todos]
 
     async def _todo(self, task: Task, *, captured: bool) -> Todo:
+        todo = Todo(task.id, task.created_ms, task.capture_requested, phase=str(finality.phase(task)))
         if not captured:
-            return Todo(task.id, task.created_ms, task.capture_requested)
+            return todo
         known = await self._ledger.known(task.id)
-        settled = [name for name, state in known.recordings.items() if state in AT_REST]
-        return Todo(task.id, task.created_ms, task.capture_requested, settled, known.holder)
+        stored = {name: it for name, it in known.known.items() if it.state is RecordingState.STORED}
+        times = {name: [it.start_ms, it.stop_ms] for name, it in stored.items()}
+        return replace(todo, settled=list(stored), holder=known.holder, times=times)
 
     # What became of it
 
@@ -216,17 +252,25 @@ class Books:
 
     async def _record(self, run: _Run, outcome: BatchOutcome) -> None:
         settling = run.settling
-        found = {each.todo.id: each for each in outcome.answers if each.recordings}
-        await settling.beside([(_task(each.todo), each.beside) for each in outcome.answers])
-        count = sum(len(each.recordings) for each in found.values())
+        answers = {each.todo.id: each for each in outcome.answers}
+        tasks = {task_id: each.todo.task() for task_id, each in answers.items()}
+        await settling.beside([(tasks[task_id], each.beside) for task_id, each in answers.items()])
+        count = sum(len(each.recordings) for each in outcome.answers)
         self._emit(events.CapturesAsked(len(outcome.answers) + len(outcome.failed), count, outcome.asked_s))
-        await settling.silent([_task(each.todo) for each in outcome.answers if not each.recordings])
+        named = {task_id: each for task_id, each in answers.items() if each.recordings}
+        captures = {task_id: Capture(task_id, unsettled=each.unsettled) for task_id, each in answers.items()}
+        await settling.named_none(tasks, captures, named)
         await settling.refused(outcome.failed)
+        await settling.may_be_fetched(tasks, {name: _recordings(each) for name, each in named.items() if each.goes_on})
+        found = {task_id: each for task_id, each in named.items() if not each.goes_on}
         known = await self._known(run, found)
         for task_id, answer in found.items():
-            await settling.missing(known[task_id], {each.id for each in answer.recordings})
+            if not answer.unsettled:
+                offered = {each.id for each in answer.recordings if not each.earlier}
+                kept = {done.recording_id for done in outcome.done if done.task_id == task_id}
+                await settling.missing(known[task_id], offered | kept)
         for done in outcome.done:
-            await _note(run.settling, done)
+            await _note(run.settling, done, answers.get(done.task_id))
         await self._note_uploads(run, outcome)
         if self._sidecars is not None:
             await all_of(list(found), self._sidecars.at_rest)
@@ -246,9 +290,10 @@ class Books:
     async def _known(self, run: _Run, found: Mapping[str, Answer]) -> dict[str, KnownTask]:
         if not found:
             return {}
-        named = {task: [each.recording(task) for each in answer.recordings] for task, answer in found.items()}
-        looks = run.settling.second_looks([_task(answer.todo) for answer in found.values()])
-        return await self._ledger.captured_many(named, self._now_ms(), looks)
+        named = {task_id: _recordings(answer) for task_id, answer in found.items()}
+        tasks = [answer.todo.task() for answer in found.values()]
+        looks, never = run.settling.second_looks(tasks), run.settling.never_ended(tasks)
+        return await self._ledger.captured_many(named, self._now_ms(), looks, never)
 
     # A run
 
@@ -278,6 +323,7 @@ class Books:
             ages=self._ages,
             filters=self._filters,
             max_failures_in_row=most,
+            changed=Changed(self.settings.backfill.changed),
         )
         return _Run(name, run_id, period, anyio.current_time(), settling)
 
@@ -291,8 +337,10 @@ class Books:
         failures = left.wanted(await self._ledger.failures(scope, limit=left.failures_to_read))
         ending = replace(ending, incomplete=tuple(current.incomplete), uploads_left=len(current.uploads))
         seconds = anyio.current_time() - current.begun
-        aside = await self._ledger.left_alone(scope)
-        summary = Summary(current.id, current.period, counts, ending, seconds, failures, (), left.reasons, aside)
+        aside, flags = await self._ledger.left_alone(scope), await self._ledger.flag_counts(scope)
+        summary = Summary(
+            current.id, current.period, counts, ending, seconds, failures, (), left.reasons, aside, flags=flags
+        )
         await self._ledger.end_run(current.id, self._now_ms(), summary.exit_code, summary.as_json())
         return summary
 
@@ -311,16 +359,19 @@ def _next(rows: Sequence[BacklogTask]) -> At | None:
     return At(rows[-1].place_ms, rows[-1].row) if rows else None
 
 
-def _task(todo: Todo) -> Task:
-    return Task(todo.id, created_ms=todo.created_ms, capture_requested=todo.requested)
+def _recordings(answer: Answer) -> list[Recording]:
+    return [each.recording(answer.todo.id) for each in answer.recordings]
 
 
-async def _note(settling: Settling, done: Done) -> None:
+async def _note(settling: Settling, done: Done, answer: Answer | None) -> None:
     match done.kind:
         case "stored":
+            named = {each.id: each for each in answer.recordings} if answer else {}
+            found = named.get(done.recording_id, Found(done.recording_id))
+            replaced = answer is not None and done.recording_id in answer.todo.times and not done.already
             stored = Stored(done.object(), already=done.already, main_place=done.main_place, flags=tuple(done.flags))
-            await settling.stored(done.task_id, done.recording_id, stored, done.seconds)
+            await settling.stored(found.recording(done.task_id), stored, done.seconds, replaced=replaced)
         case "gone":
-            await settling.gone(done.task_id, done.recording_id)
+            await settling.gone(done.task_id, done.recording_id, Gone(done.evidence))
         case _:
-            await settling.failed(done.task_id, done.recording_id, Failed(done.reason, done.detail))
+            await settling.failed(done.task_id, done.recording_id, Failed(done.reason, done.detail, done.evidence))

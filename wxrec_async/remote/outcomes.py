@@ -14,7 +14,7 @@ from wxrec_async.rules.retry import Tries
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A recording that captures named."""
+    """A recording that captures named; ``earlier`` when it was an earlier attempt's answer that did."""
 
     id: str
     call_type: str | None = None
@@ -22,6 +22,7 @@ class Found:
     stop_ms: int | None = None
     segment: bool = False
     tracking_id: str | None = None
+    earlier: bool = False
 
     @classmethod
     def of(cls, recording: Recording) -> Found:
@@ -45,12 +46,16 @@ class Found:
 class Answer:
     """What captures had of one task; ``recordings`` is empty when it had nothing.
 
-    ``beside`` is id and kind of what it named that is no audio.
+    ``beside`` is id and kind of what it named that is no audio.  ``unsettled`` is why
+    the answer proves nothing about what it does not name, ``goes_on`` that the call
+    may not be over, so that nothing of it was fetched.
     """
 
     todo: Todo
     recordings: list[Found] = field(default_factory=list)
     beside: list[tuple[str, str]] = field(default_factory=list)
+    unsettled: str = ""
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ class Done:
     reason: str = ""
     detail: str = ""
     seconds: float = 0.0
+    evidence: str = ""
 
     @classmethod
     def of(cls, recording: Recording, outcome: Outcome, seconds: float = 0.0) -> Done:
@@ -82,10 +88,11 @@ class Done:
                     *ids, "stored", found.key, found.size, found.crc32, found.sha256, found.etag, found.version_id,
                     outcome.already, outcome.main_place, list(outcome.flags), seconds=round(seconds, 3),
                 )  # fmt: skip
-            case Failed(reason=reason, detail=detail):
-                return cls(*ids, "failed", reason=reason, detail=redact_text(detail), seconds=round(seconds, 3))
-            case Gone():
-                return cls(*ids, "gone", seconds=round(seconds, 3))
+            case Failed(reason=reason, detail=detail, evidence=evidence):
+                words = redact_text(detail)
+                return cls(*ids, "failed", reason=reason, detail=words, seconds=round(seconds, 3), evidence=evidence)
+            case Gone(evidence=evidence):
+                return cls(*ids, "gone", seconds=round(seconds, 3), evidence=evidence)
 
     def object(self) -> StoredObject:
         known = StoredObject(self.key, self.size, self.crc32, etag=self.etag, version_id=self.version_id)
@@ -132,6 +139,8 @@ class BatchOutcome:
                     "todo": fields_of(each.todo),
                     "recordings": [fields_of(one) for one in each.recordings],
                     "beside": each.beside,
+                    **({"unsettled": each.unsettled} if each.unsettled else {}),
+                    **({"goes_on": True} if each.goes_on else {}),
                 }
                 for each in self.answers
             ],
@@ -152,6 +161,8 @@ class BatchOutcome:
                     Todo.read(each["todo"]),
                     [Found(**one) for one in each["recordings"]],
                     [(named, kind) for named, kind in each["beside"]],
+                    each.get("unsettled", ""),
+                    each.get("goes_on", False),
                 )
                 for each in row["answers"]
             ],
@@ -164,17 +175,22 @@ class BatchOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a piece of work is, for the engine to keep: the next attempt begins here instead of at the beginning."""
+    """How far a piece of work is, for the engine to keep: the next attempt begins here instead of at the beginning.
+
+    ``named`` is what captures named so far, by task: a later answer that names less takes nothing back.
+    """
 
     tries: dict[str, int] = field(default_factory=dict)
     done: list[Done] = field(default_factory=list)
     recordings: int = 0
     bytes: int = 0
+    named: dict[str, list[Found]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> Progress:
         """Return what was kept as JSON."""
-        return cls(**{**kept, "done": [Done(**row) for row in kept.get("done", ())]})
+        named = {task: [Found(**one) for one in each] for task, each in kept.get("named", {}).items()}
+        return cls(**{**kept, "done": [Done(**row) for row in kept.get("done", ())], "named": named})
 
     def plain(self) -> dict[str, Any]:
         """Return what `read` reads."""
@@ -183,6 +199,7 @@ class Progress:
             "done": [fields_of(each) for each in self.done],
             "recordings": self.recordings,
             "bytes": self.bytes,
+            "named": {task: [fields_of(one) for one in each] for task, each in self.named.items()},
         }
 
     def history(self) -> Tries:

@@ -17,6 +17,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from wxrec_async.model import Task, Window
+from wxrec_async.rules.finality import Phase
 from wxrec_async.rules.redact import mask_number, redact_text
 
 _USUAL: dict[type, list[tuple[str, Any]]] = {}
@@ -64,6 +65,7 @@ class TaskRow:
     agent_name: str | None = None
     duration_ms: int | None = None
     capture_requested: bool | None = None
+    active: bool | None = None
 
     @classmethod
     def of(cls, task: Task, *, names: bool = False) -> TaskRow:
@@ -84,7 +86,7 @@ class TaskRow:
 class PageAsk:
     """Ask for one page of ``span``, as `webex.client.WebexClient.tasks_page` is asked; ``next_link`` is relative.
 
-    ``others`` asks for contacts of the channels that are only counted.
+    ``others`` asks for contacts of the channels that are only counted, ``every_channel`` for all there are.
     """
 
     org: str
@@ -92,6 +94,7 @@ class PageAsk:
     from_ms: int
     next_link: str | None = None
     others: bool = False
+    every_channel: bool = False
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> PageAsk:
@@ -109,6 +112,7 @@ class PageRow:
     asked_ms: int = 0
     refused: str = ""
     detail: str = ""
+    more: bool = False
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON has it; a thousand rows are copied but once."""
@@ -120,9 +124,11 @@ class PageRow:
 class Todo:
     """A task to ask for and store, with what must be known of it.
 
-    ``settled`` are its recordings that are at rest, ``holder`` the one that is
+    ``settled`` are its recordings that are stored, ``holder`` the one that is
     stored under its main key.  ``returns`` counts how often its URLs had expired.
-    ``uploads`` were left open: recording, key and upload id of each.
+    ``uploads`` were left open: recording, key and upload id of each.  ``phase`` is
+    whether the call is over (`rules.finality.Phase`), ``first_seen_ms`` when it was listed first, and
+    ``times`` says of stored recordings when they begin and end.
     """
 
     id: str
@@ -132,11 +138,19 @@ class Todo:
     holder: str | None = None
     returns: int = 0
     uploads: list[tuple[str, str, str]] = field(default_factory=list)
+    phase: str = str(Phase.OVER)
+    first_seen_ms: int | None = None
+    times: dict[str, list[int | None]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Todo:
         uploads = [(recording, key, upload_id) for recording, key, upload_id in row.get("uploads", ())]
         return cls(**{**row, "uploads": uploads})
+
+    def task(self) -> Task:
+        """Return as much of the task as is known here."""
+        active = None if self.phase == Phase.UNTOLD else self.phase == Phase.OPEN
+        return Task(self.id, created_ms=self.created_ms, capture_requested=self.requested, active=active)
 
     def plain(self) -> dict[str, Any]:
         return fields_of(self)

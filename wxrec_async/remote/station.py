@@ -22,6 +22,7 @@ from types import TracebackType
 import anyio
 
 from wxrec_async import worlds
+from wxrec_async.choices import ages_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, Rejected
 from wxrec_async.events import Emit, Retrying, ignore
@@ -32,9 +33,12 @@ from wxrec_async.remote.records import Batch, PageAsk, PageRow, TaskRow
 from wxrec_async.remote.storing import Storing
 from wxrec_async.remote.terms import Allowance, BudgetSpent, ComeBack, EngineTerms, Further, allowed
 from wxrec_async.remote.work import Tell, Work
+from wxrec_async.rules.identity import Changed
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import GiveUp
+from wxrec_async.rules.selection import of_channel
 from wxrec_async.telling import telling_reach
+from wxrec_async.webex.client import WebexClient
 
 BATCH_PATIENCE = 3
 MAX_REFUSALS = 3
@@ -114,19 +118,27 @@ class Station:
 
         Raises `ComeBack`, `AuthError` or `RunStopped`.  A page that cannot be had is an answer: ``refused``.
         """
-        asked_ms = round(time.time() * 1000)
+        begun = anyio.current_time()
         link = self.settings.webex.api_url + ask.next_link if ask.next_link else None
         client = self._webex.others if ask.others else self._webex.client
         if client is None:
-            return PageRow(refused="not_configured", detail="this worker counts no other channels", asked_ms=asked_ms)
+            return PageRow(refused="not_configured", detail="this worker counts no other channels")
         with self._one_call(kept):
             try:
-                page = await client.tasks_page(ask.span.window(), from_ms=ask.from_ms, next_link=link)
+                page = await client.tasks_page(
+                    ask.span.window(), from_ms=ask.from_ms, next_link=link, every_channel=ask.every_channel
+                )
             except GivenUp as given_up:
-                return PageRow(refused=_reason(given_up), detail=redact_text(str(given_up)), asked_ms=asked_ms)
+                return PageRow(
+                    refused=_reason(given_up), detail=redact_text(str(given_up)), asked_ms=_since(begun, client)
+                )
         relative = page.next_link.removeprefix(self.settings.webex.api_url) if page.next_link else None
-        rows = [_counted(task) if ask.others else TaskRow.of(task, names=self._names) for task in page.tasks]
-        return PageRow(rows, page.rows, relative, page.unreadable, asked_ms)
+        asked = () if ask.others else self.settings.webex.channel_types
+        rows = [
+            TaskRow.of(task, names=self._names) if asked and of_channel(task, asked) else _counted(task)
+            for task in page.tasks
+        ]
+        return PageRow(rows, page.rows, relative, page.unreadable, _since(begun, client), more=page.more)
 
     @property
     def _names(self) -> bool:
@@ -188,8 +200,22 @@ class Station:
         except GivenUp as given_up:
             return _halved(batch) if len(batch.todos) > 1 and _may_halve(given_up) else _all_failed(batch, given_up)
         segments = self.settings.webex.include_segments
-        work = Work(self._storing, batch, kept, tell, segments=segments, repeated=repeated)
+        work = Work(
+            self._storing,
+            batch,
+            kept,
+            tell,
+            segments=segments,
+            repeated=repeated,
+            ages=ages_of(self.settings),
+            changed=Changed(self.settings.backfill.changed),
+        )
         return await work.done(captures, anyio.current_time() - begun)
+
+
+def _since(begun: float, client: WebexClient) -> int:
+    """Return when a call was begun, by the servers' time."""
+    return client.servers_now_ms() - round((anyio.current_time() - begun) * 1000)
 
 
 def _counted(task: Task) -> TaskRow:

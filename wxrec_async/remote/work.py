@@ -2,44 +2,65 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup
 
-from wxrec_async.model import Capture, Failed, Order, Recording, Task
+from wxrec_async.model import Capture, Failed, Order, Recording
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done, Found, LeftOpen, Progress
 from wxrec_async.remote.records import Batch, Todo
 from wxrec_async.remote.storing import Storing
+from wxrec_async.rules import selection
+from wxrec_async.rules.finality import Silence
+from wxrec_async.rules.identity import Changed, Identified, Times, identified, marked
 from wxrec_async.rules.redact import redact_text
+from wxrec_async.rules.selection import Ages
 
 TELL_EVERY_S = 2.0
 Tell = Callable[[Progress], None]
 
 
+def now_ms() -> int:
+    """Return the time in milliseconds since the epoch."""
+    return round(time.time() * 1000)
+
+
 class Work:
     """What is left of one batch once captures has answered."""
 
-    def __init__(
-        self, storing: Storing, batch: Batch, kept: Progress, tell: Tell, *, segments: bool, repeated: bool
+    def __init__(  # noqa: PLR0913 - one batch, what is known of it, and by which rules
+        self,
+        storing: Storing,
+        batch: Batch,
+        kept: Progress,
+        tell: Tell,
+        *,
+        segments: bool,
+        repeated: bool,
+        ages: Ages,
+        changed: Changed = Changed.BESIDE,
+        now_ms: Callable[[], int] = now_ms,
     ) -> None:
         self._storing, self._batch, self._tell = storing, batch, tell
         self._segments, self._repeated = segments, repeated
-        self._found: dict[str, list[Recording]] = {}
+        self._ages, self._changed, self._now_ms = ages, changed, now_ms
+        self._named: dict[str, Identified] = {}
+        self._earlier = kept.named
+        self._goes_on: dict[str, list[Recording]] = {}
         self._kept = {(each.task_id, each.recording_id): each for each in kept.done}
         self._again: set[str] = set()
         self._expired: set[str] = set()
         self._left_open: list[LeftOpen] = []
 
-    def _wanted(self, capture: Capture) -> list[Recording]:
-        return [each for each in capture.recordings if self._segments or not each.segment]
-
     async def done(self, captures: Mapping[str, Capture], asked_s: float) -> BatchOutcome:
         """Store everything; a task whose recordings cannot all be stored now comes back."""
-        self._found = {todo.id: self._wanted(captures[todo.id]) for todo in self._batch.todos}
+        self._named = {todo.id: self._to_fetch(todo, captures[todo.id]) for todo in self._batch.todos}
+        self.tell()
         try:
             async with anyio.create_task_group() as watch:
                 watch.start_soon(self._tell_now_and_then)
@@ -50,31 +71,52 @@ class Work:
         except BaseExceptionGroup as failures:
             raise first_failure(failures) from None
         answers = [
-            Answer(todo, [Found.of(each) for each in self._found[todo.id]], _beside(captures[todo.id]))
+            self._answer(todo, captures[todo.id])
             for todo in self._batch.todos
-            if self._found[todo.id] or todo.id not in self._again
+            if self._named[todo.id].recordings or todo.id not in self._again
         ]
         again = [self._left_of(todo) for todo in self._batch.todos if todo.id in self._again]
         return BatchOutcome(
             answers, {}, list(self._kept.values()), again, asked_s=round(asked_s, 3), left_open=self._left_open
         )
 
+    def _to_fetch(self, todo: Todo, capture: Capture) -> Identified:
+        """Return what is to be fetched of an answer: nothing while the call may go on."""
+        wanted = selection.wanted_recordings(capture, include_segments=self._segments)
+        now = self._now_ms()
+        seen = Silence(now if todo.first_seen_ms is None else todo.first_seen_ms)
+        if wanted and selection.while_it_goes_on(todo.task(), wanted, seen, self._ages, now):
+            self._goes_on[todo.id] = wanted
+            return Identified(())
+        stored = {name: Times(*times) for name, times in todo.times.items()}
+        return identified(wanted, stored, self._changed)
+
+    def _answer(self, todo: Todo, capture: Capture) -> Answer:
+        goes_on = self._goes_on.get(todo.id)
+        named = [Found.of(each) for each in goes_on or self._named[todo.id].recordings]
+        known = {each.id for each in named}
+        named += [replace(each, earlier=True) for each in self._earlier.get(todo.id, ()) if each.id not in known]
+        return Answer(todo, named, _beside(capture), capture.unsettled, goes_on is not None)
+
     async def _task(self, todo: Todo, group: TaskGroup) -> None:
-        recordings = self._found[todo.id]
+        named = self._named[todo.id]
+        recordings = named.recordings
         self._left_open += await self._storing.close(todo)
-        at_rest = set(todo.settled) | {name for task, name in self._kept if task == todo.id}
+        done = {name for task, name in self._kept if task == todo.id}
+        at_rest = (set(todo.settled) - named.replacing) | done
         open_ones = [each for each in recordings if each.id not in at_rest]
         holder = self._holder_of(todo)
         try:
             if holder is None and len(recordings) > 1:
-                holder = await self._storing.holder_in_bucket(Task(todo.id, created_ms=todo.created_ms), recordings)
+                holder = await self._storing.holder_in_bucket(todo.task(), recordings)
         except GivenUp as given_up:
             for each in open_ones:
                 self._note(Done.of(each, Failed("bucket_unreadable", str(given_up))))
             return
+        flags = (selection.NEVER_ENDED,) if selection.never_ended(todo.task(), self._ages, self._now_ms()) else ()
         for order in self._storing.orders(todo, recordings, holder):
             if order.recording in open_ones:
-                group.start_soon(self._store, todo, order)
+                group.start_soon(self._store, todo, marked(order, named, flags))
 
     async def _store(self, todo: Todo, order: Order) -> None:
         done = await self._storing.store(order, repeated=self._repeated, returns=todo.returns)
@@ -93,9 +135,15 @@ class Work:
     def tell(self) -> None:
         """Let the engine keep what is done."""
         done = list(self._kept.values())
-        under_way = [each for found in self._found.values() for each in found]
+        under_way = [each for named in self._named.values() for each in named.recordings]
         moved = sum(each.size for each in done) + self._storing.bytes_of(under_way)
-        self._tell(Progress({}, done, sum(map(len, self._found.values())), moved))
+        named = {task: self._all_named(task) for task in self._named if self._all_named(task)}
+        self._tell(Progress({}, done, len(under_way), moved, named))
+
+    def _all_named(self, task_id: str) -> list[Found]:
+        """Return what this answer and those of earlier attempts named of a task."""
+        now = {each.id: Found.of(each) for each in self._named[task_id].recordings}
+        return list(({each.id: each for each in self._earlier.get(task_id, ())} | now).values())
 
     async def _tell_now_and_then(self) -> None:
         while True:

@@ -160,9 +160,10 @@ def _skew(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What Webex answered to three questions with a token that lives: None is 200, else the failure.
+    """What Webex answered to its questions with a token that lives: None is 200, else the failure.
 
-    ``region`` is how the settings name the place, ``host`` the place itself.
+    ``organisation`` and ``tasks`` are one question: the tasks of a millisecond
+    prove both.  ``region`` is how the settings name the place, ``host`` the place itself.
     """
 
     region: str
@@ -170,6 +171,7 @@ class Answers:
     organisation: WxrecError | None
     tasks: WxrecError | None
     captures: WxrecError | None
+    search: WxrecError | None = None
 
     @property
     def all(self) -> tuple[WxrecError | None, ...]:
@@ -213,6 +215,29 @@ def scope(name: str, failure: WxrecError | None, needed: str, answers: Answers, 
     if failure.status in (401, 403, 404):
         return unknown(name, "not known before the region is right")
     return failed(name, failure)
+
+
+SEARCH_ABSENT = (404, 405, 501)
+
+
+def search(failure: WxrecError | None, wanted: str) -> Finding:
+    """Judge the second list, and say what that means for certificates; ``wanted`` is ``[webex] search``."""
+    name = "search"
+    if wanted == "off":
+        return good(name, "not asked ([webex] search): certificates rest on the list of tasks alone, and say so")
+    if failure is None:
+        return good(name, "it answers: `reconcile` holds every day against it, and certificates rest on both lists")
+    if isinstance(failure, Unreachable | Untrusted):
+        return unknown(name, "not known before Webex can be reached")
+    if isinstance(failure, Rejected) and failure.status in SEARCH_ABSENT:
+        words, todo = f"there is none here ({failure})", ""
+    else:
+        words = f"it refuses to answer: {failure}"
+        todo = f"needed: {TASK_SCOPES}, and an administrator or supervisor"
+    words += "; certificates would rest on the list of tasks alone, and say so"
+    if wanted == "required":
+        return bad(name, words, todo or 'set [webex] search = "auto" to go without', EXIT_WRONG)
+    return good(name, words, todo or "calls that only Search lists would not be found")
 
 
 def disk(path: str, free: int, network: str | None) -> Finding:

@@ -1,10 +1,20 @@
-"""Where the next page starts, for a list without a cursor.
+"""Where the next page starts, for a list without a cursor, and what proves that there is none.
 
 The API sorts by ``createdTime`` ascending and answers the first so many rows
 from ``from`` on.  So the next page starts one millisecond before the newest row
-seen, and rows seen before are dropped.  A page that brings nothing new ends the
-window, unless it is full: then it is stepped over, and if more tasks share one
-millisecond than a page holds, that is said, because some cannot be reached.
+seen, and rows seen before are dropped.  ``from_ms`` is the moment from which on
+a page must show everything; whether the server takes its bounds as belonging to
+the window is not known, so one millisecond less is asked for (`webex.client`),
+and rows of that millisecond show that it does.
+
+An empty or short page proves nothing by itself: the server may cut its pages
+below what was asked for, by bytes, or before it filters.  A page that brings
+nothing new ends the window when it is not full and shows the row again that it
+was asked from: a page without that row is no page of this list.  Where it is
+full it is stepped over, and if more tasks share one millisecond than a page
+holds, that is said, because some cannot be reached.  Rows whose times cannot be
+read lead nowhere, and that is said, too.  What a filter of the server may have
+hidden is seen only without the filter: that last question is the lister's.
 """
 
 from __future__ import annotations
@@ -57,19 +67,37 @@ class Pager:
         self._links: set[str] = set()
         self._idle_links = 0
         self._stuck = 0
+        self._linked = False
 
     def take(self, page: TaskPage) -> Step:
         """Judge one page and say how to go on."""
+        lost = self._lost(page)
         new = self._unseen(page)
         times = [task.created_ms for task in page.tasks if task.created_ms is not None]
         self._largest = max(self._largest, page.rows)
         self._learn_cap(page.rows, proof=new)
         self.disordered |= times != sorted(times) or any(time < self.from_ms - ROUNDING_MS for time in times)
-        trouble = self._confirm_suspect(new)
+        trouble = self._confirm_suspect(new) or lost
+        self._linked = bool(page.next_link)
         if page.next_link:
             return self._follow(page.next_link, new, trouble)
         step = self._advance(new, times, page.rows)
-        return step if trouble is None else Step(step.new, step.next_from_ms, None, trouble)
+        if step.done and page.more:
+            trouble = trouble or "Webex says that more tasks follow, and shows none of them"
+        return step if trouble is None or step.trouble else Step(step.new, step.next_from_ms, None, trouble)
+
+    def without_filter(self) -> None:
+        """Go on in the list of all channels: what pages have shown of their size so far is not true of it."""
+        self._largest = self._last_rows = 0
+        self._cut_at = min(self._page_size, SMALLEST_CAP)
+        self._suspect_ms = None
+
+    def _lost(self, page: TaskPage) -> str | None:
+        """Say that a page does not show any of the rows it was asked from: whatever it lists, it is not this window."""
+        known = {name for name, at in self._seen.items() if at is not None and at >= self.from_ms}
+        if self._linked or not known or any(task.id in known for task in page.tasks):
+            return None
+        return f"a page from {iso(self.from_ms)} on does not show the task that was listed there before"
 
     def _learn_cap(self, rows: int, *, proof: object) -> None:
         """More came after the last and largest page: so it had been cut, and the server gives no more than that."""
@@ -90,20 +118,30 @@ class Pager:
 
     def _advance(self, new: tuple[Task, ...], times: list[int], rows: int) -> Step:
         if not times:
-            stuck = rows >= self._cut_at
-            return Step(new, trouble="a full page without creation times" if stuck else None)
+            return Step(new, trouble="tasks whose creation times cannot be read" if rows else None)
         newest = max(times)
         if new:
             return self._go_on(new, max(newest - 1, self.from_ms))
         if not self._full(rows) or newest >= self.window.to_ms:
             return Step(new)
-        if newest < self.from_ms:
+        asked_ms = self.from_ms - 1
+        if newest < asked_ms:
             return self._step_over()
         if newest > self.from_ms and min(times) < newest:
             return self._go_on(new, newest)
-        self._suspect_ms = newest
+        if min(times) == asked_ms < newest:  # so the server shows the bound itself, and nothing is missed beyond it
+            return self._go_on(new, self.from_ms + 1)
+        return self._step_on(new, newest, rows)
+
+    def _step_on(self, new: tuple[Task, ...], crowded_ms: int, rows: int) -> Step:
+        """Leave a millisecond that fills a page.
+
+        A server that leaves the bound out shows what follows when it is asked for
+        this very millisecond; one that shows it, shows it again, and is asked for the next.
+        """
+        self._suspect_ms = crowded_ms
         trouble = self._confirm_suspect(rows >= self._cut_at)
-        step = self._go_on(new, newest + 1)
+        step = self._go_on(new, max(crowded_ms, self.from_ms) + 1)
         return Step(step.new, step.next_from_ms, None, trouble)
 
     def _step_over(self) -> Step:

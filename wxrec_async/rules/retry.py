@@ -34,6 +34,8 @@ MAX_ATTEMPTS = 8
 MAX_WAITS = 120
 MAX_RENEWALS = 5
 MAX_FRESH_TRIES = 3
+MAX_NOT_FOUND = 2  # fresh URLs in a row under which a recording that captures names may be missing
+MAX_BAD_HEADS = 2
 MAX_WAIT_S = 300.0
 MAX_OUTAGE_S = 900.0
 BACKOFF_BASE_S = 1.0
@@ -94,14 +96,17 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """This item has failed; ``reason`` is a stable word for the ledger."""
+    """This item has failed; ``reason`` is a stable word for the ledger, ``evidence`` that of `model.Failed`."""
 
     reason: str
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The recording was deleted at its source."""
+    """The recording was deleted at its source; ``evidence`` is that of `model.Gone`."""
+
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +193,10 @@ def for_api(trouble: Trouble, tries: Tries, chance: float) -> Decision:
             return _wait(trouble, tries, chance)
         case Rejected(status=status) if status == 401 or (status == 400 and _names_token(trouble)):
             return Stop(f"Webex refuses the token: {trouble}", auth=True)
-        case Rejected(status=403):
+        case Rejected(status=403) if _names_token(trouble) or tries.attempts:
             return Stop(f"Webex refuses permission: {trouble}", auth=True)
+        case Rejected(status=403):  # one refusal among answers is a gateway's slip; a permission is missing twice
+            return Again(max(0.5, backoff_s(tries.attempts, chance)))
         case Rejected(status=status) if status in RETRYABLE_STATUS:
             return _named_wait(trouble, tries, chance) or _again(tries, chance)
         case Rejected(status=status):
@@ -207,7 +214,7 @@ def for_download(trouble: Trouble, tries: Tries, chance: float) -> Decision:
     """Judge a failed download from a pre-signed URL."""
     match trouble:
         case Rejected(status=404 | 410):
-            return Gone()
+            return RenewUrl() if tries.renewals < MAX_NOT_FOUND else GiveUp("not_found", evidence_of(trouble))
         case Rejected(status=403) | Rejected(status=400, code="ExpiredToken"):
             return _refused_url(trouble, tries)
         case Rejected(status=412) | SourceChanged():
@@ -218,13 +225,38 @@ def for_download(trouble: Trouble, tries: Tries, chance: float) -> Decision:
             return _named_wait(trouble, tries, chance) or _again(tries, chance)
         case Rejected(status=status):
             return GiveUp(f"http_{status}")
-        case Unfit():
+        case Unfit(reason=reason) if reason != "bad_head":
             return Restart()
         case Unreachable() if tries.outage_s:
             # Asking captures shows whether it is this host or the network; fresh URLs again and again: this host.
             return RenewUrl() if tries.renewals < MAX_RENEWALS else GiveUp("unreachable")
         case _:
             return _transport(trouble, tries, chance)
+
+
+def evidence_of(trouble: Trouble) -> str:
+    """Name what an answer from a pre-signed URL says of a deletion, "" when it says nothing.
+
+    Of a 404 only S3's own `NoSuchKey` counts: a proxy, a page and a missing bucket
+    answer 404 as well.  It proves nothing while captures names the recording.
+    """
+    match trouble:
+        case Rejected(status=404, code="NoSuchKey"):
+            return "no_such_key"
+        case Rejected(status=410):
+            return "http_410"
+        case _:
+            return ""
+
+
+def without_url(reason: str, trouble: Trouble | None) -> GiveUp | Gone:
+    """Judge that captures gave no fresh URL, for ``reason``; ``trouble`` is that with the last one, None if it was old.
+
+    Only that captures answers soundly and names the recording no longer (``missing``)
+    makes a deletion of what S3 itself said of it.
+    """
+    evidence = evidence_of(trouble) if trouble is not None else ""
+    return Gone(evidence) if reason == "missing" and evidence else GiveUp(reason, evidence)
 
 
 def for_s3(trouble: Trouble, tries: Tries, chance: float) -> Decision:
@@ -252,6 +284,8 @@ def _transport(trouble: Trouble, tries: Tries, chance: float) -> Decision:
     match trouble:
         case Untrusted():
             return GiveUp("tls_untrusted")
+        case Unfit(reason="bad_head"):  # it is the same the next time, unless it was the connection's fault
+            return Again(backoff_s(tries.attempts, chance)) if tries.attempts < MAX_BAD_HEADS else GiveUp("bad_head")
         case Unreachable() if 0 < tries.outage_s < MAX_OUTAGE_S:
             return Again(backoff_s(min(tries.attempts, 4), chance, OUTAGE_CAP_S) or 1.0)
         case Unreachable() | ConnectionLost() | TimedOut() | Nonsense():

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from wxrec_async.errors import Nonsense
 from wxrec_async.model import Secret
 from wxrec_async.rules.redact import MASK, one_line, redact_text
+from wxrec_async.rules.sent_secrets import without_secrets
 
 REFRESH_MARGIN_S = 300.0
 UNKNOWN_LIFETIME_S = 900.0
@@ -26,12 +27,13 @@ _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _UUID_TAIL = re.compile(rf"_({_UUID})\Z")
 # Long, with a digit, and not a bare UUID: those are ids that support asks for.
 _LOOKS_SECRET = re.compile(rf"(?<![\w.~+/=-])(?!{_UUID}(?![\w.~+/=-]))(?=[\w.~+/=-]*\d)[\w.~+/=-]{{20,}}")
-_BAD = r"(?:invalid|expired|revoked|inactive|malformed|not\W+valid|not\W+active|no\W+longer\W+valid)"
-_BETWEEN = r"[\W_]+(?:\w+\W+){0,3}"
-_REFUSES_TOKEN = re.compile(
-    rf"{_BAD}{_BETWEEN}(?:token|credentials?)\b|\b(?:token|credentials?|session|authentication){_BETWEEN}{_BAD}",
-    re.IGNORECASE,
-)
+_WORDS = re.compile(r"[^\W_]+")
+_BAD = frozenset({"invalid", "expired", "revoked", "inactive", "malformed"})
+_BAD_IF_NOT = frozenset({"valid", "active"})  # "not valid", "no longer active"
+_TOKENS = frozenset({"token", "credential", "credentials"})
+_SIGNED_IN = _TOKENS | {"session", "authentication"}
+_WORDS_BETWEEN = 3
+READ_CHARS = 8192  # what a server says of a token stands at the beginning
 
 
 class HasAccessToken(Protocol):
@@ -147,13 +149,26 @@ def read_lifetime(value: object) -> float | None:
 
 def refuses_token(body: str) -> bool:
     """Say whether an error body speaks of a bad token, as 400 and 403 answers do when they mean 401."""
-    return _REFUSES_TOKEN.search(body) is not None
+    words = _WORDS.findall(body[:READ_CHARS].lower())
+    bad: list[tuple[int, str]] = []
+    for place, word in enumerate(words):
+        before = words[max(0, place - 2) : place]
+        if word in _BAD or (word in _BAD_IF_NOT and ("not" in before[-1:] or before == ["no", "longer"])):
+            bad.append((place, word))
+    good = [(place, word) for place, word in enumerate(words) if word in _SIGNED_IN]
+    return _are_near(bad, [each for each in good if each[1] in _TOKENS]) or _are_near(good, bad)
+
+
+def _are_near(first: Sequence[tuple[int, str]], second: Sequence[tuple[int, str]]) -> bool:
+    """Say whether one of ``second`` follows one of ``first`` with at most three words between them."""
+    places = {place for place, _ in second}
+    return any(place + step in places for place, _ in first for step in range(1, _WORDS_BETWEEN + 2))
 
 
 def server_words(text: str, secrets: Iterable[Secret] = ()) -> str:
     """Return the server's own words as one line of at most 300 characters without anything that could be a secret."""
-    line = one_line(text)
-    for secret in secrets:
-        if secret:
-            line = line.replace(secret.reveal(), MASK)
+    line, known = one_line(text), [secret.reveal() for secret in secrets if secret]
+    for short in known:
+        line = line.replace(short, MASK)
+    line = without_secrets(line, known)
     return _LOOKS_SECRET.sub(MASK, redact_text(line))[:WORDS_LIMIT]

@@ -1,28 +1,34 @@
 """Is this stream the recording it claims to be?  Fed chunk by chunk, answers at the end.
 
 A codec or container is never a reason to refuse: Webex promises none.  What is
-refused is what is no media at all (a web page, an error in XML or JSON), and a
-recording without audio.  For WAV the RIFF header is a second witness of length.
+refused is what is no media at all (`rules.pages`), and a recording without
+audio.  For WAV the RIFF header is a second witness of length.
 """
 
 from __future__ import annotations
 
-import codecs
-import re
 import struct
+from collections.abc import Iterator
 
 from wxrec_async.errors import Unfit
+from wxrec_async.rules.mpeg import is_mpeg
+from wxrec_async.rules.pages import disguised, is_text_type, kind_of
 
 HEAD_SIZE = 4096
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)
-TEXT_TYPES = ("text/", "application/json", "application/xml", "application/xhtml")
-TEXT_SAMPLE = 512
-_CONTROLS = frozenset({*range(9), *range(14, 32), 127})
-_MARKUP = re.compile(rb"<[!?/A-Za-z]")
+_FIRST_CHUNK = 12
 _MAGIC = (
-    (0, b"RIFF"), (0, b"RIFX"), (0, b"RF64"), (0, b"ID3"), (0, b"OggS"), (0, b"fLaC"), (4, b"ftyp"), (0, b"caff"),
-    (0, b"FORM"), (0, b".snd"), (0, b"#!AMR"), (0, b"\x1aE\xdf\xa3"),
+    (0, b"OggS\x00"), (0, b"fLaC"), (4, b"ftyp"), (0, b"caff"), (0, b".snd"), (0, b"#!AMR"), (0, b"\x1aE\xdf\xa3"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"), (0, b"ID3\x02"), (0, b"ID3\x03"), (0, b"ID3\x04"),
 )  # fmt: skip
+_FORMS = {
+    b"RIFF": (b"WAVE", b"AVI "),
+    b"RIFX": (b"WAVE",),
+    b"RF64": (b"WAVE",),
+    b"BW64": (b"WAVE",),
+    b"FORM": (b"AIFF", b"AIFC", b"8SVX"),
+}
+_PICTURES = (b"avif", b"avis", b"heic", b"heix", b"heif", b"mif1", b"msf1")
 
 
 class Sniffer:
@@ -51,52 +57,79 @@ class Sniffer:
         return None if stated in UNKNOWN_SIZES else stated + 8
 
     @property
+    def duration_ms(self) -> int | None:
+        """How long a WAV sounds, by its header and the bytes that came; None when that cannot be told."""
+        found = self._chunk(b"data")
+        byte_rate = self._byte_rate()
+        if found is None or not byte_rate:
+            return None
+        at, stated = found
+        there = self.size - at
+        audio = there if stated in UNKNOWN_SIZES else min(stated, there)
+        return audio * 1000 // byte_rate
+
+    @property
     def known_media(self) -> bool:
+        """Whether the first bytes are those of a container or codec of sound."""
+        return self._has_magic or is_mpeg(bytes(self._head))
+
+    @property
+    def _has_magic(self) -> bool:
         head = bytes(self._head[:16])
-        return any(head[at : at + len(magic)] == magic for at, magic in _MAGIC) or _is_mpeg(head)
+        if head[8:12] in _FORMS.get(head[:4], ()):
+            return True
+        return head[8:12] not in _PICTURES and any(head.startswith(sign, at) for at, sign in _MAGIC)
 
     def check_beginning(self, content_type: str) -> None:
-        """Refuse a body whose type or first bytes are those of a page or an error; call it with the head fed."""
-        kind = content_type.partition(";")[0].strip().lower()
-        if kind.startswith(TEXT_TYPES):
-            raise Unfit("not_media", f"the body is {kind}, not audio")
-        if not self.known_media and _is_text(bytes(self._head)):
-            raise Unfit("not_media", "the body is text, not audio")
+        """Refuse a body whose first bytes are those of a page or an error; call it with the head fed.
+
+        A type of text is believed only where the bytes do not tell.
+        """
+        what = "" if self._has_magic else disguised(bytes(self._head))
+        if not what and is_text_type(content_type) and not self.known_media:
+            what = kind_of(content_type)
+        if what:
+            raise Unfit("not_media", f"the body is {what}, not audio")
 
     def check_end(self) -> None:
         """Refuse a body that holds nothing to hear."""
         if self.size == 0:
             raise Unfit("empty", "the body is empty")
-        if self.is_wav and self._audio_bytes() == 0:
+        if self.is_wav and self._is_silent():
             raise Unfit("no_audio", "the WAV has a header and no audio")
 
-    def _audio_bytes(self) -> int | None:
-        """Bytes behind the head of the ``data`` chunk; None when that chunk begins later than we looked."""
-        at = 12
-        while at + 8 <= len(self._head):
-            name, length = bytes(self._head[at : at + 4]), struct.unpack_from("<I", self._head, at + 4)[0]
-            at += 8
-            if name == b"data":
-                return self.size - at
-            at += length + length % 2
-        return 0 if self.size <= len(self._head) else None
+    def _is_silent(self) -> bool:
+        """Say whether no byte stands behind the head of a ``data`` chunk, as far as we looked."""
+        found = self._chunk(b"data")
+        if found is None:
+            return self.size <= len(self._head)
+        return self.size <= found[0]
 
+    def _byte_rate(self) -> int | None:
+        found = self._chunk(b"fmt ") if self.is_wav else None
+        if found is None or found[0] + 12 > len(self._head):
+            return None
+        rate: int = struct.unpack_from("<I", self._head, found[0] + 8)[0]
+        return rate
 
-def _is_mpeg(head: bytes) -> bool:
-    return len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0
+    def _chunk(self, wanted: bytes) -> tuple[int, int] | None:
+        """Return where the bytes of a chunk begin and how many it says it has; None when we have not seen it."""
+        return next(((at, stated) for name, at, stated in self._chunks() if name == wanted), None)
 
+    def _chunks(self) -> Iterator[tuple[bytes, int, int]]:
+        """Yield the chunks seen: name, where the bytes begin, how many it says.
 
-def _is_text(head: bytes) -> bool:
-    """Say whether it is markup, or readable as UTF-8; a control sign near the beginning means that it is neither."""
-    stripped = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not head or any(byte in _CONTROLS for byte in stripped[:TEXT_SAMPLE]):
-        return False
-    return _MARKUP.match(stripped) is not None or _is_utf8(stripped)
-
-
-def _is_utf8(head: bytes) -> bool:
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut
-    except UnicodeDecodeError:
-        return False
-    return True
+        Behind an odd number of bytes one more should stand, and some writers leave it
+        out, so both places are looked at, the right one first.
+        """
+        head, places, seen = self._head, [_FIRST_CHUNK], set[int]()
+        while places:
+            at = places.pop()
+            name = bytes(head[at : at + 4])
+            if at in seen or at + 8 > len(head) or not all(32 <= sign < 127 for sign in name):
+                continue
+            seen.add(at)
+            stated = struct.unpack_from("<I", head, at + 4)[0]
+            yield name, at + 8, stated
+            after = at + 8 + stated
+            places += [after, after + 1] if stated % 2 else [after]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -109,6 +109,11 @@ def subtract(window: Window, covered: Iterable[Window]) -> list[Window]:
     return left
 
 
+def with_spans(left: Sequence[Window], spans: Iterable[Window]) -> list[Window]:
+    """Return the windows ``left`` to list, and what of ``spans`` is in none of them, oldest first."""
+    return sorted([*left, *(piece for span in spans for piece in subtract(span, left))])
+
+
 def reopened(closed: Iterable[Window], since_ms: int) -> list[Window]:
     """Return what of the ``closed`` spans lies before ``since_ms``: what is younger is listed again."""
     return [Window(span.from_ms, min(span.to_ms, since_ms)) for span in closed if span.from_ms < since_ms]
@@ -129,9 +134,3 @@ def halves(window: Window) -> list[Window]:
         return [window]
     middle = window.from_ms + window.length_ms // 2
     return [Window(window.from_ms, middle), Window(middle, window.to_ms)]
-
-
-def closable(window: Window, *, settle_ms: int, now_ms: int) -> Window | None:
-    """Return the part of a listed window that never needs to be listed again: calls can still appear in the rest."""
-    end = min(window.to_ms, now_ms - settle_ms)
-    return Window(window.from_ms, end) if end > window.from_ms else None

@@ -42,12 +42,13 @@ class _Known:
 
 
 class _Unsigned:
-    """What botocore's signer reads and writes of a request."""
+    """What botocore's signers read and write of a request: one writes into its headers, awscrt's replaces them."""
 
     __slots__ = ("body", "context", "headers", "method", "params", "url")
 
     def __init__(self, url: str, headers: dict[str, str], context: dict[str, Any]) -> None:
-        self.method, self.url, self.headers, self.context = "PUT", url, headers, context
+        self.method, self.url, self.context = "PUT", url, context
+        self.headers: Any = headers  # a mapping without regard to case, once awscrt has signed
         self.params: dict[str, str] = {}
         self.body = b""  # never read: the payload is not signed, its checksum is
 
@@ -96,10 +97,11 @@ class ShortWay:
         url = known.url + request["url_path"] + ("?" + query if query else "")
         headers = {**request["headers"], "User-Agent": known.user_agent}
         auth: Any = await known.signer.get_auth_instance("s3", known.region, "s3v4")
-        auth.add_auth(_Unsigned(url, headers, {"client_config": self._client.meta.config}))
+        to_sign = _Unsigned(url, headers, {"client_config": self._client.meta.config})
+        auth.add_auth(to_sign)
         body = request["body"]
-        headers["Content-Length"] = str(len(body))
-        sent: Any = HeadersDict(headers)
+        sent: Any = HeadersDict(to_sign.headers.items())  # the signer of awscrt puts new ones in the place of ours
+        sent["Content-Length"] = str(len(body))
         prepared: Any = AWSPreparedRequest("PUT", url, sent, body, stream_output=False)
         return await self._read(await self._http.send(prepared), known.model)
 

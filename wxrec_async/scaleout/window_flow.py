@@ -76,7 +76,8 @@ class WindowFlow:
             if is_long() and (rest := _rest_of(ask, page)):
                 raise _Rest(replace(rest, asked_ms=pages.asked_ms, trouble=pages.trouble))
 
-        lister = Lister(pages, ask.shape.page_size, ask.shape.channel_types)
+        sure = workflow.patched("every-channel-at-the-end")
+        lister = Lister(pages, ask.shape.page_size, ask.shape.channel_types, sure=sure)
         trouble = await lister.read(ask.span.window(), take_in) or pages.trouble
         return pages.asked_ms, trouble
 
@@ -91,7 +92,7 @@ class WindowFlow:
             if is_long() and (rest := _rest_of(ask, page)):
                 raise _Rest(rest)
 
-        lister = Lister(pages, ask.shape.page_size, ask.shape.other_channels)
+        lister = Lister(pages, ask.shape.page_size, ask.shape.other_channels, sure=False)
         try:
             return await lister.read(ask.span.window(), take_note) or ""
         except _Refused as refused:
@@ -121,9 +122,12 @@ class _Pages:
         self.asked_ms, self.trouble = ask.asked_ms, ask.trouble
         self.rows: dict[str, Plain] = {}
 
-    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
+    async def tasks_page(
+        self, window: Window, *, from_ms: int, next_link: str | None = None, every_channel: bool = False
+    ) -> TaskPage:
         """See `wxrec_async.lister.PageSource`."""
-        row = await self._asked(PageAsk(self._ask.org, Span.of(window), from_ms, next_link, self._ask.others))
+        span = Span.of(window)
+        row = await self._asked(PageAsk(self._ask.org, span, from_ms, next_link, self._ask.others, every_channel))
         self.asked_ms = min(self.asked_ms or row["asked_ms"], row["asked_ms"])
         if row["refused"]:
             raise GivenUp(GiveUp(row["refused"]), Nonsense(row["detail"]))
@@ -132,7 +136,7 @@ class _Pages:
             Task(each["id"], channel_type=each.get("channel_type"), created_ms=each.get("created_ms"))
             for each in row["tasks"]
         )
-        return TaskPage(tuple(tasks), row["rows"], row["next_link"], None, row["unreadable"])
+        return TaskPage(tuple(tasks), row["rows"], row["next_link"], None, row["unreadable"], row.get("more", False))
 
     async def _asked(self, asked: PageAsk) -> Plain:
         try:

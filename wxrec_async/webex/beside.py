@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 
 from wxrec_async.model import Attachment, Recording
 from wxrec_async.webex.coerce import as_dict, as_id, as_text
@@ -22,12 +24,14 @@ def audio_and_other(rows: Sequence[object]) -> tuple[list[object], list[object]]
 
 
 def _no_audio(row: object) -> str | None:
-    """Return the kind of a row that names one of `NO_AUDIO` as its type."""
+    """Return the kind of a row whose type is one of `NO_AUDIO`, as a whole word: a "screened transfer" is a call."""
     said = as_dict(as_dict(row).get("attributes"))
     for name in ("type", "mediaType", "recordingType", "callType"):
-        word = (as_text(said.get(name)) or as_text(as_dict(row).get(name)) or "").lower()
-        if kind := next((kind for kind in NO_AUDIO if kind in word), None):
-            return kind
+        word = (as_text(said.get(name)) or as_text(as_dict(row).get(name)) or "").strip().lower()
+        if name != "callType":
+            word = word.partition("/")[0]  # video/mp4
+        if word in NO_AUDIO:
+            return word
     return None
 
 
@@ -48,20 +52,78 @@ def _kind(field: str) -> str:
     return known or next((kind for kind in NO_AUDIO if kind in field.lower()), field)
 
 
-def told_apart(recordings: Sequence[Recording]) -> list[Recording]:
-    """Give segments a name of their own where they carry the id of another recording of the task.
+def told_apart(recordings: Sequence[Recording]) -> tuple[list[Recording], int]:
+    """Give every recording of a task an id of its own; return them, and how many rows said the same as another.
 
-    The stitched recording keeps its id whatever the order; a segment gets its
-    start behind it, which is the same the next time.  Without a start nothing
-    says which is which, and it can only be reported.
+    Two rows are one recording only if they agree in all that tells recordings
+    apart.  Of those that share an id the whole keeps it, the main call before a
+    consult, the earliest before later ones; the others get their start behind
+    it, which is the same the next time.
     """
-    parts: dict[str, set[tuple[bool, int | None]]] = {}
+    distinct, repeated = _distinct(recordings)
+    shared: dict[str, list[Recording]] = {}
+    for each in distinct:
+        if each.id:
+            shared.setdefault(each.id, []).append(each)
+    names: dict[int, Recording] = {}
+    taken = set(shared)
+    for group in shared.values():
+        for other in sorted(group, key=_precedence)[1:]:
+            names[id(other)] = _renamed(other, taken)
+    return [names.get(id(each), each) for each in distinct], repeated
+
+
+def _distinct(recordings: Sequence[Recording]) -> tuple[list[Recording], int]:
+    kept: list[Recording] = []
     for each in recordings:
-        parts.setdefault(each.id, set()).add((each.segment, each.start_ms if each.segment else None))
-    return [_told_apart(each) if each.segment and each.id and len(parts[each.id]) > 1 else each for each in recordings]
+        twin = next((at for at, other in enumerate(kept) if each.id and _are_one(each, other)), None)
+        if twin is None:
+            kept.append(each)
+        elif kept[twin].url is None and each.url is not None:
+            kept[twin] = each
+    return kept, len(recordings) - len(kept)
 
 
-def _told_apart(segment: Recording) -> Recording:
-    if segment.start_ms is None:
-        return replace(segment, id=f"{segment.id}-segment", url=None, problem="no_id")
-    return replace(segment, id=f"{segment.id}-segment-{segment.start_ms}")
+def _are_one(one: Recording, other: Recording) -> bool:
+    """Compare what tells two rows of one id apart; a URL that is missing says nothing."""
+    if (one.id, one.segment, one.start_ms, one.call_type, one.file_name) != (
+        other.id,
+        other.segment,
+        other.start_ms,
+        other.call_type,
+        other.file_name,
+    ):
+        return False
+    return one.url is None or other.url is None or _path(one) == _path(other)
+
+
+def _path(recording: Recording) -> str:
+    return recording.url.reveal().partition("?")[0] if recording.url else ""
+
+
+def _precedence(recording: Recording) -> tuple[bool, bool, bool, int, str, str, str]:
+    kind = (recording.call_type or "").lower()
+    start = recording.start_ms
+    return recording.segment, kind != "main", start is None, start or 0, recording.file_name, kind, _path(recording)
+
+
+def _renamed(recording: Recording, taken: set[str]) -> Recording:
+    """Name a recording by its start, else by what it is called; of two that would be alike one cannot be told."""
+    base = f"{recording.id}-segment" if recording.segment else recording.id
+    said = f"{recording.call_type}/{recording.file_name}".encode()
+    digest = hashlib.blake2b(said, digest_size=4).hexdigest()
+    start = recording.start_ms
+    names = [f"{base}-{digest}"] if start is None else [f"{base}-{start}", f"{base}-{start}-{digest}"]
+    name = next((name for name in names if name not in taken), None)
+    if name is None or (start is None and recording.segment):
+        return replace(recording, id=_free(base, taken), url=None, problem="no_id")
+    taken.add(name)
+    return replace(recording, id=name)
+
+
+def _free(base: str, taken: set[str]) -> str:
+    """Return a name under which a recording can only be reported: nothing says which is which the next time."""
+    names = (base if number == 1 else f"{base}-{number}" for number in count(1))
+    name = next(name for name in names if name not in taken)
+    taken.add(name)
+    return name

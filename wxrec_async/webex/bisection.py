@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from wxrec_async.errors import Nonsense, Rejected, TimedOut, Trouble
+from wxrec_async.errors import Nonsense, Rejected, TimedOut, Trouble, Unfit
 from wxrec_async.model import Capture
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp
+from wxrec_async.rules.tokens import refuses_token
 
 Enough = Callable[[Trouble], bool]
 Ask = Callable[[Sequence[str], Enough], Awaitable[dict[str, Capture]]]
@@ -15,6 +16,7 @@ Ask = Callable[[Sequence[str], Enough], Awaitable[dict[str, Capture]]]
 BATCH_PATIENCE = 3
 SINGLE_PATIENCE = 3
 HOPELESS = 12
+FORBIDDEN = 403
 TOO_MANY = 429
 
 
@@ -36,6 +38,7 @@ class Bisection:
         self._failures_in_row = 0
         self.found: dict[str, Capture] = {}
         self.failed: dict[str, str] = {}
+        self.trouble: Trouble | None = None  # the last one
 
     async def ask(self, ids: Sequence[str]) -> None:
         """Fill ``found`` and ``failed`` so that each of ``ids`` is in one of them."""
@@ -58,6 +61,7 @@ class Bisection:
     async def _failed(self, ids: Sequence[str], given_up: GivenUp) -> None:
         self._failures_in_row += 1
         decision, trouble = given_up.decision, given_up.trouble
+        self.trouble = trouble
         if len(ids) == 1 or not _blames_ids(trouble):
             reason = decision.reason if isinstance(decision, GiveUp) else "error"
             self.failed.update(dict.fromkeys(ids, reason))
@@ -71,11 +75,22 @@ class Bisection:
                 await self._ask_part(half, _after(patience))
 
 
+def forbids_ids(trouble: Trouble) -> bool:
+    """Tell a refusal that may belong to one of the ids from one that speaks of the token itself."""
+    return (
+        isinstance(trouble, Rejected)
+        and trouble.status == FORBIDDEN
+        and not refuses_token(f"{trouble.code} {trouble.words}")
+    )
+
+
 def reason_of(trouble: Trouble) -> str:
     """Name a failure in one stable word."""
     match trouble:
         case Rejected(status=status):
             return f"http_{status}"
+        case Unfit(reason=reason):
+            return reason
         case Nonsense():
             return "nonsense"
         case TimedOut():
@@ -96,7 +111,7 @@ def _after(patience: int, condition: Callable[[], bool] = lambda: True) -> Enoug
 
     def enough(trouble: Trouble) -> bool:
         nonlocal failures
-        # 401 and 403 are not the ids' fault either: the retrier ends the run with them.
+        # Who refuses the token refuses every id: the retrier ends the run with it.
         if not _blames_ids(trouble) or (isinstance(trouble, Rejected) and trouble.status in (401, 403)):
             return False
         failures += 1

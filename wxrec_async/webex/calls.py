@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import uuid
 import zlib
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,25 +14,31 @@ from email.utils import parsedate_to_datetime
 import anyio
 import httpx
 
-from wxrec_async.errors import Nonsense, Rejected, RunStopped, TimedOut
+from wxrec_async.errors import ConnectionLost, Nonsense, Rejected, RunStopped, TimedOut
 from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.media_urls import host_of
 from wxrec_async.rules.retry import GiveUp
+from wxrec_async.rules.sent_secrets import secret_of_header, without_secrets
+from wxrec_async.rules.server_time import REMEMBERED, servers_now_ms
 from wxrec_async.webex.pacing import named_wait_s
 from wxrec_async.webex.troubles import FOREIGN, trouble_from
 from wxrec_async.webex.wire import read_error
 
 ERROR_BODY_CAP = 64 << 10
+LIST_CAP = 8 << 20  # tasks and Search: a thousand rows of 8 KiB
+CAPTURES_CAP = 4 << 20
+MAX_CONTAINERS = 50_000  # what a JSON answer may hold: a thousand tasks have some five thousand objects
+MAX_VALUES = 200_000
 SKEW_WARNED_S = 60.0
 SKEW_REFUSED_S = 900.0
-OK = 200
+OK = (200, 203, 204)
 READ_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A body that came with status 200, decoded, and what support asks for."""
+    """A body that came with a success, decoded (empty when there was none), and what support asks for."""
 
     body: bytes
     tracking_id: str | None
@@ -41,8 +49,9 @@ class ApiCalls:
 
     ``deadline_s`` runs from the moment the request's turn came (waiting for the
     budget or a closed gate does not count) to the last byte of the body.
-    ``body_cap`` is in bytes after decoding; a larger answer is given up at once
-    with the reason ``answer_too_large``, because it will be as large next time.
+    ``cap`` is in bytes after decoding; a larger answer, or one that would make
+    more objects than any sound answer has, is given up at once with the reason
+    ``answer_too_large``, because it will be as large next time.
     """
 
     def __init__(
@@ -51,62 +60,83 @@ class ApiCalls:
         *,
         emit: Emit = ignore,
         deadline_s: float = 30.0,
-        body_cap: int = 64 << 20,
+        body_cap: int = LIST_CAP,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._http, self._emit, self._clock = http, emit, clock
         self._deadline_s, self._body_cap = deadline_s, body_cap
         self._skew_told = False
+        self._offsets_s: deque[float] = deque(maxlen=REMEMBERED)
+
+    @property
+    def servers_now_ms(self) -> int | None:
+        """What time it is at the servers, rather too early than too late; None before any has said."""
+        return servers_now_ms(self._offsets_s, anyio.current_time())
 
     async def get(self, url: str, params: dict[str, str | int] | None = None) -> Answer:
         """GET; ``params`` are put behind the URL, which is sent as it is without them."""
-        return await self._ask(self._http.build_request("GET", url, params=params, headers=_HEADERS))
+        headers = {**_HEADERS, "TrackingId": str(uuid.uuid4())}
+        return await self._ask(self._http.build_request("GET", url, params=params, headers=headers), self._body_cap)
 
-    async def post(self, url: str, body: bytes) -> Answer:
-        """POST a JSON body."""
+    async def post(self, url: str, body: bytes, *, cap: int = LIST_CAP, tracked: bool = False) -> Answer:
+        """POST a JSON body; ``tracked`` where the service is documented to take an id of the request."""
         headers = {**_HEADERS, "Content-Type": "application/json"}
-        return await self._ask(self._http.build_request("POST", url, content=body, headers=headers))
+        if tracked:
+            headers["TrackingId"] = str(uuid.uuid4())
+        request = self._http.build_request("POST", url, content=body, headers=headers)
+        return await self._ask(request, min(cap, self._body_cap))
 
-    async def _ask(self, request: httpx.Request) -> Answer:
+    async def _ask(self, request: httpx.Request, cap: int) -> Answer:
         host = request.url.host
         try:
             response = await self._http.send(request, stream=True, follow_redirects=False)
             try:
-                return await self._read(response, host)
+                return await self._read(response, host, cap)
             finally:
                 await response.aclose()
         except FOREIGN as exc:
             foreign: Exception = exc
         raise trouble_from(foreign, host)
 
-    async def _read(self, response: httpx.Response, host: str) -> Answer:
+    async def _read(self, response: httpx.Response, host: str, cap: int) -> Answer:
         sent_at = response.extensions.get("sent_at", anyio.current_time())
-        rejected = response.status_code != OK
+        self._note_date(response)
+        rejected = response.status_code not in OK
         body: bytes | None = None
         with anyio.CancelScope(deadline=sent_at + self._deadline_s):
-            body = await _body_of(response, ERROR_BODY_CAP if rejected else self._body_cap, cut=rejected)
+            body = await _body_of(response, ERROR_BODY_CAP if rejected else cap, cut=rejected)
         if rejected:
             raise self._rejection(response, body or b"", host)
         if body is None:
             raise TimedOut(f"{host} did not finish its answer in {self._deadline_s:g} s", host=host)
+        if not body and response.extensions.get("framing") == "none":
+            raise ConnectionLost(f"the connection to {host} closed before its answer came", host=host)
         self._measure_skew(response, host)
+        _refuse_swarm(body)
         return Answer(body, response.headers.get("trackingid"))
 
     def _rejection(self, response: httpx.Response, body: bytes, host: str) -> Rejected:
         error = read_error(body, response.headers.get("trackingid"))
-        words = error.words
+        sent = [secret_of_header(response.request.headers.get("Authorization", ""))]
+        words = without_secrets(error.words, sent)
         if response.has_redirect_location:
             words = (
                 f"redirects to {host_of(response.headers['Location']) or 'the same host'}; redirects are not followed"
             )
         return Rejected(
             response.status_code,
-            code=error.code,
+            code=without_secrets(error.code, sent),
             words=words,
             retry_after_s=named_wait_s(response, self._clock()),
             tracking_id=error.tracking_id,
             host=host,
         )
+
+    def _note_date(self, response: httpx.Response) -> None:
+        """Keep the servers' time, also of a refusal: "this lies in the future" comes with the way to know better."""
+        theirs = _date_s(response.headers.get("Date")) if "Age" not in response.headers else None
+        if theirs is not None and abs(self._clock() - theirs) <= SKEW_REFUSED_S:
+            self._offsets_s.append(theirs - anyio.current_time())
 
     def _measure_skew(self, response: httpx.Response, host: str) -> None:
         """Compare our clock with the server's; an answer from a cache (``Age``) tells nothing."""
@@ -122,7 +152,15 @@ class ApiCalls:
             self._emit(Warned("clock_skew", where))
 
 
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+# Above 1 MB bodies come compressed, but only to those who ask; what they stand for is counted as it is inflated.
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip"}
+
+
+def _refuse_swarm(body: bytes) -> None:
+    """Refuse an answer of many tiny values: within any cap on its bytes it would fill the memory and hold the loop."""
+    containers = body.count(b"{") + body.count(b"[")
+    if containers > MAX_CONTAINERS or body.count(b",") > MAX_VALUES:
+        raise GivenUp(GiveUp("answer_too_large"), Nonsense("the answer holds more values than any sound one"))
 
 
 async def _body_of(response: httpx.Response, cap: int, *, cut: bool) -> bytes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
@@ -11,17 +13,20 @@ import anyio
 import httpx
 
 from wxrec_async.config import WebexSettings
-from wxrec_async.errors import Nonsense, Trouble
+from wxrec_async.errors import AuthError, Nonsense, Rejected, Trouble
 from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.model import Capture, Recording, TaskPage, Window
 from wxrec_async.plumbing.retrying import GivenUp, Retrier
 from wxrec_async.rules.media_urls import is_loopback_url, media_url_problem
 from wxrec_async.rules.retry import GiveUp
-from wxrec_async.webex.bisection import Bisection, Enough, reason_of
-from wxrec_async.webex.calls import ApiCalls
+from wxrec_async.rules.server_time import latest_end_ms
+from wxrec_async.webex.bisection import FORBIDDEN, HOPELESS, Bisection, Enough, forbids_ids, reason_of
+from wxrec_async.webex.calls import CAPTURES_CAP, LIST_CAP, Answer, ApiCalls
 from wxrec_async.webex.wire import Lease, read_captures, read_tasks
 
 MAX_BATCH = 10
+BAD_REQUEST = 400
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 URL_MINUTES = 60
 
 
@@ -45,7 +50,7 @@ class WebexClient:
     method may raise `AuthError` and `RunStopped`.
     """
 
-    def __init__(  # noqa: PLR0913 - two of them are limits with defaults
+    def __init__(  # noqa: PLR0913 - three of them are limits and a clock with defaults
         self,
         http: httpx.AsyncClient,
         settings: WebexSettings,
@@ -54,18 +59,32 @@ class WebexClient:
         retrier: Retrier,
         emit: Emit = ignore,
         deadline_s: float = 30.0,
-        body_cap: int = 64 << 20,
+        body_cap: int = LIST_CAP,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._calls = ApiCalls(http, emit=emit, deadline_s=deadline_s, body_cap=body_cap)
+        self._calls = ApiCalls(http, emit=emit, deadline_s=deadline_s, body_cap=body_cap, clock=clock)
+        self._clock = clock
         self._settings, self._org_id = settings, org_id
         self._retrier, self._emit = retrier, emit
         self._loopback = is_loopback_url(settings.api_url)
         self._batches_answered = 0
+        self._refused_in_row = 0
+        self._answered_id = ""
 
-    async def tasks_page(self, window: Window, *, from_ms: int, next_link: str | None = None) -> TaskPage:
+    def servers_now_ms(self) -> int:
+        """Return what time it is at Webex, rather too early than too late; by our own clock before it has answered."""
+        now_ms = self._calls.servers_now_ms
+        return round(self._clock() * 1000) if now_ms is None else now_ms
+
+    async def tasks_page(
+        self, window: Window, *, from_ms: int, next_link: str | None = None, every_channel: bool = False
+    ) -> TaskPage:
         """Ask for one page of the tasks created in ``from_ms <= createdTime < window.to_ms``.
 
-        ``next_link`` is the one of the page before, and goes first.  Raises
+        The documented words are "created after" and "before", so a millisecond
+        more is asked for on either side, and a page may show what lies there.
+        ``next_link`` is the one of the page before, and goes first;
+        ``every_channel`` asks without the filter of channels.  Raises
         `GivenUp`: its ``decision`` is ``GiveUp("http_400")`` or another status
         (400, 413, 422 and ``answer_too_large`` speak of the window, which may be
         halved), or ``GiveUp("retries_exhausted")``.
@@ -74,23 +93,37 @@ class WebexClient:
         async def attempt() -> TaskPage:
             if next_link:
                 answer = await self._calls.get(next_link)
+            elif (params := self._task_params(window, from_ms, every_channel=every_channel)) is None:
+                return TaskPage((), 0)  # by the servers' clock all of it lies in the future
             else:
-                answer = await self._calls.get(f"{self._settings.api_url}/tasks", self._task_params(window, from_ms))
+                answer = await self._ask_tasks(params)
             page, odd = read_tasks(answer.body, tracking_id=answer.tracking_id, org_id=self._org_id)
             self._warn(odd)
             return self._with_safe_link(page)
 
         return await self._retrier.run("tasks", attempt)
 
-    def _task_params(self, window: Window, from_ms: int) -> dict[str, str | int]:
-        channels = ",".join(self._settings.channel_types)
+    async def _ask_tasks(self, params: dict[str, str | int]) -> Answer:
+        """Ask; when the refusal shows that the servers' clock is behind ours, ask once more up to their now."""
+        url = f"{self._settings.api_url}/tasks"
+        try:
+            return await self._calls.get(url, params)
+        except Rejected as refusal:
+            sooner = latest_end_ms(int(params["to"]), self._calls.servers_now_ms)
+            if refusal.status != BAD_REQUEST or not int(params["from"]) < sooner < int(params["to"]):
+                raise
+        return await self._calls.get(url, params | {"to": sooner})
+
+    def _task_params(self, window: Window, from_ms: int, *, every_channel: bool) -> dict[str, str | int] | None:
         params: dict[str, str | int] = {
-            "from": from_ms,
-            "to": window.to_ms,
-            "channelTypes": channels,
-            "channelType": channels,  # what older guides name it; today it is ignored
+            "from": from_ms - 1,
+            "to": latest_end_ms(window.to_ms + 1, self._calls.servers_now_ms),
             "pageSize": self._settings.page_size,
         }
+        if int(params["to"]) <= from_ms:
+            return None
+        if not every_channel:
+            params["channelTypes"] = ",".join(self._settings.channel_types)
         if self._org_id:
             params["orgId"] = self._org_id
         return params
@@ -106,12 +139,16 @@ class WebexClient:
         """Ask for the recordings of 1 to 10 different tasks, with fresh URLs.
 
         A batch that fails as a whole is halved until the id at fault stands
-        alone, so one poisonous id does not take nine others with it.  Raises
-        ValueError for any other number of ids, or repeated ones; never `GivenUp`.
+        alone, so one poisonous id does not take nine others with it, and neither
+        does one that is not ours to see.  Raises ValueError for any other number
+        of ids, or repeated ones; `AuthError` where every id is refused; never `GivenUp`.
         """
         _check_batch(task_ids)
-        bisection = Bisection(self._ask_batch, lambda: self._batches_answered)
+        ask = self._ask_alone if len(task_ids) == 1 and not self._batches_answered else self._ask_batch
+        bisection = Bisection(ask, lambda: self._batches_answered)
         await bisection.ask(task_ids)
+        if not self._batches_answered and set(bisection.failed.values()) == {f"http_{FORBIDDEN}"}:
+            raise _no_permission(bisection.trouble)
         return CapturesAnswer(bisection.found, bisection.failed)
 
     async def captures_once(self, task_ids: Sequence[str]) -> dict[str, Capture]:
@@ -125,20 +162,30 @@ class WebexClient:
     async def renew(self, recording: Recording) -> Recording:
         """Return the same recording with a fresh URL.
 
-        Raises `GivenUp` with a ``GiveUp``: ``missing`` when Webex answers and does
-        not name it (an empty answer proves no deletion, the next run asks again),
-        ``no_url`` or ``bad_url``, or the reason why it could not be asked.
+        Raises `GivenUp` with a ``GiveUp``: ``missing`` when Webex answers soundly and
+        does not name it (alone no proof of a deletion), ``captures_unsettled`` when an
+        answer does not name it that proves nothing, ``no_url`` or ``bad_url``, or the
+        reason why it could not be asked.
         """
         answer = await self.captures([recording.task_id])
         capture = answer.captures.get(recording.task_id)
         if capture is None:
             raise GivenUp(GiveUp(answer.failed[recording.task_id]), Nonsense("no fresh URL could be had"))
-        for fresh in capture.recordings:
-            if fresh.id == recording.id:
-                if fresh.url is None:
-                    raise GivenUp(GiveUp(fresh.problem or "no_url"), Nonsense("Webex names no usable URL"))
-                return fresh
+        named = [fresh for fresh in capture.recordings if _same_id(fresh.id, recording.id)]
+        for fresh in named:
+            if fresh.url is not None:
+                return replace(fresh, id=recording.id)
+        if named:
+            raise GivenUp(GiveUp(named[0].problem or "no_url"), Nonsense("Webex names no usable URL"))
+        if capture.unsettled or any(_same_id(each.id, recording.id) for each in capture.attachments):
+            raise GivenUp(GiveUp("captures_unsettled"), Nonsense("Webex's answer does not settle what it has"))
         raise GivenUp(GiveUp("missing"), Nonsense("Webex no longer names this recording"))
+
+    async def _ask_alone(self, ids: Sequence[str], _enough: Enough) -> dict[str, Capture]:
+        """Ask for the only id, before any was answered: a 403 is as likely a permission that is missing."""
+        found = await self._retrier.run("captures", lambda: self._ask_once(ids))
+        self._note_answer(ids)
+        return found
 
     async def _ask_batch(self, ids: Sequence[str], enough: Enough) -> dict[str, Capture]:
         """Ask for a batch, again and again as the retrier sees fit, until ``enough`` says of a failure that it is."""
@@ -148,17 +195,40 @@ class WebexClient:
                 return await self._ask_once(ids)
             except Trouble as exc:
                 trouble = exc
-            if enough(trouble):
+            if forbids_ids(trouble):
+                await self._hold_against_others(trouble)
+            if forbids_ids(trouble) or enough(trouble):
                 raise GivenUp(GiveUp(reason_of(trouble)), trouble)
             raise trouble
 
         found = await self._retrier.run("captures", attempt)
-        self._batches_answered += 1
+        self._note_answer(ids)
         return found
+
+    def _note_answer(self, ids: Sequence[str]) -> None:
+        self._batches_answered += 1
+        self._refused_in_row, self._answered_id = 0, ids[0]
+
+    async def _hold_against_others(self, refusal: Trouble) -> None:
+        """After many refusals in a row ask for an id that was answered before; raise `AuthError` unless it still is."""
+        self._refused_in_row += 1
+        if self._refused_in_row < HOPELESS:
+            return
+        self._refused_in_row = 0
+        if self._answered_id:
+            try:
+                await self._ask_once([self._answered_id])
+            except Trouble as trouble:
+                refusal = trouble  # one that is no refusal says nothing of the permission
+            else:
+                return
+        if forbids_ids(refusal):
+            raise _no_permission(refusal)
 
     async def _ask_once(self, ids: Sequence[str]) -> dict[str, Capture]:
         leased_at = anyio.current_time()
-        answer = await self._calls.post(f"{self._settings.api_url}/captures/query", self._captures_body(ids))
+        url = f"{self._settings.api_url}/captures/query"
+        answer = await self._calls.post(url, self._captures_body(ids), cap=CAPTURES_CAP)
         lease = Lease(leased_at, URL_MINUTES * 60.0, answer.tracking_id)
         found, odd = read_captures(answer.body, ids, lease, self._url_problem, org_id=self._org_id)
         self._warn(odd)
@@ -183,9 +253,18 @@ class WebexClient:
             self._emit(warning)
 
 
+def _no_permission(refusal: Trouble | None) -> AuthError:
+    return AuthError(f"Webex refuses permission: {refusal}", tracking_id=getattr(refusal, "tracking_id", None))
+
+
 def _check_batch(task_ids: Sequence[str]) -> None:
     if not 1 <= len(task_ids) <= MAX_BATCH or len(set(task_ids)) != len(task_ids):
         raise ValueError("captures takes 1 to 10 different ids")
+
+
+def _same_id(one: str, other: str) -> bool:
+    """Compare ids; the case of a UUID is no difference (RFC 9562 section 4)."""
+    return one == other or (one.lower() == other.lower() and _UUID.fullmatch(one) is not None)
 
 
 def _origin(url: str) -> tuple[str, str, int | None] | None:

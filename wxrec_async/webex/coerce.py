@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from wxrec_async.rules.ids import canonical
+
 MAX_ID_CHARS = 1024
 MAX_TEXT_CHARS = 4096
 FIRST_MS = 100_000_000_000  # 1973: anything smaller is a time in seconds, or not a time
@@ -44,6 +46,12 @@ def as_id(value: object) -> str | None:
         except UnicodeEncodeError:
             return None
     return value
+
+
+def as_task_id(value: object) -> str | None:
+    """Return the id of a task as it is kept: a UUID in lower case."""
+    found = as_id(value)
+    return None if found is None else canonical(found)
 
 
 def as_ms(value: object) -> int | None:

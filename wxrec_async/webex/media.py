@@ -19,6 +19,7 @@ from wxrec_async.plumbing.reach import Reach
 from wxrec_async.plumbing.retrying import Retrier
 from wxrec_async.rules.media_urls import host_of, media_url_problem
 from wxrec_async.rules.retry import MAX_WAIT_S
+from wxrec_async.rules.sent_secrets import secrets_of_url
 from wxrec_async.webex.media_head import Head, asked_wait_s, read_head
 from wxrec_async.webex.media_stream import DEFAULT_LIMITS, MediaLimits, MediaStream, Renew
 from wxrec_async.webex.troubles import FOREIGN, trouble_from
@@ -60,8 +61,9 @@ class MediaSource:
 
         Opening and reading raise `GivenUp` with one of three decisions:
         ``GiveUp(reason)`` (this recording has failed), ``Gone()`` (deleted at its
-        source) and ``Restart()`` (begin again from byte 0: the bytes at the source
-        are others, or the body was no recording); and `AuthError`, `RunStopped`.
+        source: S3 says so, and captures, asked afterwards, names it no longer) and
+        ``Restart()`` (begin again from byte 0: the bytes at the source are others, or
+        the body was no recording); and `AuthError`, `RunStopped`.
         Whether the bytes are a sound recording, or any, is not judged here.
         """
         stream = MediaStream(recording, self._fetch, renew=self._renew, retrier=self._retrier, limits=self._limits)
@@ -72,13 +74,13 @@ class MediaSource:
             await stream.aclose()
 
     async def _fetch(self, recording: Recording, offset: int, etag: str | None) -> tuple[httpx.Response, Head]:
-        """Ask for the bytes from ``offset`` on; raises `Trouble`, and leaves no response open then."""
+        """Ask for the bytes from ``offset`` on, without ``etag`` for all; raises `Trouble`, and no response is open."""
         url = recording.url.reveal() if recording.url else ""
         host = host_of(url)
         if (problem := media_url_problem(url, self._hosts, loopback=self._loopback)) is not None:
             raise Unfit("bad_url", f"the URL is refused: {problem}", host=host)
         try:
-            return await self._ask(_request(url, {**self._headers, **_condition(offset, etag)}), offset)
+            return await self._ask(url, offset, etag)
         except FOREIGN as exc:
             foreign: Exception = exc
         except Trouble as exc:
@@ -86,7 +88,8 @@ class MediaSource:
             raise
         raise trouble_from(foreign, host)
 
-    async def _ask(self, request: httpx.Request, offset: int) -> tuple[httpx.Response, Head]:
+    async def _ask(self, url: str, offset: int, etag: str | None) -> tuple[httpx.Response, Head]:
+        request = _request(url, {**self._headers, **_condition(offset, etag)})
         async with self._gate.passage():
             response = await self._transport.handle_async_request(request)
             if wait := asked_wait_s(response):
@@ -94,18 +97,15 @@ class MediaSource:
         if self._reach is not None:
             self._reach.succeeded()
         try:
-            return response, await read_head(response, offset)
+            return response, await read_head(response, offset, ranged=etag is not None, secrets=secrets_of_url(url))
         except BaseException:
             await response.aclose()
             raise
 
 
 def _condition(offset: int, etag: str | None) -> dict[str, str]:
-    """Ask for the rest of the same bytes; a weak ETag promises no such sameness (RFC 9110 section 13.1.1)."""
-    if not offset:
-        return {}
-    strong = etag is not None and etag.startswith('"')
-    return {"Range": f"bytes={offset}-", **({"If-Match": etag} if strong and etag else {})}
+    """Ask for the rest of the very bytes that a strong ETag names (RFC 9110 section 13.1.5)."""
+    return {"Range": f"bytes={offset}-", "If-Match": etag} if etag is not None else {}
 
 
 def _request(url: str, headers: dict[str, str]) -> httpx.Request:

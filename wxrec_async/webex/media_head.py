@@ -4,88 +4,103 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import anyio
 import httpx
 
-from wxrec_async.errors import Rejected, SourceChanged, Trouble, Unfit
+from wxrec_async.errors import ConnectionLost, Rejected, SourceChanged, Trouble, Unfit
+from wxrec_async.rules.pages import is_text_type
 from wxrec_async.rules.retry import S3_RETRYABLE_CODES
+from wxrec_async.rules.sent_secrets import without_secrets
+from wxrec_async.rules.wav import Sniffer
 from wxrec_async.webex.pacing import named_wait_s
 from wxrec_async.webex.transport import framing_of
 from wxrec_async.webex.wire import S3_ERROR_HEAD, read_s3_error
 
 OK = 200
+TRANSFORMED = 203  # the same, through a proxy that owns up to it (RFC 9110 section 15.3.4)
 PARTIAL = 206
 UNAVAILABLE = 503
 FORBIDDEN = 403
+NOT_FOUND = 404
 TOO_MANY = 429
 RANGE_NOT_SATISFIABLE = 416
 ERROR_READ_S = 10.0
 REFUSAL_CODES = frozenset({"AccessDenied", "ExpiredToken", "RequestTimeTooSkewed", "SignatureDoesNotMatch"})
 
-_RANGE = re.compile(r"\s*bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18})\s*", re.IGNORECASE)
-_NO_RANGE = re.compile(r"\s*bytes\s+\*/(\d{1,18})\s*", re.IGNORECASE)
-_NOT_MEDIA = re.compile(r"text/.*|application/(json|xml|xhtml|javascript|.*\+xml|.*\+json|problem).*", re.IGNORECASE)
+_RANGE = re.compile(r"\s*bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\s*", re.IGNORECASE)
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
+_ETAG = re.compile(r'"[^"]*"')
+_S3_ERROR = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}\?>\s*)?<Error[\s>]")
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
     """What a head says of its body.
 
-    ``start`` is the recording's byte the body begins with, ``total`` the whole
+    ``start`` is the recording's byte the body begins with, ``end`` the one behind
+    its last (None where only the body's end shows it), ``total`` the whole
     recording's length in bytes if it is told, ``framing`` what proves the
     body's end (`transport.framing_of`).
     """
 
     start: int
+    end: int | None
     total: int | None
     framing: str
     etag: str | None
     last_modified: str | None
     content_type: str
 
+    @property
+    def strong_etag(self) -> str | None:
+        """The ETag if it promises that equal tags mean equal bytes (RFC 9110 section 8.8.1)."""
+        return self.etag if self.etag and _ETAG.fullmatch(self.etag) else None
 
-async def read_head(response: httpx.Response, offset: int) -> Head:
-    """Judge the head of an answer to a request for the bytes from ``offset`` on.
 
-    Raises `Rejected` for an error status (S3's code and words included),
-    `SourceChanged` for a range that is not the one asked for, `Unfit` for a body
-    that is encoded or no media, and what reading an error's body raises.
+async def read_head(response: httpx.Response, offset: int, *, ranged: bool, secrets: Sequence[str] = ()) -> Head:
+    """Judge the head of an answer to a request for the bytes from ``offset`` on, or with ``ranged`` false for all.
+
+    Raises `Rejected` for an error status (S3's code and words included, without
+    ``secrets``), `SourceChanged` for a range that is not the one asked for, `Unfit`
+    for a body that is encoded or no media, and what reading an error's body raises.
+    A body whose type or encoding speaks against it is judged by its first bytes.
     """
-    if response.status_code not in (OK, PARTIAL):
-        raise await _rejection(response, offset)
+    if response.status_code not in (OK, TRANSFORMED, PARTIAL):
+        raise await _rejection(response, ranged=ranged, secrets=secrets)
     headers = response.headers
-    if headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-        raise Unfit("encoded", "the body is encoded though identity was asked for")
-    content_type = headers.get("Content-Type", "").strip()
-    if _NOT_MEDIA.fullmatch(content_type):
-        raise await _not_media(response)
     framing = framing_of(headers.get("Transfer-Encoding"), headers.get("Content-Length"))
-    start, total = _span(response, offset, framing)
-    return Head(start, total, framing, headers.get("ETag"), headers.get("Last-Modified"), content_type)
+    length = _length(headers.get("Content-Length")) if framing == "length" else None
+    start, end, total = 0, length, length
+    if response.status_code == PARTIAL:
+        start, end, total = _range_of(headers.get("Content-Range", ""), length, offset, ranged=ranged)
+    content_type = headers.get("Content-Type", "").strip()
+    if start == 0:
+        await _check_kind(response, content_type, secrets)
+    return Head(start, end, total, framing, headers.get("ETag"), headers.get("Last-Modified"), content_type)
 
 
-def _span(response: httpx.Response, offset: int, framing: str) -> tuple[int, int | None]:
-    """Return the first byte's position and the total length."""
-    if response.status_code == OK:
-        return 0, int(response.headers["Content-Length"]) if framing == "length" else None
-    match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    if match is None:
-        raise SourceChanged("the server answers with a range that cannot be read")
-    start, end, total = map(int, match.groups())
-    if start != offset or not start <= end < total:
-        raise SourceChanged(f"the server answers with bytes {start}-{end}/{total}, asked from {offset}")
-    return start, total
+def _length(text: str) -> int:
+    if not _LENGTH.fullmatch(text.strip()):
+        raise Unfit("bad_head", "the answer's head is not HTTP: its Content-Length is no number")
+    return int(text)
 
 
-class RangeRefused(Trouble):
-    """The server has no byte at that position."""
-
-    def __init__(self, total: int | None) -> None:
-        super().__init__()
-        self.total = total
+def _range_of(content_range: str, length: int | None, offset: int, *, ranged: bool) -> tuple[int, int, int | None]:
+    """Return a range's first byte, the one behind its last, and the total length if it is told."""
+    match = _RANGE.fullmatch(content_range)
+    if match is None or not ranged:
+        why = "cannot be read" if ranged else "nobody asked for"
+        raise SourceChanged(f"the server answers with a range that {why}")
+    start, end = int(match[1]), int(match[2]) + 1
+    total = None if match[3] == "*" else int(match[3])
+    if not start <= offset < end or (total is not None and end > total):
+        raise SourceChanged(f"the server answers with bytes {start}-{end - 1}/{match[3]}, asked from {offset}")
+    if length not in (None, end - start):
+        raise SourceChanged(f"the server answers with bytes {start}-{end - 1}/{match[3]} in {length} bytes")
+    return start, end, total
 
 
 def asked_wait_s(response: httpx.Response) -> float | None:
@@ -95,18 +110,47 @@ def asked_wait_s(response: httpx.Response) -> float | None:
     return named_wait_s(response, time.time())
 
 
-async def _rejection(response: httpx.Response, offset: int) -> Trouble:
-    if response.status_code == RANGE_NOT_SATISFIABLE and offset:
-        match = _NO_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        return RangeRefused(int(match.group(1)) if match else None)
-    code, words = read_s3_error(await _first_bytes(response))
+async def _rejection(response: httpx.Response, *, ranged: bool, secrets: Sequence[str]) -> Trouble:
+    if response.status_code == RANGE_NOT_SATISFIABLE and ranged:
+        return SourceChanged("the server says that the recording ends before the byte to go on at")
+    first = await _first_bytes(response)
+    code, words = read_s3_error(first)
+    if response.status_code == NOT_FOUND and not _S3_ERROR.match(first):
+        code = ""  # what stands in somebody's page is not S3's word
+    words = without_secrets(words, secrets)
     wait_s = named_wait_s(response, time.time())
-    return Rejected(response.status_code, code=code, words=words, retry_after_s=wait_s)
+    return Rejected(response.status_code, code=without_secrets(code, secrets), words=words, retry_after_s=wait_s)
 
 
-async def _not_media(response: httpx.Response) -> Trouble:
+async def _check_kind(response: httpx.Response, content_type: str, secrets: Sequence[str]) -> None:
+    """Look at the first bytes where the head says that this is a text, or encoded; what was read can be read again.
+
+    Many a store repeats an encoding that names nothing which would have to be
+    undone (``aws-chunked``, ``binary``), or calls everything ``text/plain``.
+    """
+    text = is_text_type(content_type)
+    codings = response.headers.get("Content-Encoding", "").replace(",", " ").lower().split()
+    encoded = any(coding != "identity" for coding in codings)
+    if not (text or encoded):
+        return
+    first = await _first_bytes(response, keep=True)
+    if _sniffed(first).known_media:
+        return
+    if encoded:
+        raise Unfit("encoded", "the body is encoded though identity was asked for")
+    raise _of_text(response, first, secrets)
+
+
+def _sniffed(first: bytes) -> Sniffer:
+    sniffer = Sniffer()
+    sniffer.feed(first)
+    return sniffer
+
+
+def _of_text(response: httpx.Response, first: bytes, secrets: Sequence[str]) -> Trouble:
     """Tell an error page under status 200 from S3's own errors, which say what to do."""
-    code, words = read_s3_error(await _first_bytes(response))
+    code, words = read_s3_error(first)
+    words = without_secrets(words, secrets)
     if code in REFUSAL_CODES:
         return Rejected(FORBIDDEN, code=code, words=words)
     if code in S3_RETRYABLE_CODES:
@@ -114,15 +158,38 @@ async def _not_media(response: httpx.Response) -> Trouble:
     return Unfit("not_media", "the body is a text, not a recording")
 
 
-async def _first_bytes(response: httpx.Response) -> bytes:
-    """Read what an error says, but neither much of it nor for long."""
-    head = b""
+async def _first_bytes(response: httpx.Response, *, keep: bool = False) -> bytes:
+    """Read what an error says, but neither much of it nor for long; to ``keep`` it is to have it read once more."""
+    head, ended = b"", keep
+    pieces = stream_of(response)
     with anyio.move_on_after(ERROR_READ_S):
-        async for piece in stream_of(response):
+        async for piece in pieces:
             head += piece
             if len(head) >= S3_ERROR_HEAD:
                 break
+        ended = False
+    if ended:
+        raise ConnectionLost("the body did not begin in time")
+    if keep:
+        response.stream = _Again(head, pieces, response.stream)
     return head
+
+
+class _Again(httpx.AsyncByteStream):
+    """A body whose beginning was looked at: that once more, and the rest."""
+
+    def __init__(self, first: bytes, rest: AsyncIterator[bytes], whole: object) -> None:
+        self._first, self._rest, self._whole = first, rest, whole
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._first:
+            yield self._first
+        async for piece in self._rest:
+            yield piece
+
+    async def aclose(self) -> None:
+        if isinstance(self._whole, httpx.AsyncByteStream):
+            await self._whole.aclose()
 
 
 def stream_of(response: httpx.Response) -> AsyncIterator[bytes]:

@@ -13,12 +13,13 @@ from wxrec_async.errors import ConnectionLost, Nonsense, Rejected, SourceChanged
 from wxrec_async.model import Recording
 from wxrec_async.plumbing.retrying import GivenUp, Retrier
 from wxrec_async.rules.media_urls import host_of
-from wxrec_async.rules.retry import GiveUp, RenewUrl, Tries
-from wxrec_async.webex.media_head import Head, RangeRefused, stream_of
+from wxrec_async.rules.retry import GiveUp, RenewUrl, Tries, without_url
+from wxrec_async.webex.media_head import PARTIAL, Head, stream_of
 from wxrec_async.webex.troubles import FOREIGN, trouble_from
 
 Renew = Callable[[Recording], Awaitable[Recording]]
 Fetch = Callable[[Recording, int, str | None], Awaitable[tuple[httpx.Response, Head]]]
+"""Asks for the bytes from an offset on under a strong ETag, or for all of them without one."""
 
 REDIRECTS = range(300, 400)
 
@@ -73,7 +74,8 @@ class MediaStream:
         self._host = ""
         self._response: httpx.Response | None = None
         self._head: Head | None = None
-        self._first: Head | None = None
+        self._basis: Head | None = None  # that of the body of which the bytes handed out are the beginning
+        self._no_ranges = False
         self._finished = False
         self._tries = Tries()
         self._mark = 0  # where the last failure was
@@ -135,6 +137,11 @@ class MediaStream:
         """Take the end of a body for the end of the recording only if nothing speaks against it."""
         if self.length is not None and self.offset < self.length:
             raise ConnectionLost(f"the body ended after {self.offset} of {self.length} bytes")
+        end = self._head.end if self._head else None
+        if end is not None and self.offset > end:
+            raise SourceChanged(f"the body went on to byte {self.offset}, its head said {end}")
+        if self.length is None and end is not None:
+            raise ConnectionLost(f"a part came up to byte {end}, and nothing says whether it is the last one")
         framed = self._head is not None and self._head.framing != "none"
         self._finish(proven=framed or self.length is not None)
 
@@ -176,59 +183,74 @@ class MediaStream:
         else:
             return
         self._tries = self._tries.counted(RenewUrl())
-        await self._renew_url()
+        await self._renew_url(trouble)
 
-    async def _renew_url(self) -> None:
-        self._recording = await self._renew(self._recording)
+    async def _renew_url(self, trouble: Trouble | None) -> None:
+        """Ask captures for a fresh URL, because of ``trouble`` with the last one (None: its time is over)."""
+        try:
+            self._recording = await self._renew(self._recording)
+        except GivenUp as exc:
+            if not isinstance(exc.decision, GiveUp):
+                raise
+            raise GivenUp(without_url(exc.decision.reason, trouble), exc.trouble) from None
         if self._recording.url is None:
-            raise GivenUp(GiveUp(self._recording.problem or "no_url"), Nonsense("Webex names no usable URL"))
+            reason = self._recording.problem or "no_url"
+            raise GivenUp(without_url(reason, trouble), Nonsense("Webex names no usable URL"))
 
     async def _connect(self) -> None:
         if self._lease_is_over():
-            await self._renew_url()
-        try:
-            response, head = await self._fetch(self._recording, self.offset, self.etag)
-        except RangeRefused as exc:
-            refused = exc
-        else:
-            self._response, self._head = response, head
-            self._host = host_of(self._recording.url.reveal()) if self._recording.url else ""
-            self._compare(head)
-            return
-        if refused.total != self.offset:
-            raise SourceChanged("the recording is shorter than what was read of it")
-        self.length = refused.total
-        self._finish(proven=True)
+            await self._renew_url(None)
+        self._response, self._head = await self._fetch(self._recording, self.offset, self._condition())
+        self._host = host_of(self._recording.url.reveal()) if self._recording.url else ""
+        self._compare(self._response.status_code, self._head)
+
+    def _condition(self) -> str | None:
+        """Return the strong ETag under which the rest may be asked for; without one everything is asked for again."""
+        return self._basis.strong_etag if self._basis and self.offset and not self._no_ranges else None
 
     def _lease_is_over(self) -> bool:
         lease_s = self._recording.lease_s
         margin = min(self._limits.lease_margin_s, lease_s / 4)  # a short lease must be usable at all
         return anyio.current_time() > self._recording.leased_at + lease_s - margin
 
-    def _compare(self, head: Head) -> None:
-        """Take the first head for what the recording is, and hold every later one against it."""
+    def _compare(self, status: int, head: Head) -> None:
+        """Take the first head for what the recording is, and hold every later one against it.
+
+        Two bodies are put together only if both name the same strong ETag (RFC 9110
+        section 15.3.7.3); else the later one is read from byte 0 and takes the place
+        of the earlier one, if it begins as that did.
+        """
         if head.total is not None and head.total > self._limits.max_bytes:
             raise _too_large(self._limits)
-        if self._first is None:
-            self._first, self.length, self.etag, self.content_type = head, head.total, head.etag, head.content_type
+        if self._basis is None:
+            self._basis, self.length, self.etag, self.content_type = head, head.total, head.etag, head.content_type
             return
-        if _differ(self._first.etag, head.etag) or _differ(self.length, head.total):
+        if _differ(_opaque(self._basis.etag), _opaque(head.etag)) or _differ(self.length, head.total):
             raise SourceChanged("the recording at the source is another one now")
-        if not (self._first.etag and head.etag) and _differ(self._first.last_modified, head.last_modified):
+        if not (self._basis.etag and head.etag) and _differ(self._basis.last_modified, head.last_modified):
             raise SourceChanged("the recording at the source is a newer one now")
+        if status == PARTIAL and (head.strong_etag is None or head.strong_etag != self._basis.strong_etag):
+            self._no_ranges = True
+            raise ConnectionLost("the server sends a range and does not say of which recording")
         self.length = head.total if self.length is None else self.length
 
     async def _rest_of_body(self) -> AsyncIterator[bytes]:
         """Return the body's chunks from ``offset`` on, skipping what a server sends again."""
         if self._response is None or self._head is None:
             raise ConnectionLost
-        pieces = stream_of(self._response)
-        left = self.offset - self._head.start
-        return pieces if left <= 0 else await self._skipped(pieces, left)
+        pieces, head = stream_of(self._response), self._head
+        if head.start < self.offset:
+            pieces = await self._skipped(pieces, self.offset - head.start)
+            if head.start == 0 and self._response.status_code != PARTIAL:
+                self._basis = head
+        return pieces
 
     async def _skipped(self, pieces: AsyncIterator[bytes], left: int) -> AsyncIterator[bytes]:
-        """Read over ``left`` bytes that were handed out before, and make sure that they are the same."""
-        crc, rest, before = 0, b"", anyio.current_time()
+        """Read over ``left`` bytes that were handed out before, and make sure that they are the same.
+
+        Those of a range that begins in the middle are not known any more: its ETag speaks for them.
+        """
+        crc, rest, before, known_bytes = 0, b"", anyio.current_time(), left == self.offset
         async for chunk in pieces:
             now = anyio.current_time()
             self._check_pace(len(chunk), now - before)
@@ -238,7 +260,7 @@ class MediaStream:
                 break
         if left:
             raise ConnectionLost("the body ended before the byte to go on at")
-        if crc != self.crc32:
+        if known_bytes and crc != self.crc32:
             raise SourceChanged("the server begins again, with other bytes")
         return _chained(rest, pieces)
 
@@ -248,6 +270,11 @@ async def _chained(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[
         yield first
     async for piece in pieces:
         yield piece
+
+
+def _opaque(etag: str | None) -> str | None:
+    """Return an ETag as the weak comparison sees it: a proxy may take the strength of one away (RFC 9110 8.8.3.2)."""
+    return etag.removeprefix("W/").strip('"') if etag else None
 
 
 def _differ(ours: str | int | None, theirs: str | int | None) -> bool:

@@ -19,6 +19,12 @@ ABSENT = (400, 403, 404, 405, 501)
 REFUSALS = 3
 
 
+def search_url(settings: WebexSettings, org_id: str) -> str:
+    """Return where Search is: at the root, without a version."""
+    query = f"?{urlencode({'orgId': org_id})}" if org_id else ""
+    return f"{settings.api_root}/search{query}"
+
+
 class TaskSearch:
     """Asks for pages; safe to be used by any number of workers.
 
@@ -30,8 +36,7 @@ class TaskSearch:
         self, http: httpx.AsyncClient, settings: WebexSettings, *, org_id: str, retrier: Retrier, emit: Emit = ignore
     ) -> None:
         self._calls, self._retrier = ApiCalls(http, emit=emit), retrier
-        query = f"?{urlencode({'orgId': org_id})}" if org_id else ""
-        self._url = f"{settings.api_url}/search{query}"
+        self._url = search_url(settings, org_id)
 
     async def search_page(self, window: Window, cursor: str = "") -> SearchPage:
         """Return one page of the contacts created in ``window``, up to 250 in no promised order.
@@ -46,7 +51,7 @@ class TaskSearch:
         async def attempt() -> SearchPage:
             nonlocal refused
             try:
-                answer = await self._calls.post(self._url, search_body(window, cursor))
+                answer = await self._calls.post(self._url, search_body(window, cursor), tracked=True)
                 return read_search(answer.body)
             except SearchRefused as refusal:
                 refused += 1

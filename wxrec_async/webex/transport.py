@@ -22,7 +22,7 @@ import yarl
 from aiohttp.abc import AbstractResolver
 
 from wxrec_async.webex.pacing import PacedTransport
-from wxrec_async.webex.troubles import AddressRefused, CertificateRefused, ProxyRefused
+from wxrec_async.webex.troubles import AddressRefused, CertificateRefused, HeadRefused, ProxyRefused
 
 __all__ = ["AiohttpTransport", "PacedTransport", "Timeouts", "framing_of", "tls_context"]
 
@@ -249,7 +249,9 @@ def _translated(exc: BaseException) -> Exception:
             return ProxyRefused(status)
         case TimeoutError():  # aiohttp's own timeouts are TimeoutErrors too
             return httpx.ReadTimeout("no answer in time")
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():
+        case aiohttp.ClientResponseError():  # the parser's, which found it before there was a response
+            return HeadRefused("the answer's head is not HTTP")
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
             return httpx.RemoteProtocolError("the answer broke off or makes no sense")
         case aiohttp.ClientConnectionError():
             return httpx.ReadError("the connection was reset")

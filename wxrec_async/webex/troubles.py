@@ -23,6 +23,15 @@ class AddressRefused(httpx.ConnectError):
     """The host resolves to an address that must not be connected to."""
 
 
+class HeadRefused(httpx.RemoteProtocolError):
+    """The head of the answer is not HTTP, as strictly as it is read here.
+
+    ``bad_head`` tells it to those who know httpx and not us.
+    """
+
+    bad_head = True
+
+
 class ProxyRefused(httpx.ProxyError):
     """The proxy did not open the tunnel; ``status`` is its answer."""
 
@@ -41,6 +50,8 @@ def trouble_from(exc: Exception, host: str) -> Trouble:
     match exc:
         case ProxyRefused(status=407):
             return _stop_at_proxy()
+        case HeadRefused():
+            return Unfit("bad_head", f"{host} answered with a head that is not HTTP", host=host)
         case AddressRefused():
             return Unfit("bad_url", f"{host} resolves to an address that is not allowed", host=host)
         case CertificateRefused():

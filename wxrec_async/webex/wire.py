@@ -16,15 +16,16 @@ from dataclasses import dataclass, replace
 from wxrec_async.errors import AuthError, Nonsense
 from wxrec_async.events import Warned
 from wxrec_async.model import Attachment, Capture, Recording, Secret, Task, TaskPage
+from wxrec_async.rules.ids import canonical, is_uuid
 from wxrec_async.rules.redact import one_line, redact_text
 from wxrec_async.webex.beside import attachments, audio_and_other, told_apart
-from wxrec_async.webex.coerce import as_count, as_dict, as_flag, as_id, as_ms, as_text, as_texts
+from wxrec_async.webex.coerce import as_count, as_dict, as_flag, as_id, as_ms, as_task_id, as_text, as_texts
+from wxrec_async.webex.completeness import concerned, errors_in, says_more
 
 MAX_WORDS_CHARS = 300
 MAX_TRACKING_ID_CHARS = 128
 S3_ERROR_HEAD = 4096
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _S3_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
 _S3_MESSAGE = re.compile(rb"<Message>([^<]{0,300})")
 
@@ -52,20 +53,26 @@ class ApiError:
 def read_tasks(body: bytes, *, tracking_id: str | None = None, org_id: str = "") -> tuple[TaskPage, list[Warned]]:
     """Read an answer of ``GET /v1/tasks``.
 
-    A row without a usable id is counted in ``rows``, left out and warned of; of
-    rows with the same id the one updated last stands.  Raises `Nonsense` when
-    the body is not such an answer, or has rows and not one of them usable, and
-    `AuthError` when it is one for another organisation than ``org_id``.
+    No body (204) is an empty list.  A row without a usable id is counted in
+    ``rows``, left out and warned of; of rows with the same id the one updated
+    last stands.  Raises `Nonsense` when the body is not such an answer, says in
+    whatever way that something went wrong, or has rows and not one of them
+    usable, and `AuthError` when it is one for another organisation than ``org_id``.
     """
+    if not body:
+        return TaskPage((), 0, tracking_id=tracking_id), []
     answer = answer_of(body, org_id)
     rows = _data(answer)
+    if errors_in(answer):
+        raise Nonsense("the list of tasks says itself that something went wrong")
     found: dict[str, Task] = {}
     odd: Counter[str] = Counter()
     for row in rows:
         _add_task(found, row, odd)
     if rows and not found:
         raise Nonsense("the answer has rows, but none with an id")
-    page = TaskPage(tuple(found.values()), len(rows), _next_link(answer), tracking_id, odd["row_without_id"])
+    without_id, more = odd["row_without_id"], says_more(answer)
+    page = TaskPage(tuple(found.values()), len(rows), _next_link(answer), tracking_id, without_id, more)
     return page, _warnings(odd)
 
 
@@ -82,7 +89,7 @@ def _add_task(found: dict[str, Task], row: object, odd: Counter[str]) -> None:
 
 
 def _task(row: dict[str, object]) -> Task | None:
-    task_id = as_id(row.get("id"))
+    task_id = as_task_id(row.get("id"))
     if task_id is None:
         return None
     said = as_dict(row.get("attributes"))
@@ -103,6 +110,7 @@ def _task(row: dict[str, object]) -> Task | None:
         agent_name=as_text(owner.get("name")),
         duration_ms=as_count(said.get("totalDuration")),
         capture_requested=as_flag(said.get("captureRequested")),
+        active=as_flag(said.get("isActive", said.get("active"))),
     )
 
 
@@ -126,56 +134,92 @@ def read_captures(
 ) -> tuple[dict[str, Capture], list[Warned]]:
     """Read an answer of ``POST /v1/captures/query``: one `Capture` for every id of ``asked``, in that order.
 
-    A missing entry, null and an empty list mean the same.  Entries for tasks not
-    asked for are counted and left out, several for one task are put together.
+    Entries for tasks not asked for are counted and left out, several for one
+    task are put together.  Only an entry whose list is there says that there is
+    nothing more than it names; `Capture.unsettled` says why another one does
+    not, and so does an error anywhere in the answer, for the tasks it concerns.
     ``url_problem`` says why a URL must not be used; such a recording has no
     ``url`` but a ``problem``.  Raises `Nonsense` when the body is not such an
     answer, and `AuthError` when it is one for another organisation than ``org_id``.
     """
-    rows: dict[str, list[object]] = {task_id: [] for task_id in asked}
-    beside: dict[str, list[Attachment]] = {task_id: [] for task_id in asked}
+    entries, errors = _entries(body, org_id)
+    heard = {task_id: _Heard() for task_id in asked}
+    by_form: dict[str, list[str]] = {}
+    for task_id in asked:
+        by_form.setdefault(canonical(task_id), []).append(task_id)
     odd: Counter[str] = Counter()
-    for entry in _data(answer_of(body, org_id)):
-        task_id = as_id(as_dict(entry).get("taskId"))
-        if task_id is None or task_id not in rows:
+    for entry in entries:
+        said = as_task_id(as_dict(entry).get("taskId"))
+        names = by_form.get(said, []) if said is not None else []
+        if not names:
             odd["capture_not_asked_for"] += 1
-        else:
-            audio, other = audio_and_other(_recording_rows(as_dict(entry)))
-            rows[task_id] += audio
-            beside[task_id] += attachments(task_id, as_dict(entry), other)
+        for task_id in names:
+            heard[task_id].take(task_id, as_dict(entry))
+    doubtful = concerned(errors, asked) if errors else set()
     found = {
-        task_id: Capture(task_id, _recordings(task_id, its, lease, url_problem, odd), tuple(beside[task_id]))
-        for task_id, its in rows.items()
+        task_id: Capture(
+            task_id,
+            _recordings(task_id, its.rows, lease, url_problem, odd),
+            tuple(its.beside),
+            "error_beside" if task_id in doubtful else its.unsettled,
+        )
+        for task_id, its in heard.items()
     }
     return found, _warnings(odd)
 
 
-def _recording_rows(entry: dict[str, object]) -> list[object]:
-    """Return the rows of an entry; what is neither a list nor nothing must not pass for "no recording"."""
+def _entries(body: bytes, org_id: str) -> tuple[list[object], list[object]]:
+    """Return the entries of an answer and what it says went wrong; errors without an entry are no answer."""
+    if not body:
+        return [], []
+    answer = answer_of(body, org_id)
+    entries, errors = _data(answer), errors_in(answer)
+    if errors and not entries:
+        raise Nonsense("the answer has errors in place of entries")
+    return entries, errors
+
+
+class _Heard:
+    """What the entries of one task say, put together."""
+
+    def __init__(self) -> None:
+        self.rows: list[object] = []
+        self.beside: list[Attachment] = []
+        self.unsettled = "entry_missing"
+        self._entries = 0
+
+    def take(self, task_id: str, entry: dict[str, object]) -> None:
+        rows, missing = _recording_rows(entry)
+        audio, other = audio_and_other(rows)
+        self.rows += audio
+        self.beside += attachments(task_id, entry, other)
+        said = "error_beside" if errors_in(entry, deep=False) else missing
+        self.unsettled = said if not self._entries else self.unsettled or said
+        self._entries += 1
+
+
+def _recording_rows(entry: dict[str, object]) -> tuple[list[object], str]:
+    """Return the rows of an entry, and ``list_missing`` when what is in their place is no list of them."""
     rows = entry.get("recording")
-    if rows is None:
-        return []
     if isinstance(rows, dict):
-        return [rows]
+        return [rows], ""
     if not isinstance(rows, list):
-        raise Nonsense("the recordings of a task are not a list")
-    return [row for row in rows if row is not None]
+        return [], "list_missing"
+    found = [row for row in rows if row is not None]
+    return found, "" if len(found) == len(rows) else "list_missing"
 
 
 def _recordings(
     task_id: str, rows: Sequence[object], lease: Lease, url_problem: UrlCheck, odd: Counter[str]
 ) -> tuple[Recording, ...]:
-    found: dict[str, Recording] = {}
     read = [_recording(task_id, as_dict(row), lease, url_problem, odd) for row in rows]
-    for number, recording in enumerate(told_apart(read), 1):
-        if not recording.id:
-            recording = _named(recording, number, len(rows), odd)  # noqa: PLW2901 - the same one, with its name
-        if (known := found.get(recording.id)) is not None:
-            odd["recording_repeated"] += 1
-            if known.url is not None or recording.url is None:
-                continue
-        found[recording.id] = recording
-    return tuple(found.values())
+    named = [each if each.id else _named(each, number, len(rows), odd) for number, each in enumerate(read, 1)]
+    found, repeated = told_apart(named)
+    if repeated:
+        odd["recording_repeated"] += repeated
+    if changed := len({each.id for each in found} - {each.id for each in named}):
+        odd["recording_id_shared"] += changed
+    return tuple(found)
 
 
 def _named(recording: Recording, number: int, of: int, odd: Counter[str]) -> Recording:
@@ -279,7 +323,7 @@ def answer_of(body: bytes, org_id: str = "") -> dict[str, object]:
 
 def _refuse_other_org(said: str, wanted: str) -> None:
     """A token of another organisation is answered as if there were nothing at all; only ``meta`` tells."""
-    if _UUID.fullmatch(said) and _UUID.fullmatch(wanted) and said.lower() != wanted.lower():
+    if is_uuid(said) and is_uuid(wanted) and said.lower() != wanted.lower():
         raise AuthError(
             f"Webex answers for organisation {said}, not for {wanted}; run `wxrec-async login` in a browser that is "
             "signed in to the right one, or correct [webex] org_id"
@@ -287,12 +331,10 @@ def _refuse_other_org(said: str, wanted: str) -> None:
 
 
 def _data(answer: dict[str, object]) -> list[object]:
-    """Return the rows of an answer; an answer without ``data`` counts as empty only when it looks like one."""
+    """Return the rows of an answer; only a list says that there are none."""
     data = answer.get("data")
     if isinstance(data, list):
         return data
-    if data is None and isinstance(answer.get("meta"), dict) and not {"error", "errors", "message"} & answer.keys():
-        return []
     raise Nonsense("the answer has no data")
 
 
@@ -321,5 +363,6 @@ _SENTENCES = {
     "row_repeated": "Webex listed a task twice on one page; the newest stands",
     "capture_not_asked_for": "Webex answered for a task that was not asked for",
     "recording_repeated": "Webex named a recording twice; the first stands",
+    "recording_id_shared": "Webex named different recordings under one id; they are told apart by their start",
     "recording_without_id": "Webex named a recording without an id",
 }

@@ -1,0 +1,28 @@
+"""What time it is at the servers, told from the ``Date`` of their answers.
+
+A machine's clock may be a quarter of an hour ahead.  Whoever asked up to its
+"now" would ask for the future, and whoever judged "old enough" by it would
+close a window in which calls can still appear.  So both go by the servers'
+time: the ``Date`` of an answer and what the monotonic clock has counted since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+REMEMBERED = 8  # answers: one wrong `Date` among them is forgotten after a while
+
+
+def servers_now_ms(offsets_s: Sequence[float], monotonic_s: float) -> int | None:
+    """Return the servers' now, rather too early than too late; None where no server has said.
+
+    ``offsets_s`` are ``Date`` less monotonic time, of the answers heard last.  The
+    smallest one counts: a ``Date`` names the second that has begun, and an answer
+    was on its way, so each is behind the truth, and how far is not known.
+    """
+    return int((min(offsets_s) + monotonic_s) * 1000) if offsets_s else None
+
+
+def latest_end_ms(wanted_ms: int, now_ms: int | None) -> int:
+    """Return the latest ``to`` that no server can call the future, as far as its time is known."""
+    return wanted_ms if now_ms is None else min(wanted_ms, now_ms)

@@ -1,0 +1,33 @@
+"""Whose token this is, asked of Webex itself: the tasks of one millisecond, whose answer names its organisation.
+
+It is the one documented call that proves token, region and organisation at once;
+``/organization/{id}`` is in no specification of Cisco's.
+"""
+
+from __future__ import annotations
+
+from wxrec_async.config import WebexSettings
+from wxrec_async.errors import Nonsense
+from wxrec_async.webex.calls import ApiCalls
+from wxrec_async.webex.coerce import as_dict, as_text
+from wxrec_async.webex.completeness import errors_in
+from wxrec_async.webex.wire import answer_of
+
+MINUTE_MS = 60_000
+
+
+async def answering_org(calls: ApiCalls, settings: WebexSettings, org_id: str, now_ms: int) -> str:
+    """Ask in the name of ``org_id`` ("": the token's); return the organisation that answers, "" when it is not said.
+
+    Raises `AuthError` when that is another one, `Nonsense` when what answers is not Webex, else as `ApiCalls`.
+    """
+    params: dict[str, str | int] = {"from": now_ms - MINUTE_MS, "to": now_ms - MINUTE_MS + 1, "pageSize": 1}
+    if org_id:
+        params["orgId"] = org_id
+    answer = await calls.get(f"{settings.api_url}/tasks", params)
+    if not answer.body:
+        return ""
+    said = answer_of(answer.body, org_id)
+    if not isinstance(said.get("data"), list) or errors_in(said):
+        raise Nonsense(f"what answers is not Webex: check {settings.api_url}")
+    return as_text(as_dict(said.get("meta")).get("orgId")) or ""
