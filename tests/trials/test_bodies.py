@@ -122,7 +122,7 @@ INFO = b"INFOISFT" + struct.pack("<I", 5) + b"Rec7\0"
 Chunks = list[tuple[bytes, bytes, bool]]  # name, content, whether it is padded to an even length
 
 
-def riff(sound: bytes, before: Chunks, after: Chunks = ()) -> bytes:  # type: ignore[assignment]
+def riff(sound: bytes, before: Chunks, after: Chunks | None = None) -> bytes:
     """Put chunks before and behind the form and the data of a WAV."""
 
     def written(chunks: Chunks) -> bytes:
@@ -131,7 +131,7 @@ def riff(sound: bytes, before: Chunks, after: Chunks = ()) -> bytes:  # type: ig
             for name, content, padded in chunks
         )
 
-    inner = b"WAVE" + sound[12:36] + written(before) + sound[36:] + written(after)
+    inner = b"WAVE" + sound[12:36] + written(before) + sound[36:] + written(after or [])
     return b"RIFF" + struct.pack("<I", len(inner)) + inner
 
 
