@@ -194,8 +194,12 @@ def _write_secret(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
+# Not inherited: settings and keys of whoever runs the tests, and what would compile the program anew at each start.
+KEPT_OUT = ("AWS_", "WXREC_", "PYTHONDONTWRITEBYTECODE")
+
+
 def _environment(folder: Path) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "WXREC_"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(KEPT_OUT)}
     keys = {"AWS_ACCESS_KEY_ID": "AKIATRIALS", "AWS_SECRET_ACCESS_KEY": "CANARY-SK-trials"}
     package = str(Path(__file__).parents[2])
     return inherited | keys | {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(folder), "PYTHONPATH": package}
