@@ -50,6 +50,7 @@ from wxrec_async.rules.polling import Look, Rhythm
 from wxrec_async.rules.purging import Timeline
 from wxrec_async.rules.schedule import MINUTE_MS
 from wxrec_async.rules.selection import Ages
+from wxrec_async.rules.server_time import believed_ms
 from wxrec_async.running import Announcer, Budget, Run
 from wxrec_async.s3.owner import why_denied
 from wxrec_async.searching import SearchReader
@@ -316,8 +317,7 @@ class Backfill:
 
     def _servers_now_ms(self) -> int:
         """Return the time by which ages are judged: the servers', unless this clock is another one on purpose."""
-        ours, theirs = self._now_ms(), self._in_webex.client.servers_now_ms()
-        return theirs if abs(ours - theirs) <= SKEW_BELIEVED_MS else ours
+        return believed_ms(self._now_ms(), self._in_webex.client.servers_now_ms())
 
     def _clamped(self, period: Window | None) -> windows.Asked:
         if period is None:
@@ -509,7 +509,6 @@ class _Rounds:
         return await self._backfill._in_storage.ledger.lag()
 
 
-SKEW_BELIEVED_MS = 900_000  # a run with a clock further off than that is ended; only simulations go by their own
 FILTERS_PASSED_OVER = "the filters of the settings do not apply to tasks that are named by id"
 
 

@@ -29,6 +29,11 @@ because the originals do carry such things.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wxrec_async.model import StoredObject
+
 
 class WxrecError(Exception):
     """Something went wrong."""
@@ -74,7 +79,14 @@ class RunStopped(WxrecError):
 
 
 class ObjectExists(WxrecError):
-    """The key is taken."""
+    """The key is taken.
+
+    ``found`` is what lies there; None only where S3 does not let us look.
+    """
+
+    def __init__(self, message: str | None = None, *, found: StoredObject | None = None) -> None:
+        super().__init__(message)
+        self.found = found
 
 
 class Trouble(WxrecError):

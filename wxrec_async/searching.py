@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from wxrec_async.model import DAY_MS, SearchPage, Window, Witness
+from wxrec_async.model import DAY_MS, SearchPage, SearchState, Window, Witness
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.cursors import MAX_ROWS, CursorPager
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.windows import cut, halves
 
-REFUSED = "search_refused"
+REFUSED, ABSENT = "search_refused", "search_absent"
 TOO_MUCH_ASKED = (REFUSED, "http_413", "http_422", "answer_too_large")
 MAX_HALVINGS = 3  # after refusals; a window with too many rows is halved as often as it takes
 
@@ -29,8 +29,9 @@ class SearchSource(Protocol):
 class SearchReader:
     """Reads windows one after the other.
 
-    ``absent`` is empty while Search answers; when the very first question is
-    refused this organisation has no Search, and ``absent`` says so in its words.
+    ``absent`` is empty while Search answers; when the very first question finds
+    none, or one that refuses us, ``absent`` says so in its words and ``state``
+    which of the two.  ``state`` is how the last window was read.
     """
 
     def __init__(self, search: SearchSource, max_rows: int = MAX_ROWS) -> None:
@@ -38,6 +39,7 @@ class SearchReader:
         self._length_ms = DAY_MS  # what one query can hold, as far as is known
         self._answered = False
         self.absent = ""
+        self.state = SearchState.NOT_ASKED
 
     async def read(self, window: Window, take_in: TakeIn) -> str | None:
         """Hand every page to ``take_in``; return why the end was not reached, None when it was.
@@ -47,7 +49,10 @@ class SearchReader:
         for piece in list(cut(window, self._length_ms)):
             trouble = None if self.absent else await self._read(piece, take_in, MAX_HALVINGS)
             if trouble:
+                self.state = SearchState.PARTIAL
                 return trouble
+        if not self.absent:
+            self.state = SearchState.PRESENT
         return None
 
     async def _read(self, window: Window, take_in: TakeIn, halvings: int) -> str | None:
@@ -56,8 +61,9 @@ class SearchReader:
             trouble = await self._read_pages(pager, take_in)
         except GivenUp as given_up:
             reason = given_up.decision.reason if isinstance(given_up.decision, GiveUp) else "error"
-            if reason == REFUSED and not self._answered:
+            if reason in (REFUSED, ABSENT) and not self._answered:
                 self.absent = str(given_up)
+                self.state = SearchState.ABSENT if reason == ABSENT else SearchState.REFUSED
                 return None
             trouble, halve = f"Search: {reason}: {given_up}", reason in TOO_MUCH_ASKED and halvings > 0
             halvings -= 1

@@ -220,8 +220,8 @@ class Transfer:
         part, room = reader.take()
         try:
             stored = await self._store.put(order.target, part, overwrite=self._may_replace(order))
-        except ObjectExists:
-            return await self._compare(order, reader, flags)
+        except ObjectExists as taken:
+            return await self._compare(order, reader, flags, taken.found)
         finally:
             room.release()
         stored = replace(stored, sha256=reader.sha256)
@@ -240,9 +240,9 @@ class Transfer:
             receipts = await self._upload_parts(key, upload_id, reader)
             flags = self._judge(order.recording, reader, witness)
             stored = await self._complete(order, upload_id, receipts, reader)
-        except ObjectExists:
+        except ObjectExists as taken:
             await self._abort(key, upload_id)
-            return await self._compare(order, reader, flags)
+            return await self._compare(order, reader, flags, taken.found)
         except BaseException:
             await self._abort(key, upload_id)
             raise
@@ -360,11 +360,13 @@ class Transfer:
         unknown = () if sniffer.known_media else ("unknown_media",)
         return (*unknown, *(doubt.flag for doubt in doubts))
 
-    async def _compare(self, order: Order, reader: PartReader, flags: tuple[str, ...]) -> Stored:
+    async def _compare(
+        self, order: Order, reader: PartReader, flags: tuple[str, ...], found: StoredObject | None = None
+    ) -> Stored:
         """The key is taken: by the same bytes, by another recording of the task, or by something else."""
         key, size, crc = order.target.key, reader.size, reader.crc32
         try:
-            found = await self._store.head(key)
+            found = found or await self._store.head(key)
         except Rejected as rejected:
             raise GivenUp(retry.GiveUp("exists_unreadable"), rejected) from None
         if found is None:

@@ -25,6 +25,7 @@ from wxrec_async.model import StoredObject, Window, iso
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.rules import keys
+from wxrec_async.s3.replies import strong_etag
 from wxrec_async.s3.wire import Digest
 
 PAGE = 1000
@@ -309,7 +310,7 @@ def proven(row: StoredRow, found: StoredObject) -> bool:
     """
     if row.crc32 is None or found.crc32 is not None:
         return True
-    return bool(row.etag) and row.etag.strip('"') == found.etag.strip('"')
+    return bool(row.etag) and strong_etag(row.etag) == strong_etag(found.etag)
 
 
 def differing_bytes(row: StoredRow, found: StoredObject, read: Digest) -> dict[str, str]:

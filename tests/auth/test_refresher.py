@@ -439,6 +439,27 @@ async def test_a_refused_fresh_token_is_handed_back_after_one_refresh(refusal: t
         assert (b.rules.posts, len(api.requests)) == (1, 6)
 
 
+@pytest.mark.fault("T07", "W06")
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_a_fresh_token_that_another_process_outdated_is_no_refusal(refusal: tuple[int, str]) -> None:
+    """It renewed just behind us and stored what it got; that one is tried before the refusal is believed."""
+    async with bench(pair(1, T0 + DAY)) as b:
+        sent: list[str] = []
+
+        async def handle(request: httpx.Request) -> httpx.Response:
+            sent.append(request.headers["Authorization"])
+            if sent[-1] == f"Bearer {access(2)}":
+                b.store.tokens = pair(7, T0 + DAY)
+            good = sent[-1] == f"Bearer {access(7)}"
+            return httpx.Response(200) if good else httpx.Response(refusal[0], text=refusal[1])
+
+        auth = RefreshingAuth(b.refresher, API)
+        async with httpx.AsyncClient(transport=httpx.MockTransport(handle), auth=auth) as client:
+            assert (await client.get(f"{API}/tasks")).status_code == 200
+        assert sent == [f"Bearer {access(number)}" for number in (1, 2, 7)]
+        assert b.rules.posts == 1
+
+
 @pytest.mark.fault("W07")
 @pytest.mark.parametrize("refusal", [(403, "Insufficient scope: cjp:config"), (400, "Invalid taskIds"), (500, "")])
 async def test_a_refusal_that_is_not_the_tokens_is_handed_back_at_once(refusal: tuple[int, str]) -> None:

@@ -14,9 +14,22 @@ from wxrec_async.evidence import Issuer, open_issuer
 from wxrec_async.evidence.issuing import PART_SIZE
 from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
 from wxrec_async.model import DAY_MS, Window
+from wxrec_async.rules.evidence import Basis, Ended
 from wxrec_async.sandbox.s3.blobs import MemoryBlob
 
 COUNTS = {"stored": 1, "no_recording": 2}
+BASIS = Basis({"tasks": "present", "search": "absent"}, {}, {"riff_size": 1})
+
+
+class TwoSilent:
+    """The two tasks of `COUNTS` that have no recording."""
+
+    async def ended(self, *, after: str = "", limit: int = 1000) -> list[Ended]:
+        tasks = [Ended(name, "no_recording", "no_capture", "empty_entry") for name in ("silent-1", "silent-2")]
+        return [task for task in tasks if task.task_id > after][:limit]
+
+
+SILENT = TwoSilent()
 NOON = 1_790_000_000.0
 ROOT = "call-detail/_evidence/"
 
@@ -35,7 +48,7 @@ async def issuing(
 async def certify_all(site: Site, counts: Mapping[str, int] = COUNTS, clock: float = NOON) -> list[str | None]:
     """Certify every day that has recordings."""
     async with issuing(site, clock=clock) as (issuer, _):
-        return [await issuer.certify(day, counts, {}, "run-1") for day in days_of(site)]
+        return [await issuer.certify(day, counts, {}, "run-1", basis=BASIS, ended=SILENT) for day in days_of(site)]
 
 
 def days_of(site: Site) -> list[Window]:
@@ -48,8 +61,10 @@ def days_of(site: Site) -> list[Window]:
 
 
 def evidence_in(site: Site, kind: str) -> list[str]:
-    """Keys of certificates or manifests."""
-    return sorted(key for key in site.objects if key.startswith(ROOT) and f"/{kind}/" in key)
+    """Keys of certificates, manifests or tasks."""
+    folder = "manifests" if kind == "tasks" else kind
+    found = sorted(key for key in site.objects if key.startswith(ROOT) and f"/{folder}/" in key)
+    return [key for key in found if key.endswith(".tasks.jsonl") == (kind == "tasks")]
 
 
 def recordings_in(site: Site) -> list[str]:

@@ -7,7 +7,18 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.evidence.kit import COUNTS, ROOT, certify_all, days_of, evidence_in, issuing, recordings_in, replace_bytes
+from tests.evidence.kit import (
+    BASIS,
+    COUNTS,
+    ROOT,
+    SILENT,
+    certify_all,
+    days_of,
+    evidence_in,
+    issuing,
+    recordings_in,
+    replace_bytes,
+)
 from tests.verify.site import Site
 from wxrec_async.evidence import Wrong, audit
 from wxrec_async.model import Window
@@ -20,7 +31,7 @@ async def certified(site: Site) -> Site:
     """All days certified, one of them twice; the ledger is gone."""
     await certify_all(site)
     async with issuing(site) as (issuer, _):
-        assert await issuer.certify(days_of(site)[0], COUNTS | {"owed": 1}, {}, "run-2")
+        assert await issuer.certify(days_of(site)[0], COUNTS | {"owed": 1}, {}, "run-2", basis=BASIS, ended=SILENT)
     site.lose_ledger()
     return site
 

@@ -59,7 +59,7 @@ async def test_a_certificate_can_be_checked_by_hand(site: Site, tmp_path: Path) 
     manifest = said(site, certificate)["manifest"]["key"]
     auditor = Auditor(site, tmp_path / "audit")
     code, shown = await auditor.audit(number)
-    assert (code, shown.count(": OK")) == (0, 2 + len(lines(site, manifest))), shown
+    assert (code, shown.count(": OK")) == (0, 3 + len(lines(site, manifest))), shown
     good = site.bytes_of(manifest)
     bad = bytearray(good)
     bad[len(bad) // 2] ^= 1
@@ -68,9 +68,69 @@ async def test_a_certificate_can_be_checked_by_hand(site: Site, tmp_path: Path) 
     assert code != 0
     assert "manifest.jsonl: FAILED" in shown
     replace_bytes(site, manifest, good)
+    tasks = said(site, certificate)["tasks"]["key"]
+    good = site.bytes_of(tasks)
+    replace_bytes(site, tasks, good.replace(b"silent-2", b"silent-3"))
+    code, shown = await auditor.audit(number)
+    assert code != 0
+    assert "tasks.jsonl: FAILED" in shown
+    replace_bytes(site, tasks, good)
     named_key = lines(site, manifest)[0]["key"]
     assert named_key in recordings_in(site)
     replace_bytes(site, named_key, bytes(site.objects[named_key].size))  # without a checksum the tool could check
     code, shown = await auditor.audit(number)
     assert code != 0
     assert "recording.bin: FAILED" in shown
+
+
+CHECK = """
+import hashlib, json, sys
+from pathlib import Path
+
+def canonical(value):
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return (text + "\\n").encode()
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+bucket, before, of_day = Path(sys.argv[1]), None, {}
+for file in sorted(bucket.glob("**/_evidence/*/certificates/*.json")):
+    data = file.read_bytes()
+    said = json.loads(data)
+    assert canonical(said) == data, f"{file}: not canonical"
+    assert said["previous"] == before, f"{file}: the chain is broken"
+    before = {"key": str(file.relative_to(bucket)), "sha256": sha256(data)}
+    assert said["follows"] == of_day.get(said["day"]), f"{file}: follows another"
+    of_day[said["day"]] = before
+    names = ["organisation", "bucket", "day", "period", "filters", "counts", "manifest"]
+    names += ["witnesses", "disagreements", "flags", "tasks"] if said["schema"] > 1 else []
+    content = {name: said[name] for name in names}
+    for name in {"manifest", "tasks"} & content.keys():
+        bytes_of = (bucket / said[name]["key"]).read_bytes()
+        assert sha256(bytes_of) == said[name]["sha256"], f"{said[name]['key']}: changed"
+        content[name] = {key: value for key, value in said[name].items() if key != "key"}
+    assert sha256(canonical(content)) == said["content_sha256"], f"{file}: other content"
+    print(said["day"], said.get("witnesses"))
+"""
+
+
+async def test_thirty_lines_check_every_byte_of_the_evidence(site: Site, tmp_path: Path) -> None:
+    """A copy of the bucket and nothing of this program: the chain, both files, and what it all rests on."""
+    await certify_all(site)
+    for key in site.objects:
+        if "/_evidence/" in key:
+            (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / key).write_bytes(site.bytes_of(key))
+    lines_of_code = [line for line in CHECK.splitlines() if line]
+    assert len(lines_of_code) <= 30
+    command = [sys.executable, "-c", CHECK, str(tmp_path)]
+    done = await anyio.run_process(command, check=False)
+    shown = done.stdout.decode()
+    assert (done.returncode, shown.count("'search': 'absent'")) == (0, len(evidence_in(site, "certificates")))
+    for kind in ("tasks", "manifests", "certificates"):
+        victim = tmp_path / evidence_in(site, kind)[0]
+        good = victim.read_bytes()
+        victim.write_bytes(good.replace(b"silent-1", b"silent-0") if kind == "tasks" else good.replace(b"0", b"1", 1))
+        assert (await anyio.run_process(command, check=False)).returncode != 0, kind
+        victim.write_bytes(good)

@@ -14,8 +14,10 @@ import pytest
 
 from tests.canaries import found_in
 from tests.evidence.kit import (
+    BASIS,
     COUNTS,
     NOON,
+    SILENT,
     certify_all,
     days_of,
     evidence_in,
@@ -79,7 +81,9 @@ async def test_a_day_that_changes_gets_a_further_certificate(site: Site) -> None
     assert first is not None
     before = {key: site.bytes_of(key) for key in site.objects}
     async with issuing(site) as (issuer, _):
-        key = await issuer.certify(days_of(site)[0], COUNTS | {"stored": 9}, {"queues": ["a"]}, "run-2")
+        key = await issuer.certify(
+            days_of(site)[0], COUNTS | {"stored": 9}, {"queues": ["a"]}, "run-2", basis=BASIS, ended=SILENT
+        )
     assert key is not None
     later = said(site, key)
     assert (later["number"], later["follows"]["key"], later["filters"]) == (2, first, {"queues": ["a"]})
@@ -96,7 +100,7 @@ async def test_a_lost_ledger_finds_the_chain_again(site: Site) -> None:
     site.lose_ledger()
     await rebuild(site.settings)
     async with issuing(site) as (issuer, ledger):
-        key = await issuer.certify(days_of(site)[0], COUNTS, {}, "run-2")
+        key = await issuer.certify(days_of(site)[0], COUNTS, {}, "run-2", basis=BASIS, ended=SILENT)
         last = await ledger.last_certificate()
     assert key is not None
     assert last is not None
@@ -154,7 +158,7 @@ async def test_a_manifest_nobody_certified_is_named_as_abandoned(site: Site) -> 
     site.copy(evidence_in(site, "manifests")[0], left)
     assert (await audit(site.settings)).counts == {"manifest_unclaimed": 1}
     async with issuing(site) as (issuer, _):
-        key = await issuer.certify(day, COUNTS, {}, "run-2")
+        key = await issuer.certify(day, COUNTS, {}, "run-2", basis=BASIS, ended=SILENT)
     assert key is not None
     assert said(site, key)["manifest"]["key"] == left  # the same content under the same number: it is that one's now
     assert (await audit(site.settings)).exit_code == 0
@@ -178,8 +182,8 @@ async def test_a_large_manifest_goes_up_in_parts(site: Site) -> None:
                     for n in range(begin, min(begin + limit, 25_000))
                 ]
 
-        issuer._manifests._ledger = Many()
-        key = await issuer.certify(day, COUNTS, {}, "run-1")
+        issuer._ledger = Many()
+        key = await issuer.certify(day, COUNTS, {}, "run-1", basis=BASIS, ended=SILENT)
     assert key is not None
     manifest = said(site, key)["manifest"]
     assert manifest["recordings"] == 25_000

@@ -12,7 +12,7 @@ import pytest
 from isal.isal_zlib import crc32
 from moto.server import ThreadedMotoServer
 
-from tests.evidence.kit import COUNTS, NOON, ROOT, certify_all, days_of, evidence_in, issuing
+from tests.evidence.kit import BASIS, COUNTS, NOON, ROOT, SILENT, certify_all, days_of, evidence_in, issuing
 from tests.s3 import swift_server
 from tests.verify.site import Site, open_site
 from wxrec_async.bucket import open_bucket
@@ -58,13 +58,15 @@ async def test_a_broken_off_certification_is_taken_up_again(site: Site, what: st
         lossy = Lossy(bucket, what, effect=effect)
         issuer._bucket = issuer._manifests._bucket = lossy
         if (what, effect) == ("/manifests/", True):
-            assert await issuer.certify(day, COUNTS, {}, "run-1")  # what lies there is what was to lie there
+            assert await issuer.certify(
+                day, COUNTS, {}, "run-1", basis=BASIS, ended=SILENT
+            )  # what lies there is what was to lie there
         else:
             with pytest.raises(RunStopped, match="the evidence cannot be written"):
-                await issuer.certify(day, COUNTS, {}, "run-1")
+                await issuer.certify(day, COUNTS, {}, "run-1", basis=BASIS, ended=SILENT)
             assert await ledger.last_certificate() is None
     async with issuing(site, clock=NOON + 60) as (issuer, ledger):
-        await issuer.certify(day, COUNTS, {}, "run-1")
+        await issuer.certify(day, COUNTS, {}, "run-1", basis=BASIS, ended=SILENT)
         last = await ledger.last_certificate()
     assert last is not None
     assert (last.n, last.number) == (1, 1)

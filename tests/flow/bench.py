@@ -106,7 +106,9 @@ class Flow:
             closed = await ledger.closed_windows(period)
             if "windows" not in job and "task_ids" not in job:
                 left = windows.subtract(period, closed)
-                job["windows"] = tuple(window for span in left for window in windows.cut(span))
+                going_on = await ledger.open_spans(scope or InPeriod(period), now_ms=self.now_ms, due_only=False)
+                cut_left = [window for span in left for window in windows.cut(span)]
+                job["windows"] = tuple(windows.with_spans(cut_left, going_on))
             facts: dict[str, Any] = {
                 "concurrency": 4,
                 "page_size": self.webex.page_size,

@@ -378,6 +378,7 @@ class FakeWebex:
         self.pages: list[Window] = []
         self.asked: list[list[str]] = []
         self.failing: dict[str, str] = {}
+        self.unsettled: dict[str, str] = {}
         self.attachments: dict[str, tuple[Attachment, ...]] = {}
         self.on_page: Callable[[Window, int], TaskPage | None] = lambda _window, _from_ms: None
         self.on_captures: Callable[[Sequence[str]], Any] = lambda _ids: None
@@ -412,7 +413,12 @@ class FakeWebex:
         answered = [task_id for task_id in task_ids if task_id not in self.failing]
         return Answer(
             {
-                task_id: Capture(task_id, tuple(self.recordings.get(task_id, ())), self.attachments.get(task_id, ()))
+                task_id: Capture(
+                    task_id,
+                    tuple(self.recordings.get(task_id, ())),
+                    self.attachments.get(task_id, ()),
+                    self.unsettled.get(task_id, ""),
+                )
                 for task_id in answered
             },
             {task_id: self.failing[task_id] for task_id in task_ids if task_id in self.failing},

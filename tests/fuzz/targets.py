@@ -34,7 +34,7 @@ from wxrec_async.config import load_config
 from wxrec_async.errors import AuthError, ConfigError, Nonsense, Rejected, Trouble, Unfit, WxrecError
 from wxrec_async.events import ignore
 from wxrec_async.model import Secret
-from wxrec_async.rules.evidence import Unsound, read_certificate, read_line
+from wxrec_async.rules.evidence import Unsound, read_certificate, read_ended, read_line
 from wxrec_async.rules.keys import encode_id, read_label
 from wxrec_async.rules.media_urls import media_url_problem
 from wxrec_async.rules.redact import redact_text
@@ -265,7 +265,7 @@ def config(data: bytes) -> None:
 
 def evidence(data: bytes) -> None:
     """What an auditor reads from the bucket: a certificate, a manifest's line, a sidecar."""
-    for read in (lambda: read_certificate("k", data), lambda: read_line(data)):
+    for read in (lambda: read_certificate("k", data), lambda: read_line(data), lambda: read_ended(data)):
         try:
             read()
         except Unsound as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,22 @@ async def test_a_hash_is_filled_in_once(ledger: SqliteLedger) -> None:
     assert await ledger.note_sha256(row, "b" * 64)
     assert not await ledger.note_sha256(row, "c" * 64)
     assert (await ledger.stored_rows())[0].sha256 == "b" * 64
+
+
+async def test_a_certificate_of_schema_2_is_kept_with_what_it_rests_on(ledger: SqliteLedger) -> None:
+    """Its file of tasks and its witnesses; certified days are counted by how Search was heard."""
+    plain = certificate(1)
+    row = replace(
+        certificate(2, day_ms=86_400_000),
+        schema=2,
+        tasks_key="t2",
+        tasks_sha256="4" * 64,
+        witnesses='{"search": "absent"}',
+    )
+    for each in (plain, row, row):
+        await ledger.add_certificate(each)
+    assert await ledger.last_certificate() == row
+    assert await ledger.certified_days() == {"absent": 1, "not_said": 1}
 
 
 def certificate(n: int, day_ms: int = 0, number: int = 1, key: str = "") -> CertificateRow:

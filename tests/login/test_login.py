@@ -229,7 +229,7 @@ async def test_a_token_that_does_not_tell_its_organisation_is_asked_about(here: 
         await take_tokens(here.settings(), json.dumps(reply).encode())
     assert not here.tokens.exists()
     desk, org_id = here.sandbox.desk, here.sandbox.org_id
-    desk._access["CANARY.jwt.shape"] = Grant("CANARY.jwt.shape", org_id, time.time() + 3600, "")
+    desk._access["CANARY.jwt.shape"] = Grant("CANARY.jwt.shape", org_id, time.time() + 3600, "cjp:config_read")
     done = await take_tokens(here.settings(), json.dumps(reply).encode())
     assert done.org_id == org_id
 
@@ -238,7 +238,7 @@ async def test_a_token_of_an_organisation_nobody_names_is_told_by_webex(here: Pl
     """The answer to a documented call names it; what to set for the runs to come is said."""
     reply = {"access_token": "CANARY.jwt.shape", "refresh_token": "CANARY-RT", "expires_in": 3600}
     desk, org_id = here.sandbox.desk, here.sandbox.org_id
-    desk._access["CANARY.jwt.shape"] = Grant("CANARY.jwt.shape", org_id, time.time() + 3600, "")
+    desk._access["CANARY.jwt.shape"] = Grant("CANARY.jwt.shape", org_id, time.time() + 3600, "cjp:config_read")
     secrets = json.loads((here.config.parent / "secrets.json").read_text())
     secrets.pop("org_id", None)
     (here.config.parent / "secrets.json").write_text(json.dumps(secrets))

@@ -8,7 +8,7 @@ from typing import Any
 from wxrec_async.sandbox import Organisation
 from wxrec_async.sandbox.audio import MULAW, SAMPLE_RATE, Audio
 from wxrec_async.sandbox.draw import Draw
-from wxrec_async.sandbox.organisation import SandboxTask
+from wxrec_async.sandbox.organisation import Bounds, SandboxTask
 
 MOST_A_PAGE = 1001  # a page has a thousand rows at most; one more says that there are more
 NONE, UNKNOWN, ONE = "none", "unknown", "one"
@@ -34,15 +34,16 @@ class Crowd(Organisation):
     def tasks(self) -> Sequence[SandboxTask]:
         return [self._numbered(number) for number in range(self.count)]
 
-    def between(self, from_ms: int, to_ms: int) -> Sequence[SandboxTask]:
+    def between(self, from_ms: int, to_ms: int, bounds: Bounds = "strict") -> Sequence[SandboxTask]:
         """Return the first of the contacts in a span, as many as a page can show."""
         first = max(0, int((from_ms - self._oldest_ms) / self._step) - 1)
         found: list[SandboxTask] = []
+        inside = int(bounds == "inclusive")
         for number in range(first, self.count):
             task = self._numbered(number)
-            if task.created_ms >= to_ms or len(found) == MOST_A_PAGE:
+            if task.created_ms >= to_ms + inside or len(found) == MOST_A_PAGE:
                 break
-            if task.created_ms >= from_ms:
+            if task.created_ms > from_ms - inside:
                 found.append(task)
         return found
 
@@ -50,9 +51,9 @@ class Crowd(Organisation):
         number = task_id.rpartition("-")[2]
         return self._numbered(int(number)) if number.isdigit() and int(number) < self.count else None
 
-    def attributes(self, task: SandboxTask) -> dict[str, Any]:
+    def attributes(self, task: SandboxTask, now_ms: int | None = None, *, gaps: bool = False) -> dict[str, Any]:
         self.shown += 1
-        return super().attributes(task)
+        return super().attributes(task, now_ms, gaps=gaps)
 
     def _numbered(self, number: int) -> SandboxTask:
         share = number * 7919 % 1000  # spread, and the same in every run

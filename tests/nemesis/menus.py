@@ -83,8 +83,9 @@ BODIES = [
     line("flip_bit", attempts=FIRST),
     line("stall_reading", 0.3, seconds=0.2),
 ]
+LISTED = ("unsorted", "duplicate_rows", "short_page", "task_appears", "gaps")
 MENU: dict[str, list[Row]] = {
-    "tasks": [*API, *(line(kind, 2) for kind in ("unsorted", "duplicate_rows", "short_page", "task_appears"))],
+    "tasks": [*API, *(line(kind, 2) for kind in LISTED)],
     "captures": [*API, line("foreign_entry")],
     "media.get": MEDIA,
     "s3.PutObject": [*BODIES, line("conflict", attempts=EARLY)],

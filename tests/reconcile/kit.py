@@ -15,7 +15,9 @@ from tests.verify.site import Site
 from wxrec_async import Backfill
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.reconcile import Difference, ReconcileReport, reconcile
+from wxrec_async.reconcile.day import EndedTasks
 from wxrec_async.report import Summary
+from wxrec_async.rules.evidence import Basis, Ended
 from wxrec_async.sandbox import Options, Organisation, Sandbox
 from wxrec_async.sandbox.tampering import Tampering
 
@@ -24,11 +26,22 @@ from wxrec_async.sandbox.tampering import Tampering
 class Certificates:
     """A `Certifier` that remembers; a day whose numbers it has seen needs no further certificate."""
 
-    issued: dict[int, list[Mapping[str, int]]] = field(default_factory=dict)
+    issued: dict[int, list[Mapping[str, int | None]]] = field(default_factory=dict)
+    bases: dict[int, Basis] = field(default_factory=dict)
+    ended: dict[int, list[Ended]] = field(default_factory=dict)
 
     async def certify(
-        self, day: Window, counts: Mapping[str, int], filters: Mapping[str, object], run_id: str
+        self,
+        day: Window,
+        counts: Mapping[str, int | None],
+        filters: Mapping[str, object],
+        run_id: str,
+        *,
+        basis: Basis,
+        ended: EndedTasks,
     ) -> str | None:
+        self.bases[day.from_ms] = basis
+        self.ended[day.from_ms] = await ended.ended(limit=100_000)
         before = self.issued.setdefault(day.from_ms, [])
         if before and before[-1] == counts:
             return None

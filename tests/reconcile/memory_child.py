@@ -119,6 +119,7 @@ async def main(count: int) -> None:
                 concurrency=32,
                 max_failures_in_row=100,
                 now_ms=lambda: NOW,
+                servers_now_ms=lambda: NOW,
                 tell=lambda difference: sys.exit(str(difference)),
                 save_token=saved,
             )

@@ -12,7 +12,7 @@ from tests.canaries import found_in
 from wxrec_async import Backfill
 from wxrec_async.errors import AuthError, LedgerError
 from wxrec_async.ledger import open_reader
-from wxrec_async.model import DAY_MS
+from wxrec_async.model import DAY_MS, SearchState
 from wxrec_async.reconcile import period
 from wxrec_async.sandbox.faults import Rule
 from wxrec_async.searching import SearchReader
@@ -47,17 +47,22 @@ async def test_an_untouched_period_is_certified(site: Month) -> None:
 async def test_a_tenant_without_search_is_certified_by_the_one_list(site: Month) -> None:
     """It is said plainly, once; when Search is required it keeps every day from a certificate."""
     site.sandbox.faults.extend([Rule("search", "error", attempts=None, parameters={"status": 403})])
-    told = await site.reconcile()
+    certificates = Certificates()
+    told = await site.reconcile(certifier=certificates)
     assert (told.report.exit_code, told.report.search) == (0, "absent")
+    assert {basis.witnesses["tasks"] for basis in certificates.bases.values()} == {"present"}
+    assert {basis.witnesses["search"] for basis in certificates.bases.values()} == {"refused"}
+    assert all(issued[-1]["searched"] is None for issued in certificates.issued.values())
     assert "403" in told.report.search_words
-    assert site.requests("search") == 1
+    assert site.requests("search") == 2, "once more, for a gateway's slip, and for no further day"
     site.change("webex", search="required")
     told = await site.reconcile()
     assert told.report.exit_code == 3
     assert all("required" in day.troubles[0] for day in told.report.days)
     site.change("webex", search="off")
-    told = await site.reconcile()
+    told = await site.reconcile(certifier=certificates)
     assert (told.report.exit_code, told.report.search, told.report.counts["searched"]) == (0, "off", 0)
+    assert {basis.witnesses["search"] for basis in certificates.bases.values()} == {"not_asked"}
 
 
 async def test_errors_in_a_200_are_tried_again_and_then_mean_that_there_is_none(site: Month) -> None:
@@ -106,6 +111,8 @@ async def test_a_window_that_cannot_be_listed_is_not_certified(site: Month) -> N
     site.sandbox.faults.extend([Rule("tasks", "error", attempts=None, parameters={"status": 418})])
     told = await site.reconcile()
     assert told.report.exit_code == 3
+    assert not any(day.certified for day in told.report.days)
+    assert {day.tasks_heard for day in told.report.days} == {SearchState.PARTIAL}
     assert all("not listed to its end: http_418" in day.troubles[0] for day in told.report.days)
 
 

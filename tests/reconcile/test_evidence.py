@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from wxrec_async.ledger import open_reader
 from wxrec_async.ledger.facts import Limits
 from wxrec_async.reporting.calendar import build_calendar
 from wxrec_async.rules.coverage import DayState
+from wxrec_async.sandbox.organisation import SandboxTask
 
 from .kit import Month, Told, month
 
@@ -107,15 +109,20 @@ async def test_a_day_whose_evidence_was_tampered_with_is_not_called_certified(
     assert victim in " ".join(words for day in report.days for words in day.why_not())
 
 
-async def test_a_row_that_only_says_more_of_a_call_keeps_its_day_certified(site: Month) -> None:
+async def test_a_row_that_only_says_more_of_a_call_keeps_its_day_certified(
+    site: Month, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No manifest speaks of a call's status or queue: proven anew, the day needs no further certificate."""
     first = await site.reconcile()
     async with open_reader(site.ledger) as reader:
         (row, *_) = await reader.task_rows(first.report.days[1].window, after=None, limit=1)
     attributes = site.organisation.attributes
-    site.organisation.attributes = lambda task: (  # type: ignore[method-assign]
-        attributes(task) | ({"status": "wrapped", "lastUpdatedTime": 2**41} if task.id == row.task.id else {})
-    )
+
+    def touched(task: SandboxTask, now_ms: int | None = None, *, gaps: bool = False) -> dict[str, Any]:
+        more = {"status": "wrapped", "lastUpdatedTime": 2**41} if task.id == row.task.id else {}
+        return attributes(task, now_ms, gaps=gaps) | more
+
+    monkeypatch.setattr(site.organisation, "attributes", touched)
     again = await site.reconcile()
     assert not any(day.certificate for day in again.report.days)
     assert await calendar_of(site) == certified_in(again) == certified_in(first)

@@ -10,7 +10,7 @@ import pytest
 from wxrec_async.events import ignore
 from wxrec_async.ledger import Everything, Identity, open_ledger, open_reader
 from wxrec_async.model import DAY_MS, Recording
-from wxrec_async.rules.reconciling import Standing
+from wxrec_async.rules.reconciling import Disagreement, Standing
 from wxrec_async.sandbox.organisation import SandboxTask
 
 from .kit import Certificates, month
@@ -81,7 +81,9 @@ async def test_a_day_that_changes_is_certified_again(tmp_path: Path, monkeypatch
         assert last.report.exit_code == 0
         again = [day_ms for day_ms, issued in certificates.issued.items() if len(issued) > 1]
         assert again == [created // DAY_MS * DAY_MS]
-        before, after = certificates.issued[again[0]]
+        before, after = (
+            {name: count or 0 for name, count in issued.items()} for issued in certificates.issued[again[0]]
+        )
         assert (before["no_recording"] - after["no_recording"], after["stored"] - before["stored"]) == (1, 1)
 
 
@@ -164,7 +166,7 @@ async def test_what_is_lost_after_webex_deleted_it_is_never_excused(
 
 
 async def test_fewer_recordings_than_search_counts_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Search counts two, captures names one: the call is no whole one, and with ``search_counts`` off it is."""
+    """Search counts two, captures names one: that is named and counted, and keeps no day from being certified."""
     async with month(tmp_path, monkeypatch, tasks=60, days=9) as site:
         await site.run()
         task = next(task for task in site.organisation.tasks if task.recordings == 1)
@@ -174,12 +176,16 @@ async def test_fewer_recordings_than_search_counts_are_named(tmp_path: Path, mon
             "search_row",
             lambda each, now_ms: row(each, now_ms) | ({"recordingCount": 2} if each.id == task.id else {}),
         )
-        told = await site.reconcile()
+        certificates = Certificates()
+        told = await site.reconcile(certifier=certificates)
         assert told.reasons() == {task.id: "fewer_than_search"}
-        assert told.report.exit_code in (3, 5)
-        assert (await site.run()).exit_code == 5
+        assert (told.report.exit_code, told.report.certified) == (0, True)
+        day = task.created_ms // DAY_MS * DAY_MS
+        if day in certificates.bases:
+            assert certificates.bases[day].disagreements["fewer_than_search"] == 1
         site.change("webex", search_counts=False)
-        assert (await site.reconcile()).report.exit_code == 0
+        told = await site.reconcile()
+        assert (told.report.exit_code, told.differences) == (0, [])
         assert (await site.run()).exit_code == 0
 
 
@@ -204,3 +210,51 @@ async def test_a_recording_that_only_search_knows_of_is_a_promise_for_every_comm
         told = await site.reconcile()
         assert told.reasons() == {task.id: "missing"}
         assert (await site.retry()).exit_code == 3
+
+
+async def test_what_a_whole_tenant_counts_otherwise_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Search counts every call twice it counts something else: one note a day, certified, and no call named."""
+    async with month(tmp_path, monkeypatch, tasks=100, days=3) as site:
+        await site.run()
+        row = site.organisation.search_row
+
+        def twice(each: SandboxTask, now_ms: int) -> dict[str, Any]:
+            said = row(each, now_ms)
+            return said | {"recordingCount": 2 * (said.get("recordingCount") or 0)}
+
+        monkeypatch.setattr(site.organisation, "search_row", twice)
+        told = await site.reconcile()
+        crowded = [day for day in told.report.days if day.notes]
+        assert crowded
+        for day in crowded:
+            count = day.disagreements[Disagreement.FEWER]
+            assert day.notes == [f"{count} of {day.tasks} tasks: Search counts more recordings than captures names"]
+        named = {each.day for each in told.differences if each.reason == "fewer_than_search"}
+        assert named.isdisjoint(day.window for day in crowded)
+        assert (told.report.exit_code, told.report.certified) == (0, True)
+
+
+async def test_the_tasks_that_have_nothing_are_named_in_the_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each that is counted as no_recording or deleted, once, with what it rests on."""
+    async with month(tmp_path, monkeypatch, tasks=60, days=5) as site:
+        deleted = next(task.id for task in site.organisation.tasks if task.recordings == 1)
+        site.organisation.purge(deleted)
+        await site.run()
+        certificates = Certificates()
+        told = await site.reconcile(certifier=certificates)
+        assert told.report.exit_code == 0
+        for day_ms, ended in certificates.ended.items():
+            states = [each.state for each in ended]
+            issued = certificates.issued[day_ms][-1]
+            assert (states.count("no_recording"), states.count("deleted")) == (
+                issued["no_recording"],
+                issued["deleted"],
+            )
+            assert all(each.evidence for each in ended)
+        named = {each.task_id: each for ended in certificates.ended.values() for each in ended}
+        if deleted in named:
+            assert (named[deleted].state, named[deleted].evidence) == ("deleted", "search_deleted")

@@ -50,8 +50,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _CERTIFICATE = """
 INSERT INTO certificates (day_ms, number, certified_ms, certificate_key, certificate_sha256, manifest_key,
-    manifest_sha256, content_sha256)
-VALUES (:day, :number, :at, :certificate, :hash, :manifest, :hash, :hash)
+    manifest_sha256, content_sha256, schema, tasks_key, tasks_sha256, witnesses)
+VALUES (:day, :number, :at, :certificate, :hash, :manifest, :hash, :hash, 2, :tasks, :hash, :witnesses)
 """
 
 
@@ -247,6 +247,7 @@ class Month:
             folder = f"call-detail/_evidence/{(iso(day) or '')[:10]}"
             columns = {"day": day, "number": 1, "at": day + 3 * DAY_MS, "hash": f"{place + 1:064x}"}
             keys = {"certificate": f"{folder}/certificate-1.json", "manifest": f"{folder}/manifest-1.jsonl"}
+            keys |= {"tasks": f"{folder}/tasks-1.jsonl", "witnesses": '{"search": "absent", "tasks": "present"}'}
             connection.execute(_CERTIFICATE, columns | keys)
 
 

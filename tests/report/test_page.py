@@ -94,11 +94,13 @@ def test_runs_are_an_audit_trail(month: Path) -> None:
 
 
 def test_certificates_are_listed_with_their_hashes(month: Path) -> None:
-    """Day, number, keys and SHA-256."""
+    """Day, number, keys and SHA-256, and how the second list was heard."""
     rows = Reader(html_of(month)).rows["certificates"][1:]
     assert len(rows) == 19
     assert "_evidence/2026-11-01/certificate-1.json" in rows[-1][3]
     assert f"{1:064x}" in rows[-1][3]
+    assert "tasks-1.jsonl" in rows[-1][3]
+    assert rows[-1][4] == "absent"
 
 
 def hostile_ledger(path: Path) -> None:

@@ -11,7 +11,19 @@ import pytest
 
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.rules import evidence
-from wxrec_async.rules.evidence import Content, Issue, Item, Link, Manifest, Named, Places, Unsound
+from wxrec_async.rules.evidence import (
+    Basis,
+    Content,
+    Ended,
+    Issue,
+    Item,
+    Link,
+    Manifest,
+    Named,
+    Places,
+    TasksFile,
+    Unsound,
+)
 
 DAY = Window(1_767_225_600_000, 1_767_225_600_000 + DAY_MS)
 SHA = "ab" * 32
@@ -41,7 +53,7 @@ ITEM = Item(
 
 def test_the_figures_are_those_verifiers_are_told() -> None:
     """A schema, a kind, and how much of a file is read at most."""
-    assert evidence.SCHEMA == 1
+    assert (evidence.SCHEMA, evidence.SCHEMAS) == (2, (1, 2))
     assert (evidence.CERTIFICATE_TYPE, evidence.MANIFEST_TYPE) == ("application/json", "application/x-ndjson")
     assert evidence.MAX_CERTIFICATE == evidence.MAX_LINE == 1024 * 1024
 
@@ -244,6 +256,82 @@ def test_every_field_of_a_certificate_is_read_back() -> None:
     assert found.link == Link("k", found.sha256)
 
 
+BASIS = Basis({"tasks": "present", "search": "absent"}, {"fewer_than_search": 2}, {"riff_size": 1})
+TASKS = TasksFile("t", "cd" * 32, 20, 2)
+RESTING = replace(CONTENT, counts={"stored": 3, "searched": None}, basis=BASIS, tasks=TASKS)
+
+
+def test_a_certificate_says_what_it_rests_on() -> None:
+    """The witnesses, what disagrees, what is odd, and the file of tasks; all of it under the hash of its content."""
+    content = (
+        '{"bucket":"bucket","counts":{"searched":null,"stored":3},"day":"2026-01-01",'
+        '"disagreements":{"fewer_than_search":2},"filters":{"queues":["é"]},"flags":{"riff_size":1},'
+        f'"manifest":{{"bytes":10,"recordings":3,"sha256":"{SHA}"}},"organisation":"org",'
+        '"period":{"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"},'
+        f'"tasks":{{"bytes":20,"lines":2,"sha256":"{"cd" * 32}"}},'
+        '"witnesses":{"search":"absent","tasks":"present"}}\n'
+    )
+    assert RESTING.sha256 == evidence.sha256_hex(content.encode())
+    data = evidence.certificate(RESTING, ISSUE)
+    said = json.loads(data)
+    assert (said["schema"], said["counts"]["searched"], said["tasks"]["key"]) == (2, None, "t")
+    found = evidence.read_certificate("k", data)
+    assert (found.schema, found.basis, found.tasks) == (2, BASIS, TASKS)
+    assert found.counts == {"stored": 3, "searched": None}
+
+
+@pytest.mark.parametrize("name", ["witnesses", "disagreements", "flags", "tasks"])
+def test_a_certificate_that_does_not_say_what_it_rests_on_is_none(name: str) -> None:
+    """From schema 2 on; and an older one has no number that is not there."""
+    said: dict[str, Any] = json.loads(evidence.certificate(RESTING, ISSUE))
+    del said[name]
+    words = unsound(lambda: evidence.read_certificate("k", evidence.canonical(said)))
+    assert words == NO_CERTIFICATE.format(f"KeyError: '{name}'")
+    unsound(lambda: evidence.read_certificate("k", changed(counts={"stored": None})))
+
+
+def test_a_line_of_the_tasks_has_these_bytes() -> None:
+    """What is not known is null; and it is read back as it was."""
+    full = Ended("t", "no_recording", "no_capture", "empty_entry")
+    line = evidence.ended_line(full)
+    assert line.decode() == ('{"evidence":"empty_entry","reason":"no_capture","state":"no_recording","task_id":"t"}\n')
+    assert evidence.read_ended(line) == full
+    bare = evidence.ended_line(Ended("t", "deleted"))
+    assert bare.decode() == '{"evidence":null,"reason":null,"state":"deleted","task_id":"t"}\n'
+    assert evidence.read_ended(bare) == Ended("t", "deleted")
+    assert unsound(lambda: evidence.read_ended(b'{"task_id":"t"}')) == "a line names no task: 'state'"
+    assert unsound(lambda: evidence.read_ended(b"[]")) == "it is not a JSON object"
+
+
+@pytest.mark.parametrize(
+    ("counts", "states", "words"),
+    [
+        ({"no_recording": 2, "deleted": 1, "stored": 9}, {"no_recording": 2, "deleted": 1}, ""),
+        ({}, {}, ""),
+        ({"deleted": None}, {}, ""),
+        ({"no_recording": 2}, {}, "it names 0 tasks as no_recording, its certificate counts 2"),
+        ({"deleted": 1}, {"deleted": 2}, "it names 2 tasks as deleted, its certificate counts 1"),
+        ({"stored": 1}, {"stored": 2}, "it names 2 tasks as stored, its certificate counts 1"),
+    ],
+)
+def test_the_tasks_are_as_many_as_are_counted(
+    counts: dict[str, int | None], states: dict[str, int], words: str
+) -> None:
+    """In each state that has nothing to store."""
+    assert evidence.miscounted(counts, states) == words
+
+
+def test_the_tasks_lie_beside_the_manifest() -> None:
+    """Under the number and the hash that are theirs, and nowhere else."""
+    key = AT_HOME.tasks(DAY, 2, SHA)
+    assert key == f"e/org/manifests/2026-01-01/0002-{SHA[:16]}.tasks.jsonl"
+    good = replace(GOOD, tasks=TasksFile(key, SHA, 1, 1))
+    place = {"previous": ISSUE.previous, "follows": ISSUE.follows, "number": 2}
+    assert evidence.misplaced(good, AT_HOME, **place) == []  # type: ignore[arg-type]
+    elsewhere = replace(good, tasks=TasksFile("x", SHA, 1, 1))
+    assert evidence.misplaced(elsewhere, AT_HOME, **place) == ["its file of tasks lies elsewhere"]  # type: ignore[arg-type]
+
+
 def changed(**change: object) -> bytes:
     """A certificate with other fields, written as certificates are."""
     said: dict[str, Any] = json.loads(evidence.certificate(CONTENT, ISSUE))
@@ -271,9 +359,11 @@ MANIFEST = {"bytes": 10, "recordings": 3, "sha256": SHA, "key": "m"}
         (changed()[:-1], "it is not written in the canonical form"),
         (b" " + changed(), "it is not written in the canonical form"),
         (b'{"a":NaN}\n', "it is not written in the canonical form"),
-        (changed(schema=2), "its schema is '2', this program knows 1"),
-        (changed(schema=...), "its schema is 'None', this program knows 1"),
-        (changed(schema="x" * 50), f"its schema is '{'x' * 40}', this program knows 1"),
+        (changed(schema=2), NO_CERTIFICATE.format("KeyError: 'witnesses'")),
+        (changed(schema=3), "its schema is '3', this program knows up to 2"),
+        (changed(schema=True), "its schema is 'True', this program knows up to 2"),
+        (changed(schema=...), "its schema is 'None', this program knows up to 2"),
+        (changed(schema="x" * 50), f"its schema is '{'x' * 40}', this program knows up to 2"),
         (changed(day="2026-01-02"), "its day and its period are not the same"),
         (changed(content_sha256="0" * 64), "its content_sha256 is not that of its content"),
         (changed(bucket="other"), "its content_sha256 is not that of its content"),

@@ -150,6 +150,30 @@ def test_addresses_that_are_not_global_are_refused(ip: str) -> None:
     assert not address_allowed(ip)
 
 
+@pytest.mark.parametrize(
+    "ip",
+    [
+        "64:ff9b:1::a00:1", "64:ff9b:1::8.8.8.8", "64:ff9b:1:ffff::7f00:1", "64:ff9b:1:a00:1:0:808:808",
+        "64:ff9b::a00:1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe",
+        "fec0::1", "feff::1", "fec0:0:0:ffff::1", "fe80::1%eth0", "fd00::1",
+        "::7f00:1", "::10.0.0.1", "::8.8.8.8", "::2", "::ffff:0:8.8.8.8", "::ffff:10.0.0.1", "::ffff:169.254.169.254",
+        "2002:a00:1::", "2002:7f00:1::1", "2001:0:a00:1::", "2001:0:808:808:0:0:f5ff:fffe",
+        "2600:1f18::5efe:a00:1", "2600:1f18::200:5efe:c0a8:1", "2001:db8::1", "3fff::1", "5f00::1", "100::1", "ff0e::1",
+        "4000::1", "1::1", "8000::1", "::", "0.1.2.3", "100.64.0.1", "192.0.2.1", "224.0.0.1", "255.255.255.255",
+    ],
+)  # fmt: skip
+def test_every_way_around_the_address_check_is_closed(ip: str) -> None:
+    """What a site translates, keeps for itself, or carries inside another address; only what is public is left."""
+    assert not address_allowed(ip)
+    assert not address_allowed(ip, loopback=True)
+
+
+@pytest.mark.parametrize("ip", ["2002:808:808::1", "2600:1f18::5efe:808:808", "2a00::1", "64:ff9b::808:808"])
+def test_public_addresses_within_public_ones_are_allowed(ip: str) -> None:
+    """Both are judged, and both are public."""
+    assert address_allowed(ip)
+
+
 @pytest.mark.parametrize("ip", ["52.216.1.1", "2600:1f18::1", "::ffff:52.216.1.1", "64:ff9b::34d8:101"])
 def test_global_addresses_are_allowed(ip: str) -> None:
     """Public addresses, plain or carried inside IPv6, are allowed."""

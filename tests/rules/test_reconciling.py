@@ -9,18 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.model import DAY_MS, RecordingState, TaskState
+from wxrec_async.model import DAY_MS, RecordingState, SearchState, TaskState
+from wxrec_async.rules.finality import Phase
 from wxrec_async.rules.reconciling import (
     SOUND,
     Asked,
+    DayFacts,
+    Disagreement,
     Held,
     RecordingFacts,
     SearchFacts,
     Standing,
     TaskFacts,
+    WhyNot,
+    certified,
+    disagreements,
     is_whole,
     judge,
     may_be_deleted,
+    missing,
     must_ask,
 )
 from wxrec_async.rules.selection import HOUR_MS, Ages
@@ -36,10 +43,14 @@ recordings = st.lists(
         st.sampled_from([None, *Held]),
         st.booleans(),
         st.booleans(),
+        st.sampled_from(["", "search_deleted"]),
+        st.none() | st.integers(0, 1000),
     ),
     max_size=3,
 ).map(tuple)
-searches = st.none() | st.builds(SearchFacts, st.none() | st.integers(0, 4), maybe, maybe, maybe)
+searches = st.none() | st.builds(
+    SearchFacts, st.none() | st.integers(0, 4), maybe, maybe, maybe, st.none() | st.integers(0, 1000)
+)
 ages = st.integers(0, 20 * DAY_MS)
 facts = st.builds(
     TaskFacts,
@@ -54,11 +65,13 @@ facts = st.builds(
     st.none() | ages,
     st.sampled_from([None, None, "queue"]),
     st.sampled_from(Asked),
+    st.integers(0, 3),
+    st.sampled_from(Phase),
 )
 
 STORED = RecordingFacts("r", RecordingState.STORED, held=Held.WHOLE, was_stored=True)
 SEGMENT = replace(STORED, id="s", segment=True)
-GONE = RecordingFacts("r", RecordingState.GONE, "deleted_at_webex")
+GONE = RecordingFacts("r", RecordingState.GONE, "deleted_at_webex", evidence="search_deleted")
 LOST = replace(GONE, was_stored=True)
 FAILED = RecordingFacts("r", RecordingState.FAILED, "http_500")
 OPEN = RecordingFacts("r", RecordingState.LISTED)
@@ -91,9 +104,13 @@ def test_nothing_is_certified_while_anything_disagrees(task: TaskFacts) -> None:
     for each in task.recordings:
         assert each.state in (RecordingState.STORED, RecordingState.GONE)
         assert each.held is Held.WHOLE or each.state is RecordingState.GONE
-        assert not (each.state is RecordingState.GONE and each.was_stored)
+        assert not (each.state is RecordingState.GONE and (each.was_stored or not each.evidence))
     fewer = (search.recordings or 0) > sum(not each.segment for each in task.recordings)
-    assert search.deleted or not fewer
+    assert task.named <= len(task.recordings)
+    assert search.deleted or task.phase is not Phase.OPEN
+    assert task.recordings or not (task.named or search.recordings or search.capture_requested or search.deleted)
+    fewer = fewer and search.deleted is True
+    assert not fewer or task.asked in (Asked.FOUND, Asked.SILENT)
     assert (judgement.standing is Standing.NO_RECORDING) == (not task.recordings)
     gone = any(each.state is RecordingState.GONE for each in task.recordings)
     assert (judgement.standing is Standing.DELETED) == (gone or (fewer and bool(task.recordings)))
@@ -130,12 +147,25 @@ def test_what_is_left_out_is_not_asked_for(task: TaskFacts) -> None:
         (captured(replace(STORED, held=Held.UNREADABLE)), Standing.UNKNOWN, "bucket_unreadable"),
         (captured(replace(STORED, held=None)), Standing.UNKNOWN, "bucket_unreadable"),
         (captured(), Standing.UNKNOWN, "no_recording_known"),
-        (captured(STORED, search=SearchFacts(2)), Standing.FAILED, "fewer_than_search"),
-        (captured(STORED, SEGMENT, search=SearchFacts(2)), Standing.FAILED, "fewer_than_search"),
+        (captured(STORED, search=SearchFacts(2)), Standing.STORED, ""),
+        (captured(STORED, SEGMENT, search=SearchFacts(2)), Standing.STORED, ""),
         (captured(STORED, SEGMENT, search=SearchFacts(1)), Standing.STORED, ""),
-        (captured(STORED, search=SearchFacts(2, deleted=True)), Standing.DELETED, "deleted_at_webex"),
+        (captured(STORED, search=SearchFacts(2, deleted=True)), Standing.UNKNOWN, "deletion_unconfirmed"),
+        (
+            captured(STORED, search=SearchFacts(2, deleted=True), asked=Asked.FOUND),
+            Standing.DELETED,
+            "deleted_at_webex",
+        ),
+        (captured(replace(GONE, evidence="")), Standing.FAILED, "gone_unproven"),
+        (captured(STORED, named=2), Standing.FAILED, "fewer_than_named"),
+        (captured(STORED, SEGMENT, named=2), Standing.STORED, ""),
+        (captured(STORED, phase=Phase.OPEN, age_ms=DAY_MS), Standing.OWED, "still_open"),
+        (captured(STORED, phase=Phase.OPEN), Standing.FAILED, "never_ended"),
+        (captured(STORED, phase=Phase.OVER), Standing.STORED, ""),
+        (silent(named=1), Standing.FAILED, "fewer_than_named"),
+        (silent(phase=Phase.OPEN, age_ms=DAY_MS), Standing.OWED, "still_open"),
         (captured(STORED, search=SearchFacts(1, deleted=True)), Standing.STORED, ""),
-        (captured(STORED, search=SearchFacts(2), age_ms=DAY_MS), Standing.OWED, "fewer_than_search"),
+        (captured(STORED, search=SearchFacts(2), age_ms=DAY_MS), Standing.STORED, ""),
         (captured(STORED, search=SearchFacts(1, active=True), age_ms=HOUR_MS), Standing.OWED, "still_active"),
         (captured(STORED, search=SearchFacts(1, active=True)), Standing.STORED, ""),
         (silent(), Standing.NO_RECORDING, "no_capture"),
@@ -176,8 +206,107 @@ def test_where_a_task_stands(task: TaskFacts, standing: Standing, reason: str) -
         (captured(LOST, search=SearchFacts(1, deleted=True)), False),
         (TaskFacts(TaskState.OWED, search=SearchFacts(deleted=True)), True),
         (TaskFacts(TaskState.LISTED), False),
+        (silent(capture_requested=False, named=1), True),
     ],
 )
 def test_captures_is_asked_where_the_sides_contradict(task: TaskFacts, asked: bool) -> None:
     """And where "no recording" rests on silence that came early; a run asks for the rest."""
     assert must_ask(task, AGES) is asked
+
+
+PROVEN = DayFacts(
+    settled=True,
+    tasks=SearchState.PRESENT,
+    search=SearchState.PRESENT,
+    search_required=False,
+    counts={Standing.STORED: 3, Standing.NO_RECORDING: 1, Standing.DELETED: 1, Standing.LEFT_OUT: 2},
+)
+BREAKS_OFF = (SearchState.PARTIAL,)
+days = st.builds(
+    DayFacts,
+    st.booleans(),
+    st.sampled_from(SearchState),
+    st.sampled_from(SearchState),
+    st.booleans(),
+    st.dictionaries(st.sampled_from(Standing), st.integers(0, 2)),
+)
+
+
+@given(days)
+def test_a_day_is_certified_only_when_every_voice_was_heard(day: DayFacts) -> None:
+    """Old enough, the list to its end, Search not broken off (and there, when it is required), no task open."""
+    if certified(day):
+        return
+    assert day.settled
+    assert day.tasks is SearchState.PRESENT
+    assert day.search is SearchState.PRESENT or not day.search_required
+    assert day.search is not SearchState.PARTIAL
+    assert not any(day.counts.get(state) for state in (Standing.OWED, Standing.FAILED, Standing.UNKNOWN))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({}, ()),
+        ({"settled": False}, (WhyNot.YOUNG,)),
+        *(({"tasks": heard}, (WhyNot.LIST,)) for heard in SearchState if heard is not SearchState.PRESENT),
+        *(({"search": heard}, (WhyNot.SEARCH,) if heard in BREAKS_OFF else ()) for heard in SearchState),
+        *(
+            ({"search": heard, "search_required": True}, () if heard is SearchState.PRESENT else (WhyNot.SEARCH,))
+            for heard in SearchState
+        ),
+        *(({"counts": {state: 1}}, (WhyNot.TASKS,)) for state in Standing if state not in SOUND),
+        ({"settled": False, "tasks": SearchState.PARTIAL}, (WhyNot.YOUNG, WhyNot.LIST)),
+    ],
+)
+def test_what_keeps_a_day_from_being_certified(change: dict[str, object], why: tuple[WhyNot, ...]) -> None:
+    """Each of the conditions alone, for every way in which a list can be heard."""
+    assert certified(replace(PROVEN, **change)) == why  # type: ignore[arg-type]
+
+
+SIZED = replace(STORED, size=1000)
+
+
+@pytest.mark.parametrize(
+    ("task", "told"),
+    [
+        (captured(STORED), ()),
+        (captured(STORED, search=SearchFacts(None, bytes=5)), ()),
+        (captured(STORED, search=SearchFacts(2)), (Disagreement.FEWER,)),
+        (captured(STORED, SEGMENT, search=SearchFacts(1)), ()),
+        (captured(STORED, replace(STORED, id="t"), search=SearchFacts(1)), (Disagreement.MORE,)),
+        (captured(STORED, search=SearchFacts(0)), (Disagreement.MORE,)),
+        (captured(STORED, search=SearchFacts(2, deleted=True)), ()),
+        (captured(SIZED, search=SearchFacts(1, bytes=1010)), ()),
+        (captured(SIZED, search=SearchFacts(1, bytes=1011)), (Disagreement.BYTES,)),
+        (captured(SIZED, search=SearchFacts(1, bytes=989)), (Disagreement.BYTES,)),
+        (captured(SIZED, SEGMENT, search=SearchFacts(1, bytes=1000)), ()),
+        (captured(STORED, search=SearchFacts(1, bytes=1)), ()),
+        (captured(GONE, search=SearchFacts(1, bytes=1)), ()),
+        (silent(search=SearchFacts(0, bytes=0)), ()),
+    ],
+)
+def test_what_search_counts_otherwise_is_told(task: TaskFacts, told: tuple[Disagreement, ...]) -> None:
+    """In which way, and only where Search says a number and nothing was deleted; a hundredth of the size is nothing."""
+    assert disagreements(task) == told
+
+
+@pytest.mark.parametrize(
+    ("change", "so"),
+    [
+        ({}, True),
+        ({"capture_requested": None, "named": 1}, True),
+        ({"capture_requested": None, "search": SearchFacts(1)}, True),
+        ({"capture_requested": None}, False),
+        ({"asked": Asked.FOUND}, False),
+        ({"asked": Asked.UNANSWERED}, False),
+        ({"asked": Asked.NOT_ASKED}, False),
+        ({"age_ms": AGES.missing_ms}, False),
+        ({"since_silent_ms": DAY_MS - 1}, False),
+        ({"since_silent_ms": None}, False),
+    ],
+)
+def test_what_was_promised_is_missing_only_on_two_sound_answers(change: dict[str, object], so: bool) -> None:
+    """A day apart, in an old call, and none of them an answer that proves nothing."""
+    facts = silent(capture_requested=True, asked=Asked.SILENT, age_ms=AGES.missing_ms + 1, since_silent_ms=DAY_MS)
+    assert missing(replace(facts, **change), AGES) is so  # type: ignore[arg-type]

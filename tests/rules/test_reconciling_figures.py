@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from wxrec_async.model import RecordingState, TaskState
+from wxrec_async.rules.finality import Phase
 from wxrec_async.rules.reconciling import (
     SOUND,
     Asked,
@@ -29,7 +30,7 @@ MISSING = replace(STORED, id="m", held=Held.MISSING)
 DIFFERENT = replace(STORED, id="d", held=Held.DIFFERENT)
 UNREADABLE = replace(STORED, id="u", held=Held.UNREADABLE)
 UNSEEN = replace(STORED, id="n", held=None)
-GONE = RecordingFacts("g", RecordingState.GONE, "deleted_at_webex")
+GONE = RecordingFacts("g", RecordingState.GONE, "deleted_at_webex", evidence="search_deleted")
 LOST = RecordingFacts("l", RecordingState.GONE, "deleted_at_webex", was_stored=True)
 FAILED = RecordingFacts("f", RecordingState.FAILED, "http_500")
 OPEN = RecordingFacts("o", RecordingState.LISTED)
@@ -47,11 +48,11 @@ def silent(**more: object) -> TaskFacts:
 def test_what_is_not_said_is_not_known() -> None:
     """A task is listed unless it is said not to be; everything else is empty."""
     assert RecordingFacts("r", RecordingState.STORED) == RecordingFacts(
-        "r", RecordingState.STORED, "", None, was_stored=False, segment=False
+        "r", RecordingState.STORED, "", None, was_stored=False, segment=False, evidence="", size=None
     )
-    assert SearchFacts() == SearchFacts(None, None, None, None)
+    assert SearchFacts() == SearchFacts(None, None, None, None, None)
     assert TaskFacts(TaskState.OWED) == TaskFacts(
-        TaskState.OWED, "", (), True, None, None, 0, None, None, None, Asked.NOT_ASKED
+        TaskState.OWED, "", (), True, None, None, 0, None, None, None, Asked.NOT_ASKED, 0, Phase.UNTOLD
     )
     assert Judgement(Standing.STORED) == Judgement(Standing.STORED, "", "")
 
@@ -113,9 +114,11 @@ def test_the_worst_news_wins_and_names_its_recording(
         (captured(STORED, search=SearchFacts(active=True), age_ms=AGES.null_ms), Judgement(Standing.STORED)),
         (captured(STORED, search=SearchFacts(capture_requested=True)), Judgement(Standing.STORED)),
         (
-            captured(STORED, search=SearchFacts(2, deleted=True, active=True)),
+            captured(STORED, search=SearchFacts(2, deleted=True, active=True), asked=Asked.SILENT),
             Judgement(Standing.DELETED, "deleted_at_webex"),
         ),
+        (captured(STORED, phase=Phase.OPEN, age_ms=AGES.missing_ms), Judgement(Standing.OWED, "still_open")),
+        (captured(STORED, phase=Phase.OPEN, age_ms=AGES.missing_ms + 1), Judgement(Standing.FAILED, "never_ended")),
         (captured(STORED, search=SearchFacts(None, deleted=True)), Judgement(Standing.STORED)),
         (captured(STORED, search=SearchFacts(None)), Judgement(Standing.STORED)),
     ],
@@ -141,7 +144,8 @@ def test_a_contradiction_is_judged_by_the_task_s_age(task: TaskFacts, judgement:
         (captured(STORED, search=SearchFacts(None)), False),
         (captured(STORED, OPEN, search=SearchFacts(2, deleted=True)), True),
         (captured(STORED, OPEN_AGAIN, search=SearchFacts(2, deleted=True)), False),
-        (captured(STORED, GONE, search=SearchFacts(3, deleted=True)), False),
+        (captured(STORED, GONE, search=SearchFacts(3, deleted=True)), True),
+        (captured(STORED, GONE, search=SearchFacts(2, deleted=True)), False),
         (captured(search=SearchFacts(0, deleted=True)), True),
         (TaskFacts(TaskState.LISTED, search=SearchFacts(3)), False),
         (TaskFacts(TaskState.OWED, search=SearchFacts(3)), False),

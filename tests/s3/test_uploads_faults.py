@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import anyio
 import pytest
@@ -26,7 +27,7 @@ from wxrec_async.config import S3Settings
 from wxrec_async.errors import ConnectionLost, Nonsense, ObjectExists, Rejected, RunStopped, TimedOut
 from wxrec_async.model import Part, PartReceipt, StoredObject, Target
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.rules.retry import MAX_ATTEMPTS
+from wxrec_async.rules.retry import MAX_ATTEMPTS, GiveUp
 from wxrec_async.s3.uploads import S3Store
 from wxrec_async.s3.wire import Deadlines
 
@@ -361,11 +362,102 @@ async def test_a_refusal_because_of_our_own_success_is_success(scene: Scene, lat
 @pytest.mark.fault("S14")
 @pytest.mark.parametrize("there", [DATA, b"other"])
 async def test_a_taken_key_on_the_first_try_is_for_the_caller_to_judge(scene: Scene, there: bytes) -> None:
-    """412 at first raises ObjectExists without another request, whatever lies there."""
+    """412 at first raises ObjectExists with what lies there, whatever it is; one request looks for it."""
     scene.s3.objects[TARGET.key] = there
-    with pytest.raises(ObjectExists):
+    with pytest.raises(ObjectExists) as taken:
         await scene.put()
-    assert scene.s3.operations == ["put"]
+    assert scene.s3.operations == ["put", "head"]
+    assert taken.value.found is not None
+    assert taken.value.found.size == len(there)
+
+
+TAKEN = error(412, "PreconditionFailed")
+
+
+@pytest.mark.fault("S05", "S14")
+async def test_a_refusal_where_nothing_lies_is_tried_again(scene: Scene) -> None:
+    """412 for no reason: looked into, and then it is stored."""
+    scene.s3.script["put"] = [says(TAKEN)]
+    await scene.put()
+    assert scene.s3.operations == ["put", "head", "put"]
+    assert scene.s3.objects == {TARGET.key: DATA}
+
+
+@pytest.mark.fault("S05", "S14")
+async def test_a_refusal_that_goes_on_where_nothing_lies_is_no_conflict(scene: Scene) -> None:
+    """Nothing shows however often it is looked for: unverified, and never "taken"."""
+    scene.s3.script["put"] = [says(TAKEN)] * 3
+    with pytest.raises(GivenUp) as given_up:
+        await scene.put()
+    assert given_up.value.decision == GiveUp("unverified")
+    assert scene.s3.count("put") == 2
+
+
+@pytest.mark.fault("S05")
+async def test_a_refusal_of_what_a_proxy_sent_twice_shows_what_lies_there(scene: Scene) -> None:
+    """It was stored by the first of two requests that we did not see: the caller finds its own bytes."""
+    scene.s3.script["put"] = [does_then_says(TAKEN)]
+    with pytest.raises(ObjectExists) as taken:
+        await scene.put()
+    assert taken.value.found is not None
+    assert taken.value.found.crc32 == PART.crc32
+
+
+@pytest.mark.fault("S05")
+@pytest.mark.parametrize(
+    "refusal",
+    [TAKEN, error(409, "ConditionalRequestConflict"), error(404, "NoSuchUpload"), error(404, "NoSuchKey")],
+    ids=["412", "409", "no upload", "no key"],
+)
+async def test_a_refusal_after_our_own_write_is_waited_for(scene: Scene, refusal: bytes) -> None:
+    """Done, the answer lost, and not to be seen for a while: it is looked for until it shows."""
+    scene.s3.script["complete"] = [does_then_says(INTERNAL), says(refusal)]
+    scene.s3.script["head"] = [says(reply(404))] * 3
+    stored = await scene.complete()
+    assert stored.crc32 == PART.crc32
+    assert scene.s3.count("complete") == 2
+
+
+@pytest.mark.fault("S26")
+@pytest.mark.parametrize("operation", ["put", "complete"])
+@pytest.mark.parametrize("header", ["<Header>If-None-Match</Header>", ""])
+async def test_a_store_without_conditions_ends_the_run_with_the_way_out(
+    scene: Scene, operation: str, header: str
+) -> None:
+    """501: said once, in words that name the condition and what can be done."""
+    body = f"<Error><Code>NotImplemented</Code><Message>not implemented</Message>{header}</Error>"
+    scene.s3.script[operation] = [says(reply(501, XML + body.encode()))]
+    with pytest.raises(RunStopped, match=r"If-None-Match.*--overwrite.*another store"):
+        await (scene.put() if operation == "put" else scene.complete())
+
+
+@pytest.mark.fault("S26")
+async def test_a_store_that_does_not_know_another_header_ends_the_run_by_its_name(scene: Scene) -> None:
+    """Every other recording would fail alike."""
+    body = b"<Error><Code>NotImplemented</Code><Message>no</Message><Header>x-amz-tagging</Header></Error>"
+    scene.s3.script["put"] = [says(reply(501, XML + body))]
+    with pytest.raises(RunStopped, match="does not know x-amz-tagging"):
+        await scene.put()
+
+
+@pytest.mark.fault("X03")
+@pytest.mark.parametrize("writing", [str, lambda text: quote(quote(text)), lambda text: text.encode().hex()])
+async def test_words_of_a_refusal_have_no_credential_in_them(scene: Scene, writing: Callable[[str], str]) -> None:
+    """A gateway may name the key it was given, in whatever writing."""
+    scene.s3.script["put"] = [says(error(400, "Odd", f"refused for {writing('AKIAPLANTED')}"))]
+    with pytest.raises(GivenUp) as given_up:
+        await scene.put()
+    assert "***" in str(given_up.value.trouble)
+
+
+@pytest.mark.fault("S05")
+@pytest.mark.parametrize("written", ['W/"p-1"', "p-1", 'w/"p-1"', '"p-1"'])
+async def test_parts_are_named_as_the_store_knows_them(scene: Scene, written: str) -> None:
+    """A proxy before the store may weaken or bare every ETag; the store knows the tag without."""
+    scene.s3.script["part"] = [does_then_says(reply(200, etag=written, x_amz_checksum_crc32=crc32_text(DATA)))]
+    await scene.complete()
+    completed = next(seen for seen in scene.s3.seen if seen.operation == "complete")
+    assert b"<ETag>&quot;p-1&quot;</ETag>" in completed.body or b'<ETag>"p-1"</ETag>' in completed.body
 
 
 async def test_an_upload_that_is_really_gone_is_given_up(scene: Scene) -> None:

@@ -200,7 +200,7 @@ async def test_heads_that_lie(webex: Webex, item: TruthRecording) -> None:
 
 @pytest.mark.parametrize(
     ("to", "where"),
-    [("elsewhere", "https://media.example.net/"), ("private", "http://169.254.169.254/"), ("loop", "/recordings/")],
+    [("elsewhere", "https://media.example.net/"), ("private", "http://169.254.169.254/"), ("loop", "/")],
 )
 async def test_redirects_lead_astray(webex: Webex, item: TruthRecording, to: str, where: str) -> None:
     """To another host, to a private one, in a circle."""

@@ -33,9 +33,9 @@ def test_everything_is_settled_and_within_the_period() -> None:
 
 
 def test_there_are_ties_gaps_and_other_channels() -> None:
-    """Each irregularity of live data occurs."""
+    """Each irregularity of live data occurs when it is asked for."""
     organisation = Organisation(1_000, 1, now=NOW)
-    rows = [organisation.attributes(task) for task in organisation.tasks]
+    rows = [organisation.attributes(task, gaps=True) for task in organisation.tasks]
     assert len({row["createdTime"] for row in rows}) < 990
     assert 300 < sum("owner" not in row for row in rows) < 700
     assert any(row["queue"] is None for row in rows)
@@ -44,6 +44,33 @@ def test_there_are_ties_gaps_and_other_channels() -> None:
     assert {row["channelType"] for row in rows} == {"telephony", "email", "chat", "social"}
     kinds = Counter(task.recordings for task in organisation.tasks)
     assert min(kinds[count] for count in (0, 1, 2, 3)) > 5
+
+
+def test_a_call_that_goes_on_grows_and_ends() -> None:
+    """Open to both lists, its recording a beginning of what it will be; the truth is the whole."""
+    organisation = Organisation(5, 1, now=NOW, open_calls=1, seconds=(0.2, 0.4))
+    now_ms = int(NOW * 1000)
+    task = next(each for each in organisation.tasks if each.ends_ms)
+    (now,), (later,), (whole,) = (organisation.recordings(task, at) for at in (now_ms, now_ms + 60_000, None))
+    assert now.audio.size < later.audio.size < whole.audio.size
+    assert now.stop_ms < later.stop_ms < task.ends_ms + 1
+    assert whole.audio.slice(200, 2_000) == now.audio.slice(200, 2_000)
+    assert organisation.attributes(task, now_ms)["status"] == "assigned"
+    row = organisation.search_row(task, now_ms)
+    assert (row["isActive"], row["status"], row.get("endedTime")) == (True, "connected", None)
+    over = organisation.search_row(task, task.ends_ms)
+    assert (over["isActive"], over["endedTime"], over["recordingFileSize"]) == (False, task.ends_ms, whole.audio.size)
+    assert organisation.attributes(task, task.ends_ms)["status"] == "completed"
+    assert [item.size for item in organisation.truth() if item.task_id == task.id] == [whole.audio.size]
+
+
+def test_the_bounds_of_a_window_can_be_read_in_two_ways() -> None:
+    """Created after and before, as documented; or both moments included."""
+    organisation = Organisation(0, 1, now=NOW)
+    moments = [1_699_900_000_000 + step for step in range(3)]
+    tasks = [organisation.add(moment) for moment in moments]
+    assert organisation.between(moments[0], moments[2]) == [tasks[1]]
+    assert organisation.between(moments[0], moments[2], "inclusive") == tasks
 
 
 def test_the_truth_names_every_recording_once_under_its_key() -> None:

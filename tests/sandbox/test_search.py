@@ -34,7 +34,7 @@ def options() -> Options:
 
 async def ask(webex: Webex, query: str, **variables: Any) -> dict[str, Any]:
     body = {"query": query, "variables": variables}
-    answer = await webex.http.post(f"{webex.sandbox.api_url}/search", json=body, headers=webex.bearer)
+    answer = await webex.http.post(f"{webex.sandbox.api_root}/search", json=body, headers=webex.bearer)
     assert answer.status_code == 200
     found: dict[str, Any] = answer.json()
     return found
@@ -43,14 +43,15 @@ async def ask(webex: Webex, query: str, **variables: Any) -> dict[str, Any]:
 async def test_pages_follow_a_cursor_to_the_end(webex: Webex) -> None:
     """250 rows a page, by variables, with aliases; every contact once."""
     seen: list[str] = []
-    cursor, pages = "0", 0
+    cursor, pages = "NA", 0
     while cursor:
         answer = await ask(webex, PAGED, **{"from": NOW - 8 * DAY_MS, "to": str(NOW), "cursor": cursor})
         found = answer["data"]["found"]
         seen += [row["id"] for row in found["tasks"]]
         assert set(found["tasks"][0]) == {"id", "channelType", "queue"}
         pages += 1
-        cursor = found["pageInfo"]["endCursor"] if found["pageInfo"]["hasNextPage"] else ""
+        assert (found["pageInfo"]["endCursor"] is None) is not found["pageInfo"]["hasNextPage"]
+        cursor = found["pageInfo"]["endCursor"]
     planted = webex.sandbox.organisation.planted()
     everybody = {task.id for task in webex.sandbox.organisation.tasks}
     assert pages == 3
@@ -81,13 +82,15 @@ async def test_literals_and_filters_are_understood(webex: Webex) -> None:
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("{taskDetails(from: 1) {tasks {id}}}", "'to' is required"),
-        ("{taskDetails(from: YEAR, to: NOW) {tasks {id}}}", "365 days"),
-        ("{taskDetails(from: AGES, to: YEAR) {tasks {id}}}", "36 months"),
-        ("{taskDetails(from: WEEK, to: NOW) {tasks {ani}}}", "'ani' is undefined"),
-        ("{taskDetails(from: WEEK, to: NOW) {tasks {lastQueue}}}", "another selection"),
+        ("{taskDetails(from: WEEK, to: NOW) {tasks {ani}}}", "Field 'ani' in type 'TaskDetails' is undefined"),
+        ("{taskDetails(from: WEEK, to: NOW) {tasks {lastQueue}}}", "takes a selection"),
+        ("{taskDetails(from: WEEK, to: NOW) {tasks {id {name}}}}", "is a scalar"),
+        (
+            '{taskDetails(from: WEEK, to: NOW, filter: {channelType: {equals: "telephony"}}) {tasks {id}}}',
+            "ChannelType",
+        ),
+        ("{taskDetails(from: WEEK, to: NOW, filter: {createdTime: {gt: 1}}) {tasks {id}}}", "no field 'createdTime'"),
         ("{taskDetails(from: WEEK, to: NOW, size: 1) {tasks {id}}}", "Unknown field argument"),
-        ('{taskDetails(from: WEEK, to: NOW, pagination: {cursor: "%"}) {tasks {id}}}', "cursor"),
         ("{agents {id}}", "undefined"),
         ("{taskDetails(from: 1", "breaks off"),
         ("{}", "empty selection"),
@@ -96,11 +99,67 @@ async def test_literals_and_filters_are_understood(webex: Webex) -> None:
 )
 async def test_what_is_wrong_comes_with_status_200(webex: Webex, query: str, words: str) -> None:
     """Errors are in the body, as GraphQL has it."""
-    for name, days in {"NOW": 0, "WEEK": 7, "YEAR": 1199, "AGES": 1200}.items():
-        query = query.replace(name, str(NOW - days * DAY_MS))
-    answer = await ask(webex, query)
-    assert words in answer["errors"][0]["message"]
-    assert "data" not in answer
+    for window in (7, 800):  # the second one has no contacts: what is asked for is looked at all the same
+        moments = {"NOW": NOW - (window - 7) * DAY_MS, "WEEK": NOW - window * DAY_MS}
+        answer = await ask(webex, at(query, moments))
+        assert words in answer["errors"][0]["message"]
+        assert "data" not in answer
+
+
+def at(query: str, moments: dict[str, int]) -> str:
+    for name, moment in moments.items():
+        query = query.replace(name, str(moment))
+    return query
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("{taskDetails(from: 1) {tasks {id}}}", "Missing field argument 'to'"),
+        ("{taskDetails {tasks {id}}}", "Missing field argument 'from'"),
+        ("{taskDetails(from: YEAR, to: NOW) {tasks {id}}}", "365 days"),
+        ("{taskDetails(from: AGES, to: YEAR) {tasks {id}}}", "36 months"),
+        ("{taskDetails(from: MONTHS, to: NOW) {tasks {activities {totalCount}}}}", "30 days"),
+        ('{taskDetails(from: WEEK, to: NOW, pagination: {cursor: "%"}) {tasks {id}}}', "cursor"),
+    ],
+)
+async def test_limits_and_missing_arguments_are_a_400(webex: Webex, query: str, words: str) -> None:
+    """In the gateway's form, as one was met."""
+    days = {"NOW": 0, "WEEK": 7, "MONTHS": 31, "YEAR": 1094, "AGES": 1100}
+    query = at(query, {name: NOW - days * DAY_MS for name, days in days.items()})
+    answer = await webex.http.post(f"{webex.sandbox.api_root}/search", json={"query": query}, headers=webex.bearer)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]["message"][0]["description"]
+
+
+async def test_groups_intervals_sums_and_order(webex: Webex) -> None:
+    """One query instead of hundreds of pages."""
+    span = f"from: {NOW - 8 * DAY_MS}, to: {NOW}"
+    sums = '[{field: "id", type: cardinality, name: "n"}, {field: "recordingFileSize", type: average, name: "b"}]'
+    asked = f"{span}, aggregations: {sums}, aggregationInterval: {{interval: DAILY}}"
+    query = f"{{taskDetails({asked}) {{tasks {{intervalStartTime channelType aggregation {{name value}}}}}}}}"
+    groups = (await ask(webex, query))["data"]["taskDetails"]["tasks"]
+    assert len({(row["intervalStartTime"], row["channelType"]) for row in groups}) == len(groups) > 7
+    there = 600 - len(webex.sandbox.organisation.planted()["only_in_list"])
+    assert sum(row["aggregation"][0]["value"] for row in groups) == there
+    wanted = "filter: {or: [{isActive: {equals: true}}, {recordingCount: {gte: 1}}]}"
+    query = f"{{taskDetails({span}, {wanted}) {{tasks {{createdTime(sort: desc) recordingCount}}}}}}"
+    rows = (await ask(webex, query))["data"]["taskDetails"]["tasks"]
+    times = [row["createdTime"] for row in rows]
+    assert times == sorted(times, reverse=True)
+    assert all(row["recordingCount"] for row in rows)
+
+
+async def test_events_tell_when_a_recording_became_available(webex: Webex) -> None:
+    """Activities come newest first, in pages of their own; contacts can be chosen by them."""
+    task = next(each for each in webex.sandbox.organisation.tasks if each.recordings)
+    span = f'from: {NOW - 8 * DAY_MS}, to: {NOW}, filter: {{id: {{equals: "{task.id}"}}}}'
+    special = 'extFilter: {activities: {nodes: {eventName: {equals: "recording-available"}}}}'
+    inner = "totalCount nodes {eventName createdTime} pageInfo {hasNextPage endCursor}"
+    query = f"{{taskDetails({span}, {special}) {{tasks {{activities(first: 2) {{{inner}}}}}}}}}"
+    (row,) = (await ask(webex, query))["data"]["taskDetails"]["tasks"]
+    assert [each["eventName"] for each in row["activities"]["nodes"]] == ["recording-available", "ended"]
+    assert row["activities"]["pageInfo"]["hasNextPage"] is True
 
 
 def test_a_required_variable_must_be_there() -> None:
@@ -117,7 +176,7 @@ async def test_a_tenant_without_it_answers_404() -> None:
     """Some organisations have no Search."""
     async with Sandbox(Options(tasks=1, searches=False)) as sandbox, http_client() as http:
         webex = Webex(sandbox, http)
-        answer = await http.post(f"{sandbox.api_url}/search", json={"query": "{}"}, headers=webex.bearer)
+        answer = await http.post(f"{sandbox.api_root}/search", json={"query": "{}"}, headers=webex.bearer)
     assert answer.status_code == 404
 
 

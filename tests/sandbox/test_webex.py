@@ -34,16 +34,16 @@ async def test_tasks_come_in_order_and_channel_types_filters(webex: Webex) -> No
     assert {row["attributes"]["channelType"] for row in calls} == {"telephony"}
 
 
-async def test_the_window_is_half_open_and_the_page_is_cut(webex: Webex) -> None:
-    """``from`` is included, ``to`` is not, and there is no cursor."""
+async def test_the_window_has_strict_bounds_and_the_page_is_cut(webex: Webex) -> None:
+    """Created after ``from`` and before ``to``, as documented, and there is no cursor."""
     rows = webex.sandbox.organisation.tasks
     first, last = rows[0].created_ms, rows[-1].created_ms
     ids = [row["id"] for row in (await webex.tasks(**{"from": first, "to": last})).json()["data"]]
-    assert ids == [task.id for task in rows if task.created_ms < last]
+    assert ids == [task.id for task in rows if first < task.created_ms < last]
     page = (await webex.tasks(pageSize=7)).json()
     assert len(page["data"]) == 7
     assert set(page) == {"meta", "data"}
-    default = await webex.http.get(f"{webex.sandbox.api_url}/tasks", params={"from": first}, headers=webex.bearer)
+    default = await webex.http.get(f"{webex.sandbox.api_url}/tasks", params={"from": first - 1}, headers=webex.bearer)
     assert len(default.json()["data"]) == 60
 
 
@@ -59,6 +59,7 @@ async def test_seconds_for_milliseconds_give_a_silent_empty_answer(webex: Webex)
         ({"from": ""}, "'from' is missing"),
         ({"pageSize": 1001}, "pageSize"),
         ({"pageSize": 0}, "pageSize"),
+        ({"channelTypes": "Telephony"}, "not a channel type"),
         ({"from": int(time.time() * 1000) - 190 * DAY_MS}, "184 days"),
         ({"from": int(time.time() * 1000) - 400 * DAY_MS, "to": int(time.time() * 1000) - 390 * DAY_MS}, "12 months"),
     ],
@@ -70,24 +71,83 @@ async def test_what_the_documentation_forbids_is_a_400(webex: Webex, query: dict
     assert words in description(answer)
 
 
-async def test_captures_match_the_truth_and_say_nothing_in_three_ways(webex: Webex) -> None:
-    """Every recording is named once; a task without one is missing, null or empty; order is not promised."""
+async def test_captures_match_the_truth_and_name_every_task(webex: Webex) -> None:
+    """Each recording is named once; a task without one, even an unknown one, has empty lists; in any order."""
     ids = [task.id for task in webex.sandbox.organisation.tasks]
-    found, shapes, orders = set(), set(), []
+    found, orders = set(), []
     for at in range(0, 60, 10):
-        data = (await webex.captures(*ids[at : at + 10])).json()["data"]
-        orders.append(
-            [row["taskId"] for row in data] == [i for i in ids[at : at + 10] if i in {r["taskId"] for r in data}]
-        )
-        for row in data:
-            shapes.add(str(row.get("recording", "gone"))[:4])
-            found |= {(row["taskId"], item["id"]) for item in row.get("recording") or []}
+        answer = (await webex.captures(*ids[at : at + 10], urlExpiration=7)).json()
+        assert answer["meta"]["urlExpiration"] == 7
+        orders.append([row["taskId"] for row in answer["data"]] == ids[at : at + 10])
+        assert sorted(row["taskId"] for row in answer["data"]) == sorted(ids[at : at + 10])
+        assert all(row.keys() == {"taskId", "recording", "transcription"} for row in answer["data"])
+        found |= {(row["taskId"], item["id"]) for row in answer["data"] for item in row["recording"]}
     assert found == {(item.task_id, item.recording_id) for item in webex.sandbox.truth()}
-    assert shapes >= {"[{'i"}
     assert not all(orders)
+    empty = {"taskId": "nobody", "recording": [], "transcription": []}
+    assert (await webex.captures("nobody")).json()["data"] == [empty]
+    asked = await webex.captures("nobody", includeScreenRecordings=True)
+    assert asked.json()["data"] == [empty | {"screenRecordings": []}]
 
 
-@pytest.mark.parametrize("query", [{"urlExpiration": 0}, {"urlExpiration": 61}, {"urlExpiration": "60"}])
+@pytest.mark.parametrize("kind", ["missing_entry", "null_lists", "no_lists", "text_times"])
+async def test_what_the_documentation_rules_out_is_a_fault(webex: Webex, kind: str) -> None:
+    """No entry, no lists, and times as text come only when a script says so."""
+    webex.sandbox.faults.add("captures", kind)
+    item = webex.sandbox.truth()[0]
+    data = (await webex.captures(item.task_id)).json()["data"]
+    if kind == "missing_entry":
+        assert data == []
+    elif kind == "text_times":
+        assert data[0]["recording"][0]["attributes"]["startTime"].isdigit()
+    else:
+        assert data[0].get("recording") is None
+        assert ("recording" in data[0]) is (kind == "null_lists")
+
+
+async def test_the_header_is_looked_at_first_then_the_token_then_its_scope(webex: Webex) -> None:
+    """400 without a header or with a malformed one, 401 for a token nobody knows, 403 for one that lacks the scope."""
+    scoped = webex.sandbox.desk.issue(scope="spark:kms")["access_token"]
+    headers: list[tuple[dict[str, str], int]] = [
+        ({}, 400), ({"Authorization": "Bearer"}, 400), ({"Authorization": "Basic eA=="}, 400),
+        ({"Authorization": "Bearer unknown"}, 401), ({"Authorization": f"Bearer {scoped}"}, 403),
+    ]  # fmt: skip
+    for given, status in headers:
+        answer = await webex.http.get(f"{webex.sandbox.api_url}/tasks", params={"from": 1}, headers=given)
+        assert answer.status_code == status
+        assert description(answer)
+
+
+@pytest.mark.parametrize(
+    "path", ["tasks?from=1780000000000", "v1/search", "v1/organization/{org}", "search/v2", "v1/tasks/{org}", "v1"]
+)
+async def test_what_cisco_has_not_is_a_404(webex: Webex, path: str) -> None:
+    """No path is served twice, with and without the version."""
+    url = f"{webex.sandbox.api_root}/{path}".format(org=webex.sandbox.org_id)
+    for method in ("GET", "POST"):
+        answer = await webex.http.request(method, url, headers=webex.bearer)
+        assert answer.status_code == 404
+        assert description(answer) == "Not Found"
+
+
+async def test_transcripts_and_screens_can_be_fetched() -> None:
+    """With what may be beside a call, every URL that captures hands out leads to it."""
+    organisation = Organisation(40, 1, beside=True, seconds=(0.2, 0.4), large=False)
+    async with Sandbox(Options(organisation=organisation, requests_per_minute=0)) as sandbox, http_client() as http:
+        webex, kinds = Webex(sandbox, http), set()
+        for task in organisation.tasks:
+            answer = await webex.captures(task.id, includeScreenRecordings=True, includeAllDigitalVersions=True)
+            (entry,) = answer.json()["data"]
+            screens = [each["attributes"] for each in entry["screenRecordings"]]
+            for each in [*entry["transcription"], *screens]:
+                got = await http.get(each["filePath"])
+                assert got.status_code == 200
+                kinds.add((got.headers["Content-Type"], each["fileName"]))
+    assert {kind for kind, _ in kinds} == {"application/json", "video/mp4"}
+    assert len(kinds) >= 4
+
+
+@pytest.mark.parametrize("query", [{"urlExpiration": 0}, {"urlExpiration": 61}, {"urlExpiration": "60"}, {"more": 1}])
 async def test_url_expiration_is_one_to_sixty_minutes(webex: Webex, query: dict[str, Any]) -> None:
     """Longer leases are refused, not shortened."""
     assert (await webex.captures("a", **query)).status_code == 400
@@ -104,7 +164,7 @@ async def test_captures_take_one_to_ten_unique_ids(webex: Webex, ids: list[str])
 async def test_another_organisation_is_refused_and_its_token_sees_nothing(webex: Webex) -> None:
     """A foreign orgId is a 403; a token of another tenant gets empty answers."""
     assert (await webex.tasks(orgId="other")).status_code == 403
-    organisation = f"{webex.sandbox.api_url}/organization"
+    organisation = f"{webex.sandbox.api_root}/organization"
     assert (await webex.http.get(f"{organisation}/{webex.sandbox.org_id}", headers=webex.bearer)).status_code == 200
     webex.sandbox.tokens = webex.sandbox.desk.issue(org_id="other-tenant")
     assert (await webex.tasks()).json()["data"] == []
@@ -170,7 +230,7 @@ async def test_refusals_have_the_apis_shape(webex: Webex, kind: str, status: int
     webex.sandbox.faults.add("tasks", kind)
     answer = await webex.tasks()
     assert answer.status_code == status
-    assert description(answer)
+    assert description(answer) if kind != "throttle" else answer.content == b""
     assert ("retry-after" in answer.headers) == (kind == "throttle")
 
 

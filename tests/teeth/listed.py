@@ -65,8 +65,8 @@ LISTED = (
         (
             Edit(
                 "webex/media_head.py",
-                '.strip().lower() not in ("", "identity"):',
-                '.strip().lower() == "never":',
+                'any(coding != "identity" for coding in codings)',
+                'any(coding == "never" for coding in codings)',
             ),
             Edit("webex/media_head.py", "    return stream.__aiter__()\n", "    return response.aiter_bytes()\n"),
         ),

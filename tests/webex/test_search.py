@@ -70,7 +70,7 @@ async def test_a_page_is_asked_for_by_window_and_cursor() -> None:
     assert (first.cursor, last.cursor, first.rows) == ('c"1\\', "", 1)
     queries = [json.loads(request.content)["query"] for request in asked]
     assert [str(request.url) for request in asked] == ["https://api.test/search?orgId=org+1"] * 2
-    assert f"taskDetails(from:{WINDOW.from_ms},to:{WINDOW.to_ms},pagination:" in queries[0]
+    assert f"taskDetails(from:{WINDOW.from_ms - 1},to:{WINDOW.to_ms + 1},pagination:" in queries[0]
     assert '{cursor:"0"}' in queries[0]
     assert '{cursor:"c\\"1\\\\"}' in queries[1]
 
@@ -94,6 +94,7 @@ def test_a_row_becomes_a_witness() -> None:
         agent_name="Agent 7",
         duration_ms=5000,
         capture_requested=True,
+        active=False,
     )
     assert witness == Witness(task, 2, 1234, 0, deleted=False, active=False)
 
@@ -127,13 +128,67 @@ def test_an_answer_that_does_not_say_whether_it_is_whole_is_none(body: object) -
 
 @pytest.mark.parametrize("errors", [[{"message": "no"}], [{}], ["no"], "no", {"message": "no"}])
 def test_errors_are_heard_beside_data(errors: object) -> None:
-    """A page with errors is no page, however much data came with it."""
+    """Without rows they refuse; with rows the page says that it is not whole."""
     with pytest.raises(SearchRefused, match="Search answered with an error"):
-        read_search(json.dumps(answer(ROW) | {"errors": errors}).encode())
+        read_search(json.dumps({"data": None, "errors": errors}).encode())
+    page = read_search(json.dumps(answer(ROW) | {"errors": errors}).encode())
+    assert (page.rows, page.trouble.startswith("Search answered with an error")) == (1, True)
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 405, 501])
-async def test_a_tenant_that_lacks_it_says_so_at_once(status: int) -> None:
+async def test_errors_beside_rows_that_do_not_pass_leave_a_trouble() -> None:
+    """Three tries, then what is there is taken and said not to be whole."""
+    reply = httpx.Response(200, json=answer(ROW) | {"errors": [{"message": "shard 3 timed out"}]})
+    async with search(lambda _: reply) as (source, told):
+        page = await source.search_page(WINDOW)
+    assert (page.rows, "shard 3" in page.trouble, len(told.retries)) == (1, True, 2)
+
+
+UNDEFINED = "Validation error (FieldUndefined@[taskDetails/tasks/{0}]) : Field '{0}' in type 'TaskDetails' is undefined"
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("words", [UNDEFINED, 'Cannot query field "{0}" on type "TaskDetails".', "Unknown field {0}"])
+async def test_a_field_that_is_not_known_is_left_out_alone(status: int, words: str) -> None:
+    """One by one, and remembered; the rest is asked for as before."""
+    unknown, queries = ["recordingFileSize", "lastQueue"], list[str]()
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        queries.append(json.loads(request.content)["query"])
+        for name in unknown:
+            if name in queries[-1]:
+                return httpx.Response(status, json={"errors": [{"message": words.format(name)}]})
+        return httpx.Response(200, json=answer({"id": "t", "recordingCount": 2}))
+
+    async with search(reply) as (source, told):
+        page = await source.search_page(WINDOW)
+        assert (page.witnesses[0].recordings, page.witnesses[0].bytes, told.retries) == (2, None, [])
+        assert len(queries) == 3
+        await source.search_page(WINDOW)
+    assert len(queries) == 4
+    assert not [name for name in unknown if name in queries[-1]]
+    assert "recordingCount" in queries[-1]
+
+
+async def test_a_required_field_that_is_not_known_refuses() -> None:
+    """Without an id there is no list."""
+    reply = httpx.Response(400, json={"errors": [{"message": UNDEFINED.format("id")}]})
+    async with search(lambda _: reply) as (source, _):
+        with pytest.raises(GivenUp) as caught:
+            await source.search_page(WINDOW)
+    assert caught.value.decision == GiveUp("search_refused")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "asked"),
+    [
+        (400, "search_refused", 1),
+        (403, "search_refused", 2),
+        (404, "search_absent", 1),
+        (405, "search_absent", 1),
+        (501, "search_absent", 1),
+    ],
+)
+async def test_a_tenant_that_lacks_it_says_so_at_once(status: int, reason: str, asked: int) -> None:
     """One call, and a reason; a 403 here ends no run."""
     calls: list[httpx.Request] = []
 
@@ -144,8 +199,8 @@ async def test_a_tenant_that_lacks_it_says_so_at_once(status: int) -> None:
     async with search(reply) as (source, _):
         with pytest.raises(GivenUp, match="not here") as caught:
             await source.search_page(WINDOW)
-    assert caught.value.decision == GiveUp("search_refused")
-    assert len(calls) == 1
+    assert caught.value.decision == GiveUp(reason)
+    assert len(calls) == asked
 
 
 async def test_errors_in_a_200_are_tried_three_times() -> None:

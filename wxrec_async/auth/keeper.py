@@ -58,6 +58,11 @@ class Keeper:
             if refused is not None:
                 await self._after_refusal(refused)
 
+    async def take_newer(self) -> None:
+        """Take the token another process has stored meanwhile; wait for one that is just being stored."""
+        async with self._store.lock():
+            await self._take_stored()
+
     async def _after_refusal(self, refused: InvalidGrant) -> None:
         """Look once more: whoever made our refresh token worthless may have stored its own since."""
         base = self._base

@@ -80,6 +80,17 @@ class Refresher:
             await self._one_at_a_time(lambda: self.generation == stale, self._force)
         return self._held()
 
+    async def take_newer(self, refused: int) -> bool:
+        """Look for a token that another process stored since; return whether one newer than ``refused`` is current.
+
+        Asks the token endpoint for nothing: what was just renewed is not renewed again.
+        """
+        if self.generation == refused:
+            async with self._lock:
+                with contextlib.suppress(WxrecError):  # then there is none, and the refusal stands
+                    await self._keeper.take_newer()
+        return self.generation != refused
+
     async def save_pending(self) -> bool:
         """Try once more to store a token that could not be stored; return whether all is stored now.
 
@@ -182,8 +193,9 @@ class RefreshingAuth(httpx.Auth):
     """Signs requests to one API with the current token, and renews it when the API refuses it.
 
     On 401, and on 400 and 403 that speak of the token, the token is renewed unless that has happened
-    since, and the request sent once more; what is answered then is handed on as it is.  A token that
-    is refused although it was just renewed is not renewed again.  Raises as `Refresher.current`, and
+    since, and the request sent once more.  A token that is refused although it was just renewed is
+    not renewed again; but another process may have renewed it since, and made ours worthless: what it
+    stored is tried, once.  What is answered then is handed on.  Raises as `Refresher.current`, and
     `AuthError` for a request to any other origin than that of ``base_url``.
     """
 
@@ -207,13 +219,22 @@ class RefreshingAuth(httpx.Auth):
         response = yield request
         if response.is_success and generation == self._hopeless:
             self._hopeless = -1
-        if generation == self._hopeless or not await _refuses(response):
+        if response.is_success and generation == self._hopeless:
+            self._hopeless = -1
+        if not await _refuses(response):
             return
-        await self._refresher.refresh(generation)
-        generation = await self._sign(request)
-        response = yield request
-        if await _refuses(response):
-            self._hopeless = generation
+        if generation != self._hopeless:
+            await self._refresher.refresh(generation)
+            generation = await self._sign(request)
+            response = yield request
+            if not await _refuses(response):
+                return
+        if await self._refresher.take_newer(generation):
+            generation = await self._sign(request)
+            response = yield request
+            if not await _refuses(response):
+                return
+        self._hopeless = generation
 
     def _check_origin(self, request: httpx.Request) -> None:
         if _origin(request.url) != self._origin:

@@ -30,6 +30,7 @@ class LedgerStatus:
     incomplete: tuple[Incomplete, ...] = ()
     lag: Lag = NO_LAG
     flags: Mapping[str, int] = field(default_factory=dict)
+    certified: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """Return the last line of ``status --json``; ``stored`` is by whatever run."""
@@ -39,6 +40,7 @@ class LedgerStatus:
         record: dict[str, object] = {"event": "status", "schema": 1, "ledger": str(self.path)}
         record |= asdict(self.identity) | {"recordings": self.counts.recordings} | counts
         record |= {"seen_and_left": dict(self.seen_and_left), "flags": dict(self.flags), "behind": self._behind()}
+        record |= {"certified": {"days": sum(self.certified.values()), "search": dict(self.certified)}}
         return record | {"last_run": self._last_run()}
 
     def _behind(self) -> dict[str, object]:
@@ -70,6 +72,9 @@ class LedgerStatus:
         yield f"  bytes       {size(counts.bytes_total)} stored"
         yield from aside_lines(counts, self.seen_and_left)
         yield from flag_lines(self.flags)
+        if self.certified:
+            heard = ", ".join(f"Search {how.replace('_', ' ')} {days}" for how, days in sorted(self.certified.items()))
+            yield f"  certified   {sum(self.certified.values())} days: {heard}"
         yield from self._behind_lines()
         for each in self.incomplete[:NAMED]:
             yield f"incomplete: task {visible(each.task_id)}: {each.found} of {each.witnessed} recordings"
@@ -102,6 +107,7 @@ async def ledger_status(path: Path, failures: int) -> LedgerStatus:
             tuple(await ledger.incomplete(Everything(), limit=failures)),
             await ledger.lag(),
             await ledger.flag_counts(Everything()),
+            await ledger.certified_days(),
         )
 
 

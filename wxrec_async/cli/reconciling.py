@@ -11,7 +11,7 @@ from wxrec_async.cli.running import guarded
 from wxrec_async.cli.text import harmless, size, span, visible
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit
-from wxrec_async.model import iso
+from wxrec_async.model import SearchState, iso
 from wxrec_async.reconcile import DayReport, Difference, ReconcileReport
 from wxrec_async.reconcile import reconcile as reconciled
 from wxrec_async.reconcile.report import STATES
@@ -98,6 +98,8 @@ def _day_lines(report: ReconcileReport) -> Iterator[str]:
             yield f"  {str(iso(day.window.from_ms))[:10]}  not certified: {harmless('; '.join(day.why_not()))}"
         elif day.certificate:
             yield f"  {str(iso(day.window.from_ms))[:10]}  certificate {visible(day.certificate)}"
+        for note in day.notes:
+            yield f"  {str(iso(day.window.from_ms))[:10]}  note: {harmless(note)}"
 
 
 def _search_line(report: ReconcileReport) -> str:
@@ -107,6 +109,7 @@ def _search_line(report: ReconcileReport) -> str:
             only = f"{counts['only_listed']} only on the list of tasks, {counts['only_searched']} only in Search"
             return f"  search      {counts['searched']} tasks; {only}"
         case "absent":
-            words = harmless(report.search_words)
-            return f"  search      this organisation has none ({words}): the list of tasks stands alone"
+            refused = any(day.search_heard is SearchState.REFUSED for day in report.days)
+            who = "it does not answer us" if refused else "this organisation has none"
+            return f"  search      {who} ({harmless(report.search_words)}): the list of tasks stands alone"
     return '  search      not asked ([webex] search = "off"): the list of tasks stands alone'

@@ -24,11 +24,11 @@ from wxrec_async.evidence.chain import keys_below
 from wxrec_async.evidence.linking import Files, check_chain, newest_of_days, sort_out, unclaimed
 from wxrec_async.evidence.looking import Looker
 from wxrec_async.evidence.problems import AuditReport, OnProblem, Problem, Tip, Wrong, unheard
-from wxrec_async.evidence.reading import read_manifest
+from wxrec_async.evidence.reading import count_tasks, read_manifest
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules import keys
-from wxrec_async.rules.evidence import Certificate, Named, Unsound
+from wxrec_async.rules.evidence import Certificate, Named, Unsound, miscounted
 from wxrec_async.s3.inspection import S3Inspector
 
 
@@ -105,9 +105,12 @@ class _Auditing:
         newest = newest_of_days(chain)
         self._report.days += len(newest)
         in_force = {each.key for each in newest if self._is_asked_for(each)}
+        for each in newest:
+            self._report.hear(each.basis.witnesses if each.basis else {})
         self._days |= {(files.folder, each.day.from_ms) for each in newest if each.key in in_force}
         for certificate in chain:
             await self._check_manifest(certificate, put if certificate.key in in_force else None)
+            await self._check_tasks(certificate)
         for key in unclaimed(files, chain):
             words = "no certificate names it: one was taken away, or was never written; certify its day again"
             self._add(Problem(Wrong.MANIFEST_UNCLAIMED, key, words))
@@ -136,6 +139,24 @@ class _Auditing:
             self._report.manifests += 1
             if not there:
                 self._add(Problem(Wrong.MANIFEST_MISSING, manifest.key, f"{certificate.key} names it"))
+
+    async def _check_tasks(self, certificate: Certificate) -> None:
+        """Hold the file of tasks without anything to store against what its certificate counts."""
+        file = certificate.tasks
+        if file is None:
+            return
+        try:
+            states = await count_tasks(self._bucket, file)
+        except Unsound as unsound:
+            self._add(Problem(Wrong.MANIFEST_CHANGED, file.key, str(unsound)))
+        except (Rejected, GivenUp) as failure:
+            self._add(Problem(Wrong.UNKNOWN, file.key, f"S3 {failure}", denied=is_denied(failure)))
+        else:
+            if states is None:
+                self._add(Problem(Wrong.MANIFEST_MISSING, file.key, f"{certificate.key} names it"))
+            elif wrong := miscounted(certificate.counts, states):
+                self._add(Problem(Wrong.MANIFEST_CHANGED, file.key, wrong))
+            self._report.tasks += states.total() if states else 0
 
     async def _look(self, named: Named) -> None:
         problem = await self._looker.problem_of(named)

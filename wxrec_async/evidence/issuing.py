@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
@@ -14,20 +16,33 @@ from wxrec_async.author import this_program
 from wxrec_async.bucket import is_denied
 from wxrec_async.errors import AuthError, ObjectExists, Rejected, RunStopped
 from wxrec_async.evidence.chain import ChainBroken, count_certificates, keys_below, read_one
-from wxrec_async.evidence.manifests import Changed, Items, Made, Manifests, Writing
+from wxrec_async.evidence.manifests import (
+    Changed,
+    EndedTasks,
+    Items,
+    Lines,
+    Made,
+    Manifests,
+    NoEndedTasks,
+    Writing,
+    manifest_lines,
+    task_lines,
+)
 from wxrec_async.ledger import CertificateRow, Identity
-from wxrec_async.model import Part, Target, Window
+from wxrec_async.model import Part, SearchState, Target, Window
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules import keys
 from wxrec_async.rules.evidence import (
     CERTIFICATE_TYPE,
     MANIFEST_TYPE,
     MAX_CERTIFICATE,
+    Basis,
     Certificate,
     Content,
     Issue,
     Link,
     Places,
+    TasksFile,
     Unsound,
     certificate,
     misplaced,
@@ -37,6 +52,21 @@ from wxrec_async.rules.evidence import (
 
 PART_SIZE = 8 << 20
 MOST_ROUNDS = 50
+UNSAID = Basis({"tasks": SearchState.NOT_ASKED.value, "search": SearchState.NOT_ASKED.value})
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file that a certificate names, and what it is made of."""
+
+    lines: Lines
+    made: Made
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    manifest: _File
+    tasks: _File
 
 
 class Books(Items, Protocol):
@@ -77,53 +107,61 @@ class Issuer:
         self._bucket, self._ledger, self._clock = bucket, ledger, clock
         self._identity = identity
         self._places = Places(keys.evidence_prefix(identity.key_template), identity.org_id)
-        self._manifests = Manifests(bucket, ledger, part_size)
+        self._manifests = Manifests(bucket, part_size)
         self._alone = anyio.Lock()
         self._last: CertificateRow | None = None
         self._caught_up = False
 
     async def certify(
-        self, day: Window, counts: Mapping[str, int], filters: Mapping[str, object], run_id: str
+        self,
+        day: Window,
+        counts: Mapping[str, int | None],
+        filters: Mapping[str, object],
+        run_id: str,
+        *,
+        basis: Basis = UNSAID,
+        ended: EndedTasks | None = None,
     ) -> str | None:
         """Certify one UTC day as the ledger has it; return the certificate's key.
 
-        None when the newest certificate of that day says exactly this already, and lies there with its manifest.
+        None when the newest certificate of that day says exactly this already, and lies there with its files.
         ``counts`` are those by state, ``filters`` what was left out on purpose (both
-        JSON), ``run_id`` is who certifies.  Raises ValueError when ``day`` is not one
+        JSON), ``run_id`` is who certifies, ``basis`` what it rests on, ``ended`` the
+        tasks that have nothing to store.  Raises ValueError when ``day`` is not one
         UTC day, `ChainBroken` when what lies in the bucket is no sound chain,
         `AuthError` or `RunStopped` when the bucket cannot be read or written, `LedgerError`.
         """
         whole_day(day)
         async with self._alone:
             try:
-                return await self._certify(day, counts, filters, run_id)
+                return await self._certify(day, counts, filters, run_id, basis, ended or NoEndedTasks())
             except (Rejected, GivenUp) as failure:
                 words = f"the evidence cannot be written: S3 {failure}"
                 raise (AuthError(words) if is_denied(failure) else RunStopped(words)) from None
 
     async def _certify(
-        self, day: Window, counts: Mapping[str, int], filters: Mapping[str, object], run_id: str
+        self,
+        day: Window,
+        counts: Mapping[str, int | None],
+        filters: Mapping[str, object],
+        run_id: str,
+        basis: Basis,
+        ended: EndedTasks,
     ) -> str | None:
         for _ in range(MOST_ROUNDS):
             await self._catch_up()
-            made = await self._manifests.describe(day)
-            content = Content(
-                org_id=self._identity.org_id,
-                bucket=self._identity.bucket,
-                day=day,
-                filters=filters,
-                counts=counts,
-                manifest_sha256=made.sha256,
-                manifest_size=made.size,
-                recordings=made.recordings,
+            files = _Files(
+                await self._described(manifest_lines(self._ledger, day)), await self._described(task_lines(ended))
             )
             of_day = await self._ledger.certificates_of(day.from_ms)
+            number = (of_day[-1].number if of_day else 0) + 1
+            content = self._content(day, counts, filters, basis, files, number)
             abandoned = await self._unclaimed(day, of_day)
             if of_day and of_day[-1].content_sha256 == content.sha256 and not abandoned:
-                await self._check_in_force(of_day[-1], made)
+                await self._check_in_force(of_day[-1], files)
                 return None
             try:
-                row = await self._issue(content, made, of_day, abandoned, run_id)
+                row = await self._issue(content, files, of_day, abandoned, run_id)
             except Changed:
                 continue
             if row is not None:
@@ -133,14 +171,45 @@ class Issuer:
             self._caught_up = False  # somebody was faster: theirs is the one to stand on
         raise RunStopped("others kept certifying, or the ledger kept changing, and no certificate could be issued")
 
+    async def _described(self, lines: Lines) -> _File:
+        return _File(lines, await self._manifests.describe(lines))
+
+    def _content(
+        self,
+        day: Window,
+        counts: Mapping[str, int | None],
+        filters: Mapping[str, object],
+        basis: Basis,
+        files: _Files,
+        number: int,
+    ) -> Content:
+        manifest, tasks = files.manifest.made, files.tasks.made
+        return Content(
+            org_id=self._identity.org_id,
+            bucket=self._identity.bucket,
+            day=day,
+            filters=filters,
+            counts=counts,
+            manifest_sha256=manifest.sha256,
+            manifest_size=manifest.size,
+            recordings=manifest.lines,
+            basis=basis,
+            tasks=TasksFile(self._places.tasks(day, number, tasks.sha256), tasks.sha256, tasks.size, tasks.lines),
+        )
+
+    async def _write(self, key: str, file: _File) -> None:
+        await self._manifests.write(file.lines, self._target(key, MANIFEST_TYPE), file.made)
+
     async def _issue(
-        self, content: Content, made: Made, of_day: list[CertificateRow], abandoned: tuple[str, ...], run_id: str
+        self, content: Content, files: _Files, of_day: list[CertificateRow], abandoned: tuple[str, ...], run_id: str
     ) -> CertificateRow | None:
-        """Write manifest and certificate; None when the certificate's number was taken meanwhile."""
+        """Write manifest, tasks and certificate; None when the certificate's number was taken meanwhile."""
         day, n = content.day, (self._last.n if self._last else 0) + 1
         number = (of_day[-1].number if of_day else 0) + 1
-        manifest_key = self._places.manifest(day, number, made.sha256)
-        await self._manifests.write(day, self._target(manifest_key, MANIFEST_TYPE), made)
+        manifest_key = self._places.manifest(day, number, files.manifest.made.sha256)
+        tasks_key = self._places.tasks(day, number, files.tasks.made.sha256)
+        await self._write(manifest_key, files.manifest)
+        await self._write(tasks_key, files.tasks)
         issue = Issue(
             n=n,
             number=number,
@@ -150,7 +219,7 @@ class Issuer:
             issued_ms=round(self._clock() * 1000),
             run_id=run_id,
             tool_version=this_program().tool_version,
-            abandoned=tuple(key for key in abandoned if key != manifest_key),
+            abandoned=tuple(key for key in abandoned if key not in (manifest_key, tasks_key)),
         )
         key, data = self._places.certificate(n), certificate(content, issue)
         if not await self._put(key, data):
@@ -184,13 +253,14 @@ class Issuer:
             what = "is not in the bucket any more" if found is None else "is another one in the bucket now"
             raise ChainBroken(f"certificate {last.certificate_key}, which this ledger knows, {what}{_NOT_ON_THAT}")
 
-    async def _check_in_force(self, row: CertificateRow, made: Made) -> None:
+    async def _check_in_force(self, row: CertificateRow, files: _Files) -> None:
         """See that nobody took away or changed what says that a day is proven."""
         found = await self._read(row.certificate_key)
         if found.sha256 != row.certificate_sha256:
             raise ChainBroken(f"certificate {row.certificate_key} is another one in the bucket now{_NOT_ON_THAT}")
-        if not await self._manifests.is_there(row.manifest_key, made):
-            raise ChainBroken(f"manifest {row.manifest_key} is not in the bucket any more{_NOT_ON_THAT}")
+        for key, file in ((row.manifest_key, files.manifest), (row.tasks_key, files.tasks)):
+            if key and not await self._manifests.is_there(key, file.made):
+                raise ChainBroken(f"manifest {key} is not in the bucket any more{_NOT_ON_THAT}")
 
     async def _learn(self, n: int, before: CertificateRow | None) -> CertificateRow:
         found = await self._read(self._places.certificate(n))
@@ -213,7 +283,7 @@ class Issuer:
     async def _unclaimed(self, day: Window, of_day: list[CertificateRow]) -> tuple[str, ...]:
         """Return the manifests of a day that no certificate names: somebody was broken off before writing theirs."""
         found = {key async for key in keys_below(self._bucket, self._places.manifests_of(day))}
-        left = found - {row.manifest_key for row in of_day}
+        left = found - {row.manifest_key for row in of_day} - {row.tasks_key for row in of_day if row.tasks_key}
         if left:
             for row in of_day:
                 left -= set((await self._read(row.certificate_key)).abandoned)
@@ -238,4 +308,8 @@ def _row(found: Certificate) -> CertificateRow:
         manifest_key=found.manifest.key,
         manifest_sha256=found.manifest.sha256,
         content_sha256=found.content_sha256,
+        schema=found.schema,
+        tasks_key=found.tasks.key if found.tasks else None,
+        tasks_sha256=found.tasks.sha256 if found.tasks else None,
+        witnesses=json.dumps(dict(found.basis.witnesses), sort_keys=True) if found.basis else "",
     )

@@ -96,5 +96,6 @@ def unclaimed(files: Files, chain: Iterable[Certificate]) -> list[str]:
     left = set(files.manifests)
     for certificate in chain:
         left.discard(certificate.manifest.key)
+        left.discard(certificate.tasks.key if certificate.tasks else "")
         left.difference_update(certificate.abandoned)
     return sorted(left)

@@ -12,6 +12,7 @@ from wxrec_async.model import StoredObject
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.evidence import Named
 from wxrec_async.rules.parts import crc32_text
+from wxrec_async.s3.replies import strong_etag
 from wxrec_async.s3.wire import Digest
 
 
@@ -83,7 +84,7 @@ def _proven(named: Named, found: StoredObject, said: str | None) -> bool:
     """Say whether the description alone shows the same bytes; some stores name no checksum, but keep the ETag."""
     if said and named.checksum:
         return True
-    return bool(named.etag) and (named.etag or "").strip('"') == found.etag.strip('"')
+    return bool(named.etag) and strong_etag(named.etag or "") == strong_etag(found.etag)
 
 
 def _problem(wrong: Wrong, named: Named, detail: str, *, denied: bool = False) -> Problem:

@@ -1,13 +1,13 @@
-"""A day's manifest: from the ledger, page by page, into the bucket, in constant memory.
+"""A day's manifest and its file of tasks: page by page into the bucket, in constant memory.
 
-It is made twice: once to learn its SHA-256, which is part of its key and mostly
+Each is made twice: once to learn its SHA-256, which is part of its key and mostly
 says that nothing needs to be written, and once to write it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from wxrec_async.errors import ObjectExists, Rejected, Trouble
 from wxrec_async.evidence.chain import ChainBroken, Reading
 from wxrec_async.model import OpenUpload, Part, PartReceipt, StoredObject, Target, Window
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.rules.evidence import Item, manifest_line
+from wxrec_async.rules.evidence import Ended, Item, ended_line, manifest_line
 from wxrec_async.rules.parts import PartAssembler, same_object
 from wxrec_async.s3.wire import Digest
 
@@ -52,45 +52,85 @@ class Items(Protocol):
     async def items(self, day: Window, *, after: Item | None = None, limit: int = 1000) -> list[Item]: ...
 
 
+class EndedTasks(Protocol):
+    """The tasks of a day that have nothing to store, by id."""
+
+    async def ended(self, *, after: str = "", limit: int = 1000) -> list[Ended]: ...
+
+
+class NoEndedTasks:
+    """There is none."""
+
+    async def ended(self, *, after: str = "", limit: int = 1000) -> list[Ended]:  # noqa: ARG002 - nothing to page
+        return []
+
+
+Lines = Callable[[], AsyncIterator[bytes]]
+
+
+def manifest_lines(ledger: Items, day: Window) -> Lines:
+    """Return what yields the lines of a day's manifest, a page at a time, each time anew."""
+
+    async def pages() -> AsyncIterator[bytes]:
+        page = await ledger.items(day, limit=PAGE)
+        while page:
+            yield b"".join(map(manifest_line, page))
+            page = await ledger.items(day, after=page[-1], limit=PAGE)
+
+    return pages
+
+
+def task_lines(tasks: EndedTasks) -> Lines:
+    """Return what yields the lines of a day's file of tasks, likewise."""
+
+    async def pages() -> AsyncIterator[bytes]:
+        page = await tasks.ended(limit=PAGE)
+        while page:
+            yield b"".join(map(ended_line, page))
+            page = await tasks.ended(after=page[-1].task_id, limit=PAGE)
+
+    return pages
+
+
 class Changed(Exception):
-    """The ledger changed while a manifest was made of it; begin anew."""
+    """What a file is made of changed while it was made; begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a manifest is: its bytes by size, CRC-32 and SHA-256 (hex), and how many lines it has."""
+    """What a file is: its bytes by size, CRC-32 and SHA-256 (hex), and how many lines it has."""
 
     size: int
     crc32: int
     sha256: str
-    recordings: int
+    lines: int
 
 
 class Manifests:
-    """Makes manifests of a ledger and writes them into a bucket; ``part_size`` is in bytes."""
+    """Makes files of lines and writes them into a bucket; ``part_size`` is in bytes."""
 
-    def __init__(self, bucket: Writing, ledger: Items, part_size: int) -> None:
-        self._bucket, self._ledger, self._part_size = bucket, ledger, part_size
+    def __init__(self, bucket: Writing, part_size: int) -> None:
+        self._bucket, self._part_size = bucket, part_size
 
-    async def describe(self, day: Window) -> Made:
-        """Return what the manifest of a day is now."""
+    async def describe(self, source: Lines) -> Made:
+        """Return what the file is now."""
         size = checksum = lines = 0
         sha256 = hashlib.sha256()
-        async for block in self._blocks(day):
+        async for block in source():
             size, checksum, lines = size + len(block), crc32(block, checksum), lines + block.count(b"\n")
             sha256.update(block)
         return Made(size, checksum, sha256.hexdigest(), lines)
 
-    async def write(self, day: Window, target: Target, made: Made) -> None:
-        """Have the manifest that was described lie under the target's key; what is there already is compared.
+    async def write(self, source: Lines, target: Target, made: Made) -> None:
+        """Have the file that was described lie under the target's key; what is there already is compared.
 
-        Raises `Changed` when it is not that manifest any more, `ChainBroken` when
+        Raises `Changed` when it is not that file any more, `ChainBroken` when
         other bytes lie under the key.
         """
         if await self.is_there(target.key, made):
             return
         try:
-            await self._upload(day, target, made)
+            await self._upload(source, target, made)
         except (ObjectExists, GivenUp):
             # Somebody writes the same, or an answer was lost: what counts is what lies there.
             if not await self.is_there(target.key, made):
@@ -99,7 +139,7 @@ class Manifests:
             await self._tidy(target.key)
 
     async def is_there(self, key: str, made: Made) -> bool:
-        """Say whether that manifest lies there; `ChainBroken` when other bytes do."""
+        """Say whether that file lies there; `ChainBroken` when other bytes do."""
         found = await self._bucket.head(key)
         if found is None:
             return False
@@ -110,25 +150,19 @@ class Manifests:
             raise ChainBroken(f"{key} holds other bytes than its name says; nothing is certified on top of that")
         return True
 
-    async def _blocks(self, day: Window) -> AsyncIterator[bytes]:
-        page = await self._ledger.items(day, limit=PAGE)
-        while page:
-            yield b"".join(map(manifest_line, page))
-            page = await self._ledger.items(day, after=page[-1], limit=PAGE)
-
-    async def _upload(self, day: Window, target: Target, made: Made) -> None:
+    async def _upload(self, source: Lines, target: Target, made: Made) -> None:
         upload = _Upload(self._bucket, target)
         try:
-            last = await self._send(day, upload, made)
+            last = await self._send(source, upload, made)
             await upload.finish(last, made)
         except BaseException:
             await upload.give_up()
             raise
 
-    async def _send(self, day: Window, upload: _Upload, made: Made) -> Part:
+    async def _send(self, source: Lines, upload: _Upload, made: Made) -> Part:
         """Upload every part that is full; return the last one.  Nothing becomes an object before the hash is right."""
         assembler, sha256 = PartAssembler(made.size, self._part_size), hashlib.sha256()
-        async for block in self._blocks(day):
+        async for block in source():
             sha256.update(block)
             if assembler.size + len(block) > made.size:
                 raise Changed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from wxrec_async.model import Window, iso
@@ -68,6 +68,8 @@ class Tip:
 class AuditReport:
     """What was found.
 
+    ``witnesses`` counts the days by list and how it was heard, as the newest
+    certificate of each says; ``tasks`` are those named as having nothing to store.
     ``recordings`` were held against the bucket, ``bytes_read`` counts what was read
     back of them.  ``unnamed`` are objects of certified days that no manifest names
     (stored since, perhaps: certify the day again).  ``problems`` are the first thousand.
@@ -78,11 +80,13 @@ class AuditReport:
     certificates: int = 0
     days: int = 0
     manifests: int = 0
+    tasks: int = 0
     recordings: int = 0
     unnamed: int = 0
     bytes_read: int = 0
     denied: int = 0
     seconds: float = 0.0
+    witnesses: Counter[tuple[str, str]] = field(default_factory=Counter)
     tips: list[Tip] = field(default_factory=list)
     counts: Counter[Wrong] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
@@ -93,6 +97,15 @@ class AuditReport:
         if self.denied:
             return EXIT_AUTH
         return EXIT_FAILED if self.counts.total() else EXIT_OK
+
+    def hear(self, witnesses: Mapping[str, str]) -> None:
+        """Count a day by what its certificate rests on; those of schema 1 do not say."""
+        for name in ("tasks", "search"):
+            self.witnesses[name, witnesses.get(name, "not_said")] += 1
+
+    def heard(self, name: str) -> dict[str, int]:
+        """Return on how many days a list was heard in which way."""
+        return {how: days for (which, how), days in sorted(self.witnesses.items()) if which == name}
 
     def add(self, problem: Problem) -> None:
         """Count one."""
@@ -113,6 +126,8 @@ class AuditReport:
             "certificates": self.certificates,
             "days": self.days,
             "manifests": self.manifests,
+            "tasks": self.tasks,
+            "witnesses": {name: self.heard(name) for name in ("tasks", "search")},
             "recordings": self.recordings,
             "unnamed": self.unnamed,
             "newest": [

@@ -12,7 +12,10 @@ from wxrec_async.ledger.rows import key, text, words
 from wxrec_async.model import Window
 
 SUMMARY_CHARS = 100_000
-_TOUCHING = "source = 'tasks' AND from_ms <= :to AND to_ms >= :from"
+_TOUCHED = """
+SELECT min(from_ms), max(to_ms) FROM closed_windows WHERE source = 'tasks' AND from_ms <= :to AND to_ms >= :from
+"""
+_DROP_TOUCHED = "DELETE FROM closed_windows WHERE source = 'tasks' AND from_ms <= :to AND to_ms >= :from"
 
 
 def begin_run(
@@ -77,9 +80,8 @@ def last_run(connection: sqlite3.Connection) -> RunRecord | None:
 def close_window(connection: sqlite3.Connection, window: Window, now_ms: int) -> None:
     """Add a closed span, melted together with those it touches: the table stays as short as the gaps are few."""
     span = {"from": window.from_ms, "to": window.to_ms}
-    ends = f"SELECT min(from_ms), max(to_ms) FROM closed_windows WHERE {_TOUCHING}"  # noqa: S608 - a constant
-    first, last = connection.execute(ends, span).fetchone()
-    connection.execute(f"DELETE FROM closed_windows WHERE {_TOUCHING}", span)  # noqa: S608 - likewise
+    first, last = connection.execute(_TOUCHED, span).fetchone()
+    connection.execute(_DROP_TOUCHED, span)
     if first is not None:
         span = {"from": min(first, window.from_ms), "to": max(last, window.to_ms)}
     connection.execute(

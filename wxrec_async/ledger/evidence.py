@@ -5,6 +5,7 @@ Plain functions on a connection, each run inside a transaction, and `EvidenceBoo
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
@@ -31,16 +32,19 @@ ORDER BY place_ms, tasks.id, recordings.id LIMIT :limit
 """
 _CERTIFICATE = """
 SELECT n, day_ms, number, certified_ms, certificate_key, certificate_sha256, manifest_key, manifest_sha256,
-    content_sha256
+    content_sha256, schema, tasks_key, tasks_sha256, witnesses
 FROM certificates
 """
 _LAST = _CERTIFICATE + " ORDER BY n DESC LIMIT 1"
 _OF_DAY = _CERTIFICATE + " WHERE day_ms = ? ORDER BY number"
 _NUMBERED = _CERTIFICATE + " WHERE n = ?"
+_CERTIFIED = """
+SELECT witnesses, count(*) FROM (SELECT day_ms, max(n), witnesses FROM certificates GROUP BY day_ms) GROUP BY witnesses
+"""
 _ADD = """
 INSERT INTO certificates (n, day_ms, number, certified_ms, certificate_key, certificate_sha256, manifest_key,
-    manifest_sha256, content_sha256)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    manifest_sha256, content_sha256, schema, tasks_key, tasks_sha256, witnesses)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _TASK = """
 SELECT id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
@@ -64,7 +68,10 @@ ORDER BY n LIMIT :limit
 
 @dataclass(frozen=True, slots=True)
 class CertificateRow:
-    """A certificate that was issued: the ``n``-th of all, the ``number``-th of the day that begins at ``day_ms``."""
+    """A certificate that was issued: the ``n``-th of all, the ``number``-th of the day that begins at ``day_ms``.
+
+    ``tasks_key`` is its file of tasks and ``witnesses`` the JSON of what it rests on, from schema 2 on.
+    """
 
     n: int
     day_ms: int
@@ -75,6 +82,10 @@ class CertificateRow:
     manifest_key: str
     manifest_sha256: str
     content_sha256: str
+    schema: int = 1
+    tasks_key: str | None = None
+    tasks_sha256: str | None = None
+    witnesses: str = ""
 
 
 def items(connection: sqlite3.Connection, day: Window, after: Item | None, limit: int) -> list[Item]:
@@ -104,6 +115,15 @@ def last_certificate(connection: sqlite3.Connection) -> CertificateRow | None:
 def certificates_of(connection: sqlite3.Connection, day_ms: int) -> list[CertificateRow]:
     """Return those of a day, the newest last."""
     return [CertificateRow(*row) for row in connection.execute(_OF_DAY, (day_ms,))]
+
+
+def certified_days(connection: sqlite3.Connection) -> dict[str, int]:
+    """Count the certified days by how Search was heard, as the newest certificate of each says."""
+    counted: dict[str, int] = {}
+    for told, days in connection.execute(_CERTIFIED):
+        how = str(json.loads(told or "{}").get("search", "not_said"))
+        counted[how] = counted.get(how, 0) + days
+    return counted
 
 
 def described(connection: sqlite3.Connection, task_id: str) -> Described | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wxrec_async.ledger import books, counting
@@ -87,7 +87,8 @@ FROM runs ORDER BY n DESC LIMIT :runs
 """
 _RUN_COUNT = "SELECT count(*) FROM runs"
 _CERTIFICATES = """
-SELECT day_ms, number, certified_ms, certificate_key, certificate_sha256, manifest_key, manifest_sha256
+SELECT day_ms, number, certified_ms, certificate_key, certificate_sha256, manifest_key, manifest_sha256, schema,
+    tasks_key, tasks_sha256, witnesses
 FROM certificates WHERE :from_ms IS NULL OR (day_ms + 86400000 > :from_ms AND day_ms < :to_ms)
 ORDER BY n DESC LIMIT :certificates
 """
@@ -216,7 +217,10 @@ class RunFact:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFact:
-    """A certificate; hashes are hexadecimal SHA-256, as the ledger has them."""
+    """A certificate; hashes are hexadecimal SHA-256, as the ledger has them.
+
+    ``witnesses`` says of each list how it was heard; nothing where the certificate itself does not say.
+    """
 
     day_ms: int
     number: int
@@ -225,6 +229,10 @@ class CertificateFact:
     certificate_sha256: str
     manifest_key: str
     manifest_sha256: str
+    schema: int = 1
+    tasks_key: str | None = None
+    tasks_sha256: str | None = None
+    witnesses: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +296,7 @@ def read_facts(connection: sqlite3.Connection, period: Window | None, limits: Li
         transcripts=reading.value(_TRANSCRIPTS) or 0,
         runs=runs,
         run_count=reading.value(_RUN_COUNT) or 0,
-        certificates=[CertificateFact(*row) for row in reading.rows(_CERTIFICATES)],
+        certificates=[_certificate_fact(row) for row in reading.rows(_CERTIFICATES)],
         certificate_count=reading.value(_CERTIFICATE_COUNT) or 0,
         certified=reading.certified(),
         closed=sorted(Window(*row) for row in reading.rows(_CLOSED)),
@@ -356,6 +364,12 @@ def bar_width(first_ms: int, last_ms: int, most: int) -> int:
             return width
     widest = WIDTHS_MS[-1]
     return widest * -(-(last_ms - first_ms + widest) // (widest * (most - 1)))
+
+
+def _certificate_fact(row: Sequence[Any]) -> CertificateFact:
+    values = list(row)
+    values[-1] = {str(name): str(how) for name, how in json.loads(values[-1] or "{}").items()}
+    return CertificateFact(*values)
 
 
 def _run_fact(row: Sequence[Any]) -> RunFact:

@@ -20,6 +20,7 @@ from wxrec_async.ledger import files
 from wxrec_async.ledger.faults import explain
 from wxrec_async.ledger.group import GroupCommit
 from wxrec_async.ledger.rows import key
+from wxrec_async.rules.evidence import Ended
 
 SUFFIX = ".sightings"
 
@@ -85,23 +86,41 @@ _SET_UP = (
     """CREATE TABLE seen (
         id TEXT PRIMARY KEY, listed INTEGER NOT NULL, searched INTEGER NOT NULL, requested INTEGER, active INTEGER
     ) WITHOUT ROWID""",
+    """CREATE TABLE ended (
+        id TEXT PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL, evidence TEXT NOT NULL
+    ) WITHOUT ROWID""",
 )
 
 
 class Sightings:
-    """Notes and tells what was seen."""
+    """Notes and tells what was seen, and which tasks came to an end with nothing to store."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._group = GroupCommit(connection, lambda error: explain(error, path))
 
     async def clear(self) -> None:
         """Forget everything."""
-        await self._group.run(lambda db: db.execute("DELETE FROM seen"))
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM seen")
+            db.execute("DELETE FROM ended")
+
+        await self._group.run(work)
 
     async def note(self, sightings: Collection[tuple[str, Sighting]]) -> None:
         """Add what was seen to what was seen before."""
         rows = [(key(task_id), each.listed, each.searched, each.requested, each.active) for task_id, each in sightings]
         await self._group.run(lambda db: db.executemany(_NOTE, rows))
+
+    async def note_ended(self, tasks: Collection[Ended]) -> None:
+        """Add tasks that have nothing to store."""
+        rows = [(key(each.task_id), each.state, key(each.reason), key(each.evidence)) for each in tasks]
+        await self._group.run(lambda db: db.executemany("INSERT OR REPLACE INTO ended VALUES (?, ?, ?, ?)", rows))
+
+    async def ended(self, *, after: str = "", limit: int = 1000) -> list[Ended]:
+        """Return up to ``limit`` of them behind ``after``, by id; an empty list is the end."""
+        query = "SELECT id, state, reason, evidence FROM ended WHERE id > ? ORDER BY id LIMIT ?"
+        return await self._group.run(lambda db: [Ended(*row) for row in db.execute(query, (after, limit))])
 
     async def of(self, task_ids: Sequence[str]) -> dict[str, Sighting]:
         """Return where each of these was seen."""

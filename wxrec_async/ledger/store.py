@@ -12,7 +12,7 @@ from anyio import CancelScope, to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from wxrec_async.events import Emit
-from wxrec_async.ledger import aside, books, counting, export, facts, inventory, lagging, opening, standing
+from wxrec_async.ledger import aside, books, counting, evidence, export, facts, inventory, lagging, opening, standing
 from wxrec_async.ledger import recordings as recording_rows
 from wxrec_async.ledger import tasks as task_rows
 from wxrec_async.ledger.evidence import EvidenceBooks
@@ -144,6 +144,10 @@ class SqliteReader:
     async def incomplete(self, scope: Scope, *, limit: int = 1000) -> list[Incomplete]:
         """See `LedgerReader`."""
         return await self._read(lambda db: lagging.incomplete(db, scope, limit))
+
+    async def certified_days(self) -> dict[str, int]:
+        """Count the certified days by how Search was heard for them: a word of `SearchState`, or ``not_said``."""
+        return await self._read(evidence.certified_days)
 
     async def lag(self) -> Lag:
         """See `LedgerReader`."""

@@ -53,17 +53,21 @@ class Asker:
         found = {task_id: recordings for task_id, recordings in found.items() if recordings}
         if found:
             await self._ledger.captured_many(found, self._now_ms())
-        answers = dict.fromkeys(answer.failed, Asked.UNANSWERED) | dict.fromkeys(found, Asked.FOUND)
+        answers: dict[str, Asked] = {}
         for row, facts in batch:
-            if row.task.id in found:
-                await self._note_deleted(row, facts, [each.id for each in found[row.task.id]])
-            elif row.task.id not in answers:
+            capture = answer.captures.get(row.task.id)
+            if capture is None or capture.unsettled:  # what it does not name may be there all the same
+                answers[row.task.id] = Asked.UNANSWERED
+            elif named := found.get(row.task.id):
+                answers[row.task.id] = Asked.FOUND
+                await self._note_deleted(row, facts, [each.id for each in named])
+            else:
                 answers[row.task.id] = Asked.SILENT
                 await self._settle(row, facts)
         return answers
 
     def _wanted(self, capture: Capture) -> list[Recording]:
-        return [each for each in capture.recordings if self._include_segments or not each.segment]
+        return selection.wanted_recordings(capture, include_segments=self._include_segments)
 
     async def _note_deleted(self, row: TaskRow, facts: TaskFacts, named: Sequence[str]) -> None:
         """Let come to rest what captures no longer names of a call of which Search says that Webex deleted."""
@@ -77,7 +81,7 @@ class Asker:
         now_ms, search = self._now_ms(), facts.search
         promised = search is not None and bool(search.recordings or search.capture_requested)
         task = replace(row.task, capture_requested=True) if promised else row.task
-        silence = Silence(row.asked.first_seen_ms, row.asked.first_empty_ms)
+        silence = Silence(row.asked.first_seen_ms, row.asked.first_empty_ms, row.named)
         verdict = selection.after_empty(task, silence, self._ages, now_ms)
         await self._ledger.settle_task(
             row.task.id,
@@ -86,4 +90,5 @@ class Asker:
             now_ms=now_ms,
             empty_answer=True,
             next_ask_ms=verdict.next_ask_ms,
+            evidence=verdict.evidence,
         )

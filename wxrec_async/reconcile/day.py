@@ -11,21 +11,36 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from wxrec_async.bucket import feeding, for_each
-from wxrec_async.ledger import Sighting, Sightings, SqliteLedger, StoredRow, TaskRow
+from wxrec_async.ledger import InPeriod, Sighting, Sightings, SqliteLedger, StoredRow, TaskRow
 from wxrec_async.lister import Lister
-from wxrec_async.model import Task, TaskPage, Window, Witness
+from wxrec_async.model import SearchState, Task, TaskPage, Window, Witness
 from wxrec_async.reconcile.asking import Asker
 from wxrec_async.reconcile.facts import Looked, Sides
-from wxrec_async.reconcile.report import NOT_IN_SEARCH, NOT_IN_TASKS, DayReport, Difference
+from wxrec_async.reconcile.report import NOT_IN_SEARCH, NOT_IN_TASKS, SENTENCES, DayReport, Difference
 from wxrec_async.rules.cursors import searchable
-from wxrec_async.rules.reconciling import Asked, Judgement, Standing, TaskFacts, judge, may_be_deleted, must_ask
+from wxrec_async.rules.evidence import Basis, Ended
+from wxrec_async.rules.finality import SEARCH_DELETED
+from wxrec_async.rules.reconciling import (
+    Asked,
+    Disagreement,
+    Judgement,
+    Standing,
+    TaskFacts,
+    disagreements,
+    judge,
+    may_be_deleted,
+    must_ask,
+)
 from wxrec_async.rules.selection import Ages, of_channel
 from wxrec_async.searching import SearchReader
 from wxrec_async.verify import REASONS, Comparison, Finding, Verdict
 
 PAGE = 500
+MOST_NAMED = 10  # calls that Search counts otherwise; if more do, it counts something else, and that is said once
 NAMED = frozenset({Standing.DELETED, Standing.OWED, Standing.FAILED, Standing.UNKNOWN})
-NO_WORK = frozenset({"fewer_than_search", "still_active", "lost"})  # nothing in the ledger is open because of it
+NO_WORK = frozenset(
+    {"fewer_than_search", "fewer_than_named", "still_active", "lost"}
+)  # nothing in the ledger is open because of it
 OnDifference = Callable[[Difference], None]
 
 
@@ -33,13 +48,29 @@ class Certifier(Protocol):
     """Whoever writes down that a day is complete."""
 
     async def certify(
-        self, day: Window, counts: Mapping[str, int], filters: Mapping[str, object], run_id: str
+        self,
+        day: Window,
+        counts: Mapping[str, int | None],
+        filters: Mapping[str, object],
+        run_id: str,
+        *,
+        basis: Basis,
+        ended: EndedTasks,
     ) -> str | None:
         """Certify one whole UTC day with nothing missing.
 
-        ``counts`` are the numbers of `DayReport.numbers`.  Return the certificate's
-        key, None when the evidence that is there says the same already.
+        ``counts`` are the numbers of `DayReport.attested_numbers`, ``basis`` is what
+        they rest on, and ``ended`` pages through the tasks that have nothing to store.
+        Return the certificate's key, None when the evidence that is there says the same already.
         """
+        ...
+
+
+class EndedTasks(Protocol):
+    """The tasks of a day that have no recording, or whose recordings Webex deleted, by id."""
+
+    async def ended(self, *, after: str = "", limit: int = 1000) -> list[Ended]:
+        """Return up to ``limit`` of them behind ``after``; an empty list is the end."""
         ...
 
 
@@ -67,8 +98,19 @@ class Bench:
     concurrency: int
     max_failures_in_row: int
     now_ms: Callable[[], int]
+    servers_now_ms: Callable[[], int]
     tell: OnDifference
     save_token: Callable[[], Awaitable[bool]]
+
+
+def ended_as(row: TaskRow, judgement: Judgement) -> Ended | None:
+    """Return a task that came to an end with nothing to store as the evidence names it."""
+    if judgement.standing is Standing.NO_RECORDING:
+        return Ended(row.task.id, judgement.standing.value, judgement.reason, row.evidence)
+    if judgement.standing is not Standing.DELETED:
+        return None
+    gone = next((each.evidence for each in row.recordings if each.id == judgement.recording_id), SEARCH_DELETED)
+    return Ended(row.task.id, judgement.standing.value, judgement.reason, gone)
 
 
 class Day:
@@ -77,8 +119,8 @@ class Day:
     def __init__(self, window: Window, bench: Bench) -> None:
         self._window, self._bench = window, bench
         self._searched = False  # to its end, so that "not there" means something
-        now_ms = bench.now_ms()
-        self.report = DayReport(window, settled=window.to_ms <= now_ms - bench.ages.settle_ms)
+        self._unlike: dict[Disagreement, list[Difference]] = {each: [] for each in Disagreement}
+        self.report = DayReport(window, settled=False, search_required=bench.search_required)
 
     async def run(self) -> DayReport:
         """Look at everything; differences are told as they are found.
@@ -87,13 +129,19 @@ class Day:
         """
         bench, last = self._bench, None
         await bench.sightings.clear()
+        asked_ms = bench.servers_now_ms()
         await self._list()
+        # Calls may still have appeared behind a list that was begun too early, by the servers' time: ours may be ahead.
+        asked_ms = min(asked_ms, bench.servers_now_ms())
+        self.report.settled = self._window.to_ms <= asked_ms - bench.ages.settle_ms
         await self._ask_search()
         while rows := await bench.ledger.task_rows(self._window, after=last, limit=PAGE):
             last = rows[-1]
             ours = [row for row in rows if of_channel(row.task, bench.channel_types)]
             self.report.other_channels += len(rows) - len(ours)
             await self._judge_page(ours)
+        self._tell_disagreements()
+        self.report.flags = await bench.ledger.flag_counts(InPeriod(self._window))
         return self.report
 
     # The two lists
@@ -105,19 +153,27 @@ class Day:
             await bench.ledger.add_tasks(new, listed_in=window, now_ms=bench.now_ms())
             await bench.sightings.note([(task.id, Sighting(listed=True)) for task in new])
 
+        self.report.tasks_heard = SearchState.PARTIAL
         if trouble := await bench.lister.read(self._window, take_in):
             self.report.troubles.append(f"not listed to its end: {trouble}")
+        else:
+            self.report.tasks_heard = SearchState.PRESENT
 
     async def _ask_search(self) -> None:
         reader = self._bench.search
-        if reader is None or not searchable(self._window, self._bench.now_ms()):
+        if reader is None:
             return
+        if not searchable(self._window, self._bench.now_ms()):
+            self.report.search_heard = SearchState.OUT_OF_REACH
+            return
+        self.report.search_heard = SearchState.PARTIAL
         trouble = await reader.read(self._window, self._take_in_witnesses)
+        self.report.search_heard = reader.state
         if reader.absent and self._bench.search_required:
             trouble = f"[webex] search is required, and there is none: {reader.absent}"
         if trouble:
             self.report.troubles.append(trouble)
-        self._searched = not (trouble or reader.absent)
+        self._searched = self.report.search_heard is SearchState.PRESENT
 
     async def _take_in_witnesses(self, witnesses: Sequence[Witness]) -> None:
         """Keep what Search says; a task that only Search knows becomes work."""
@@ -127,7 +183,7 @@ class Day:
         known = await bench.ledger.rows_of([each.task.id for each in ours])
         unknown = [each.task for each in ours if each.task.id not in known]
         if unknown:
-            await bench.ledger.add_tasks(unknown, listed_in=self._window, now_ms=now_ms)
+            await bench.ledger.add_tasks(unknown, listed_in=self._window, now_ms=now_ms, source="search")
         await bench.ledger.witnessed(ours, now_ms)
         await bench.sightings.note(
             [
@@ -148,8 +204,8 @@ class Day:
         )
         rows, facts = await self._again(rows, facts, seen, looked, asked)
         await self._mark(looked)
-        for row in rows:
-            self._count(row, facts[row.task.id], seen[row.task.id], looked)
+        ended = [self._count(row, facts[row.task.id], seen[row.task.id], looked) for row in rows]
+        await bench.sightings.note_ended([each for each in ended if each])
 
     async def _look(self, rows: Sequence[TaskRow]) -> Looked:
         """Hold every stored recording against the bucket."""
@@ -204,7 +260,8 @@ class Day:
             reason = REASONS[finding.verdict]
             await self._bench.ledger.lost(finding.row, reason, finding.detail, self._bench.now_ms())
 
-    def _count(self, row: TaskRow, facts: TaskFacts, seen: Sighting, looked: Looked) -> None:
+    def _count(self, row: TaskRow, facts: TaskFacts, seen: Sighting, looked: Looked) -> Ended | None:
+        """Count a task where it stands; return it when it has nothing to store."""
         report, judgement = self.report, judge(facts, self._bench.ages)
         report.counts[judgement.standing] += 1
         report.listed += seen.listed
@@ -218,6 +275,26 @@ class Day:
         for difference in self._differences(row, facts, judgement, looked):
             self._bench.tell(difference)
         self._compare_lists(row, judgement, seen)
+        self._compare_counts(row, facts, judgement)
+        return ended_as(row, judgement)
+
+    def _compare_counts(self, row: TaskRow, facts: TaskFacts, judgement: Judgement) -> None:
+        """Count what Search counts otherwise; a few calls are named, many alike are one thing that is said once."""
+        if judgement.standing not in (Standing.STORED, Standing.NO_RECORDING):
+            return
+        for each in disagreements(facts):
+            self.report.disagreements[each] += 1
+            if len(self._unlike[each]) <= MOST_NAMED:
+                self._unlike[each].append(self._difference(row, judgement.standing, each.value, "", ""))
+
+    def _tell_disagreements(self) -> None:
+        for each, named in self._unlike.items():
+            if len(named) <= MOST_NAMED:
+                for difference in named:
+                    self._bench.tell(difference)
+            else:
+                words = SENTENCES[each.value]
+                self.report.notes.append(f"{self.report.disagreements[each]} of {self.report.tasks} tasks: {words}")
 
     def _compare_lists(self, row: TaskRow, judgement: Judgement, seen: Sighting) -> None:
         """Name a task that one list has and the other has not, unless that is what was said of it."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from wxrec_async.ledger import KnownRecording, Sighting, TaskRow
 from wxrec_async.model import Witness
 from wxrec_async.rules.filters import Filters
+from wxrec_async.rules.finality import phase
 from wxrec_async.rules.reconciling import Asked, Held, RecordingFacts, SearchFacts, TaskFacts
 from wxrec_async.verify import Finding, Verdict
 
@@ -48,12 +49,14 @@ class Sides:
             since_silent_ms=None if silent is None else now_ms - silent,
             left_out=self._filters.leaves_out(row.task) if self._filters else None,
             asked=asked,
+            named=row.named,
+            phase=phase(row.task),
         )
 
     def _search(self, row: TaskRow, seen: Sighting) -> SearchFacts | None:
         if not seen.searched:
             return None
-        return SearchFacts(row.witness_recordings, seen.requested, row.witness_deleted, seen.active)
+        return SearchFacts(row.witness_recordings, seen.requested, row.witness_deleted, seen.active, row.witness_bytes)
 
 
 def _recording(task_id: str, known: KnownRecording, looked: Looked) -> RecordingFacts:
@@ -61,4 +64,6 @@ def _recording(task_id: str, known: KnownRecording, looked: Looked) -> Recording
     held = HELD[finding.verdict] if finding else None
     # Not "missing", which is a promise that Webex never kept: it was here once.
     reason = "lost" if known.was_stored and known.reason == "missing" else known.reason
-    return RecordingFacts(known.id, known.state, reason, held, known.was_stored, known.segment)
+    return RecordingFacts(
+        known.id, known.state, reason, held, known.was_stored, known.segment, known.evidence, known.size
+    )

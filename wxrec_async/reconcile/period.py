@@ -25,6 +25,7 @@ from wxrec_async.reconcile.facts import Sides
 from wxrec_async.reconcile.report import DayReport, Difference, ReconcileReport
 from wxrec_async.report import EXIT_AUTH
 from wxrec_async.rules import windows
+from wxrec_async.rules.server_time import believed_ms
 from wxrec_async.rules.windows import Asked
 from wxrec_async.s3.inspection import S3Inspector
 from wxrec_async.searching import SearchReader
@@ -92,7 +93,14 @@ async def _day_by_day(report: ReconcileReport, bench: Bench, certifier: Certifie
         if certifier is not None and day.certified and day.is_whole_day:
             try:
                 if refusal is None:
-                    day.certificate = await certifier.certify(window, day.numbers(), report.filters, report.run_id)
+                    day.certificate = await certifier.certify(
+                        window,
+                        day.attested_numbers(),
+                        report.filters,
+                        report.run_id,
+                        basis=day.basis,
+                        ended=bench.sightings,
+                    )
                     day.attested = True
             except (AuthError, RunStopped) as failure:
                 refusal = failure  # the evidence is one chain: what keeps one certificate out keeps out the next
@@ -141,6 +149,10 @@ async def _bench(
         worlds.open_webex(settings, secrets, tls, emit, reach, clock, given) as webex,
     ):
         chosen, ages = settings.webex, ages_of(settings)
+
+        def judged_ms() -> int:
+            return believed_ms(round(clock() * 1000), webex.client.servers_now_ms())
+
         bench = Bench(
             ledger=ledger,
             sightings=sightings,
@@ -151,7 +163,7 @@ async def _bench(
                 webex.client,
                 ledger,
                 ages,
-                lambda: round(clock() * 1000),
+                judged_ms,
                 include_segments=chosen.include_segments,
             ),
             bucket=bucket,
@@ -162,6 +174,7 @@ async def _bench(
             concurrency=settings.backfill.concurrency,
             max_failures_in_row=settings.backfill.max_failures_in_row,
             now_ms=lambda: round(clock() * 1000),
+            servers_now_ms=judged_ms,
             tell=tell,
             save_token=webex.refresher.save_pending,
         )

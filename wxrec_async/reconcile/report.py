@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wxrec_async.model import DAY_MS, Window, iso
+from wxrec_async.model import DAY_MS, SearchState, Window, iso
 from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, EXIT_OWED, SUMMARY_SCHEMA
-from wxrec_async.rules.reconciling import Standing, is_whole
+from wxrec_async.rules.evidence import Basis
+from wxrec_async.rules.reconciling import DayFacts, Disagreement, Standing, WhyNot, certified
 
 STATES = (
     Standing.STORED,
@@ -19,6 +20,10 @@ STATES = (
     Standing.UNKNOWN,
 )
 NOT_IN_SEARCH, NOT_IN_TASKS = "not_in_search", "not_in_tasks"
+WHY_NOT = {
+    WhyNot.LIST: "the list of tasks was not read to its end",
+    WhyNot.SEARCH: "Search was not read to its end",
+}
 
 SENTENCES = {
     "never_asked": "captures was never asked for it",
@@ -29,6 +34,14 @@ SENTENCES = {
     "capture_awaited": "Webex promised a recording that has not come",
     "still_active": "Search says that the contact goes on",
     "fewer_than_search": "Search counts more recordings than captures names",
+    "more_than_search": "Search counts fewer recordings than there are",
+    "bytes_unlike_search": "Search tells another size of its recordings than what is stored",
+    "fewer_than_named": "captures named more recordings of it in an earlier answer than are known now",
+    "still_open": "the list says that the call goes on",
+    "may_go_on": "nothing says yet that the call is over",
+    "never_ended": "the list says that the call goes on, and has said so for too long",
+    "gone_unproven": "it could not be had once, and nothing shows that Webex deleted it",
+    "unknown_task": "only its id is known, and no list shows it",
     "lost": "it was stored once, is no longer in the bucket, and Webex has deleted it",
     "missing": "Webex promised a recording that never came",
     "missing_in_bucket": "the object is not in the bucket",
@@ -74,12 +87,20 @@ class DayReport:
     ``counts`` has every task once, by its state; ``listed`` and ``searched`` say
     how many of them each list has, ``only_listed`` and ``only_searched`` how many
     the other one lacks.  ``recordings`` and ``bytes`` are those that are stored
-    and verified.  ``troubles`` say what could not be read to its end.  ``attested``
+    and verified.  ``tasks_heard`` and ``search_heard`` say how each list was had,
+    ``disagreements`` how many calls Search counts otherwise, ``flags`` how many
+    recordings were stored although something about them is odd.
+    ``troubles`` say what could not be read to its end.  ``attested``
     when its newest certificate says just that, ``certificate`` when it is a new one.
     """
 
     window: Window
     settled: bool = True
+    tasks_heard: SearchState = SearchState.NOT_ASKED
+    search_heard: SearchState = SearchState.NOT_ASKED
+    search_required: bool = False
+    disagreements: Counter[Disagreement] = field(default_factory=Counter)
+    flags: Mapping[str, int] = field(default_factory=dict)
     counts: Counter[Standing] = field(default_factory=Counter)
     listed: int = 0
     searched: int = 0
@@ -90,6 +111,7 @@ class DayReport:
     bytes: int = 0
     denied: int = 0
     troubles: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     certificate: str | None = None
     attested: bool = False
 
@@ -100,7 +122,31 @@ class DayReport:
     @property
     def certified(self) -> bool:
         """Whether nothing is missing: every task is at an end, and every list was read to its end."""
-        return self.settled and not self.troubles and is_whole(self.counts)
+        return not self.keeps_from_it() and not self.troubles
+
+    def keeps_from_it(self) -> tuple[WhyNot, ...]:
+        """Return what keeps it from being certified, by `rules.reconciling.certified`."""
+        return certified(DayFacts(self.settled, self.tasks_heard, self.search_heard, self.search_required, self.counts))
+
+    @property
+    def basis(self) -> Basis:
+        """What a certificate of it rests on."""
+        return Basis(
+            witnesses={"tasks": self.tasks_heard.value, "search": self.search_heard.value},
+            disagreements={each.value: self.disagreements[each] for each in Disagreement},
+            flags=dict(self.flags),
+        )
+
+    def attested_numbers(self) -> dict[str, int | None]:
+        """Return `numbers` as a certificate has them: null for what was not asked."""
+        heard = self.search_heard in (SearchState.PRESENT, SearchState.PARTIAL)
+        of_search = {"searched", "only_listed", "only_searched"}
+        return {name: None if name in of_search and not heard else count for name, count in self.numbers().items()}
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether a list that must be heard was not, to its end."""
+        return bool({WhyNot.LIST, WhyNot.SEARCH} & set(self.keeps_from_it()))
 
     @property
     def is_whole_day(self) -> bool:
@@ -126,7 +172,7 @@ class DayReport:
     def why_not(self) -> list[str]:
         """Say why it is not certified, a few words each."""
         words = [] if self.settled else ["too young: calls and captures can still appear"]
-        words += self.troubles
+        words += self.troubles or [WHY_NOT[why] for why in self.keeps_from_it() if why in WHY_NOT]
         return words + [f"{self.counts[state]} {state.value}" for state in STATES[3:] if self.counts[state]]
 
     def as_json(self) -> dict[str, object]:
@@ -137,7 +183,9 @@ class DayReport:
             "certified": self.certified,
             "certificate": self.certificate,
             **self.numbers(),
+            **self.basis.as_json(),
             "why_not": self.why_not(),
+            "notes": list(self.notes),
         }
 
 
@@ -179,7 +227,7 @@ class ReconcileReport:
             return EXIT_AUTH
         counts = self.counts
         wrong = counts[Standing.FAILED.value] or counts[Standing.UNKNOWN.value]
-        if wrong or self.begins_late or any(day.troubles for day in self.days):
+        if wrong or self.begins_late or any(day.troubles or day.is_unheard for day in self.days):
             return EXIT_FAILED
         return EXIT_OK if self.certified else EXIT_OWED
 

@@ -47,6 +47,8 @@ class CursorPager:
             return "more rows than Search serves to one query"
         if page.cursor and stuck:
             return "paging is stuck: the cursor leads nowhere new"
+        if page.trouble:
+            return page.trouble
         return f"{page.unreadable} of its rows have no usable id" if page.unreadable else None
 
     def _inside(self, witness: Witness) -> bool:

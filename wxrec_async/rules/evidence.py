@@ -1,7 +1,10 @@
 """What a manifest and a certificate say, byte for byte, and where they lie.
 
-A certificate covers one UTC day of one organisation.  It names the manifest of
-that day by its SHA-256, the certificate issued before it (of whatever day) by
+A certificate covers one UTC day of one organisation.  It says what it rests on:
+which list was heard, how many calls the two lists count differently, how many
+recordings were stored although something about them is odd.  It names the manifest of
+that day by its SHA-256, and a second file with every task that has nothing to be
+stored, so that those can be checked, too; the certificate issued before it (of whatever day) by
 its SHA-256, and the earlier certificate of the same day it takes the place of.
 Certificates are numbered from 1 without a gap, and the number is the key: two
 who issue at once meet there, and one of them has to begin anew.  So the chain
@@ -17,7 +20,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,7 +28,8 @@ from wxrec_async.model import DAY_MS, Window, iso
 from wxrec_async.rules.keys import encode_id
 from wxrec_async.rules.parts import crc32_text
 
-SCHEMA = 1
+SCHEMA = 2
+SCHEMAS = (1, SCHEMA)  # the first one said neither what it rests on nor which tasks have nothing
 CERTIFICATE_TYPE = "application/json"
 MANIFEST_TYPE = "application/x-ndjson"
 MAX_CERTIFICATE = 1 << 20
@@ -87,6 +91,10 @@ class Places:
         """Return the key of a day's ``number``-th manifest; other content is another key."""
         return f"{self.manifests_of(day)}{number:04d}-{sha256[:16]}.jsonl"
 
+    def tasks(self, day: Window, number: int, sha256: str) -> str:
+        """Return the key of the file beside a manifest that names the tasks without anything to store."""
+        return f"{self.manifests_of(day)}{number:04d}-{sha256[:16]}.tasks.jsonl"
+
     def number_of(self, key: str) -> int | None:
         """Return which certificate a key is for, None when it is none that `certificate` makes."""
         match = _CERTIFICATE_KEY.fullmatch(key.removeprefix(self.certificates))
@@ -146,6 +154,41 @@ def manifest_line(item: Item) -> bytes:
     )
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Ended:
+    """A task that came to an end with nothing to store: ``state`` is no_recording or deleted.
+
+    ``reason`` and ``evidence`` are stable words: why, and what says so.
+    """
+
+    task_id: str
+    state: str
+    reason: str = ""
+    evidence: str = ""
+
+
+def ended_line(ended: Ended) -> bytes:
+    """Write one line of the file of tasks."""
+    return canonical(
+        {
+            "task_id": ended.task_id,
+            "state": ended.state,
+            "reason": ended.reason or None,
+            "evidence": ended.evidence or None,
+        }
+    )
+
+
+def read_ended(line: bytes) -> Ended:
+    """Read one line of the file of tasks; raises `Unsound`."""
+    said = _object(line)
+    try:
+        words = [_text_or_none(said, name) or "" for name in ("reason", "evidence")]
+        return Ended(_text(said, "task_id"), _text(said, "state"), *words)
+    except (KeyError, TypeError) as error:
+        raise Unsound(f"a line names no task: {str(error)[:100]}") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """What a manifest line says of an object: enough to hold it against the bucket."""
@@ -190,6 +233,37 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
+class TasksFile:
+    """The file of tasks without anything to store, as a certificate names it: ``size`` in bytes, ``lines`` tasks."""
+
+    key: str
+    sha256: str
+    size: int
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a certificate rests on.
+
+    ``witnesses`` says of each list how it was heard (`model.SearchState`),
+    ``disagreements`` how many tasks Search counts otherwise, ``flags`` how many
+    recordings of the day were stored although something about them is odd.
+    """
+
+    witnesses: Mapping[str, str]
+    disagreements: Mapping[str, int] = field(default_factory=dict)
+    flags: Mapping[str, int] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "witnesses": dict(self.witnesses),
+            "disagreements": dict(self.disagreements),
+            "flags": dict(self.flags),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """Another certificate, by its key and its SHA-256."""
 
@@ -202,19 +276,29 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a certificate says of a day, however often it is issued."""
+    """What a certificate says of a day, however often it is issued.
+
+    ``counts`` are null where that was not asked.  ``basis`` and ``tasks``, whose key is
+    not part of it, are None in a certificate of schema 1 only.
+    """
 
     org_id: str
     bucket: str
     day: Window
     filters: Mapping[str, object]
-    counts: Mapping[str, int]
+    counts: Mapping[str, int | None]
     manifest_sha256: str
     manifest_size: int
     recordings: int
+    basis: Basis | None = None
+    tasks: TasksFile | None = None
 
     def as_json(self) -> dict[str, object]:
-        return {
+        more: dict[str, object] = {}
+        if self.basis and self.tasks:
+            file = {"sha256": self.tasks.sha256, "bytes": self.tasks.size, "lines": self.tasks.lines}
+            more = self.basis.as_json() | {"tasks": file}
+        return more | {
             "organisation": self.org_id,
             "bucket": self.bucket,
             "day": whole_day(self.day),
@@ -259,9 +343,11 @@ def certificate(content: Content, issue: Issue) -> bytes:
     """Write a certificate."""
     said = content.as_json()
     said["manifest"] = {"key": issue.manifest_key, **_mapping(said["manifest"])}
+    if content.tasks:
+        said["tasks"] = {"key": content.tasks.key, **_mapping(said["tasks"])}
     return canonical(
         {
-            "schema": SCHEMA,
+            "schema": SCHEMA if content.basis else 1,
             "n": issue.n,
             "number": issue.number,
             **said,
@@ -285,7 +371,7 @@ class Certificate:
     org_id: str
     bucket: str
     day: Window
-    counts: Mapping[str, int]
+    counts: Mapping[str, int | None]
     filters: Mapping[str, object]
     manifest: Manifest
     content_sha256: str
@@ -293,6 +379,9 @@ class Certificate:
     follows: Link | None
     abandoned: tuple[str, ...]
     issued_ms: int
+    schema: int = 1
+    basis: Basis | None = None
+    tasks: TasksFile | None = None
 
     @property
     def link(self) -> Link:
@@ -304,8 +393,8 @@ def read_certificate(key: str, data: bytes) -> Certificate:
     said = _object(data)
     if not _is_canonical(said, data):
         raise Unsound("it is not written in the canonical form")
-    if said.get("schema") != SCHEMA:
-        raise Unsound(f"its schema is {str(said.get('schema'))[:40]!r}, this program knows {SCHEMA}")
+    if said.get("schema") not in SCHEMAS or isinstance(said.get("schema"), bool):
+        raise Unsound(f"its schema is {str(said.get('schema'))[:40]!r}, this program knows up to {SCHEMA}")
     try:
         found = _certificate(key, data, said)
     except Unsound:
@@ -327,15 +416,18 @@ def _certificate(key: str, data: bytes, said: dict[str, Any]) -> Certificate:
     day = Window(_ms(period["from"]), _ms(period["to"]))
     if whole_day(day) != said["day"]:
         raise Unsound("its day and its period are not the same")
+    basis, tasks = _rests_on(said) if said["schema"] != 1 else (None, None)
     content = Content(
         org_id=_text(said, "organisation"),
         bucket=_text(said, "bucket"),
         day=day,
         filters=_mapping(said["filters"]),
-        counts={name: _count(said["counts"], name) for name in _mapping(said["counts"])},
+        counts={name: _counted(said["counts"], name, basis) for name in _mapping(said["counts"])},
         manifest_sha256=_text(manifest, "sha256"),
         manifest_size=_count(manifest, "bytes"),
         recordings=_count(manifest, "recordings"),
+        basis=basis,
+        tasks=tasks,
     )
     if content.sha256 != said["content_sha256"]:
         raise Unsound("its content_sha256 is not that of its content")
@@ -355,7 +447,37 @@ def _certificate(key: str, data: bytes, said: dict[str, Any]) -> Certificate:
         follows=_link(said["follows"]),
         abandoned=tuple(str(each) for each in said["abandoned"]),
         issued_ms=_ms(_mapping(said["issued"])["at"]),
+        schema=said["schema"],
+        basis=basis,
+        tasks=tasks,
     )
+
+
+def _rests_on(said: dict[str, Any]) -> tuple[Basis, TasksFile]:
+    witnesses, file = _mapping(said["witnesses"]), _mapping(said["tasks"])
+    basis = Basis(
+        witnesses={name: _text(witnesses, name) for name in witnesses},
+        disagreements={name: _count(said["disagreements"], name) for name in _mapping(said["disagreements"])},
+        flags={name: _count(said["flags"], name) for name in _mapping(said["flags"])},
+    )
+    tasks = TasksFile(_text(file, "key"), _text(file, "sha256"), _count(file, "bytes"), _count(file, "lines"))
+    return basis, tasks
+
+
+def _counted(said: Mapping[str, Any], name: str, basis: Basis | None) -> int | None:
+    return None if basis and said[name] is None else _count(said, name)
+
+
+ENDED_STATES = ("no_recording", "deleted")
+
+
+def miscounted(counts: Mapping[str, int | None], states: Mapping[str, int]) -> str:
+    """Return what is wrong when the file of tasks does not name as many in each state as the certificate counts."""
+    for state in sorted({*ENDED_STATES, *states}):
+        counted, named = counts.get(state) or 0, states.get(state, 0)
+        if counted != named:
+            return f"it names {named} tasks as {state}, its certificate counts {counted}"
+    return ""
 
 
 def misplaced(
@@ -379,6 +501,8 @@ def misplaced(
         wrong.append(f"it calls itself number {found.number} of its day, and is number {number}")
     if found.manifest.key != places.manifest(found.day, found.number, found.manifest.sha256):
         wrong.append("its manifest lies elsewhere")
+    if found.tasks and found.tasks.key != places.tasks(found.day, found.number, found.tasks.sha256):
+        wrong.append("its file of tasks lies elsewhere")
     return wrong
 
 

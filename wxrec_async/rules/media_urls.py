@@ -18,6 +18,9 @@ PRINTABLE = re.compile(r"[!-~]+")
 LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 AMBIGUOUS = frozenset('\\#<>"')
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+UNICAST = ipaddress.IPv6Network("2000::/3")
+DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")  # RFC 9637, which the standard library does not know yet
+ISATAP, ISATAP_MASK = 0x00005EFE, 0xFDFFFFFF  # RFC 5214 section 6.1; one bit says whether the inner one is global
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -102,8 +105,8 @@ def host_of(url: str) -> str:
 def address_allowed(ip: str, *, loopback: bool = False) -> bool:
     """Tell whether a connection for media may go to this address: global ones only, and loopback when asked for.
 
-    An address that carries another inside (IPv4-mapped, NAT64, 6to4, Teredo) is
-    judged by the inner one as well.
+    An address that carries another inside (IPv4-mapped, NAT64, 6to4, Teredo, ISATAP)
+    is judged by the inner one as well.
     """
     try:
         address = ipaddress.ip_address(ip.partition("%")[0])
@@ -111,7 +114,18 @@ def address_allowed(ip: str, *, loopback: bool = False) -> bool:
         return False
     if loopback and address.is_loopback:
         return True
-    return all(inner.is_global and not inner.is_multicast for inner in _with_inner(address))
+    return all(_is_public(inner) for inner in _with_inner(address))
+
+
+def _is_public(address: _Address) -> bool:
+    """Say whether everybody may reach it; of IPv6 only what is assigned as such (RFC 4291 section 2.4 and IANA).
+
+    That leaves out site-local addresses, those that are only an IPv4 address with
+    zeros before it, and what a site translates to its own (``64:ff9b:1::/48``).
+    """
+    if isinstance(address, ipaddress.IPv6Address) and (address not in UNICAST or address in DOCUMENTATION):
+        return False
+    return address.is_global and not address.is_multicast
 
 
 def _with_inner(address: _Address) -> list[_Address]:
@@ -119,9 +133,11 @@ def _with_inner(address: _Address) -> list[_Address]:
         return [address]
     if address.ipv4_mapped:
         return [address.ipv4_mapped]
+    inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     if address in NAT64:
-        return [ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)]
+        return [inner]
     found: list[_Address] = [address]
     found += [address.sixtofour] if address.sixtofour else []
     found += list(address.teredo) if address.teredo else []
+    found += [inner] if int(address) >> 32 & ISATAP_MASK == ISATAP else []
     return found

@@ -10,7 +10,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wxrec_async.model import AT_REST, RecordingState, TaskState
+from wxrec_async.model import AT_REST, DAY_MS, RecordingState, SearchState, TaskState
+from wxrec_async.rules.finality import Phase
 from wxrec_async.rules.selection import HOUR_MS, Ages
 
 
@@ -42,7 +43,8 @@ class Held(enum.StrEnum):
 class RecordingFacts:
     """A recording in the ledger; ``held`` is there when it is STORED, ``was_stored`` when it ever was.
 
-    ``segment`` when it is a part of another one, which Search does not count.
+    ``segment`` when it is a part of another one, which Search does not count;
+    ``evidence`` is what GONE rests on, ``size`` in bytes.
     """
 
     id: str
@@ -51,6 +53,8 @@ class RecordingFacts:
     held: Held | None = None
     was_stored: bool = False
     segment: bool = False
+    evidence: str = ""
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,11 @@ class SearchFacts:
     capture_requested: bool | None = None
     deleted: bool | None = None
     active: bool | None = None
+    bytes: int | None = None
 
 
 class Asked(enum.StrEnum):
-    """What captures answered when it was asked once more."""
+    """What captures answered when it was asked once more; ``UNANSWERED`` when the answer proves nothing."""
 
     NOT_ASKED = "not_asked"
     FOUND = "found"
@@ -80,6 +85,8 @@ class TaskFacts:
     not asked, could not be read, or has it not.  ``age_ms`` counts from its
     creation, ``silent_ms`` is how old it was at the last empty answer and
     ``since_silent_ms`` how long that is ago, both None when there was none.
+    ``named`` is the most recordings that one answer of captures named; ``phase``
+    whether its row on the list says that the call is over.
     """
 
     state: TaskState
@@ -93,6 +100,8 @@ class TaskFacts:
     since_silent_ms: int | None = None
     left_out: str | None = None
     asked: Asked = Asked.NOT_ASKED
+    named: int = 0
+    phase: Phase = Phase.UNTOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +130,10 @@ def must_ask(facts: TaskFacts, ages: Ages) -> bool:
     if facts.left_out:
         return False
     if facts.state is TaskState.NO_RECORDING:
-        contradicted = bool(search.recordings or search.capture_requested or search.deleted)
+        contradicted = bool(search.recordings or search.capture_requested or search.deleted or facts.named)
         return contradicted or (search.recordings is None and _early_silence(facts, ages))
-    if search.deleted:
-        return _none_or_some_could_be_gone(facts)
+    if search.deleted and _none_or_some_could_be_gone(facts):
+        return True
     return facts.state is TaskState.CAPTURED and _fewer_than_search(facts)
 
 
@@ -174,6 +183,8 @@ def _unsound_recordings(facts: TaskFacts) -> Judgement | None:
             return Judgement(Standing.FAILED, each.reason or "failed", each.id)
         if each.state is RecordingState.GONE and each.was_stored:
             return Judgement(Standing.FAILED, "lost", each.id)
+        if each.state is RecordingState.GONE and not each.evidence:
+            return Judgement(Standing.FAILED, "gone_unproven", each.id)
     unfinished = [each for each in facts.recordings if each.state not in AT_REST]
     return Judgement(Standing.OWED, "not_fetched", unfinished[0].id) if unfinished else None
 
@@ -197,15 +208,35 @@ def _contradiction(facts: TaskFacts, ages: Ages) -> Judgement | None:
     """Hold the task, which looks settled, against what captures and Search say."""
     if facts.asked is Asked.UNANSWERED:
         return Judgement(Standing.UNKNOWN, "captures_unanswered")
+    if facts.named > len(facts.recordings):
+        return Judgement(Standing.FAILED, "fewer_than_named")
     search = facts.search or SearchFacts()
     if search.deleted:
-        return None if facts.recordings else Judgement(Standing.UNKNOWN, "deletion_unconfirmed")
+        return _deletion(facts)
+    if facts.phase is Phase.OPEN:
+        young = facts.age_ms <= ages.missing_ms
+        return Judgement(Standing.OWED, "still_open") if young else Judgement(Standing.FAILED, "never_ended")
     if search.active and facts.age_ms < ages.null_ms:
         return Judgement(Standing.OWED, "still_active")
-    if _fewer_than_search(facts):
+    return None if facts.recordings else _promise(facts, search, ages)
+
+
+def _deletion(facts: TaskFacts) -> Judgement | None:
+    """Search's word alone shows nothing: captures must have been asked, and name what is left, if anything."""
+    confirmed = facts.asked in (Asked.FOUND, Asked.SILENT) or not _fewer_than_search(facts)
+    return None if facts.recordings and confirmed else Judgement(Standing.UNKNOWN, "deletion_unconfirmed")
+
+
+def _promise(facts: TaskFacts, search: SearchFacts, ages: Ages) -> Judgement | None:
+    """A call of which Search has a recording, or one is promised, has no "no recording".
+
+    How many Search counts is another matter: what its number means is not
+    documented, so that it keeps no call from being whole (see `disagreements`).
+    """
+    if search.recordings:
         young = facts.age_ms < ages.missing_ms
         return Judgement(Standing.OWED if young else Standing.FAILED, "fewer_than_search")
-    if search.capture_requested and facts.state is TaskState.NO_RECORDING:
+    if search.capture_requested:
         return Judgement(Standing.OWED, "capture_awaited")
     return None
 
@@ -221,6 +252,31 @@ def _sound(facts: TaskFacts) -> Judgement:
     return Judgement(Standing.NO_RECORDING, facts.reason)
 
 
+class Disagreement(enum.StrEnum):
+    """How Search's figures of a call differ from what is known of it: counted and said, and no obstacle.
+
+    ``FEWER`` recordings are known than Search counts, ``MORE``, or their ``BYTES`` add up to something else.
+    """
+
+    FEWER = "fewer_than_search"
+    MORE = "more_than_search"
+    BYTES = "bytes_unlike_search"
+
+
+def disagreements(facts: TaskFacts) -> tuple[Disagreement, ...]:
+    """Return how Search's figures differ from what is known of a call that came to a sound end."""
+    search = facts.search
+    if search is None or search.deleted or search.recordings is None:
+        return ()
+    whole = [each for each in facts.recordings if not each.segment]
+    if search.recordings != len(whole):
+        return (Disagreement.FEWER if search.recordings > len(whole) else Disagreement.MORE,)
+    sizes = [each.size for each in whole if each.state is RecordingState.STORED and each.size is not None]
+    if search.bytes is None or len(sizes) < len(whole) or not whole:
+        return ()
+    return () if abs(search.bytes - sum(sizes)) * 100 <= sum(sizes) else (Disagreement.BYTES,)
+
+
 def _fewer_than_search(facts: TaskFacts) -> bool:
     whole = sum(not each.segment for each in facts.recordings)
     return facts.search is not None and (facts.search.recordings or 0) > whole
@@ -234,3 +290,61 @@ def _none_or_some_could_be_gone(facts: TaskFacts) -> bool:
 def is_whole(counts: Mapping[Standing, int]) -> bool:
     """Say whether tasks in these states can be certified: all of them at an end, and none unknown."""
     return all(standing in SOUND or not count for standing, count in counts.items())
+
+
+class WhyNot(enum.StrEnum):
+    """What keeps a day from being certified.
+
+    ``YOUNG``: calls can still appear in it, by the servers' time.  ``LIST``: the
+    list of tasks was not read to its end.  ``SEARCH``: Search broke off half way, or is
+    required and was not heard to its end.  ``TASKS``: one of them is at no end.
+    """
+
+    YOUNG = "too_young"
+    LIST = "list_incomplete"
+    SEARCH = "search_incomplete"
+    TASKS = "tasks_open"
+
+
+@dataclass(frozen=True, slots=True)
+class DayFacts:
+    """What a certificate would rest on: how each list was heard, and the tasks by state.
+
+    ``settled`` when the day ended longer ago than calls take to appear, by the servers' time.
+    """
+
+    settled: bool
+    tasks: SearchState
+    search: SearchState
+    search_required: bool
+    counts: Mapping[Standing, int]
+
+
+def certified(day: DayFacts) -> tuple[WhyNot, ...]:
+    """Return what keeps a day from being certified; nothing does when all voices were heard and none objects.
+
+    That Search is absent, out of reach, not to be asked, or refuses us from the
+    beginning is no contradiction: the certificate says so.  A list that breaks off is.
+    """
+    found = {
+        WhyNot.YOUNG: not day.settled,
+        WhyNot.LIST: day.tasks is not SearchState.PRESENT,
+        WhyNot.SEARCH: not _search_suffices(day.search, required=day.search_required),
+        WhyNot.TASKS: not is_whole(day.counts),
+    }
+    return tuple(why for why, so in found.items() if so)
+
+
+def _search_suffices(heard: SearchState, *, required: bool) -> bool:
+    return heard is SearchState.PRESENT if required else heard is not SearchState.PARTIAL
+
+
+def missing(facts: TaskFacts, ages: Ages) -> bool:
+    """Say whether a promised or named recording is to be called missing.
+
+    It is when captures, asked just now, answered soundly and named none of it, the
+    call is old enough, and an earlier sound answer had none either, at least a day ago.
+    """
+    promised = bool(facts.capture_requested or facts.named or (facts.search and facts.search.recordings))
+    long_silent = facts.since_silent_ms is not None and facts.since_silent_ms >= DAY_MS
+    return promised and facts.asked is Asked.SILENT and facts.age_ms > ages.missing_ms and long_silent

@@ -26,8 +26,8 @@ NO_SECRETS = ("x-amz-algorithm", "x-amz-date", "x-amz-expires", "x-amz-signedhea
 _BACKSLASH = re.compile(r"\\(?:u\{?([0-9a-fA-F]{2,6})\}?|x([0-9a-fA-F]{2})|([0-7]{3}))")
 _QUOTED = re.compile(r"=([0-9A-F]{2})")  # quoted-printable
 _NOT_ALNUM = re.compile(r"[^0-9A-Za-z]+")
-_BASE64 = re.compile(r"[0-9A-Za-z+/_-]{16,}")
-_HEX = re.compile(r"[0-9a-f]{32,}")
+_BASE64 = re.compile(r"[0-9A-Za-z+/_-]{11,}")
+_HEX = re.compile(r"[0-9a-f]{16,}")
 _ORGANISATION = re.compile(r"_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+SKEW_BELIEVED_MS = 900_000  # a run with a clock further off than that is ended; only simulations go by their own
 REMEMBERED = 8  # answers: one wrong `Date` among them is forgotten after a while
 
 
@@ -21,6 +22,11 @@ def servers_now_ms(offsets_s: Sequence[float], monotonic_s: float) -> int | None
     was on its way, so each is behind the truth, and how far is not known.
     """
     return int((min(offsets_s) + monotonic_s) * 1000) if offsets_s else None
+
+
+def believed_ms(ours_ms: int, theirs_ms: int) -> int:
+    """Return the time by which ages are judged: the servers', unless ours is another one on purpose."""
+    return theirs_ms if abs(ours_ms - theirs_ms) <= SKEW_BELIEVED_MS else ours_ms
 
 
 def latest_end_ms(wanted_ms: int, now_ms: int | None) -> int:

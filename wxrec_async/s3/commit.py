@@ -2,7 +2,9 @@
 
 An answer can be lost, an error can come inside a 200, and a second try then
 hears 412 or NoSuchUpload *because of us*.  So whenever the answer does not say
-it, the bucket is asked: an object of this size and checksum is ours.
+it, the bucket is asked: an object of this size and checksum is ours.  A refusal
+that says the key is taken is looked into as well: there is a conflict only where
+something lies.
 """
 
 from __future__ import annotations
@@ -39,15 +41,14 @@ class Commit:
 
     def __init__(self, wire: Wire, proof: Proof, send: Callable[[], Awaitable[Reply]]) -> None:
         self._wire, self._proof, self._send = wire, proof, send
-        self._sent = 0
         self._open = False  # a request went out and nobody knows what it did
         self._hidden = False  # looking is not allowed
+        self._taken_times = 0  # how often S3 called the key taken though nothing of ours can be there
 
     async def attempt(self) -> StoredObject:
         """Return the object.  Raises `ObjectExists`, a `Trouble`, or `GivenUp` when no further try can help."""
         if self._open and (found := await self._ours()):
             return found
-        self._sent += 1
         try:
             reply = await self._send()
         except Trouble as trouble:
@@ -56,26 +57,45 @@ class Commit:
         self._open = True  # what fails from here on is only the looking
         return await self._verified(reply)
 
-    async def look_once_more(self) -> StoredObject | None:
-        """Return the object if it turns out to be there after all."""
+    async def look_once_more(self, after: Trouble) -> StoredObject | None:
+        """Return the object if it turns out to be there after all; ``after`` is the failure it was given up for."""
         if not self._open:
             return None
+        conflict = isinstance(after, Rejected) and after.status in (404, 409, 412)
         try:
-            return await self._ours()
+            return await self._ours_in_the_end(patient=conflict)
         except Trouble:
             return None
 
     async def _despite(self, trouble: Trouble) -> StoredObject:
         """Return the object when a refusal means that it is there already; else raise ``trouble``."""
         match trouble:
-            case Rejected(status=412) if self._sent == 1:
-                raise ObjectExists from None
+            case Rejected(status=412) if not self._open:
+                raise await self._occupied() from None
             case Rejected(status=412):
-                return await self._taken()
-            case Rejected(code="NoSuchUpload") if found := await self._ours():
-                return found
-            case _:
-                raise trouble
+                if found := await self._ours_in_the_end(patient=True):
+                    return found
+                raise self._unverified("S3 says that the key is taken, but not what lies there") from None
+            case Rejected(status=404, code=code) if code != "NoSuchBucket":
+                if found := await self._ours_in_the_end(patient=self._open):
+                    return found
+        raise trouble
+
+    async def _occupied(self) -> Exception:
+        """Look what lies under a key that is said to be taken; nothing is tried again, and then waited for."""
+        self._taken_times += 1
+        for pause_s in pauses(self._wire.deadlines.recheck_s if self._taken_times > 1 else 0.0):
+            try:
+                found = await self._wire.look(self._proof.target.key)
+            except Rejected as refusal:
+                return ObjectExists() if refusal.status == 403 else refusal
+            if found is not None:
+                return ObjectExists(found=found)
+            await anyio.sleep(pause_s)
+        words = "S3 says that the key is taken, and nothing lies there"
+        if self._taken_times > 1:
+            return self._unverified(words)
+        return Rejected(409, code="OperationAborted", words=words, host=self._wire.host)
 
     async def _ours(self) -> StoredObject | None:
         """Look for the object: None when it is not there (or cannot be seen), `ObjectExists` when it is another."""
@@ -93,17 +113,17 @@ class Commit:
             return replace(found, crc32=proof.crc32)
         if proof.overwrite:
             return None
-        raise ObjectExists
+        raise ObjectExists(found=found)
 
-    async def _taken(self) -> StoredObject:
-        """Look for what S3 says is there, by our own hand perhaps; some stores show it only after a while."""
-        for pause_s in pauses(self._wire.deadlines.recheck_s):
+    async def _ours_in_the_end(self, *, patient: bool) -> StoredObject | None:
+        """Look for what is there by our own hand perhaps; some stores show it only after a while."""
+        for pause_s in pauses(self._wire.deadlines.recheck_s if patient else 0.0):
             if found := await self._ours():
                 return found
             if self._hidden:
                 break
             await anyio.sleep(pause_s)
-        raise self._unverified("S3 says that the key is taken, but not what lies there") from None
+        return None
 
     async def _verified(self, reply: Reply) -> StoredObject:
         """Compare what S3 says it has with what we sent."""

@@ -7,6 +7,7 @@ and signed headers, so they are dropped (``raise … from None``).
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
@@ -23,10 +24,12 @@ from wxrec_async.errors import (
     Unreachable,
     Untrusted,
 )
-from wxrec_async.rules.redact import redact_text
+from wxrec_async.rules.redact import one_line, redact_text
 from wxrec_async.rules.retry import retry_after_s
+from wxrec_async.rules.sent_secrets import without_secrets
 
 MAX_WORDS = 300
+MAX_HEADER = 64
 NO_CREDENTIALS = (
     aws.NoCredentialsError,
     aws.PartialCredentialsError,
@@ -46,17 +49,19 @@ FAILURES = (aws.BotoCoreError, aws.ClientError, ResponseParserError, aiohttp.Cli
 class S3Rejected(Rejected):
     """S3 answered with an error.
 
-    ``bucket_region`` is where S3 says the bucket lies, "" when it does not say.
+    ``bucket_region`` is where S3 says the bucket lies, ``header`` the one that it
+    does not know (501); "" when it does not say.
     """
 
     bucket_region: str = ""
+    header: str = ""
 
 
-def translated(error: Exception, host: str) -> Trouble | AuthError:
-    """Return the failure of ours that ``error``, one of `FAILURES`, stands for."""
+def translated(error: Exception, host: str, secrets: Sequence[str] = ()) -> Trouble | AuthError:
+    """Return the failure of ours that ``error``, one of `FAILURES`, stands for; no word of it has ``secrets`` in it."""
     match error:
         case aws.ClientError():
-            return rejected(error.response, host)
+            return rejected(error.response, host, secrets)
         case _ if isinstance(error, NO_CREDENTIALS):
             return AuthError(f"the AWS credentials cannot be used any more ({type(error).__name__})")
         case aws.ConnectTimeoutError() | aws.ProxyConnectionError():
@@ -81,6 +86,8 @@ def _of_connection(cause: Exception, host: str) -> Trouble:
             return Untrusted(f"the TLS certificate of {host} is not trusted; set ca_bundle", host=host)
         case aiohttp.ClientConnectorError():
             return Unreachable(f"cannot connect to {host}: {cause.os_error.strerror or 'no answer'}", host=host)
+        case aiohttp.ClientResponseError():  # the parser's, which found it before there was a response
+            return Nonsense(f"{host} answered with a head that is not HTTP", host=host)
         case aws.ConnectionClosedError() | aws.HTTPClientError() | aiohttp.ClientError() | OSError():
             return ConnectionLost(f"the connection to {host} broke", host=host)
         case aws.IncompleteReadError():
@@ -89,7 +96,7 @@ def _of_connection(cause: Exception, host: str) -> Trouble:
             return Trouble(f"the request to {host} cannot be made ({type(cause).__name__})", host=host)
 
 
-def rejected(response: Any, host: str) -> S3Rejected:
+def rejected(response: Any, host: str, secrets: Sequence[str] = ()) -> S3Rejected:
     """Return S3's refusal with its status, code and message.
 
     An answer to HEAD has no body; botocore then gives the status for a code,
@@ -102,11 +109,12 @@ def rejected(response: Any, host: str) -> S3Rejected:
     bare = code.isdigit()
     refusal = S3Rejected(
         int(about.get("HTTPStatusCode", 0)),
-        code="" if bare else code,
-        words="" if bare else redact_text(str(error.get("Message") or ""))[:MAX_WORDS],
+        code="" if bare else without_secrets(code, secrets),
+        words="" if bare else redact_text(without_secrets(str(error.get("Message") or ""), secrets))[:MAX_WORDS],
         retry_after_s=retry_after_s(headers.get("retry-after"), server_date=headers.get("date"), now_s=time.time()),
         tracking_id=about.get("RequestId") or headers.get("x-amz-request-id"),
         host=host,
     )
     refusal.bucket_region = headers.get("x-amz-bucket-region") or str(error.get("Region", ""))
+    refusal.header = one_line(without_secrets(str(error.get("Header") or ""), secrets))[:MAX_HEADER]
     return refusal

@@ -37,7 +37,7 @@ class S3Inspector(S3Store):
             token = str(page.get("NextContinuationToken") or "") if page.get("IsTruncated") else ""
             if page.get("IsTruncated") and token in ("", then):
                 raise Nonsense("the list of objects does not go on", host=self._wire.host)
-            return KeyPage(tuple(row["Key"] for row in page.get("Contents", ())), token)
+            return KeyPage(tuple(row["Key"] for row in page.get("Contents", ()) if row.get("Key")), token)
 
         return await self._retrier.run("list_objects", attempt)
 

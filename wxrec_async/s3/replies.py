@@ -43,6 +43,15 @@ def full_checksums(reply: Reply) -> dict[str, str]:
     return {name: str(text) for name, text in named.items() if text and "-" not in text}
 
 
+def strong_etag(text: str) -> str:
+    """Return an ETag as the store itself names it, in quotes: a proxy before it may weaken it (``W/"…"``) or bare it.
+
+    S3's ETags are all strong, and it knows no other when it is given one back.
+    """
+    bare = text.strip().removeprefix("W/").removeprefix("w/").strip().strip('"')
+    return f'"{bare}"' if bare else ""
+
+
 def stored_object(key: str, reply: Reply, *, size: int | None = None) -> StoredObject:
     """Read the answer to HEAD, or with ``size`` given the one to a put or complete."""
     checksums = full_checksums(reply)
@@ -51,7 +60,7 @@ def stored_object(key: str, reply: Reply, *, size: int | None = None) -> StoredO
         size=int(reply.get("ContentLength", 0)) if size is None else size,
         crc32=crc32_of(checksums.get("CRC32")),
         checksums=checksums,
-        etag=str(reply.get("ETag", "")),
+        etag=strong_etag(str(reply.get("ETag") or "")),
         version_id=reply.get("VersionId"),
         content_type=reply.get("ContentType"),
         metadata=dict(reply.get("Metadata", {})),

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from wxrec_async.config import S3Settings
-from wxrec_async.errors import Nonsense, Rejected, Trouble
+from wxrec_async.errors import Nonsense, Rejected, RunStopped, Trouble
 from wxrec_async.model import OpenUpload, Part, PartReceipt, StoredObject, Target
 from wxrec_async.plumbing.pacer import Gate
 from wxrec_async.plumbing.retrying import GivenUp, Retrier
 from wxrec_async.rules.retry import DIGEST_CODES, GiveUp, Restart
 from wxrec_async.s3.bucket import check_bucket
 from wxrec_async.s3.commit import Commit, Proof, leaves_open
-from wxrec_async.s3.replies import Reply, check_encryption, crc32_of
+from wxrec_async.s3.errors import S3Rejected
+from wxrec_async.s3.replies import Reply, check_encryption, crc32_of, strong_etag
 from wxrec_async.s3.requests import Requests, utc_now
 from wxrec_async.s3.short_way import ShortWay
 from wxrec_async.s3.wire import Deadlines, Wire
@@ -117,6 +118,7 @@ class S3Store:
             try:
                 reply: Reply = await self._wire.send(lambda: self._carrier.put_object(**params), within_s)
             except Rejected as refusal:
+                _refuse_unknown(refusal, conditional=not overwrite)
                 raise _worth_repeating(refusal) from None
             finally:
                 params["Body"].release()
@@ -131,6 +133,7 @@ class S3Store:
             try:
                 reply = await self._wire.send(lambda: self._client.create_multipart_upload(**params))
             except Trouble as trouble:
+                _refuse_unknown(trouble, conditional=False)
                 if leaves_open(trouble):
                     self.uncertain_keys.add(target.key)
                 raise
@@ -146,11 +149,14 @@ class S3Store:
             params = self._requests.part(key, upload_id, part)
             try:
                 reply = await self._wire.send(lambda: self._carrier.upload_part(**params), within_s)
+            except Rejected as refusal:
+                _refuse_unknown(refusal, conditional=False)
+                raise
             finally:
                 params["Body"].release()
             if crc32_of(reply.get("ChecksumCRC32")) not in (None, part.crc32):
                 raise Rejected(200, code="BadDigest", words="S3 has other bytes than were sent", host=self._wire.host)
-            return PartReceipt(part.number, _named(reply, "ETag"), part.crc32, part.size)
+            return PartReceipt(part.number, strong_etag(_named(reply, "ETag")), part.crc32, part.size)
 
         return await self._retrier.run("upload_part", attempt)
 
@@ -172,6 +178,7 @@ class S3Store:
                     lambda: self._client.complete_multipart_upload(**params), self._wire.deadlines.complete_s
                 )
             except Rejected as refusal:
+                _refuse_unknown(refusal, conditional=not overwrite)
                 raise _final(refusal) from None
             _named(reply, "ETag")
             self._check_encryption(reply, may_be_silent=True)
@@ -199,7 +206,7 @@ class S3Store:
 
     async def read_crc32(self, key: str) -> tuple[int, int]:
         async def attempt() -> tuple[int, int]:
-            found = await self._wire.look(key)
+            found = await self._wire.look(key)  # for the deadline: a large object takes longer
             return await self._wire.read_crc32(key, found.size if found else 0)
 
         return await self._retrier.run("read_object", attempt)
@@ -209,7 +216,7 @@ class S3Store:
         page: Reply = {"IsTruncated": True}
         while page.get("IsTruncated"):
             page = await self._uploads_page(prefix, page)
-            found += [_open_upload(upload) for upload in page.get("Uploads", ())]
+            found += [_open_upload(upload) for upload in page.get("Uploads", ()) if upload.get("UploadId")]
         return found
 
     async def _uploads_page(self, prefix: str, after: Reply) -> Reply:
@@ -228,8 +235,8 @@ class S3Store:
         commit = Commit(self._wire, proof, send)
         try:
             return await self._retrier.run(name, commit.attempt)
-        except GivenUp:
-            if found := await commit.look_once_more():
+        except GivenUp as given_up:
+            if found := await commit.look_once_more(given_up.trouble):
                 return found
             raise
 
@@ -253,6 +260,23 @@ class S3Store:
     def _check_encryption(self, reply: Reply, *, may_be_silent: bool = False) -> None:
         sse, key = self._settings.sse, self._settings.kms_key_id
         check_encryption(reply, sse=sse, kms_key_id=key, may_be_silent=may_be_silent)
+
+
+def _refuse_unknown(trouble: Trouble, *, conditional: bool) -> None:
+    """Raise `RunStopped` when the store does not know what was asked for: every other recording would fail alike.
+
+    S3 names the header; ``conditional`` when one of them was ``If-None-Match``.
+    """
+    if not isinstance(trouble, Rejected) or (trouble.status != 501 and trouble.code != "NotImplemented"):
+        return
+    header = trouble.header if isinstance(trouble, S3Rejected) else ""
+    if conditional and header.lower() in ("", "if-none-match"):
+        raise RunStopped(
+            f"{trouble.host} does not know the condition If-None-Match, which keeps objects from being replaced "
+            f"({trouble}); run with --overwrite, or use another store"
+        ) from None
+    what = header or "what is asked of it"
+    raise RunStopped(f"{trouble.host} does not know {what} ({trouble}); use another store") from None
 
 
 def _worth_repeating(refusal: Rejected) -> Rejected:
@@ -289,4 +313,4 @@ def _markers(page: Reply) -> dict[str, str]:
 def _open_upload(upload: Reply) -> OpenUpload:
     initiated = upload.get("Initiated")
     started_ms = round(initiated.timestamp() * 1000) if isinstance(initiated, datetime) else None
-    return OpenUpload(upload["Key"], upload["UploadId"], started_ms=started_ms)
+    return OpenUpload(str(upload.get("Key", "")), str(upload.get("UploadId", "")), started_ms=started_ms)

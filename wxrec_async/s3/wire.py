@@ -15,7 +15,7 @@ from wxrec_async.errors import AuthError, ConnectionLost, Rejected, TimedOut, Tr
 from wxrec_async.model import StoredObject
 from wxrec_async.plumbing.pacer import Gate
 from wxrec_async.s3.errors import FAILURES, translated
-from wxrec_async.s3.replies import stored_object
+from wxrec_async.s3.replies import Reply, stored_object
 from wxrec_async.s3.requests import Requests
 
 if TYPE_CHECKING:
@@ -54,6 +54,19 @@ class Digest:
     sha256: str
 
 
+def _total(reply: Reply) -> int | None:
+    """Return the whole size that a range's answer names."""
+    total = str(reply.get("ContentRange") or "").rpartition("/")[2]
+    return int(total) if total.isascii() and total.isdigit() else None
+
+
+def _secrets_of(client: S3Client) -> list[str]:
+    """Return the credentials that the client's requests are made with; it shows them nowhere."""
+    known = getattr(getattr(client, "_request_signer", None), "_credentials", None)
+    values = (getattr(known, name, None) for name in ("access_key", "secret_key", "token"))
+    return [value for value in values if isinstance(value, str)]
+
+
 class Wire:
     """Sends single requests, and looks at single objects."""
 
@@ -75,14 +88,15 @@ class Wire:
             with anyio.move_on_after(within_s):
                 return await call()
         except FAILURES as error:
-            return translated(error, self.host)
+            return translated(error, self.host, _secrets_of(self.client))
         return TimedOut(f"{self.host} did not take the request within {within_s:.0f} s", host=self.host)
 
     async def look(self, key: str) -> StoredObject | None:
         """Ask what is there, None when nothing is; 403 is `Rejected`, it says neither (no ListBucket)."""
         try:
             params = self.requests.key(key, ChecksumMode="ENABLED")
-            return stored_object(key, await self.send(lambda: self.client.head_object(**params)))
+            reply = await self.send(lambda: self.client.head_object(**params))
+            return stored_object(key, reply, size=await self._size(key, reply))
         except Rejected as refusal:
             if refusal.status == 404:
                 return None
@@ -101,15 +115,49 @@ class Wire:
     async def read_range(self, key: str, first: int, count: int) -> bytes:
         """Return ``count`` bytes from byte ``first`` on, or fewer at the object's end."""
         within_s = self.deadlines.body(count)
-        return await self.send(lambda: self._read_range(key, f"bytes={first}-{first + count - 1}"), within_s)
+        return await self.send(lambda: self._read_range(key, first, count), within_s)
 
-    async def _read_range(self, key: str, span: str) -> bytes:
-        reply = await self.client.get_object(**self.requests.key(key, Range=span))
-        async with reply["Body"] as body:
-            data: bytes = await body.read()
-        if len(data) != reply["ContentLength"]:
+    async def _size(self, key: str, reply: Reply) -> int:
+        """Return an object's size; a HEAD may leave it out (RFC 9110 section 8.6), and then a range of one byte tells.
+
+        Where that does not tell either, the object is read to its end.
+        """
+        if reply.get("ContentLength") is not None:
+            return int(reply["ContentLength"])
+        try:
+            return await self.send(lambda: self._size_of_range(key), self.deadlines.complete_s)
+        except Rejected as refusal:
+            if refusal.status == 416:
+                return 0  # it has no first byte
+            raise
+
+    async def _size_of_range(self, key: str) -> int:
+        reply = await self.client.get_object(**self.requests.key(key, Range="bytes=0-0"))
+        body = reply["Body"]
+        async with body:
+            if (total := _total(reply)) is not None:
+                return total
+            size = 0
+            while chunk := await body.read(READ_BYTES):
+                size += len(chunk)
+        return size
+
+    async def _read_range(self, key: str, first: int, count: int) -> bytes:
+        span = f"bytes={first}-{first + count - 1}"
+        reply: Reply = await self.client.get_object(**self.requests.key(key, Range=span))
+        skipped, data = first if reply.get("ContentRange") is None else 0, bytearray()
+        expected = int(reply["ContentLength"]) - skipped if reply.get("ContentLength") is not None else 0
+        body = reply["Body"]
+        async with body:
+            while len(data) < skipped + count and (chunk := await body.read(READ_BYTES)):
+                data += chunk
+                if skipped:  # the whole object is sent where a part of it was asked for
+                    gone = min(skipped, len(data))
+                    skipped -= gone
+                    del data[:gone]
+        if len(data) < min(count, expected):
             raise ConnectionLost(f"{self.host} sent less than it announced", host=self.host)
-        return data
+        return bytes(data[:count])
 
     async def _read(self, key: str, take: Callable[[bytes], object] | None = None) -> tuple[int, int]:
         reply = await self.client.get_object(**self.requests.key(key))
@@ -120,7 +168,7 @@ class Wire:
                 size, crc32 = size + len(chunk), isal_zlib.crc32(chunk, crc32)
                 if take is not None:
                     take(chunk)
-        if size != reply["ContentLength"]:
+        if size != reply.get("ContentLength", size):  # sent in chunks it has none
             raise ConnectionLost(f"{self.host} sent less than it announced", host=self.host)
         return size, crc32
 

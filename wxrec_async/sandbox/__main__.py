@@ -32,6 +32,15 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--beside", action="store_true", help="segments, virtual agents, transcripts, screen recordings, mp3"
     )
+    found.add_argument(
+        "--open", type=int, default=0, help="calls that go on for half an hour, their recordings growing"
+    )
+    found.add_argument(
+        "--bounds",
+        choices=("strict", "inclusive"),
+        default="strict",
+        help="whether from and to belong to the window; Webex says 'created after' and 'created before'",
+    )
     found.add_argument("--late", type=int, default=0, help="calls whose capture comes one to two days from now")
     found.add_argument(
         "--search",
@@ -65,6 +74,7 @@ def options_of(given: argparse.Namespace) -> Options:
         fresh=given.fresh,
         beside=given.beside,
         late=given.late,
+        open_calls=given.open,
         disagreeing=given.search == "disagreeing",
     )
     return Options(
@@ -80,6 +90,7 @@ def options_of(given: argparse.Namespace) -> Options:
         s3_rate=given.s3_rate,
         latency=given.latency,
         searches=given.search != "none",
+        bounds=given.bounds,
     )
 
 

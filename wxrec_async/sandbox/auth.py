@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from aiohttp import web
 
 from wxrec_async.sandbox.front import Call, Problem
+from wxrec_async.sandbox.gateway import tracking_id, webex_error
 from wxrec_async.sandbox.tokens import GrantError, TokenDesk
-from wxrec_async.sandbox.webex import tracking_id, webex_error
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -2,12 +2,14 @@
 
 A segment is a part of the stitched recording.  It may carry the stitched
 recording's id, as nothing documented forbids; a virtual agent's recording has
-an id of its own.  Transcripts and screen recordings are only named.
+an id of its own.  Transcripts are there for whoever asks, screen recordings for
+whoever asks for them; both can be fetched.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -81,12 +83,75 @@ def _part(main: SandboxRecording, number: int, *, same_id: bool, identifier: str
     return part if same_id else replace(part, id=f"{identifier[:-1]}{number}")
 
 
-def attachments_of(seed: int, index: int, task_id: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the transcripts and screen recordings of a contact, as captures names them."""
-    draw = Draw(seed, "attachments", index)
-    found: dict[str, list[dict[str, Any]]] = {}
-    if draw.unit(0) < 0.5:
-        found["transcription"] = [{"id": f"{task_id}-text", "attributes": {"fileName": "transcript.json"}}]
-    if draw.unit(1) < 0.2:
-        found["screenRecording"] = [{"id": f"{task_id}-screen", "attributes": {"fileName": "screen.mp4"}}]
-    return found
+@dataclass(frozen=True)
+class Document(Audio):
+    """What lies at the media host and is no audio: all of it is its header."""
+
+    content: bytes = b""
+
+    @functools.cached_property
+    def header(self) -> bytes:
+        return self.content
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A transcript or a screen recording: ``told`` is what captures says of it besides its name and URL."""
+
+    id: str
+    file_name: str
+    told: dict[str, Any]
+    body: Document
+
+
+def has_transcript(seed: int, index: int) -> bool:
+    """Say whether somebody had this contact transcribed."""
+    return Draw(seed, "attachments", index).unit(0) < 0.5
+
+
+def transcripts_of(
+    seed: int, index: int, task_id: str, created_ms: int, channel: str, *, every: bool
+) -> list[Attachment]:
+    """Return the transcripts of a contact; the two of a digital channel share the conversation's id, as documented."""
+    if not has_transcript(seed, index):
+        return []
+    draw = Draw(seed, "transcript", index)
+    if channel == "telephony":
+        names = {"voiceTranscript.json": _legacy}
+    else:
+        names = {f"{channel}Transcript.json": _legacy}
+        names |= {f"{channel}TranscriptVcon.json": _vcon} if every else {}
+    told = {"Source": "recording" if channel == "telephony" else channel, "Provider": "CISCO", "languageCode": "en-US"}
+    times = {"startTime": str(created_ms), "createTime": str(created_ms + 400_000)}
+    identifier = draw.uuid()
+    return [
+        Attachment(identifier, name, told | times, _document(seed, f"{task_id} {name}", make(task_id)))
+        for name, make in names.items()
+    ]
+
+
+def screens_of(seed: int, index: int, task_id: str, created_ms: int) -> list[Attachment]:
+    """Return the recordings of an agent's screens during a contact."""
+    if Draw(seed, "attachments", index).unit(1) >= 0.2:
+        return []
+    draw = Draw(seed, "screen", index)
+    box = b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + b"\0\0\x40\x08mdat" + draw.uuid().encode() * 455 + b"\0" * 4
+    times = {"startTime": created_ms + 2000, "stopTime": created_ms + 30_000}
+    told = times | {"agentId": draw.uuid(), "screenId": "1"}
+    return [Attachment(draw.uuid()[:-1] + "5", "screenRecording.mp4", told, _document(seed, f"{task_id} screen", box))]
+
+
+def _document(seed: int, marker: str, content: bytes) -> Document:
+    return Document(seed, marker, 0, content=content)
+
+
+def _legacy(task_id: str) -> bytes:
+    said = {"role": "CALLER", "recognitionResult": {"alternatives": [{"transcript": f"About {task_id}"}]}}
+    return json.dumps({"responseContents": [said]}).encode()
+
+
+def _vcon(task_id: str) -> bytes:
+    parties = [{"name": "Customer", "role": "customer"}, {"name": "Agent One", "role": "agent"}]
+    dialog = [{"type": "text", "start": "2026-06-01T10:15:02Z", "parties": [0], "body": f"About {task_id}"}]
+    head = {"vcon": "0.0.1", "uuid": task_id, "created_at": "2026-06-01T10:15:00Z"}
+    return json.dumps(head | {"parties": parties, "dialog": dialog}).encode()

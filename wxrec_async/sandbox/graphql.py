@@ -21,7 +21,26 @@ PUNCTUATION = frozenset("{}()[]:$!=")
 
 
 class QueryError(Exception):
-    """The query cannot be read, or asks for what there is not."""
+    """The query cannot be read, or asks for what there is not; ``missing`` when a required argument is not there.
+
+    ``at`` is the line and column of what is wrong, where that is known.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False, at: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.missing, self.at = missing, at
+
+
+class Word(str):
+    """A bare word in the query: the name of an enumeration's value."""
+
+    __slots__ = ()
+
+
+class Quoted(str):
+    """A text in quotes in the query; texts that come as variables are plain ones."""
+
+    __slots__ = ()
 
 
 @dataclass(slots=True)
@@ -32,28 +51,33 @@ class Field:
     answer_name: str
     arguments: dict[str, Any] = field(default_factory=dict)
     selection: list[Field] = field(default_factory=list)
+    at: tuple[int, int] = (1, 1)
 
 
 def parse(text: str, variables: Mapping[str, Any]) -> list[Field]:
     """Return what the one operation of ``text`` selects; raises `QueryError`."""
-    return _Parser(_tokens(text), variables).operation()
+    tokens = _tokens(text)
+    return _Parser([token for token, _ in tokens], [at for _, at in tokens], variables).operation()
 
 
-def _tokens(text: str) -> list[str]:
-    tokens, at = [], 0
+def _tokens(text: str) -> list[tuple[str, tuple[int, int]]]:
+    """Return the tokens, each with its line and column."""
+    tokens: list[tuple[str, tuple[int, int]]] = []
+    at = 0
     while True:
         found = _TOKEN.match(text, at)
         if found is None:
             raise QueryError(f"Invalid syntax at offset {at}")
-        tokens.append(found["token"])
+        start = found.start("token")
+        tokens.append((found["token"], (text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))))
         at = found.end()
-        if not tokens[-1]:
+        if not found["token"]:
             return tokens
 
 
 class _Parser:
-    def __init__(self, tokens: list[str], variables: Mapping[str, Any]) -> None:
-        self._tokens, self._at = tokens, 0
+    def __init__(self, tokens: list[str], places: list[tuple[int, int]], variables: Mapping[str, Any]) -> None:
+        self._tokens, self._places, self._at = tokens, places, 0
         self._variables = dict(variables)
 
     def operation(self) -> list[Field]:
@@ -106,11 +130,12 @@ class _Parser:
         return fields
 
     def _field(self) -> Field:
+        place = self._places[self._at]
         name = answer_name = self._name()
         if self._peek() == ":":
             self._next()
             name = self._name()
-        found = Field(name, answer_name)
+        found = Field(name, answer_name, at=place)
         if self._peek() == "(":
             self._next()
             found.arguments = self._pairs(")")
@@ -144,7 +169,9 @@ class _Parser:
                 return json.loads(token)
         if not token or token in PUNCTUATION:
             raise QueryError(f"Invalid syntax: {token!r} is no value")
-        return json.loads(token) if token[0] in '"-0123456789' else token  # else an enumeration's name
+        if token[0] == '"':
+            return Quoted(json.loads(token))
+        return json.loads(token) if token[0] in "-0123456789" else Word(token)
 
     def _name(self) -> str:
         token = self._next()

@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
+from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -19,6 +21,7 @@ from wxrec_async.sandbox.ranges import parse_range
 from wxrec_async.sandbox.s3.xml import error_response
 
 DENIED = "AccessDenied"
+CONTENT_TYPES = {".json": "application/json", ".mp4": "video/mp4"}  # of audio it is always the same, mp3 included
 
 
 @dataclass(slots=True)
@@ -31,9 +34,8 @@ class MediaService:
     name: str = "media"
 
     async def classify(self, call: Call) -> tuple[str, str]:
-        path = call.request.path
-        recording_id = path.rpartition("/")[2].removesuffix(".wav")
-        return f"media.{call.request.method.lower()}", recording_id
+        parts = _parts(call.request)
+        return f"media.{call.request.method.lower()}", parts[2] if len(parts) == 4 else ""
 
     async def answer(self, call: Call) -> web.StreamResponse:
         audio = self._admit(call)
@@ -47,7 +49,7 @@ class MediaService:
             message = "The requested range is not satisfiable"
             raise Problem(416, "InvalidRange", message, {"Content-Range": f"bytes */{audio.size}"})
         start, end = span or (0, audio.size)
-        headers = self._headers(etag)
+        headers = self._headers(etag, _parts(call.request)[3])
         if asked is not None:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{audio.size}"
         status = 206 if asked is not None else 200
@@ -70,16 +72,16 @@ class MediaService:
             case "expired":
                 raise Problem(403, DENIED, "Request has expired")
         _refuse_on_purpose(call)
-        _, _, task_id, _ = request.path.split("/")
-        recording = self.organisation.recording(task_id, call.key)
-        if recording is None or self.organisation.is_purged(task_id):
+        _, task_id, own_id, file_name = _parts(request)
+        found = self.organisation.medium(task_id, own_id, file_name, int(self.presigner.clock() * 1000))
+        if found is None or self.organisation.is_purged(task_id):
             raise Problem(404, "NoSuchKey", "The specified key does not exist.")
-        return recording.audio
+        return found
 
-    def _headers(self, etag: str) -> dict[str, str]:
+    def _headers(self, etag: str, file_name: str) -> dict[str, str]:
         return {
             "Accept-Ranges": "bytes",
-            "Content-Type": "audio/wav",
+            "Content-Type": CONTENT_TYPES.get(PurePosixPath(file_name).suffix.lower(), "audio/wav"),
             "ETag": etag,
             "Last-Modified": formatdate(self.presigner.clock() // 3600 * 3600, usegmt=True),
             "x-amz-request-id": uuid.uuid4().hex[:16].upper(),
@@ -110,6 +112,11 @@ class MediaService:
 
     def refusal(self, problem: Problem, call: Call) -> web.Response:
         return error_response(problem.status, problem.code, problem.message, call.request.path)
+
+
+def _parts(request: web.BaseRequest) -> list[str]:
+    """Return organisation, task, recording and file name of ``/{org}/{task}/{recording}/{name}``."""
+    return [unquote(part) for part in request.raw_path.partition("?")[0].removeprefix("/").split("/")]
 
 
 def _refuse_on_purpose(call: Call) -> None:

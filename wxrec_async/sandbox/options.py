@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wxrec_async.sandbox.campaign import Campaign
 from wxrec_async.sandbox.faults import Profile, Rule
-from wxrec_async.sandbox.organisation import Organisation
+from wxrec_async.sandbox.organisation import Bounds, Organisation
 from wxrec_async.sandbox.tokens import Rotation
 
 HOST = "127.0.0.1"
@@ -29,7 +29,11 @@ class Options:
     against when days pass that the AWS SDK knows nothing of (None: ``clock``);
     ``budget_clock`` is the monotonic one of the request budget.  ``name`` is how URLs call this machine.
     ``denied`` are IAM actions that S3 refuses.  Without ``searches`` the
-    organisation has no Search; with it, it serves ``max_search_rows`` rows to one query.
+    organisation has no Search; with it, it serves ``max_search_rows`` rows to one query, and says with 200 what is
+    wrong with it, or with 400 (``search_errors_as_400``): the documentation does not say.
+    ``tokens_name_org`` false: access tokens that do not end in their organisation, as JWTs do not.
+    ``bounds`` are those of ``from`` and ``to``: "created after" and "created before", as the documentation words
+    it, or ``inclusive``, which nobody has ruled out.
     ``untrusted`` opens media ports with certificates that must not be
     trusted, for the fault ``certificate``: ``unknown``, ``expired`` and ``wrong_name``.
     """
@@ -52,12 +56,15 @@ class Options:
     rotation: Rotation = "old_stays_valid"
     token_expires_in: int = 1_209_599
     refresh_expires_in: int = 7_775_999
+    tokens_name_org: bool = True
     bucket: str = "sandbox-recordings"
     region: str = "us-east-1"
     bucket_owner: str = "123456789012"
     denied: frozenset[str] = frozenset()
     searches: bool = True
     max_search_rows: int = 100_000
+    bounds: Bounds = "strict"
+    search_errors_as_400: bool = False
     second_complete: str = "same"
     lifecycle_days: int = 7
     md5_etags: bool = False

@@ -11,12 +11,22 @@ import bisect
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from wxrec_async.sandbox.audio import MULAW, PCM16, SAMPLE_RATE, Audio
-from wxrec_async.sandbox.beside import MP3_NAME, attachments_of, extras_of, is_mp3, mp3_of
+from wxrec_async.sandbox.beside import (
+    MP3_NAME,
+    Attachment,
+    extras_of,
+    has_transcript,
+    is_mp3,
+    mp3_of,
+    screens_of,
+    transcripts_of,
+)
+from wxrec_async.sandbox.contact_record import Facts, contact_record, task_attributes, with_gaps
 from wxrec_async.sandbox.draw import Draw
-from wxrec_async.sandbox.recordings import SandboxRecording, TruthRecording, phone, truth_of
+from wxrec_async.sandbox.recordings import SandboxRecording, TruthRecording, truth_of
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -31,12 +41,16 @@ ODD_NAMES = (
     "recording",
     "x" * 300 + ".wav",
 )
-QUEUES = ("Support", "Sales", "Billing", "Second Line")
+GROWS_MS = 10_000
+Bounds = Literal["strict", "inclusive"]
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxTask:
-    """One contact.  ``kind`` says what captures there are; ``ready_ms`` when they can be had."""
+    """One contact.  ``kind`` says what captures there are, ``ready_ms`` when they can be had.
+
+    ``ends_ms`` is when a call ends that is to go on for a while (0: after its recording); until then that one grows.
+    """
 
     index: int
     id: str
@@ -46,6 +60,7 @@ class SandboxTask:
     kind: str
     ready_ms: int = 0
     recordings: int = field(default=1)
+    ends_ms: int = 0
 
 
 class Organisation:
@@ -58,6 +73,7 @@ class Organisation:
     contact whose capture was requested has one, ``null`` has none and is old.
     With ``beside`` some contacts have segments, virtual-agent recordings, a
     transcript, a screen recording, or an mp3; see `sandbox.beside`.
+    ``open_calls`` go on for half an hour, counted from ``now``, and their recordings grow.
     Unless ``large`` is false, one contact in ``large_every`` has a recording of ``large_mib``.
     """
 
@@ -76,6 +92,7 @@ class Organisation:
         beside: bool = False,
         late: int = 0,
         disagreeing: bool = False,
+        open_calls: int = 0,
         large_mib: tuple[float, float] = (15, 21),
         large_every: int = 100,
     ) -> None:
@@ -87,15 +104,19 @@ class Organisation:
         self._now_ms = int(clock * 1000)
         self._newest_ms, self._oldest_ms = self._span(now is None)
         self._tasks: list[SandboxTask] = []
-        self._by_id: dict[str, SandboxTask] = {}
         self._purged: set[str] = set()
         self._late_legs: dict[str, dict[int, int]] = {}
         self._updated: dict[str, int] = {}
         self._unlisted: set[str] = set()
         self._unsearched: set[str] = set()
         self.ahead_ms = 0  # how much later it is for captures than on the clock
-        for task in (*self._generate(tasks, same_ms, fresh), *self._generate_late(tasks + fresh, late)):
-            self._by_id[task.id] = task
+        more = tasks + fresh
+        made = (
+            *self._generate(tasks, same_ms, fresh),
+            *self._generate_late(more, late),
+            *self._generate_open(more + late, open_calls),
+        )
+        self._by_id = {task.id: task for task in made}
         self._tasks = sorted(self._by_id.values(), key=_order)
         if disagreeing:
             self._plant()
@@ -133,6 +154,14 @@ class Organisation:
             requested = True if index % 2 else None
             yield SandboxTask(index, _task_id(self.seed, index), created, "telephony", requested, "one", ready)
 
+    def _generate_open(self, start: int, count: int) -> Iterator[SandboxTask]:
+        """Yield calls of the last half hour that go on for another one."""
+        for index in range(start, start + count):
+            draw = Draw(self.seed, "task", index)
+            created = self._now_ms - 60_000 - int(draw.unit(4) * HOUR_MS / 2)
+            ends = self._now_ms + HOUR_MS // 2
+            yield SandboxTask(index, _task_id(self.seed, index), created, "telephony", None, "one", ends_ms=ends)
+
     def _plant(self) -> None:
         """Let the lists disagree: each third of 3 % of the calls is on one list only, or deleted at Webex."""
         calls = [task for task in self._tasks if task.channel == "telephony" and task.recordings and not task.ready_ms]
@@ -162,63 +191,69 @@ class Organisation:
         """All contacts, oldest first."""
         return self._tasks
 
-    def between(self, from_ms: int, to_ms: int) -> Sequence[SandboxTask]:
-        """Return the contacts with ``from_ms <= created < to_ms``, oldest first."""
-        low = bisect.bisect_left(self._tasks, (from_ms, ""), key=_order)
-        high = bisect.bisect_left(self._tasks, (to_ms, ""), key=_order)
+    def between(self, from_ms: int, to_ms: int, bounds: Bounds = "strict") -> Sequence[SandboxTask]:
+        """Return the contacts created after ``from_ms`` and before ``to_ms``, oldest first.
+
+        That is how the documentation words it; ``inclusive`` bounds belong to the window.
+        """
+        inside = int(bounds == "inclusive")
+        low = bisect.bisect_left(self._tasks, (from_ms + 1 - inside, ""), key=_order)
+        high = bisect.bisect_left(self._tasks, (to_ms + inside, ""), key=_order)
         return self._tasks[low:high]
 
-    def listed_between(self, from_ms: int, to_ms: int) -> Sequence[SandboxTask]:
+    def listed_between(self, from_ms: int, to_ms: int, bounds: Bounds = "strict") -> Sequence[SandboxTask]:
         """Return those of `between` that the list of tasks has."""
-        found = self.between(from_ms, to_ms)
+        found = self.between(from_ms, to_ms, bounds)
         return [task for task in found if task.id not in self._unlisted] if self._unlisted else found
 
-    def searched_between(self, from_ms: int, to_ms: int) -> Sequence[SandboxTask]:
+    def searched_between(self, from_ms: int, to_ms: int, bounds: Bounds = "strict") -> Sequence[SandboxTask]:
         """Return those of `between` that Search has."""
-        found = self.between(from_ms, to_ms)
+        found = self.between(from_ms, to_ms, bounds)
         return [task for task in found if task.id not in self._unsearched] if self._unsearched else found
 
     def get(self, task_id: str) -> SandboxTask | None:
         return self._by_id.get(task_id)
 
-    def attributes(self, task: SandboxTask) -> dict[str, Any]:
-        """Return the row as ``GET /v1/tasks`` shows it, with the gaps live rows have."""
-        draw = Draw(self.seed, "attributes", task.index)
+    def ended_ms(self, task: SandboxTask, now_ms: int | None = None) -> int | None:
+        """Return when a contact ended, None while it goes on (never, when ``now_ms`` is None)."""
         length = self._audio(task, 0).seconds if task.recordings else 30.0
-        ended = task.created_ms + round(length * 1000) + 4000
-        row: dict[str, Any] = {
-            "channelType": task.channel,
-            "status": "completed" if task.recordings else ("abandoned", "completed")[draw.pick(0, 2)],
-            "createdTime": task.created_ms,
-            "lastUpdatedTime": ended + 1500,
-            "captureRequested": task.capture_requested,
-            "origin": phone(draw.pick(1, 10_000)),
-            "destination": "+15550109999",
-            "direction": ("inbound", "inbound", "outbound", "outdial")[draw.pick(2, 4)],
-            "queue": None if draw.unit(3) < 0.1 else _named(QUEUES[draw.pick(4, 4)]),
-            "reasonCode": None,
-        }
-        if draw.unit(5) < 0.5:
-            row["owner"] = _named(f"Agent {1 + draw.pick(6, 40)}")
-        if draw.unit(7) < 0.7:
-            row |= {"endedTime": ended, "totalDuration": ended - task.created_ms}
-        for name, slot in (("direction", 8), ("origin", 9), ("reasonCode", 10), ("lastUpdatedTime", 11)):
-            if draw.unit(slot) < 0.03:
-                del row[name]
-        if task.capture_requested is None and draw.unit(12) < 0.5:
-            del row["captureRequested"]
-        if task.id in self._updated:
-            row["lastUpdatedTime"] = self._updated[task.id]
-        return row
+        ended = task.ends_ms or task.created_ms + round(length * 1000) + 4000
+        return ended if now_ms is None or ended <= now_ms + self.ahead_ms else None
+
+    def facts(self, task: SandboxTask, now_ms: int | None = None, *, sized: bool = False) -> Facts:
+        """Return what is true of a contact at ``now_ms`` (None: when all is settled); sizes only when asked for."""
+        there = [self._recording(task, leg, now_ms) for leg in range(task.recordings if sized else 0)]
+        if now_ms is not None and now_ms + self.ahead_ms < task.ready_ms:
+            there = []
+        return Facts(
+            seed=self.seed,
+            index=task.index,
+            id=task.id,
+            channel=task.channel,
+            created_ms=task.created_ms,
+            now_ms=now_ms,
+            ended_ms=self.ended_ms(task, now_ms),
+            capture_requested=task.capture_requested,
+            recorded=bool(task.recordings),
+            sizes=tuple(each.audio.size for each in there),
+            deleted=task.id in self._purged,
+            transcribed=self.beside and has_transcript(self.seed, task.index),
+            updated_ms=self._updated.get(task.id),
+        )
+
+    def attributes(self, task: SandboxTask, now_ms: int | None = None, *, gaps: bool = False) -> dict[str, Any]:
+        """Return the row as ``GET /v1/tasks`` shows it, on demand with the ``gaps`` that live rows have."""
+        facts = self.facts(task, now_ms)
+        row = task_attributes(facts)
+        return with_gaps(row, facts) if gaps else row
 
     def recordings(self, task: SandboxTask, now_ms: int | None = None) -> list[SandboxRecording]:
         """Return the recordings Webex would name at ``now_ms`` (None: when all is settled)."""
         if task.id in self._purged or (now_ms is not None and now_ms + self.ahead_ms < task.ready_ms):
             return []
         late = self._late_legs.get(task.id, {})
-        return [
-            self._recording(task, leg) for leg in range(task.recordings) if now_ms is None or now_ms >= late.get(leg, 0)
-        ]
+        legs = [leg for leg in range(task.recordings) if now_ms is None or now_ms >= late.get(leg, 0)]
+        return [self._recording(task, leg, now_ms) for leg in legs]
 
     def extras(
         self, task: SandboxTask, *, segments: bool, virtual: bool, now_ms: int | None = None
@@ -230,22 +265,42 @@ class Organisation:
         wanted = [each for each in extras_of(self.seed, task.index, found[0]) if segments or not each.segment]
         return [each for each in wanted if virtual or each.segment]
 
-    def attachments(self, task: SandboxTask) -> dict[str, list[dict[str, Any]]]:
-        """Return what captures names that is no audio."""
-        return attachments_of(self.seed, task.index, task.id) if self.beside and task.recordings else {}
+    def transcripts(self, task: SandboxTask, *, every_version: bool = False) -> list[Attachment]:
+        """Return the transcripts of a contact; with ``every_version`` those of digital channels in both forms."""
+        if not self.beside or task.id in self._purged:
+            return []
+        return transcripts_of(self.seed, task.index, task.id, task.created_ms, task.channel, every=every_version)
 
-    def recording(self, task_id: str, recording_id: str) -> SandboxRecording | None:
+    def screens(self, task: SandboxTask) -> list[Attachment]:
+        """Return the screen recordings of a contact."""
+        if not self.beside or not task.recordings or task.id in self._purged:
+            return []
+        return screens_of(self.seed, task.index, task.id, task.created_ms)
+
+    def medium(self, task_id: str, own_id: str, file_name: str, now_ms: int | None = None) -> Audio | None:
+        """Find what a pre-signed URL leads to, whether or not it is still listed."""
+        recording = self.recording(task_id, own_id, now_ms)
+        if recording is not None:
+            return recording.audio
+        task = self.get(task_id)
+        if task is None or not self.beside:
+            return None
+        there = [*self.transcripts(task, every_version=True), *self.screens(task)]
+        return next((each.body for each in there if (each.id, each.file_name) == (own_id, file_name)), None)
+
+    def recording(self, task_id: str, recording_id: str, now_ms: int | None = None) -> SandboxRecording | None:
         """Find one recording, whether or not it is still listed."""
         task = self.get(task_id)
-        found = [self._recording(task, leg) for leg in range(task.recordings)] if task else []
+        found = [self._recording(task, leg, now_ms) for leg in range(task.recordings)] if task else []
         if task and self.beside and found:
             found += extras_of(self.seed, task.index, found[0])
         return next((recording for recording in found if recording.own_id == recording_id), None)
 
-    def _recording(self, task: SandboxTask, leg: int) -> SandboxRecording:
+    def _recording(self, task: SandboxTask, leg: int, now_ms: int | None = None) -> SandboxRecording:
         draw = Draw(self.seed, "recording", task.index, leg)
         plain = leg == 0 and task.kind in ("one", "legs")
         compressed = self.beside and is_mp3(self.seed, task.index, leg)
+        audio = self._growing(task, leg, now_ms) if task.ends_ms else self._audio(task, leg)
         return SandboxRecording(
             id=task.id if plain else draw.uuid(),
             task_id=task.id,
@@ -253,7 +308,7 @@ class Organisation:
             call_type="main" if leg == 0 else "consult",
             start_ms=task.created_ms + 2000 + 700 * leg,
             main=leg == 0,
-            audio=mp3_of(self._audio(task, leg)) if compressed else self._audio(task, leg),
+            audio=mp3_of(audio) if compressed else audio,
         )
 
     def _file_name(self, draw: Draw) -> str:
@@ -269,15 +324,25 @@ class Organisation:
         if self.large and leg == 0 and task.index % self.large_every == 17 % self.large_every:
             least, most = self.large_mib
             seconds = (least + (most - least) * draw.unit(1)) * MIB / form.bytes_per_second
-        return Audio(self.seed, f"sandbox task {task.id} leg {leg}", round(seconds * SAMPLE_RATE), form)
+        return Audio(self.seed, _marker(task, leg), round(seconds * SAMPLE_RATE), form)
+
+    def _growing(self, task: SandboxTask, leg: int, now_ms: int | None) -> Audio:
+        """Return what a call that goes on has so far; it comes in pieces of ten seconds."""
+        length = task.ends_ms - task.created_ms - 2000
+        if now_ms is not None and now_ms + self.ahead_ms < task.ends_ms:
+            length = (now_ms + self.ahead_ms - task.created_ms - 2000) // GROWS_MS * GROWS_MS
+        return Audio(self.seed, _marker(task, leg), max(1, length) * SAMPLE_RATE // 1000 or 1)
 
     # Changing it while it is looked at
 
-    def add(self, created_ms: int, *, capture_requested: bool | None = True, ready_ms: int = 0) -> SandboxTask:
-        """Let one more telephone call with one recording appear in the list."""
+    def add(
+        self, created_ms: int, *, capture_requested: bool | None = True, ready_ms: int = 0, ends_ms: int = 0
+    ) -> SandboxTask:
+        """Let one more telephone call with one recording appear in the list; until ``ends_ms`` it goes on."""
         index = len(self._by_id) + 1_000_000
+        identifier = _task_id(self.seed, index)
         task = SandboxTask(
-            index, _task_id(self.seed, index), created_ms, "telephony", capture_requested, "one", ready_ms
+            index, identifier, created_ms, "telephony", capture_requested, "one", ready_ms, ends_ms=ends_ms
         )
         self._by_id[task.id] = task
         bisect.insort(self._tasks, task, key=_order)
@@ -323,32 +388,8 @@ class Organisation:
         }
 
     def search_row(self, task: SandboxTask, now_ms: int) -> dict[str, Any]:
-        """Return everything Search knows of a task, which has none of the gaps of the other list."""
-        draw = Draw(self.seed, "attributes", task.index)
-        there = [self._recording(task, leg) for leg in range(task.recordings)]
-        if now_ms + self.ahead_ms < task.ready_ms:
-            there = []
-        length = self._audio(task, 0).seconds if task.recordings else 30.0
-        ended = task.created_ms + round(length * 1000) + 4000
-        return {
-            "id": task.id,
-            "status": "ended",
-            "isActive": False,
-            "createdTime": task.created_ms,
-            "endedTime": ended,
-            "totalDuration": ended - task.created_ms,
-            "channelType": task.channel,
-            "direction": ("inbound", "inbound", "outbound", "outdial")[draw.pick(2, 4)],
-            "origin": phone(draw.pick(1, 10_000)),
-            "destination": "+15550109999",
-            "captureRequested": bool(there) or task.capture_requested,
-            "recordingCount": len(there),
-            "recordingFileSize": sum(recording.audio.size for recording in there),
-            "recordingErrorCount": 0,
-            "isRecordingDeleted": task.id in self._purged,
-            "lastQueue": None if draw.unit(3) < 0.1 else _named(QUEUES[draw.pick(4, 4)]),
-            "lastAgent": _named(f"Agent {1 + draw.pick(6, 40)}"),
-        }
+        """Return what Search knows of a task; a field that is not there is null."""
+        return contact_record(self.facts(task, now_ms, sized=True))
 
     # What must come of it
 
@@ -382,6 +423,10 @@ def _order(task: SandboxTask) -> tuple[int, str]:
     return task.created_ms, task.id
 
 
+def _marker(task: SandboxTask, leg: int) -> str:
+    return f"sandbox task {task.id} leg {leg}"
+
+
 def _task_id(seed: int, index: int) -> str:
     return Draw(seed, "task id", index).uuid()
 
@@ -392,7 +437,3 @@ def _kind(number: float) -> str:
         if number < limit:
             return kind
     return "unknown"
-
-
-def _named(name: str) -> dict[str, str]:
-    return {"id": Draw("named", name).uuid(), "name": name}

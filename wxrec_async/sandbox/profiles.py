@@ -19,12 +19,10 @@ def _fault(kind: str, /, **parameters: object) -> Fault:
 COMMON = (_fault("reset_before"), _fault("close_before"), _fault("pause", seconds=0.1))
 UNAVAILABLE = tuple(_fault("error", status=status) for status in (500, 502, 503, 504))
 # Per operation: what may happen on any attempt, and what only on the first.
+API = (*COMMON, *UNAVAILABLE, _fault("throttle"), _fault("truncated_json"), _fault("html"), _fault("empty_body"))
+REFUSED = (_fault("token_401"), _fault("token_400"), _fault("token_403"))
 MENU: dict[str, tuple[tuple[Fault, ...], tuple[Fault, ...]]] = {
     "token": ((*COMMON, *UNAVAILABLE), ()),
-    "tasks": (
-        (*COMMON, *UNAVAILABLE, _fault("throttle"), _fault("truncated_json"), _fault("html"), _fault("empty_body")),
-        (_fault("token_401"), _fault("token_400"), _fault("token_403")),
-    ),
     "media.get": (
         (
             *COMMON,
@@ -64,7 +62,8 @@ MENU: dict[str, tuple[tuple[Fault, ...], tuple[Fault, ...]]] = {
     ),
     "s3.*": ((*COMMON, _fault("slow_down"), _fault("internal_error")), ()),
 }
-MENU["captures"] = MENU["organization"] = MENU["search"] = MENU["tasks"]
+MENU |= {"tasks": ((*API, _fault("gaps")), REFUSED), "captures": ((*API, _fault("text_times")), REFUSED)}
+MENU |= dict.fromkeys(("organization", "search", "search.meta"), (API, REFUSED))
 
 
 def from_profile(

@@ -80,9 +80,9 @@ def truth_of(recording: SandboxRecording) -> TruthRecording:
 
 
 def participants(recording: SandboxRecording) -> list[str]:
-    """Return the people of a recording: an e-mail address and a telephone number, both canaries."""
+    """Return the people of a recording: an agent's id, and a number as it was seen, not masked as documented."""
     draw = Draw("participants", recording.id)
-    return [f"canary.agent{draw.pick(0, 40)}@example.com", phone(draw.pick(1, 10_000))]
+    return [Draw("agent", draw.pick(0, 40)).uuid(), phone(draw.pick(1, 10_000))]
 
 
 def phone(number: int) -> str:

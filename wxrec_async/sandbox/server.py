@@ -67,6 +67,7 @@ class Sandbox:
             given.rotation,
             given.token_expires_in,
             given.refresh_expires_in,
+            names_org=given.tokens_name_org,
         )
         self.tokens = self.desk.issue()
         self._untrusted: dict[str, str] = {}
@@ -129,6 +130,8 @@ class Sandbox:
                 given.searches,
                 given.max_search_rows,
                 self._untrusted,
+                given.bounds,
+                given.search_errors_as_400,
             ),
             AuthService(self.desk),
             MediaService(self.organisation, self._presigner, given.media_rate),
@@ -179,6 +182,11 @@ class Sandbox:
     @property
     def api_url(self) -> str:
         return f"{self._origin('api')}/v1"
+
+    @property
+    def api_root(self) -> str:
+        """Where Search and the organisation stand: Cisco has no ``/v1`` before them."""
+        return self._origin("api")
 
     @property
     def auth_url(self) -> str:

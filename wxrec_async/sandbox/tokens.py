@@ -44,7 +44,8 @@ class TokenDesk:
 
     ``rotation`` decides what a refresh does: a new refresh token with the old
     one valid or revoked, the same one again, or none in the reply.  Lifetimes
-    are seconds.  ``login_org`` is the tenant that a login mints tokens for, to
+    are seconds.  Access tokens end in the organisation, unless ``names_org`` is false: such are
+    about, too.  ``login_org`` is the tenant that a login mints tokens for, to
     play the browser that is signed in elsewhere.
     """
 
@@ -57,6 +58,7 @@ class TokenDesk:
     refresh_expires_in: int = 7_775_999
     login_org: str = ""
     deny_login: bool = False
+    names_org: bool = True
     issued: int = 0
     refreshes: int = 0
     _access: dict[str, Grant] = field(default_factory=dict)
@@ -73,7 +75,7 @@ class TokenDesk:
         return self._reply(self._mint(org, scope, life), life, refresh)
 
     def _mint(self, org: str, scope: str, life: int) -> str:
-        access = f"CANARY-AT-{self.issued}_{org}"
+        access = f"CANARY-AT-{self.issued}" + f"_{org}" * self.names_org
         self._access[access] = Grant(access, org, self.clock() + life, scope)
         return access
 

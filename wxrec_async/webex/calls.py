@@ -10,9 +10,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 import anyio
 import httpx
+from anyio import to_thread
 
 from wxrec_async.errors import ConnectionLost, Nonsense, Rejected, RunStopped, TimedOut
 from wxrec_async.events import Emit, Warned, ignore
@@ -25,6 +27,8 @@ from wxrec_async.webex.pacing import named_wait_s
 from wxrec_async.webex.troubles import FOREIGN, trouble_from
 from wxrec_async.webex.wire import read_error
 
+T = TypeVar("T")
+
 ERROR_BODY_CAP = 64 << 10
 LIST_CAP = 8 << 20  # tasks and Search: a thousand rows of 8 KiB
 CAPTURES_CAP = 4 << 20
@@ -34,6 +38,7 @@ SKEW_WARNED_S = 60.0
 SKEW_REFUSED_S = 900.0
 OK = (200, 203, 204)
 READ_PIECE = 1 << 20
+READ_APART = 256 << 10  # a body of this size would hold the loop for as long as it takes to read it
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +166,13 @@ def _refuse_swarm(body: bytes) -> None:
     containers = body.count(b"{") + body.count(b"[")
     if containers > MAX_CONTAINERS or body.count(b",") > MAX_VALUES:
         raise GivenUp(GiveUp("answer_too_large"), Nonsense("the answer holds more values than any sound one"))
+
+
+async def read_apart(body: bytes, read: Callable[[bytes], T]) -> T:
+    """Read a body into values: a long one in a thread, so that downloads, signals and deadlines go on meanwhile."""
+    if len(body) < READ_APART:
+        return read(body)
+    return await to_thread.run_sync(read, body)
 
 
 async def _body_of(response: httpx.Response, cap: int, *, cut: bool) -> bytes:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from urllib.parse import urlsplit
 
 import anyio
@@ -21,7 +22,7 @@ from wxrec_async.rules.media_urls import is_loopback_url, media_url_problem
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.server_time import latest_end_ms
 from wxrec_async.webex.bisection import FORBIDDEN, HOPELESS, Bisection, Enough, forbids_ids, reason_of
-from wxrec_async.webex.calls import CAPTURES_CAP, LIST_CAP, Answer, ApiCalls
+from wxrec_async.webex.calls import CAPTURES_CAP, LIST_CAP, Answer, ApiCalls, read_apart
 from wxrec_async.webex.wire import Lease, read_captures, read_tasks
 
 MAX_BATCH = 10
@@ -97,7 +98,8 @@ class WebexClient:
                 return TaskPage((), 0)  # by the servers' clock all of it lies in the future
             else:
                 answer = await self._ask_tasks(params)
-            page, odd = read_tasks(answer.body, tracking_id=answer.tracking_id, org_id=self._org_id)
+            read = partial(read_tasks, tracking_id=answer.tracking_id, org_id=self._org_id)
+            page, odd = await read_apart(answer.body, read)
             self._warn(odd)
             return self._with_safe_link(page)
 
@@ -230,7 +232,10 @@ class WebexClient:
         url = f"{self._settings.api_url}/captures/query"
         answer = await self._calls.post(url, self._captures_body(ids), cap=CAPTURES_CAP)
         lease = Lease(leased_at, URL_MINUTES * 60.0, answer.tracking_id)
-        found, odd = read_captures(answer.body, ids, lease, self._url_problem, org_id=self._org_id)
+        found, odd = await read_apart(
+            answer.body,
+            lambda body: read_captures(body, ids, lease, self._url_problem, org_id=self._org_id),
+        )
         self._warn(odd)
         return found
 

@@ -85,7 +85,7 @@ def _members(answer: dict[str, object], *, deep: bool) -> Iterator[tuple[str, ob
 
 def _is_wrong(name: str, value: object) -> bool:
     if any(word in name for word in SPEAKS_OF_ERRORS) and not any(word in name for word in NO_FAULT):
-        return bool(value) and str(value).strip().lower() not in ("0", "false", "none", "null", "no")
+        return bool(value) and str(value).strip().lower() not in ("0", "false", "none", "null")
     if name in STATUS:
         return _is_bad_status(value)
     if name in PARTIAL:

@@ -12,11 +12,13 @@ from wxrec_async.events import Emit, ignore
 from wxrec_async.model import SearchPage, Window
 from wxrec_async.plumbing.retrying import GivenUp, Retrier
 from wxrec_async.rules.retry import GiveUp
-from wxrec_async.webex.calls import ApiCalls
-from wxrec_async.webex.search_wire import SearchRefused, read_search, search_body
+from wxrec_async.webex.calls import ApiCalls, read_apart
+from wxrec_async.webex.search_wire import SearchRefused, read_search, search_body, unknown_fields
 
-ABSENT = (400, 403, 404, 405, 501)
+ABSENT = (404, 405, 501)
+REFUSED = (400, 403)
 REFUSALS = 3
+FORBIDDEN = 403
 
 
 def search_url(settings: WebexSettings, org_id: str) -> str:
@@ -29,7 +31,8 @@ class TaskSearch:
     """Asks for pages; safe to be used by any number of workers.
 
     ``http`` and ``retrier`` are those of the other calls to the API: one budget,
-    one token, one judgement of failures.
+    one token, one judgement of failures.  A field that this Search does not know
+    is left out from then on, it alone; what it would have told is not known then.
     """
 
     def __init__(
@@ -37,31 +40,61 @@ class TaskSearch:
     ) -> None:
         self._calls, self._retrier = ApiCalls(http, emit=emit), retrier
         self._url = search_url(settings, org_id)
+        self._left_out: set[str] = set()
 
     async def search_page(self, window: Window, cursor: str = "") -> SearchPage:
         """Return one page of the contacts created in ``window``, up to 250 in no promised order.
 
         ``cursor`` is the one of the page before.  Raises `AuthError` and
-        `RunStopped`, and `GivenUp`: with ``GiveUp("search_refused")`` when Search
-        is not there, not ours to use, or answers with errors again and again
-        (GraphQL tells them with status 200), else as the other calls.
+        `RunStopped`, and `GivenUp`: with ``GiveUp("search_absent")`` when there is
+        no Search, ``GiveUp("search_refused")`` when it is not ours to use or
+        answers with nothing but errors again and again (GraphQL tells them with
+        status 200), else as the other calls.  Errors beside rows that do not pass
+        are the page's ``trouble``.
         """
-        refused = 0
+        refusals = 0
 
         async def attempt() -> SearchPage:
-            nonlocal refused
+            nonlocal refusals
             try:
-                answer = await self._calls.post(self._url, search_body(window, cursor), tracked=True)
-                return read_search(answer.body)
+                return await self._ask(window, cursor, partial=refusals + 1 >= REFUSALS)
             except SearchRefused as refusal:
-                refused += 1
-                if refused < REFUSALS:
+                refusals += 1
+                if refusals < REFUSALS:
                     raise
                 raise GivenUp(GiveUp("search_refused"), refusal) from None
             except Rejected as refusal:
+                if refusal.status == FORBIDDEN and not refusals:
+                    refusals = REFUSALS - 1
+                    raise SearchRefused(str(refusal)) from None  # once more: it may be a gateway's slip
                 # 403 to this call alone is no reason to end a run: the other calls have the permission they need.
-                if refusal.status not in ABSENT:
-                    raise
-                raise GivenUp(GiveUp("search_refused"), refusal) from None
+                reason = "search_absent" if refusal.status in ABSENT else "search_refused"
+                if refusal.status in ABSENT + REFUSED:
+                    raise GivenUp(GiveUp(reason), refusal) from None
+                raise
 
         return await self._retrier.run("search", attempt)
+
+    async def _ask(self, window: Window, cursor: str, *, partial: bool) -> SearchPage:
+        """Ask, with one field less each time Search says that it does not know one; ``partial``: take what is there."""
+        while True:
+            try:
+                body = search_body(window, cursor, self._left_out)
+                answer = await self._calls.post(self._url, body, tracked=True)
+                return _whole(await read_apart(answer.body, read_search), partial=partial)
+            except SearchRefused as refusal:
+                unknown = unknown_fields(refusal.words, self._left_out)
+                if not unknown:
+                    raise
+            except Rejected as refusal:
+                unknown = unknown_fields(refusal.words, self._left_out) if refusal.status in REFUSED else set()
+                if not unknown:
+                    raise
+            self._left_out |= unknown
+
+
+def _whole(page: SearchPage, *, partial: bool) -> SearchPage:
+    """Refuse a page with errors beside its rows, unless it is better than nothing."""
+    if page.trouble and not partial:
+        raise SearchRefused(page.trouble, page.trouble)
+    return page

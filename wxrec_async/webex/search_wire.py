@@ -7,57 +7,95 @@ queries only.  Neither telephone numbers nor anything else of the caller is aske
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Collection
 
 from wxrec_async.errors import Nonsense
 from wxrec_async.model import SearchPage, Task, Window, Witness
-from wxrec_async.webex.coerce import as_count, as_dict, as_flag, as_id, as_ms, as_text
+from wxrec_async.webex.coerce import as_count, as_dict, as_flag, as_id, as_ms, as_task_id, as_text
+from wxrec_async.webex.completeness import errors_in
 from wxrec_async.webex.wire import answer_of, cut_words
 
 FIRST = "0"  # the cursor of the first page
-FIELDS = (
-    "id status isActive createdTime endedTime totalDuration channelType captureRequested recordingCount "
-    "recordingFileSize recordingErrorCount isRecordingDeleted lastQueue{name} lastAgent{name}"
-)
+REQUIRED = ("id", "createdTime")
+OPTIONAL = {
+    "status": "status",
+    "isActive": "isActive",
+    "endedTime": "endedTime",
+    "totalDuration": "totalDuration",
+    "channelType": "channelType",
+    "captureRequested": "captureRequested",
+    "recordingCount": "recordingCount",
+    "recordingFileSize": "recordingFileSize",
+    "recordingErrorCount": "recordingErrorCount",
+    "isRecordingDeleted": "isRecordingDeleted",
+    "lastQueue": "lastQueue{name}",
+    "lastAgent": "lastAgent{name}",
+}
+UNKNOWN_FIELD = ("undefined", "cannot query", "unknown field", "not exist", "no field", "no such field", "not found in")
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+MAX_ERROR_CHARS = 8192
 
 
 class SearchRefused(Nonsense):
-    """Search answered 200 with errors; the message is its own words, cut and redacted."""
+    """Search answered with errors; the message is its own words, cut and redacted, ``words`` more of them."""
+
+    def __init__(self, message: str, words: str = "") -> None:
+        super().__init__(message)
+        self.words = words
 
 
-def search_body(window: Window, cursor: str) -> bytes:
-    """Write the request for one page of the contacts created in ``window``."""
+def search_body(window: Window, cursor: str, left_out: Collection[str] = ()) -> bytes:
+    """Write the request for one page of the contacts created in ``window``, without the fields ``left_out``.
+
+    Whether its ends belong to it is not documented: a millisecond more on either side is asked for.
+    """
     place = json.dumps(cursor or FIRST)  # GraphQL quotes text as JSON does
-    span = f"from:{window.from_ms},to:{window.to_ms}"
+    span = f"from:{window.from_ms - 1},to:{window.to_ms + 1}"
+    fields = " ".join([*REQUIRED, *(text for name, text in OPTIONAL.items() if name not in left_out)])
     query = (
-        f"{{taskDetails({span},pagination:{{cursor:{place}}}){{tasks{{{FIELDS}}}pageInfo{{hasNextPage endCursor}}}}}}"
+        f"{{taskDetails({span},pagination:{{cursor:{place}}}){{tasks{{{fields}}}pageInfo{{hasNextPage endCursor}}}}}}"
     )
     return json.dumps({"query": query}, separators=(",", ":")).encode()
 
 
-def read_search(body: bytes) -> SearchPage:
-    """Read an answer.
+def unknown_fields(words: str, left_out: Collection[str] = ()) -> set[str]:
+    """Return which of our optional fields a refusal names as unknown to this Search."""
+    if not any(phrase in words.lower() for phrase in UNKNOWN_FIELD):
+        return set()
+    named = set(_NAME.findall(words))
+    return {name for name in OPTIONAL if name in named and name not in left_out}
 
-    Raises `SearchRefused` for one that speaks of errors, whatever else it holds,
-    and `Nonsense` for one that is none or does not say whether more rows follow.
+
+def read_search(body: bytes) -> SearchPage:
+    """Read an answer; errors beside rows are its ``trouble``.
+
+    Raises `SearchRefused` for one that has errors and no rows, and `Nonsense` for
+    one that is none or does not say whether more rows follow.
     """
     answer = answer_of(body)
-    if answer.get("errors"):
-        raise SearchRefused(f"Search answered with an error: {_errors(answer['errors'])}")
+    errors = errors_in(answer)
     found = as_dict(as_dict(answer.get("data")).get("taskDetails"))
     rows, info = found.get("tasks"), as_dict(found.get("pageInfo"))
+    if errors and not isinstance(rows, list):
+        text = json.dumps(errors)[:MAX_ERROR_CHARS]
+        raise SearchRefused(f"Search answered with an error: {_errors(errors)}", text)
     more = as_flag(info.get("hasNextPage"))
-    if more is None or not (rows is None or isinstance(rows, list)):
+    if more is None and "endCursor" in info:
+        more = info["endCursor"] is not None
+    if more is None or not isinstance(rows, list):
         raise Nonsense("the answer of Search is not a page of tasks")
-    witnesses = [each for each in map(_witness, rows or ()) if each]
+    witnesses = [each for each in map(_witness, rows) if each]
     cursor = as_id(info.get("endCursor")) if more else ""
     if cursor is None:
         raise Nonsense("Search has a next page and does not say where")
-    return SearchPage(tuple(witnesses), len(rows or ()), cursor, len(rows or ()) - len(witnesses))
+    trouble = f"Search answered with an error beside its rows: {_errors(errors)}" if errors else ""
+    return SearchPage(tuple(witnesses), len(rows), cursor, len(rows) - len(witnesses), trouble)
 
 
 def _witness(row: object) -> Witness | None:
     said = as_dict(row)
-    task_id = as_id(said.get("id"))
+    task_id = as_task_id(said.get("id"))
     if task_id is None:
         return None
     recordings, requested = as_count(said.get("recordingCount")), as_flag(said.get("captureRequested"))
@@ -71,6 +109,7 @@ def _witness(row: object) -> Witness | None:
         agent_name=as_text(as_dict(said.get("lastAgent")).get("name")),
         duration_ms=as_count(said.get("totalDuration")),
         capture_requested=requested,
+        active=as_flag(said.get("isActive")),
     )
     return Witness(
         task,
