@@ -7,7 +7,7 @@ from collections import Counter
 from hashlib import sha256
 
 from tests.trials.bucket import Bucket
-from tests.trials.organisation import Truth
+from tests.trials.organisation import Truth, day_of
 from tests.trials.trial import Told, Trial
 
 OK, FAILED, OWED, AUTH = 0, 3, 5, 4
@@ -26,6 +26,11 @@ def recordings_in(bucket: Bucket) -> dict[str, bytes]:
 def certified_days(bucket: Bucket) -> set[str]:
     """Return the days that some certificate in the bucket covers."""
     return {json.loads(stored.body)["day"] for key, stored in bucket.objects.items() if "/certificates/" in key}
+
+
+def days_with_calls(trial: Trial) -> set[str]:
+    """Return the days of which the organisation has contacts."""
+    return {day_of(row["attributes"]["createdTime"]) for row in trial.organisation.tasks}
 
 
 def missing(trial: Trial) -> list[Truth]:
