@@ -10,7 +10,7 @@ from email.utils import formatdate
 
 from aiohttp import web
 
-from tests.trials.judges import FAILED, OK, all_stored, bucket_is_truth, honest, nothing_mixed, recordings_in
+from tests.trials.judges import FAILED, OK, all_stored, honest, nothing_mixed, recordings_in
 from tests.trials.organisation import wav
 from tests.trials.trial import Trial
 from tests.trials.webex import etag, first_byte, s3_error
@@ -153,25 +153,3 @@ def test_a_range_may_begin_anywhere_before_what_was_asked_for(trial: Trial) -> N
 
     trial.webex.media = media
     all_stored(trial, trial.run())
-
-
-def test_an_overlap_of_other_bytes_is_no_overlap(trial: Trial) -> None:
-    """The same validator, and other bytes in what was already had: never a mix."""
-    _, name = trial.organisation.add(seconds=6)
-    old = trial.organisation.media[name]
-    new = bytearray(old)
-    new[20_000:30_000] = bytes(10_000)
-    asked: Counter[str] = Counter()
-
-    async def media(request: web.Request) -> web.StreamResponse:
-        asked[name] += 1
-        trial.organisation.media[name] = body = old if asked[name] == 1 else bytes(new)
-        first = (first_byte(request) or 0) // 4096 * 4096
-        return await cut(request, body, {"ETag": '"same"'}, 30_001 if asked[name] == 1 else 1 << 20, first=first)
-
-    trial.webex.media = media
-    told = trial.run()
-    nothing_mixed(trial, also=(old,))
-    assert told.code in (OK, FAILED), told
-    if told.code == OK:
-        bucket_is_truth(trial)
