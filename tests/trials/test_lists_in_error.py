@@ -46,6 +46,7 @@ def test_an_error_beside_an_empty_list_is_no_list(tmp_path: Path) -> None:
         nothing_final(trial, told)
 
     def reconcile(trial: Trial) -> None:
+        trial.call("run", "--days-back", "0.001", "--json")  # so that there is a ledger
         _always(trial, NO_LIST["errors beside an empty list"])
         listed(trial.reconcile())
         assert not certified_days(trial.bucket)

@@ -36,7 +36,8 @@ MAX_CONTAINERS = 50_000  # what a JSON answer may hold: a thousand tasks have so
 MAX_VALUES = 200_000
 SKEW_WARNED_S = 60.0
 SKEW_REFUSED_S = 900.0
-OK = (200, 203, 204)
+NO_CONTENT = 204  # ends with its head: no length is named, and none is missing (RFC 9112, 6.3)
+OK = (200, 203, NO_CONTENT)
 READ_PIECE = 1 << 20
 READ_APART = 256 << 10  # a body of this size would hold the loop for as long as it takes to read it
 
@@ -114,7 +115,7 @@ class ApiCalls:
             raise self._rejection(response, body or b"", host)
         if body is None:
             raise TimedOut(f"{host} did not finish its answer in {self._deadline_s:g} s", host=host)
-        if not body and response.extensions.get("framing") == "none":
+        if not body and response.extensions.get("framing") == "none" and response.status_code != NO_CONTENT:
             raise ConnectionLost(f"the connection to {host} closed before its answer came", host=host)
         self._measure_skew(response, host)
         _refuse_swarm(body)
