@@ -212,7 +212,8 @@ class Recording:
     ``leased_at`` is the monotonic time (seconds) at which the URL was handed
     out and ``lease_s`` how long it is promised to live.  ``url`` is None when
     Webex named none, ``problem`` then says why it cannot be fetched.
-    ``tracking_id`` is that of the answer which named the recording.
+    ``tracking_id`` is that of the answer which named the recording.  ``named_as`` is the
+    id captures has for it where that is not enough to tell it from another one (`rules.identity`).
     """
 
     task_id: str
@@ -231,6 +232,7 @@ class Recording:
     lease_s: float = 3600.0
     problem: str | None = None
     tracking_id: str | None = None
+    named_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)

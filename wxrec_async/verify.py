@@ -25,7 +25,7 @@ from wxrec_async.model import StoredObject, Window, iso
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.rules import keys
-from wxrec_async.s3.replies import strong_etag
+from wxrec_async.rules.parts import strong_etag
 from wxrec_async.s3.wire import Digest
 
 PAGE = 1000

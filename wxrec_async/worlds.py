@@ -233,12 +233,12 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
         address_check=partial(address_allowed, loopback=_on_loopback(settings)),
     )
     retrier = telling_retrier(terms.judge(for_api), pacer.gate, reach, emit)
-    client = WebexClient(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit, clock=clock)
+    client = WebexClient(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit)
     search = TaskSearch(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit)
     others = None
     if webex.other_channels:
         beside = webex.model_copy(update={"channel_types": webex.other_channels})
-        others = WebexClient(api_http, beside, org_id=secrets.org_id, retrier=retrier, emit=emit, clock=clock)
+        others = WebexClient(api_http, beside, org_id=secrets.org_id, retrier=retrier, emit=emit)
     media_gate = telling_gate("the media host", emit)
     media = MediaSource(
         media_transport,

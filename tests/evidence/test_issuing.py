@@ -182,7 +182,7 @@ async def test_a_large_manifest_goes_up_in_parts(site: Site) -> None:
                     for n in range(begin, min(begin + limit, 25_000))
                 ]
 
-        issuer._ledger = Many()
+        issuer._ledger = Many()  # type: ignore[assignment]  # a ledger in all but its type
         key = await issuer.certify(day, COUNTS, {}, "run-1", basis=BASIS, ended=SILENT)
     assert key is not None
     manifest = said(site, key)["manifest"]

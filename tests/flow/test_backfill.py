@@ -428,3 +428,14 @@ async def test_stop_and_abort_without_a_run_do_nothing() -> None:
     backfill.abort()
     with pytest.raises(RuntimeError, match="context manager"):
         await backfill.run(Window(round(time.time() * 1000) - DAY, round(time.time() * 1000) - HOUR))
+
+
+async def test_what_is_old_enough_is_judged_by_the_servers_time(house: House) -> None:
+    """A machine's clock is fourteen minutes ahead: nothing is closed that has not settled by the time at Webex."""
+    truth = NOON
+    house.flow.now_ms = truth + 14 * 60_000
+    house.flow.webex.servers_now_ms = lambda: truth  # type: ignore[method-assign]
+    async with house.backfill() as backfill:
+        await backfill.run()
+    closed = await house.flow.closed()
+    assert max(window.to_ms for window in closed) <= truth - 30 * 60_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -94,11 +95,14 @@ async def test_a_day_that_search_cannot_be_read_for_is_not_certified(site: Month
 @pytest.mark.fault("W18")
 async def test_a_cursor_that_leads_in_a_circle_ends(site: Month) -> None:
     """The same cursor twice, and empty pages with a next one, are named as stuck, not believed as the end."""
-    site.sandbox.faults.extend([Rule("search", "json", attempts=None, parameters={"text": page_with_cursor("again")})])
+    site.sandbox.faults.extend([Rule("search", "json", attempts=None, parameters={"text": page_with_cursor(AGAIN)})])
     told = await site.reconcile()
     assert told.report.exit_code == 3
     assert all("paging is stuck" in day.troubles[0] for day in told.report.days)
     assert site.requests("search") == 2 * len(told.report.days)
+
+
+AGAIN = base64.b64encode(b"rows:1").decode()  # a cursor as the sandbox makes them
 
 
 def page_with_cursor(cursor: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.model import Order, Recording, Secret, Target
-from wxrec_async.rules.identity import CHANGED, Changed, Identified, Times, identified, marked
+from wxrec_async.rules.identity import CHANGED, Changed, Identified, Times, identified, marked, same_recording
 
 URL = Secret("https://media.example/signed")
 START, STOP = 1_767_225_600_000, 1_767_225_660_000
@@ -31,7 +33,7 @@ def test_what_is_new_or_as_it_was_keeps_its_id(policy: Changed, known: dict[str,
 def test_one_that_begins_at_another_moment_is_another_one(policy: Changed) -> None:
     """It gets its start behind the id, the same whenever it is named, and is no change of the first."""
     found = identified([named(START + 5000)], {"r": Times(START, STOP)}, policy)
-    assert found == Identified((named(START + 5000, name=f"r-{START + 5000}"),))
+    assert found == Identified((replace(named(START + 5000, name=f"r-{START + 5000}"), named_as="r"),))
     again = identified([named(START + 5000)], {"r": Times(START, STOP), f"r-{START + 5000}": Times(START + 5000, STOP)})
     assert again == found
 
@@ -40,7 +42,7 @@ def test_one_that_has_grown_is_fetched_beside_what_is_stored() -> None:
     """Under its stop; the next answer finds it stored, and nothing is left to do."""
     found = identified([named(stop=STOP + 4000)], {"r": Times(START, STOP)})
     name = f"r-{STOP + 4000}"
-    assert found == Identified((named(stop=STOP + 4000, name=name),), frozenset({name}))
+    assert found == Identified((replace(named(stop=STOP + 4000, name=name), named_as="r"),), frozenset({name}))
     stored = {"r": Times(START, STOP), name: Times(START, STOP + 4000)}
     assert identified([named(stop=STOP + 4000)], stored).recordings[0].id == name
 
@@ -58,6 +60,26 @@ def test_one_that_has_grown_takes_its_place_when_that_is_the_policy() -> None:
     assert found == Identified((named(stop=STOP + 4000),), frozenset({"r"}), frozenset({"r"}))
     order = marked(Order(found.recordings[0], Target("k", "audio/wav")), found)
     assert (order.replaces, order.flags) == (True, (CHANGED,))
+
+
+@pytest.mark.parametrize(
+    ("asked", "fresh", "same"),
+    [
+        (named(), named(stop=STOP + 9000), True),
+        (named(), named(start=None), True),
+        (named(), named(name="s"), False),
+        (named(), named(START + 5000), False),
+        (replace(named(name=f"r-{STOP}"), named_as="r"), named(), True),
+        (replace(named(START + 5000, name=f"r-{START + 5000}"), named_as="r"), named(), False),
+        (named(name="99A53828-6a11-4bee-a257-8730a56963ce"), named(name="99a53828-6a11-4bee-a257-8730a56963ce"), True),
+        (named(name="R"), named(), False),
+    ],
+)
+def test_a_fresh_url_is_looked_for_under_the_name_captures_has_for_the_recording(
+    asked: Recording, fresh: Recording, same: bool
+) -> None:
+    """Not under ours, which may tell more; and another recording under that name is not the one."""
+    assert same_recording(asked, fresh) is same
 
 
 def test_an_order_carries_the_flags_of_its_task() -> None:

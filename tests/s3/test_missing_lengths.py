@@ -14,10 +14,10 @@ from wxrec_async.model import Part, Target
 from wxrec_async.plumbing.pacer import Gate
 from wxrec_async.plumbing.reach import Reach
 from wxrec_async.plumbing.retrying import Retrier
+from wxrec_async.rules.parts import strong_etag
 from wxrec_async.rules.retry import for_s3
 from wxrec_async.s3.client import open_access
 from wxrec_async.s3.inspection import BLOCK, S3Inspector
-from wxrec_async.s3.replies import strong_etag
 
 pytestmark = pytest.mark.anyio
 

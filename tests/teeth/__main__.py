@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.teeth.bug import Bug
+from tests.teeth.finality import FINALITY
 from tests.teeth.further import FURTHER
 from tests.teeth.listed import LISTED
 
@@ -95,7 +96,7 @@ def _pytest(root: Path, options: Sequence[str], tests: Sequence[str]) -> tuple[i
 
 def chosen(names: Iterable[str]) -> list[Bug]:
     """Return the bugs of these names, all without any; raises SystemExit for a name that is none."""
-    known = {bug.name: bug for bug in (*LISTED, *FURTHER)}
+    known = {bug.name: bug for bug in (*LISTED, *FURTHER, *FINALITY)}
     if unknown := set(names) - set(known):
         raise SystemExit(f"no bug is called {min(unknown)}; there are {', '.join(known)}")
     return [known[name] for name in names] or list(known.values())

@@ -195,7 +195,13 @@ FURTHER = (
     Bug(
         "null_is_none",
         "a young task of which Webex does not know yet passes for one without a recording",
-        (Edit("rules/selection.py", "        if age > ages.null_ms:\n", "        if True:\n"),),
+        (
+            Edit(
+                "rules/finality.py",
+                "    return now_ms - min(task.created_ms or seen, seen) > null_ms\n",
+                "    return True\n",
+            ),
+        ),
         ("tests/rules/test_selection.py",),
     ),
     Bug(
@@ -216,8 +222,8 @@ FURTHER = (
         (
             Edit(
                 "settling.py",
-                "        found = stored.object\n        await self._ledger.stored(\n",
-                "        found = stored.object\n"
+                "recording.id, stored.object\n        await self._ledger.stored(\n",
+                "recording.id, stored.object\n"
                 "        self._emit(events.RecordingStored(task_id, recording_id, found.key, found.size, 0, seconds))\n"
                 "        await self._ledger.stored(\n",
             ),

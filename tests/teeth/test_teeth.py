@@ -8,10 +8,11 @@ import pytest
 
 from tests.teeth.__main__ import HOME, copy_to
 from tests.teeth.bug import Bug, Edit
+from tests.teeth.finality import FINALITY
 from tests.teeth.further import FURTHER
 from tests.teeth.listed import LISTED
 
-BUGS = (*LISTED, *FURTHER)
+BUGS = (*LISTED, *FURTHER, *FINALITY)
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)

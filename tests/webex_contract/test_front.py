@@ -72,32 +72,36 @@ IDS = [f"00000000-0000-4000-8000-{number:012d}" for number in range(11)]
 SPAN = f"from: {NOW - DAY_MS}, to: {NOW}"
 
 
+AMISS = [
+    ("POST", "/v1/search", {"query": "{}"}, 404, "does not exist"),
+    ("GET", "/v1/organization/x", None, 404, "does not exist"),
+    ("DELETE", "/v1/tasks", None, 405, "there is GET"),
+    ("GET", "/v1/tasks", None, 400, "from is required"),
+    ("GET", f"/v1/tasks?{WEEK}&pageSize=1001", None, 400, "pageSize out of range"),
+    ("GET", f"/v1/tasks?{WEEK}&channelTypes=Telephony", None, 400, "not one of the listed values"),
+    ("GET", f"/v1/tasks?from={NOW - 190 * DAY_MS}", None, 400, "184 days"),
+    ("GET", f"/v1/tasks?from={NOW - 400 * DAY_MS}&to={NOW - 390 * DAY_MS}", None, 400, "12 months"),
+    ("GET", f"/v1/tasks?{WEEK}&orgId=other", None, 403, "not that of the token"),
+    ("POST", "/v1/captures/query", {"query": {"taskIds": IDS}}, 400, "maxItems"),
+    ("POST", "/v1/captures/query", {"query": {"taskIds": []}}, 400, "no taskIds"),
+    ("POST", "/v1/captures/query", {"query": {"taskIds": IDS[:1], "urlExpiration": 0}}, 400, "above 0"),
+    ("POST", "/v1/captures/query", {"query": {"taskIds": IDS[:1], "urlExpiration": 61}}, 400, "maximum"),
+    (
+        "POST",
+        "/search",
+        {"query": f"{{taskDetails({SPAN}) {{tasks {{ani}}}}}}"},
+        400,
+        "GraphQL: Cannot query field",
+    ),
+    ("POST", "/search", {"query": f"{{taskDetails({SPAN}) {{tasks}}}}"}, 400, "GraphQL"),
+    ("POST", "/search", {"query": f"{{taskDetails(from: 1, to: {NOW}) {{tasks {{id}}}}}}"}, 200, "from in seconds"),
+]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "words"),
-    [
-        ("POST", "/v1/search", {"query": "{}"}, 404, "does not exist"),
-        ("GET", "/v1/organization/x", None, 404, "does not exist"),
-        ("DELETE", "/v1/tasks", None, 405, "there is GET"),
-        ("GET", "/v1/tasks", None, 400, "from is required"),
-        ("GET", f"/v1/tasks?{WEEK}&pageSize=1001", None, 400, "pageSize out of range"),
-        ("GET", f"/v1/tasks?{WEEK}&channelTypes=Telephony", None, 400, "not one of the listed values"),
-        ("GET", f"/v1/tasks?from={NOW - 190 * DAY_MS}", None, 400, "184 days"),
-        ("GET", f"/v1/tasks?from={NOW - 400 * DAY_MS}&to={NOW - 390 * DAY_MS}", None, 400, "12 months"),
-        ("GET", f"/v1/tasks?{WEEK}&orgId=other", None, 403, "not that of the token"),
-        ("POST", "/v1/captures/query", {"query": {"taskIds": IDS}}, 400, "maxItems"),
-        ("POST", "/v1/captures/query", {"query": {"taskIds": []}}, 400, "no taskIds"),
-        ("POST", "/v1/captures/query", {"query": {"taskIds": IDS[:1], "urlExpiration": 0}}, 400, "above 0"),
-        ("POST", "/v1/captures/query", {"query": {"taskIds": IDS[:1], "urlExpiration": 61}}, 400, "maximum"),
-        (
-            "POST",
-            "/search",
-            {"query": f"{{taskDetails({SPAN}) {{tasks {{ani}}}}}}"},
-            400,
-            "GraphQL: Cannot query field",
-        ),
-        ("POST", "/search", {"query": f"{{taskDetails({SPAN}) {{tasks}}}}"}, 400, "GraphQL"),
-        ("POST", "/search", {"query": f"{{taskDetails(from: 1, to: {NOW}) {{tasks {{id}}}}}}"}, 200, "from in seconds"),
-    ],
+    AMISS,
+    ids=[words for *_, words in AMISS],  # a time is no name
 )
 async def test_what_a_client_asks_amiss_is_refused_and_noted(
     guarded: Guarded, method: str, path: str, body: Any, status: int, words: str

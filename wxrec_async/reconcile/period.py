@@ -32,6 +32,7 @@ from wxrec_async.searching import SearchReader
 from wxrec_async.telling import telling_reach
 from wxrec_async.verify import Comparison, Level
 
+BEHIND_MS = 60_000  # the servers' time is told rather too late than too early, and it judges what is old enough
 OnDay = Callable[[DayReport], None]
 
 
@@ -67,6 +68,7 @@ async def reconcile(  # noqa: PLR0913 - what a host may hand in, each by its nam
 
     asked, begun = _asked(settings, period, now_ms()), anyio.current_time()
     report = ReconcileReport(f"reconcile-{uuid.uuid4().hex[:12]}", asked.period, notes=asked.clamped)
+    report.ends_itself = period is None and not settings.backfill.to
     report.begins_late, report.filters = asked.begins_late, named_filters(settings)
     async with _bench(settings, on_difference, emit, given, clock) as (bench, bucket):
         await bench.ledger.begin_run(report.run_id, now_ms(), asked.period)
@@ -88,7 +90,12 @@ async def reconcile(  # noqa: PLR0913 - what a host may hand in, each by its nam
 
 async def _day_by_day(report: ReconcileReport, bench: Bench, certifier: Certifier | None, on_day: OnDay) -> None:
     refusal: AuthError | RunStopped | None = None
-    for window in windows.cut(report.period):
+    for asked in windows.cut(report.period):
+        # The end that nobody gave is where calls are old enough, and how late it is at Webex is known by now.
+        end = min(asked.to_ms, bench.servers_now_ms() - bench.ages.settle_ms) if report.ends_itself else asked.to_ms
+        if end <= asked.from_ms:
+            break
+        window = Window(asked.from_ms, end)
         day = await Day(window, bench).run()
         if certifier is not None and day.certified and day.is_whole_day:
             try:
@@ -119,7 +126,7 @@ def _asked(settings: Settings, period: Window | None, now_ms: int) -> Asked:
         return windows.clamp(period, lookback_days=lookback, now_ms=now_ms)
     given = settings.backfill
     asked = windows.ask(given.from_, given.to, given.days_back, lookback_days=lookback, now_ms=now_ms)
-    settled = now_ms - ages_of(settings).settle_ms
+    settled = now_ms - ages_of(settings).settle_ms - BEHIND_MS
     if given.to or settled <= asked.period.from_ms:
         return asked
     note = f"ending at {iso(settled)}: younger calls cannot be judged ([backfill] settle_minutes)"

@@ -194,7 +194,8 @@ class ReconcileReport:
     """The whole period.
 
     ``search`` says how the second list was had: ``asked``, ``absent`` or ``off``.
-    ``begins_late`` when Webex no longer lists the beginning of what was asked for.
+    ``begins_late`` when Webex no longer lists the beginning of what was asked for,
+    ``ends_itself`` when nobody said where it ends.
     """
 
     run_id: str
@@ -205,6 +206,7 @@ class ReconcileReport:
     filters: Mapping[str, object] = field(default_factory=dict)
     notes: Sequence[str] = ()
     begins_late: bool = False
+    ends_itself: bool = False
     token_unsaved: bool = False
     seconds: float = 0.0
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from wxrec_async.model import Order, Recording
 from wxrec_async.rules.finality import has_changed, is_other
+from wxrec_async.rules.ids import canonical
 
 CHANGED = "changed_at_source"  # a flag, and the reason of what is reported and not fetched
 
@@ -73,7 +74,7 @@ def identified(
             if policy is Changed.REPLACE:
                 replacing.add(each.id)
             else:
-                each = replace(each, id=f"{each.id}-{each.stop_ms}")
+                each = replace(each, id=f"{each.id}-{each.stop_ms}", named_as=recording.id)
             changed.add(each.id)
             if policy is Changed.CONFLICT:
                 each = replace(each, url=None, problem=CHANGED)
@@ -85,7 +86,13 @@ def _told_apart(recording: Recording, stored: Mapping[str, Known]) -> Recording:
     known = stored.get(recording.id)
     if known is None or not is_other(known.start_ms, recording.start_ms):
         return recording
-    return replace(recording, id=f"{recording.id}-{recording.start_ms}")
+    return replace(recording, id=f"{recording.id}-{recording.start_ms}", named_as=recording.id)
+
+
+def same_recording(asked: Recording, fresh: Recording) -> bool:
+    """Say whether ``fresh``, of a later answer, is the recording ``asked`` for: by its id there and by its start."""
+    named_as = asked.named_as or asked.id
+    return canonical(fresh.id) == canonical(named_as) and not is_other(asked.start_ms, fresh.start_ms)
 
 
 def marked(order: Order, named: Identified, flags: tuple[str, ...] = ()) -> Order:

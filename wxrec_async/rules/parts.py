@@ -123,6 +123,15 @@ def same_object(found: StoredObject, *, size: int, crc: int) -> bool | None:
     return None if found.crc32 is None else found.crc32 == crc
 
 
+def strong_etag(text: str) -> str:
+    """Return an ETag as the store itself names it, in quotes: a proxy before it may weaken it (``W/"…"``) or bare it.
+
+    S3's ETags are all strong, and it knows no other when it is given one back.
+    """
+    bare = text.strip().removeprefix("W/").removeprefix("w/").strip().strip('"')
+    return f'"{bare}"' if bare else ""
+
+
 def crc32_text(value: int) -> str:
     """Write a CRC-32 as S3 does: base64 of its four bytes, most significant first."""
     return base64.b64encode(value.to_bytes(4, "big")).decode("ascii")

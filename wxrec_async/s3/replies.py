@@ -9,6 +9,7 @@ from typing import Any
 
 from wxrec_async.errors import RunStopped
 from wxrec_async.model import StoredObject
+from wxrec_async.rules.parts import strong_etag
 
 ALGORITHMS = ("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")
 
@@ -41,15 +42,6 @@ def full_checksums(reply: Reply) -> dict[str, str]:
         return {}
     named = {name: reply.get(f"Checksum{name}") for name in ALGORITHMS}
     return {name: str(text) for name, text in named.items() if text and "-" not in text}
-
-
-def strong_etag(text: str) -> str:
-    """Return an ETag as the store itself names it, in quotes: a proxy before it may weaken it (``W/"…"``) or bare it.
-
-    S3's ETags are all strong, and it knows no other when it is given one back.
-    """
-    bare = text.strip().removeprefix("W/").removeprefix("w/").strip().strip('"')
-    return f'"{bare}"' if bare else ""
 
 
 def stored_object(key: str, reply: Reply, *, size: int | None = None) -> StoredObject:

@@ -13,11 +13,12 @@ from wxrec_async.errors import Nonsense, Rejected, RunStopped, Trouble
 from wxrec_async.model import OpenUpload, Part, PartReceipt, StoredObject, Target
 from wxrec_async.plumbing.pacer import Gate
 from wxrec_async.plumbing.retrying import GivenUp, Retrier
+from wxrec_async.rules.parts import strong_etag
 from wxrec_async.rules.retry import DIGEST_CODES, GiveUp, Restart
 from wxrec_async.s3.bucket import check_bucket
 from wxrec_async.s3.commit import Commit, Proof, leaves_open
 from wxrec_async.s3.errors import S3Rejected
-from wxrec_async.s3.replies import Reply, check_encryption, crc32_of, strong_etag
+from wxrec_async.s3.replies import Reply, check_encryption, crc32_of
 from wxrec_async.s3.requests import Requests, utc_now
 from wxrec_async.s3.short_way import ShortWay
 from wxrec_async.s3.wire import Deadlines, Wire

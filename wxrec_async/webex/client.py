@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,8 @@ from wxrec_async.errors import AuthError, Nonsense, Rejected, Trouble
 from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.model import Capture, Recording, TaskPage, Window
 from wxrec_async.plumbing.retrying import GivenUp, Retrier
+from wxrec_async.rules.identity import same_recording
+from wxrec_async.rules.ids import canonical
 from wxrec_async.rules.media_urls import is_loopback_url, media_url_problem
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.server_time import latest_end_ms
@@ -27,7 +28,6 @@ from wxrec_async.webex.wire import Lease, read_captures, read_tasks
 
 MAX_BATCH = 10
 BAD_REQUEST = 400
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 URL_MINUTES = 60
 
 
@@ -173,13 +173,15 @@ class WebexClient:
         capture = answer.captures.get(recording.task_id)
         if capture is None:
             raise GivenUp(GiveUp(answer.failed[recording.task_id]), Nonsense("no fresh URL could be had"))
-        named = [fresh for fresh in capture.recordings if _same_id(fresh.id, recording.id)]
+        named = [fresh for fresh in capture.recordings if same_recording(recording, fresh)]
         for fresh in named:
             if fresh.url is not None:
-                return replace(fresh, id=recording.id)
+                return replace(fresh, id=recording.id, named_as=recording.named_as)
         if named:
             raise GivenUp(GiveUp(named[0].problem or "no_url"), Nonsense("Webex names no usable URL"))
-        if capture.unsettled or any(_same_id(each.id, recording.id) for each in capture.attachments):
+        if capture.unsettled or any(
+            canonical(each.id) == canonical(recording.named_as or recording.id) for each in capture.attachments
+        ):
             raise GivenUp(GiveUp("captures_unsettled"), Nonsense("Webex's answer does not settle what it has"))
         raise GivenUp(GiveUp("missing"), Nonsense("Webex no longer names this recording"))
 
@@ -265,11 +267,6 @@ def _no_permission(refusal: Trouble | None) -> AuthError:
 def _check_batch(task_ids: Sequence[str]) -> None:
     if not 1 <= len(task_ids) <= MAX_BATCH or len(set(task_ids)) != len(task_ids):
         raise ValueError("captures takes 1 to 10 different ids")
-
-
-def _same_id(one: str, other: str) -> bool:
-    """Compare ids; the case of a UUID is no difference (RFC 9562 section 4)."""
-    return one == other or (one.lower() == other.lower() and _UUID.fullmatch(one) is not None)
 
 
 def _origin(url: str) -> tuple[str, str, int | None] | None:
