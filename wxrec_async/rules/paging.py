@@ -167,8 +167,8 @@ class Pager:
             self._seen = {name: at for name, at in self._seen.items() if at is None or at >= oldest}
 
     def _full(self, rows: int) -> bool:
-        """A server may cap pages below what was asked for; the largest page seen shows it."""
-        return rows >= self._page_size or (rows > 1 and rows == self._largest)
+        """A server may cap pages below what was asked for, at one row even; the largest page seen shows it."""
+        return rows >= self._page_size or 0 < rows == self._largest
 
     def _confirm_suspect(self, proof: object) -> str | None:
         """Going on after a crowded millisecond found more: so its page had been cut, and tasks may be missing."""

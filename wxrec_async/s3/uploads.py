@@ -30,6 +30,8 @@ ABORT_ROUNDS = 4
 ABORT_PAUSE_S = 0.2
 SIZE_HEADER = "mp-object-size"  # S3 has no code of its own for a size that differs
 
+CONDITION = "if-none-match"
+
 
 class ObjectStore(Protocol):
     """Where recordings go.
@@ -266,12 +268,17 @@ class S3Store:
 def _refuse_unknown(trouble: Trouble, *, conditional: bool) -> None:
     """Raise `RunStopped` when the store does not know what was asked for: every other recording would fail alike.
 
-    S3 names the header; ``conditional`` when one of them was ``If-None-Match``.
+    S3 names the header; ``conditional`` when one of them was ``If-None-Match``, which
+    some stores refuse as a bad argument or a method they do not have.
     """
-    if not isinstance(trouble, Rejected) or (trouble.status != 501 and trouble.code != "NotImplemented"):
+    if not isinstance(trouble, Rejected):
         return
     header = trouble.header if isinstance(trouble, S3Rejected) else ""
-    if conditional and header.lower() in ("", "if-none-match"):
+    refused = trouble.status in (400, 405) and CONDITION in f"{header} {trouble.words}".lower()
+    if trouble.status != 501 and trouble.code != "NotImplemented" and not (conditional and refused):
+        return
+    header = CONDITION if refused else header
+    if conditional and header.lower() in ("", CONDITION):
         raise RunStopped(
             f"{trouble.host} does not know the condition If-None-Match, which keeps objects from being replaced "
             f"({trouble}); run with --overwrite, or use another store"

@@ -36,7 +36,7 @@ MAX_CONTAINERS = 50_000  # what a JSON answer may hold: a thousand tasks have so
 MAX_VALUES = 200_000
 SKEW_WARNED_S = 60.0
 SKEW_REFUSED_S = 900.0
-NO_CONTENT = 204  # the one success that says "there is nothing"; without it no body is no list
+NO_CONTENT = 204  # the one success that says "there is nothing", and ends with its head (RFC 9112, 6.3)
 OK = (200, 203, NO_CONTENT)
 READ_PIECE = 1 << 20
 READ_APART = 256 << 10  # a body of this size would hold the loop for as long as it takes to read it
@@ -115,7 +115,7 @@ class ApiCalls:
             raise self._rejection(response, body or b"", host)
         if body is None:
             raise TimedOut(f"{host} did not finish its answer in {self._deadline_s:g} s", host=host)
-        if not body and response.extensions.get("framing") == "none":
+        if not body and response.extensions.get("framing") == "none" and response.status_code != NO_CONTENT:
             raise ConnectionLost(f"the connection to {host} closed before its answer came", host=host)
         if not body and response.status_code != NO_CONTENT:
             raise Nonsense(f"{host} answered {response.status_code} and nothing else", host=host)
