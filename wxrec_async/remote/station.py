@@ -39,7 +39,6 @@ from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.selection import of_channel
 from wxrec_async.telling import telling_reach
-from wxrec_async.webex.client import WebexClient
 
 BATCH_PATIENCE = 3
 MAX_REFUSALS = 3
@@ -130,16 +129,16 @@ class Station:
                     ask.span.window(), from_ms=ask.from_ms, next_link=link, every_channel=ask.every_channel
                 )
             except GivenUp as given_up:
-                return PageRow(
-                    refused=_reason(given_up), detail=redact_text(str(given_up)), asked_ms=_since(begun, client)
-                )
+                asked_ms = _since(begun, client.servers_now_ms())
+                return PageRow(refused=_reason(given_up), detail=redact_text(str(given_up)), asked_ms=asked_ms)
+        asked_ms = _since(begun, client.servers_now_ms())
         relative = page.next_link.removeprefix(self.settings.webex.api_url) if page.next_link else None
         asked = () if ask.others else self.settings.webex.channel_types
         rows = [
             TaskRow.of(task, names=self._names) if asked and of_channel(task, asked) else _counted(task)
             for task in page.tasks
         ]
-        return PageRow(rows, page.rows, relative, page.unreadable, _since(begun, client), more=page.more)
+        return PageRow(rows, page.rows, relative, page.unreadable, asked_ms, more=page.more)
 
     @property
     def _names(self) -> bool:
@@ -215,9 +214,9 @@ class Station:
         return await work.done(captures, anyio.current_time() - begun)
 
 
-def _since(begun: float, client: WebexClient) -> int:
+def _since(begun: float, servers_now_ms: int) -> int:
     """Return when a call was begun, by the servers' time."""
-    return client.servers_now_ms() - round((anyio.current_time() - begun) * 1000)
+    return servers_now_ms - round((anyio.current_time() - begun) * 1000)
 
 
 def _counted(task: Task) -> TaskRow:
