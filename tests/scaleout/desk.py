@@ -56,7 +56,5 @@ async def desk(folder: Path, settings: Settings | None = None) -> AsyncIterator[
         yield Desk(ledger, settings)
 
 
-def row(
-    name: str, created_ms: int, *, requested: bool | None = True, status: str | None = "completed", **more: bool
-) -> TaskRow:
-    return TaskRow(name, "telephony", status, created_ms=created_ms, capture_requested=requested, **more)
+def row(name: str, created_ms: int, *, requested: bool | None = True, status: str | None = "completed") -> TaskRow:
+    return TaskRow(name, "telephony", status, created_ms=created_ms, capture_requested=requested)

@@ -45,7 +45,7 @@ def through_json(value: Any) -> Any:
 def test_an_outcome_and_its_progress_arrive_as_they_left() -> None:
     """Nothing is lost on the way through JSON, and sentences are redacted before they go."""
     recording = Recording("task", "rec", call_type="main", start_ms=1, segment=True, tracking_id="ROUTERGW_1")
-    known = StoredObject("key", 5, 7, etag='"e"', version_id="v", sha256=64 * "a")
+    known = StoredObject("key", 5, 7, etag='"e"', version_id="v", sha256=64 * "a", content_type="audio/wav")
     stored = Stored(known, flags=("riff_size",))
     done = [
         Done.of(recording, stored, 0.5),
