@@ -191,7 +191,8 @@ def _task_states(row: Row, plan: Plan) -> set[str]:
         return {"failed"}
     if row["id"] in plan.purged:
         return {"owed"}
-    return {"captured"} if row["recordings"] else {"no_recording"}
+    had_some = row["recordings"] or row["id"] in plan.deleted
+    return {"captured"} if had_some else {"no_recording"}
 
 
 def _of_failed(evidence: Evidence, plan: Plan, objects: dict[str, list[Row]]) -> Iterator[str]:

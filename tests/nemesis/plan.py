@@ -37,6 +37,7 @@ def _fails(name: str, operation: str, fault: Row, *reasons: str) -> Fate:
 
 
 LASTING = (
+    Fate("deleted", "media.get", line("deleted"), "gone"),
     _fails("missing while captures names it", "media.get", line("missing"), "not_found"),
     _fails("html", "media.get", line("html"), "not_media"),
     _fails("xml under 200", "media.get", line("xml", code="AccessDenied"), "access_denied"),
@@ -90,6 +91,7 @@ class Plan:
     taken: list[str] = field(default_factory=list)
     there: list[str] = field(default_factory=list)
     purged: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     stops: int = 0
     expiries: int = 0
     whole: bool = False
@@ -182,6 +184,9 @@ class _Fateful:
         match fate:
             case Fate(name="purged"):
                 self._plan.purged.append(item.task_id)
+            case Fate(name="deleted"):
+                self._plan.deleted.append(item.task_id)
+                self._fate(item, fate.operation, fate.fault)
             case Fate(name="there already"):
                 self._plan.there.append(item.key)
             case Fate(operation=""):

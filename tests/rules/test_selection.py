@@ -24,6 +24,7 @@ from wxrec_async.rules.selection import (
     may_ask,
     never_ended,
     of_channel,
+    refusals_end_run,
     streak_ends_run,
     wanted_recordings,
     while_it_goes_on,
@@ -245,6 +246,22 @@ def test_captures_is_asked_ahead_for_busy_workers_and_at_once_for_idle_ones(work
 def test_a_run_ends_itself_when_the_fault_is_everybodys(reason: str, streak: int, stored: int, ends: bool) -> None:
     """Three refusals and not one success, or a hundred failures in a row; never a ratio."""
     assert streak_ends_run(reason, streak, stored, 100) is ends
+
+
+@pytest.mark.parametrize(
+    ("refused", "answered", "most", "ends"),
+    [
+        (11, False, 100, False),
+        (12, False, 100, True),
+        (99, True, 100, False),
+        (100, True, 100, True),
+        (4, False, 5, False),
+        (5, False, 5, True),
+    ],
+)
+def test_a_run_ends_itself_when_everybody_is_refused(refused: int, answered: bool, most: int, ends: bool) -> None:
+    """A dozen tasks in a row when none was ever answered; else as many as any failures in a row."""
+    assert refusals_end_run(refused, answered=answered, most=most) is ends
 
 
 def test_a_task_with_recordings_is_asked_for_once_more_after_a_day() -> None:

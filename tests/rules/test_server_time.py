@@ -16,6 +16,13 @@ def test_nobody_has_said() -> None:
     assert latest_end_ms(77, None) == 77
 
 
+def test_a_machine_that_slept_asks_again() -> None:
+    """Its monotonic clock stood still for two hours: by that, all that has happened since lies in the future."""
+    now, hour = 1_767_225_600_000, 3_600_000
+    assert latest_end_ms(now + 2 * hour, now) == now + 2 * hour
+    assert latest_end_ms(now + 15 * 60_000 + 5_000, now) == now
+
+
 def test_the_earliest_of_the_last_answers_counts() -> None:
     """A second more or less of jitter must never put a question into the future."""
     assert servers_now_ms([DATE - 10.0, DATE - 10.9, DATE - 10.2], 15.0) == round((DATE + 4.1) * 1000)

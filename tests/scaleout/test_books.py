@@ -2,68 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from wxrec_async.config import Settings
-from wxrec_async.events import Event, SeenAndLeft, UploadLeftOpen, Warned, ignore
-from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
+from tests.scaleout.desk import HOUR_MS, LEFT_OVER, NOON, PERIOD, desk, row
+from wxrec_async.events import SeenAndLeft, UploadLeftOpen, Warned
 from wxrec_async.ledger.protocol import Everything
 from wxrec_async.model import DAY_MS, Window
-from wxrec_async.remote import LATE, Answer, At, BatchOutcome, Books, Done, Found, LeftOpen, TaskRow, Todo
+from wxrec_async.remote import LATE, Answer, At, BatchOutcome, Done, Found, LeftOpen, TaskRow, Todo
 from wxrec_async.report import Ending
 
 pytestmark = pytest.mark.anyio
-
-HOUR_MS = 3_600_000
-NOON = 20_000 * DAY_MS + 12 * HOUR_MS
-PERIOD = Window(NOON - 5 * DAY_MS, NOON + 5 * DAY_MS)
-LEFT_OVER = ("listed", "owed", "unfinished")
-
-
-class Desk:
-    """Books on a ledger in a file, a clock that stands still, and what was told."""
-
-    def __init__(self, ledger: SqliteLedger) -> None:
-        self.now_ms = NOON
-        self.told: list[Event] = []
-        self.ledger = ledger
-        self.books = Books(Settings(), ledger, "org", self.told.append, lambda: self.now_ms / 1000)
-
-    async def page(self, run: str, *tasks: TaskRow, scheduled: bool = False) -> list[str]:
-        """Hand a page in; return the ids that are to be asked for."""
-        todos = await self.books.take_in(run, PERIOD, PERIOD, len(tasks), tasks, scheduled=scheduled)
-        return [todo.id for todo in todos]
-
-    async def answer(self, run: str, todo: Todo, *recordings: str) -> None:
-        """Write down what captures had of a task; its recordings were stored."""
-        done = [Done(todo.id, each, "stored", f"{todo.id}/{each}", 1, 1, main_place=False) for each in recordings]
-        outcome = BatchOutcome([Answer(todo, [Found(each) for each in recordings])], done=done)
-        await self.books.record(run, PERIOD, [outcome])
-
-    async def left(self, run: str, *only: str, scheduled: bool = False) -> list[str]:
-        """Go through all that earlier runs left."""
-        found: list[str] = []
-        at: At | None = At(PERIOD.from_ms)
-        while at is not None:
-            todos, at = await self.books.backlog(run, PERIOD, at, only, scheduled=scheduled)
-            found += [todo.id for todo in todos]
-        return found
-
-
-@asynccontextmanager
-async def desk(folder: Path) -> AsyncIterator[Desk]:
-    async with open_ledger(
-        folder / "wxrec.db", Identity("org", "bucket", "{task_id}"), mask=str, emit=ignore
-    ) as ledger:
-        yield Desk(ledger)
-
-
-def row(name: str, created_ms: int, *, requested: bool | None = True) -> TaskRow:
-    return TaskRow(name, "telephony", created_ms=created_ms, capture_requested=requested)
 
 
 async def test_a_schedule_asks_for_what_is_due_and_a_run_for_all_that_is_owed(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from wxrec_async.remote import (
     TaskRow,
     Todo,
 )
+from wxrec_async.remote.records import fields_of
 from wxrec_async.rules.retry import Tries
 from wxrec_async.scaleout import contract
 from wxrec_async.scaleout.activities import Calls, Ledger
@@ -44,7 +45,7 @@ def through_json(value: Any) -> Any:
 def test_an_outcome_and_its_progress_arrive_as_they_left() -> None:
     """Nothing is lost on the way through JSON, and sentences are redacted before they go."""
     recording = Recording("task", "rec", call_type="main", start_ms=1, segment=True, tracking_id="ROUTERGW_1")
-    known = StoredObject("key", 5, 7, etag='"e"', version_id="v", sha256=64 * "a")
+    known = StoredObject("key", 5, 7, etag='"e"', version_id="v", sha256=64 * "a", content_type="audio/wav")
     stored = Stored(known, flags=("riff_size",))
     done = [
         Done.of(recording, stored, 0.5),
@@ -62,10 +63,34 @@ def test_an_outcome_and_its_progress_arrive_as_they_left() -> None:
     assert done[0].object() == known
     assert "X-Amz" not in done[1].detail
     assert "0100123" not in done[1].detail
-    progress = Progress(done=done, recordings=2, bytes=9).after(Tries(attempts=2, waits=1))
+    named = {"task": [Found("rec", start_ms=1), Found("other", earlier=True)]}
+    progress = Progress(done=done, recordings=2, bytes=9, named=named).after(Tries(attempts=2, waits=1))
     kept = Progress.read(through_json(progress.plain()))
     assert kept == progress
     assert kept.history() == Tries(attempts=2, waits=1)
+
+
+def test_what_a_later_attempt_and_the_keeper_judge_by_arrives_as_it_left() -> None:
+    """Why an answer settles nothing, that a call goes on, what a deletion rests on, and whether a call is over."""
+    todo = Todo("a", 3, phase="untold", first_seen_ms=4, times={"r": [1, None]}, denied={"r": "http_410"}, bare=True)
+    answers = [Answer(todo, [Found("r", earlier=True)], unsettled="entry_missing"), Answer(Todo("b"), goes_on=True)]
+    done = [Done("a", "r", "gone", evidence="no_such_key")]
+    outcome = BatchOutcome(answers, done=done, asked_s=0.1)
+    assert BatchOutcome.read(through_json(outcome.plain())) == outcome
+    row = TaskRow("a", active=False)
+    assert row.task().active is False
+    assert TaskRow(**through_json(fields_of(row))) == row
+
+
+def test_a_worker_of_the_release_before_is_understood() -> None:
+    """It does not say what is new here, and then nothing is held against anybody."""
+    kept = Progress.read({"tries": {"attempts": 1}, "done": [], "recordings": 1, "bytes": 2})
+    assert (kept.named, kept.history().attempts) == ({}, 1)
+    answer = {"todo": {"id": "a"}, "recordings": [{"id": "r"}], "beside": []}
+    old = {"answers": [answer], "failed": {}, "done": [], "asked_s": 0.1, "left_open": []}
+    assert BatchOutcome.read(old).answers == [Answer(Todo("a"), [Found("r")])]
+    assert Todo("a").task().active is False
+    assert TaskRow(id="a").active is None
 
 
 def test_what_is_asked_and_listed_arrives_as_it_left() -> None:
@@ -176,26 +201,27 @@ async def test_work_that_comes_back_for_its_next_call_waits_for_its_turn_alone()
 
 
 class BusyStation:
-    """Tells of bytes all the time, and of one recording that is finished."""
+    """Tells of bytes all the time, of one recording that was named, and that it is finished."""
 
     async def carry(self, batch: Batch, _kept: Progress, tell: Any, *, repeated: bool) -> BatchOutcome:
         assert not repeated
-        done = Done(batch.todos[0].id, "rec", "stored")
-        for number in range(40):
+        name = batch.todos[0].id
+        done, named = Done(name, "rec", "stored"), {name: [Found("rec")]}
+        for number in range(80):
             await anyio.sleep(0.05)
-            tell(Progress(done=[done] if number > 9 else [], bytes=number))
+            tell(Progress(done=[done] if number > 39 else [], bytes=number, named=named if number > 9 else {}))
         return BatchOutcome()
 
 
 @pytest.mark.anyio
-async def test_only_what_is_finished_is_worth_a_heartbeat_of_its_own() -> None:
+async def test_only_what_is_named_or_finished_is_worth_a_heartbeat_of_its_own() -> None:
     """A worker with 32 batches under way would otherwise beat 16 times a second, for bytes that nobody needs."""
     calls = Calls({"org": BusyStation()})  # type: ignore[dict-item]
     environment = ActivityEnvironment()
     beats: list[Progress] = []
     environment.on_heartbeat = lambda *details: beats.append(Progress.read(details[0]))
     await environment.run(calls.carry, {"org": "org", "todos": [{"id": "task"}], "halved": False})
-    assert [len(beat.done) for beat in beats] == [0, 1]
+    assert [(len(beat.named), len(beat.done)) for beat in beats] == [(0, 0), (1, 0), (1, 1)]
 
 
 def test_names_are_the_same_on_every_machine() -> None:

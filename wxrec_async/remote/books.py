@@ -35,10 +35,12 @@ from wxrec_async.model import (
     TaskState,
     Window,
 )
+from wxrec_async.remote.earlier import with_done
 from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done, Found
 from wxrec_async.remote.records import At, TaskRow, Todo
+from wxrec_async.remote.refusals import Refusals
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
-from wxrec_async.rules import finality, windows
+from wxrec_async.rules import finality, selection, windows
 from wxrec_async.rules.identity import Changed
 from wxrec_async.settling import Settling
 from wxrec_async.sidecars import Sidecars, all_of
@@ -56,6 +58,7 @@ class _Run:
     period: Period
     begun: float
     settling: Settling
+    refusals: Refusals
     incomplete: list[Window] = field(default_factory=list)
     uploads: set[str] = field(default_factory=set)
 
@@ -223,24 +226,14 @@ class Books:
         if not tasks:
             return []
         asked = await self._ledger.asked([task.id for task in tasks])
-        captured = {task_id for task_id, before in asked.items() if before.state is TaskState.CAPTURED}
+        # One that is said to go on for ever has failed, and one whose answer proved nothing is owed, with recordings.
+        heard = [task_id for task_id, before in asked.items() if before.named or before.state is TaskState.CAPTURED]
+        known = await self._ledger.known_many(heard)
         open_uploads: defaultdict[str, list[tuple[str, str, str]]] = defaultdict(list)
         for each in await self._ledger.open_uploads():
             open_uploads[each.task_id].append((each.recording_id, each.key, each.upload_id))
-        todos = [
-            replace(await self._todo(task, captured=task.id in captured), first_seen_ms=asked[task.id].first_seen_ms)
-            for task in tasks
-        ]
+        todos = [replace(_todo(task, known.get(task.id)), first_seen_ms=asked[task.id].first_seen_ms) for task in tasks]
         return [replace(todo, uploads=open_uploads[todo.id]) if todo.id in open_uploads else todo for todo in todos]
-
-    async def _todo(self, task: Task, *, captured: bool) -> Todo:
-        todo = Todo(task.id, task.created_ms, task.capture_requested, phase=str(finality.phase(task)))
-        if not captured:
-            return todo
-        known = await self._ledger.known(task.id)
-        stored = {name: it for name, it in known.known.items() if it.state is RecordingState.STORED}
-        times = {name: [it.start_ms, it.stop_ms] for name, it in stored.items()}
-        return replace(todo, settled=list(stored), holder=known.holder, times=times)
 
     # What became of it
 
@@ -252,7 +245,7 @@ class Books:
 
     async def _record(self, run: _Run, outcome: BatchOutcome) -> None:
         settling = run.settling
-        answers = {each.todo.id: each for each in outcome.answers}
+        answers = {each.todo.id: with_done(each, outcome.done) for each in outcome.answers}
         tasks = {task_id: each.todo.task() for task_id, each in answers.items()}
         await settling.beside([(tasks[task_id], each.beside) for task_id, each in answers.items()])
         count = sum(len(each.recordings) for each in outcome.answers)
@@ -260,9 +253,11 @@ class Books:
         named = {task_id: each for task_id, each in answers.items() if each.recordings}
         captures = {task_id: Capture(task_id, unsettled=each.unsettled) for task_id, each in answers.items()}
         await settling.named_none(tasks, captures, named)
+        run.refusals.count(outcome, settling.failed_before)
         await settling.refused(outcome.failed)
-        await settling.may_be_fetched(tasks, {name: _recordings(each) for name, each in named.items() if each.goes_on})
-        found = {task_id: each for task_id, each in named.items() if not each.goes_on}
+        begun = {done.task_id for done in outcome.done}  # an earlier attempt took the call to be over
+        found = {task_id: each for task_id, each in named.items() if not each.goes_on or task_id in begun}
+        await self._owe(settling, {task_id: each for task_id, each in named.items() if task_id not in found})
         known = await self._known(run, found)
         for task_id, answer in found.items():
             if not answer.unsettled:
@@ -274,6 +269,14 @@ class Books:
         await self._note_uploads(run, outcome)
         if self._sidecars is not None:
             await all_of(list(found), self._sidecars.at_rest)
+
+    async def _owe(self, settling: Settling, going_on: Mapping[str, Answer]) -> None:
+        """Owe tasks of which a worker fetched nothing, for the call may go on; here it may be over by now."""
+        tasks = {task_id: each.todo.task() for task_id, each in going_on.items()}
+        named = {task_id: _recordings(each) for task_id, each in going_on.items()}
+        over = await settling.may_be_fetched(tasks, named)
+        verdict = selection.Verdict(TaskState.OWED, selection.MAY_GO_ON, self._now_ms() + selection.MINUTE_MS)
+        await settling.goes_on({task_id: (verdict, len(found)) for task_id, found in over.items()})
 
     async def _note_uploads(self, run: _Run, outcome: BatchOutcome) -> None:
         """Write down what was left open, for the next run to abort, and forget what is so no longer."""
@@ -325,12 +328,14 @@ class Books:
             max_failures_in_row=most,
             changed=Changed(self.settings.backfill.changed),
         )
-        return _Run(name, run_id, period, anyio.current_time(), settling)
+        return _Run(name, run_id, period, anyio.current_time(), settling, Refusals(most))
 
     async def end(self, run: str, period: Window, ending: Ending) -> Summary:
         """Count what the period holds now, and close the run."""
         current = await self._of(run, period)
         scope, now = InPeriod(current.period), self._now_ms()
+        if current.refusals.of_everybody() and not ending.error:
+            ending = replace(ending, error=str(current.refusals), error_exit=EXIT_AUTH)
         ending = await self._with_sidecars(scope, ending)
         left = await count_left_out(self._ledger, scope, self._filters, now)
         counts = left.out_of(await self._ledger.counts(scope, current.id))
@@ -359,6 +364,16 @@ def _next(rows: Sequence[BacklogTask]) -> At | None:
     return At(rows[-1].place_ms, rows[-1].row) if rows else None
 
 
+def _todo(task: Task, known: KnownTask | None) -> Todo:
+    phase, bare = str(finality.phase(task)), finality.is_bare(task)
+    todo = Todo(task.id, task.created_ms, task.capture_requested, phase=phase, bare=bare)
+    if known is None:
+        return todo
+    stored = {name: it for name, it in known.known.items() if it.state is RecordingState.STORED}
+    times = {name: [it.start_ms, it.stop_ms] for name, it in stored.items()}
+    return replace(todo, settled=list(stored), holder=known.holder, times=times)
+
+
 def _recordings(answer: Answer) -> list[Recording]:
     return [each.recording(answer.todo.id) for each in answer.recordings]
 
@@ -368,9 +383,12 @@ async def _note(settling: Settling, done: Done, answer: Answer | None) -> None:
         case "stored":
             named = {each.id: each for each in answer.recordings} if answer else {}
             found = named.get(done.recording_id, Found(done.recording_id))
-            replaced = answer is not None and done.recording_id in answer.todo.times and not done.already
+            replaced = answer is not None and done.recording_id in answer.todo.times
             stored = Stored(done.object(), already=done.already, main_place=done.main_place, flags=tuple(done.flags))
             await settling.stored(found.recording(done.task_id), stored, done.seconds, replaced=replaced)
+        case "gone" if not finality.is_gone(done.evidence, named=False, sound=True):
+            # A worker of an earlier release took any 404 for a deletion.
+            await settling.failed(done.task_id, done.recording_id, Failed("not_found", "a 404 from the media host"))
         case "gone":
             await settling.gone(done.task_id, done.recording_id, Gone(done.evidence))
         case _:

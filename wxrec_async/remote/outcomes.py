@@ -78,6 +78,7 @@ class Done:
     detail: str = ""
     seconds: float = 0.0
     evidence: str = ""
+    content_type: str | None = None
 
     @classmethod
     def of(cls, recording: Recording, outcome: Outcome, seconds: float = 0.0) -> Done:
@@ -87,6 +88,7 @@ class Done:
                 return cls(
                     *ids, "stored", found.key, found.size, found.crc32, found.sha256, found.etag, found.version_id,
                     outcome.already, outcome.main_place, list(outcome.flags), seconds=round(seconds, 3),
+                    content_type=found.content_type,
                 )  # fmt: skip
             case Failed(reason=reason, detail=detail, evidence=evidence):
                 words = redact_text(detail)
@@ -96,7 +98,7 @@ class Done:
 
     def object(self) -> StoredObject:
         known = StoredObject(self.key, self.size, self.crc32, etag=self.etag, version_id=self.version_id)
-        return replace(known, sha256=self.sha256)
+        return replace(known, sha256=self.sha256, content_type=self.content_type)
 
     @property
     def holds(self) -> bool:

@@ -20,6 +20,7 @@ from wxrec_async.model import Task, Window
 from wxrec_async.rules.finality import Phase
 from wxrec_async.rules.redact import mask_number, redact_text
 
+LISTED = "listed"
 _USUAL: dict[type, list[tuple[str, Any]]] = {}
 
 
@@ -128,7 +129,9 @@ class Todo:
     stored under its main key.  ``returns`` counts how often its URLs had expired.
     ``uploads`` were left open: recording, key and upload id of each.  ``phase`` is
     whether the call is over (`rules.finality.Phase`), ``first_seen_ms`` when it was listed first, and
-    ``times`` says of stored recordings when they begin and end.
+    ``times`` says of stored recordings when they begin and end.  ``denied`` is what the media host
+    said of recordings that came back for a fresh URL (`rules.finality.is_gone`), ``bare`` that
+    nothing but its id is known.
     """
 
     id: str
@@ -141,6 +144,8 @@ class Todo:
     phase: str = str(Phase.OVER)
     first_seen_ms: int | None = None
     times: dict[str, list[int | None]] = field(default_factory=dict)
+    denied: dict[str, str] = field(default_factory=dict)
+    bare: bool = False
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Todo:
@@ -150,7 +155,8 @@ class Todo:
     def task(self) -> Task:
         """Return as much of the task as is known here."""
         active = None if self.phase == Phase.UNTOLD else self.phase == Phase.OPEN
-        return Task(self.id, created_ms=self.created_ms, capture_requested=self.requested, active=active)
+        status = None if self.bare else LISTED  # a word that says nothing but that there was a row
+        return Task(self.id, status=status, created_ms=self.created_ms, capture_requested=self.requested, active=active)
 
     def plain(self) -> dict[str, Any]:
         return fields_of(self)

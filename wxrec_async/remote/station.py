@@ -28,7 +28,8 @@ from wxrec_async.errors import AuthError, Rejected
 from wxrec_async.events import Emit, Retrying, ignore
 from wxrec_async.model import Task
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.remote.outcomes import BatchOutcome, Progress
+from wxrec_async.remote.earlier import left_of, without_answer
+from wxrec_async.remote.outcomes import BatchOutcome, Done, Progress
 from wxrec_async.remote.records import Batch, PageAsk, PageRow, TaskRow
 from wxrec_async.remote.storing import Storing
 from wxrec_async.remote.terms import Allowance, BudgetSpent, ComeBack, EngineTerms, Further, allowed
@@ -128,20 +129,16 @@ class Station:
                     ask.span.window(), from_ms=ask.from_ms, next_link=link, every_channel=ask.every_channel
                 )
             except GivenUp as given_up:
-                return PageRow(
-                    refused=_reason(given_up),
-                    detail=redact_text(str(given_up)),
-                    asked_ms=_since(begun, client.servers_now_ms()),
-                )
+                asked_ms = _since(begun, client.servers_now_ms())
+                return PageRow(refused=_reason(given_up), detail=redact_text(str(given_up)), asked_ms=asked_ms)
+        asked_ms = _since(begun, client.servers_now_ms())
         relative = page.next_link.removeprefix(self.settings.webex.api_url) if page.next_link else None
         asked = () if ask.others else self.settings.webex.channel_types
         rows = [
             TaskRow.of(task, names=self._names) if asked and of_channel(task, asked) else _counted(task)
             for task in page.tasks
         ]
-        return PageRow(
-            rows, page.rows, relative, page.unreadable, _since(begun, client.servers_now_ms()), more=page.more
-        )
+        return PageRow(rows, page.rows, relative, page.unreadable, asked_ms, more=page.more)
 
     @property
     def _names(self) -> bool:
@@ -198,10 +195,11 @@ class Station:
                 captures = await self._webex.client.captures_once([todo.id for todo in batch.todos])
         except ComeBack as back:
             if len(batch.todos) > 1 and back.tries.attempts >= (1 if batch.halved else BATCH_PATIENCE):
-                return _halved(batch)
+                return _halved(batch, kept)
             raise
         except GivenUp as given_up:
-            return _halved(batch) if len(batch.todos) > 1 and _may_halve(given_up) else _all_failed(batch, given_up)
+            halve = len(batch.todos) > 1 and _may_halve(given_up)
+            return _halved(batch, kept) if halve else _all_failed(batch, kept, given_up)
         segments = self.settings.webex.include_segments
         work = Work(
             self._storing,
@@ -229,13 +227,25 @@ def _leaving(kept: Progress) -> ComeBack:
     return ComeBack("this worker is about to end", 0.0, kept.history())
 
 
-def _halved(batch: Batch) -> BatchOutcome:
-    middle = len(batch.todos) // 2
-    return BatchOutcome(halves=[batch.todos[:middle], batch.todos[middle:]])
+def _halved(batch: Batch, kept: Progress) -> BatchOutcome:
+    """Give a batch back in halves; what earlier attempts at the whole of it brought is told now."""
+    todos = [left_of(todo, kept.done) for todo in batch.todos]
+    middle = len(todos) // 2
+    told = without_answer(batch.todos, kept, "halved")
+    return BatchOutcome(told, done=list(kept.done), halves=[todos[:middle], todos[middle:]])
 
 
-def _all_failed(batch: Batch, given_up: GivenUp) -> BatchOutcome:
-    return BatchOutcome(failed={todo.id: _reason(given_up) for todo in batch.todos})
+def _all_failed(batch: Batch, kept: Progress, given_up: GivenUp) -> BatchOutcome:
+    """Let the tasks fail, or, of those that an earlier attempt heard about, what it did not bring to an end."""
+    reason, words = _reason(given_up), redact_text(str(given_up))
+    told = without_answer(batch.todos, kept, reason)
+    at_rest = {(each.task_id, each.recording_id) for each in kept.done}
+    at_rest |= {(todo.id, name) for todo in batch.todos for name in todo.settled}
+    named = [(each.todo.id, one.id) for each in told for one in each.recordings]
+    failed = [Done(*ids, "failed", reason=reason, detail=words) for ids in named if ids not in at_rest]
+    heard = {task_id for task_id, _ in named}
+    silent = {todo.id: reason for todo in batch.todos if todo.id not in heard}
+    return BatchOutcome(told, silent, [*kept.done, *failed])
 
 
 def _may_halve(given_up: GivenUp) -> bool:

@@ -68,6 +68,7 @@ class Storing:
         self._terms, self._emit = terms, emit
         self._transfer = self._wired(media)
         self._left: dict[str, set[str]] = {}
+        self._denied: dict[tuple[str, str], str] = {}
 
     def _wired(self, media: MediaSource) -> Transfer:
         settings = self._settings
@@ -98,6 +99,10 @@ class Storing:
             for upload_id in sorted(self._left.pop(target.key, ()))
         ]
 
+    def denied(self, order: Order) -> str:
+        """Return what the media host said of a deletion before the recording came back for a fresh URL; told once."""
+        return self._denied.pop((order.recording.task_id, order.recording.id), "")
+
     async def close(self, todo: Todo) -> list[LeftOpen]:
         """Abort the uploads that an earlier run left open; return those that are open still."""
         known = [LeftOpen(todo.id, *upload) for upload in todo.uploads]
@@ -126,12 +131,14 @@ class Storing:
             finally:
                 self._terms.returns.pop(key, None)
             if isinstance(outcome, Failed) and outcome.reason == FRESH_URL:
+                self._denied[key] = outcome.evidence
                 return None
             return Done.of(recording, outcome, anyio.current_time() - begun)
 
     async def _stored(self, order: Order, *, repeated: bool) -> Outcome:
         recording = order.recording
-        if repeated and (there := await self._there_already(order)):
+        # What is to be replaced lies there, too; whether it has been is for the transfer to find out.
+        if repeated and not order.replaces and (there := await self._there_already(order)):
             return there
         if recording.url is None:
             return Failed(recording.problem or "no_url")
@@ -153,7 +160,7 @@ class Storing:
             mine = found is not None and _names(found.metadata, order.recording)
             if found is not None and mine and found.crc32 is not None and not self._settings.s3.overwrite:
                 main_place = target is order.target and order.fallback is not None
-                return Stored(await self._read_back(found), already=True, main_place=main_place)
+                return Stored(await self._read_back(found), already=True, main_place=main_place, flags=order.flags)
         return None
 
     async def _read_back(self, found: StoredObject) -> StoredObject:

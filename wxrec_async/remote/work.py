@@ -12,10 +12,11 @@ from anyio.abc import TaskGroup
 from wxrec_async.model import Capture, Failed, Order, Recording
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.remote.earlier import left_of, named_before
 from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done, Found, LeftOpen, Progress
 from wxrec_async.remote.records import Batch, Todo
 from wxrec_async.remote.storing import Storing
-from wxrec_async.rules import selection
+from wxrec_async.rules import finality, selection
 from wxrec_async.rules.finality import Silence
 from wxrec_async.rules.identity import Changed, Identified, Times, identified, marked
 from wxrec_async.rules.redact import redact_text
@@ -50,16 +51,19 @@ class Work:
         self._segments, self._repeated = segments, repeated
         self._ages, self._changed, self._now_ms = ages, changed, now_ms
         self._named: dict[str, Identified] = {}
-        self._earlier = kept.named
+        self._earlier = named_before(kept)
         self._goes_on: dict[str, list[Recording]] = {}
         self._kept = {(each.task_id, each.recording_id): each for each in kept.done}
         self._again: set[str] = set()
         self._expired: set[str] = set()
+        self._denied: dict[str, dict[str, str]] = {}
         self._left_open: list[LeftOpen] = []
 
     async def done(self, captures: Mapping[str, Capture], asked_s: float) -> BatchOutcome:
         """Store everything; a task whose recordings cannot all be stored now comes back."""
         self._named = {todo.id: self._to_fetch(todo, captures[todo.id]) for todo in self._batch.todos}
+        for todo in self._batch.todos:
+            self._note_gone(todo, captures[todo.id])
         self.tell()
         try:
             async with anyio.create_task_group() as watch:
@@ -91,12 +95,17 @@ class Work:
         stored = {name: Times(*times) for name, times in todo.times.items()}
         return identified(wanted, stored, self._changed)
 
+    def _note_gone(self, todo: Todo, capture: Capture) -> None:
+        """Call gone what the media host denied to have, now that captures was asked after that and may have its say."""
+        there = [*(each.id for each in capture.recordings), *(each.id for each in capture.attachments)]
+        for name, evidence in todo.denied.items():
+            named = any(name == each or name.startswith(f"{each}-") for each in there)  # see `rules.identity`
+            if finality.is_gone(evidence, named=named, sound=not capture.unsettled):
+                self._kept.setdefault((todo.id, name), Done(todo.id, name, "gone", evidence=evidence))
+
     def _answer(self, todo: Todo, capture: Capture) -> Answer:
-        goes_on = self._goes_on.get(todo.id)
-        named = [Found.of(each) for each in goes_on or self._named[todo.id].recordings]
-        known = {each.id for each in named}
-        named += [replace(each, earlier=True) for each in self._earlier.get(todo.id, ()) if each.id not in known]
-        return Answer(todo, named, _beside(capture), capture.unsettled, goes_on is not None)
+        goes_on = todo.id in self._goes_on
+        return Answer(todo, self._all_named(todo.id), _beside(capture), capture.unsettled, goes_on)
 
     async def _task(self, todo: Todo, group: TaskGroup) -> None:
         named = self._named[todo.id]
@@ -124,6 +133,8 @@ class Work:
         if done is not None:
             self._note(done)
             return
+        if evidence := self._storing.denied(order):
+            self._denied.setdefault(todo.id, {})[order.recording.id] = evidence
         self._again.add(todo.id)
         if not self._storing.draining:
             self._expired.add(todo.id)
@@ -137,13 +148,16 @@ class Work:
         done = list(self._kept.values())
         under_way = [each for named in self._named.values() for each in named.recordings]
         moved = sum(each.size for each in done) + self._storing.bytes_of(under_way)
-        named = {task: self._all_named(task) for task in self._named if self._all_named(task)}
-        self._tell(Progress({}, done, len(under_way), moved, named))
+        named = {task_id: self._all_named(task_id) for task_id in self._named}
+        self._tell(Progress({}, done, len(under_way), moved, {task: found for task, found in named.items() if found}))
 
     def _all_named(self, task_id: str) -> list[Found]:
-        """Return what this answer and those of earlier attempts named of a task."""
-        now = {each.id: Found.of(each) for each in self._named[task_id].recordings}
-        return list(({each.id: each for each in self._earlier.get(task_id, ())} | now).values())
+        """Return what this answer names of a task, and what only those of earlier attempts did."""
+        now = self._goes_on.get(task_id) or self._named[task_id].recordings
+        named = {each.id: Found.of(each) for each in now}
+        for each in self._earlier.get(task_id, ()):
+            named.setdefault(each.id, replace(each, earlier=True))
+        return list(named.values())
 
     async def _tell_now_and_then(self) -> None:
         while True:
@@ -151,19 +165,15 @@ class Work:
             self.tell()
 
     def _holder_of(self, todo: Todo) -> str | None:
-        holders = (each.recording_id for each in self._kept.values() if each.task_id == todo.id and each.holds)
-        return todo.holder or next(holders, None)
+        return left_of(todo, list(self._kept.values())).holder
 
     def _left_of(self, todo: Todo) -> Todo:
-        mine = [done for done in self._kept.values() if done.task_id == todo.id]
+        left_open = [each for each in self._left_open if each.task_id == todo.id]
         return replace(
-            todo,
-            settled=[*todo.settled, *(done.recording_id for done in mine)],
-            holder=self._holder_of(todo),
+            left_of(todo, list(self._kept.values())),
             returns=todo.returns + (todo.id in self._expired),
-            uploads=[
-                (each.recording_id, each.key, each.upload_id) for each in self._left_open if each.task_id == todo.id
-            ],
+            uploads=[(each.recording_id, each.key, each.upload_id) for each in left_open],
+            denied=self._denied.get(todo.id, {}),
         )
 
 

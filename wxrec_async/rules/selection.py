@@ -48,6 +48,7 @@ class Verdict:
     evidence: str = ""
 
 
+FORBIDDEN_IN_ROW = 12
 STILL_OPEN, NEVER_ENDED, MAY_GO_ON = "still_open", "never_ended", "may_go_on"
 
 
@@ -160,3 +161,11 @@ def streak_ends_run(reason: str, streak: int, stored: int, most: int) -> bool:
     """Stop when the fault is everybody's: many failures in a row, or a permission that nobody seems to have."""
     denied = reason.endswith("AccessDenied") and stored == 0 and streak >= 3
     return denied or streak >= most
+
+
+def refusals_end_run(refused: int, *, answered: bool, most: int) -> bool:
+    """Stop when so many tasks in a row are refused with 403 that it is not these tasks: the permission is missing.
+
+    ``answered`` is whether any task of the run was; then the refused ones may be others' all the same, for longer.
+    """
+    return refused >= (most if answered else min(most, FORBIDDEN_IN_ROW))

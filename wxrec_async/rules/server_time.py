@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 SKEW_BELIEVED_MS = 900_000  # a run with a clock further off than that is ended; only simulations go by their own
+MINUTE_MS = 60_000
 REMEMBERED = 8  # answers: one wrong `Date` among them is forgotten after a while
 
 
@@ -30,5 +31,11 @@ def believed_ms(ours_ms: int, theirs_ms: int) -> int:
 
 
 def latest_end_ms(wanted_ms: int, now_ms: int | None) -> int:
-    """Return the latest ``to`` that no server can call the future, as far as its time is known."""
-    return wanted_ms if now_ms is None else min(wanted_ms, now_ms)
+    """Return the latest ``to`` that no server can call the future, as far as its time is known.
+
+    No period ends so far ahead of it that a clock which is believed could be the reason:
+    then the monotonic clock stood still (the machine slept), or ours is another one on
+    purpose.  Only an answer to a question can mend that, so it is asked.
+    """
+    far_ahead = now_ms is not None and wanted_ms - now_ms > SKEW_BELIEVED_MS + MINUTE_MS
+    return wanted_ms if now_ms is None or far_ahead else min(wanted_ms, now_ms)

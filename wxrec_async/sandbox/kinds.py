@@ -29,7 +29,8 @@ captures, for every task asked or, as a campaign draws them, for one
 search
     ``partial_data`` (errors beside it)
 media (``at`` is ``first``, ``middle``, ``last``, ``end`` or an offset within the body)
-    ``expired``, ``missing``, ``slow_down``, ``refused`` code [AccessDenied]; ``short_body`` at, end [fin|rst];
+    ``expired``, ``missing``, ``deleted`` (captures names nothing of its task any more, either), ``slow_down``,
+    ``refused`` code [AccessDenied]; ``short_body`` at, end [fin|rst];
     ``excess`` count [100]; ``unframed`` at [end], end; ``chunked`` at [end], end; ``bad_chunk`` at; ``two_lengths``,
     ``length_and_chunked``; ``range_ignored``, ``wrong_range``, ``other_total``, ``byteranges``, ``changed_etag``;
     ``zero_bytes``, ``header_only``, ``xml`` code [AccessDenied] (an error under status 200), ``gzip`` at [end],
@@ -60,7 +61,7 @@ UNDOCUMENTED = frozenset({"missing_entry", "null_lists", "no_lists", "text_times
 ENTRIES = frozenset({"not_ready", "no_url", "bad_url", "certificate"}) | UNDOCUMENTED
 CAPTURES = ENTRIES | {"foreign_entry", "per_entry"}
 MEDIA = frozenset({
-    "expired", "missing", "slow_down", "refused", "short_body", "excess", "unframed", "chunked", "bad_chunk",
+    "expired", "missing", "deleted", "slow_down", "refused", "short_body", "excess", "unframed", "chunked", "bad_chunk",
     "two_lengths", "length_and_chunked", "range_ignored", "wrong_range", "other_total", "byteranges", "changed_etag",
     "zero_bytes", "header_only", "xml", "gzip", "flip_bit", "stall_body", "drip", "drip_head",
 })  # fmt: skip

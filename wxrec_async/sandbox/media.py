@@ -73,6 +73,8 @@ class MediaService:
                 raise Problem(403, DENIED, "Request has expired")
         _refuse_on_purpose(call)
         _, task_id, own_id, file_name = _parts(request)
+        if call.wrong("deleted"):
+            self.organisation.purge(task_id)
         found = self.organisation.medium(task_id, own_id, file_name, int(self.presigner.clock() * 1000))
         if found is None or self.organisation.is_purged(task_id):
             raise Problem(404, "NoSuchKey", "The specified key does not exist.")

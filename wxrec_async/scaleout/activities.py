@@ -164,8 +164,8 @@ def _plain(todos: Iterable[Todo]) -> list[contract.Plain]:
 class _Beat:
     """The heartbeat: what is told last is kept by the server, and given to the next attempt.
 
-    It beats when there is news, something finished, at most once in `NEWS_S`; bytes are
-    no news, and go along with the beats that say no more than that we live.
+    It beats when there is news, something named or finished, at most once in `NEWS_S`; bytes
+    are no news, and go along with the beats that say no more than that we live.
     """
 
     def __init__(self, progress: Progress) -> None:
@@ -173,7 +173,8 @@ class _Beat:
         self._news = False
 
     def __call__(self, progress: Progress) -> None:
-        self._news = self._news or len(progress.done) != len(self.progress.done)
+        known = self.progress
+        self._news = self._news or len(progress.done) != len(known.done) or progress.named.keys() != known.named.keys()
         self.progress = progress
 
     def send(self) -> None:

@@ -1,0 +1,50 @@
+"""What earlier attempts at a batch brought: kept, whatever a later attempt gets to hear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wxrec_async.remote.outcomes import Answer, Done, Found, Progress
+from wxrec_async.remote.records import Todo
+
+
+def named_before(kept: Progress) -> dict[str, list[Found]]:
+    """Return what earlier attempts named, by task; what they brought to an end was named, too."""
+    found = {task_id: {each.id: each for each in named} for task_id, named in kept.named.items()}
+    for done in kept.done:
+        found.setdefault(done.task_id, {}).setdefault(done.recording_id, Found(done.recording_id))
+    return {task_id: list(named.values()) for task_id, named in found.items()}
+
+
+def without_answer(todos: Sequence[Todo], kept: Progress, why: str) -> list[Answer]:
+    """Return what is known of tasks that this attempt did not get to hear about; those of which nothing is are not in.
+
+    ``why`` is a stable word, for an answer that did not come proves nothing.
+    """
+    named = named_before(kept)
+    earlier = {task_id: [replace(each, earlier=True) for each in found] for task_id, found in named.items()}
+    return [Answer(todo, earlier[todo.id], unsettled=why) for todo in todos if earlier.get(todo.id)]
+
+
+def with_done(answer: Answer, done: Sequence[Done]) -> Answer:
+    """Name what was done with the rest: a worker of an earlier release does not say what its first attempt heard."""
+    named = {each.id for each in answer.recordings}
+    more = {each.recording_id for each in done if each.task_id == answer.todo.id} - named
+    added = [Found(recording_id, earlier=True) for recording_id in sorted(more)]
+    return replace(answer, recordings=[*answer.recordings, *added]) if added else answer
+
+
+def left_of(todo: Todo, done: Sequence[Done]) -> Todo:
+    """Return what there is to do of a task once so much is done.
+
+    What was replaced is as captures has it now, so the times that called for that are not held against it again.
+    """
+    mine = [each for each in done if each.task_id == todo.id]
+    names = [each.recording_id for each in mine]
+    return replace(
+        todo,
+        settled=[*todo.settled, *(name for name in names if name not in todo.settled)],
+        holder=todo.holder or next((each.recording_id for each in mine if each.holds), None),
+        times={name: times for name, times in todo.times.items() if name not in names},
+    )
