@@ -233,5 +233,7 @@ async def test_a_row_that_says_unrecorded_takes_back_nothing_that_was_named(flow
     await flow.run()
     assert await summary_of(flow) == (0, 1, 0, 0)
     said(flow, "t", status="completed", capture_requested=False, updated_ms=NOON)
-    await flow.run(windows=(YESTERDAY,))
-    assert (await summary_of(flow), list(held(flow).values())) == ((1, 0, 0, 0), [WHOLE])
+    for owed in (1, 0):  # what is owed is taken up first, as the ledger had it; what the list says now counts next time
+        await flow.run(windows=(YESTERDAY,))
+        assert await summary_of(flow) == (1 - owed, owed, 0, 0)
+    assert list(held(flow).values()) == [WHOLE]

@@ -19,7 +19,9 @@ from wxrec_async.webex.wire import cut_words, read_error, read_s3_error
 LENGTH = 64 << 10
 QUICK_S = 0.5  # what a linear one takes on a machine that is ten times slower than usual
 AT_ONCE_S = 0.02  # for a quarter of the text; one that grows with the square needs a hundred times as much
-ANCHORED = ("media_head._RANGE", "media_head._NO_RANGE", "media_head._NOT_MEDIA")  # `fullmatch` only
+ANCHORED = (  # `match` and `fullmatch` only
+    "media_head._RANGE", "media_head._NO_RANGE", "media_head._NOT_MEDIA", "media_head._S3_ERROR",
+)  # fmt: skip
 ATOMS = (
     "a", "_", "9", " ", "-", ".", "a.", "a ", "%40", "a@", "@", "+1", "(", "(555) 555-5555", "555.", "token ", "not ",
     "invalid_", "invalid ", "expired token", "<Code>", "<Code> ", "<Message>", "https://", "https:\\/\\/", "\\", '"',

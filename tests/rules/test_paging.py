@@ -246,7 +246,8 @@ def test_an_answer_that_says_that_more_follows_is_no_end() -> None:
     """Where paging by time shows nothing more, the loss is told."""
     pager = Pager(WINDOW, 10)
     assert pager.take(TaskPage(tuple(tasks([1])), 1, more=True)).trouble is None
-    step = pager.take(TaskPage(tuple(tasks([1])), 1, more=True))
+    assert not pager.take(TaskPage(tuple(tasks([1])), 1, more=True)).done
+    step = pager.take(TaskPage((), 0, more=True))
     assert step.done
     assert step.trouble is not None
 

@@ -124,7 +124,6 @@ def test_without_search_nothing_pretends_otherwise(tmp_path: Path) -> None:
         assert site.violations("client") == []
 
 
-@pytest.mark.xfail(reason="certificates do not say yet what they rest on (schema 2)", strict=False)
 def test_a_certificate_made_without_search_says_so(tmp_path: Path) -> None:
     """What rests on one witness names the other as absent, in the bucket where everybody can read it."""
     with watched(tmp_path, "--search", "none", probes=False) as site:

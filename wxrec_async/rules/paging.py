@@ -60,7 +60,7 @@ class Pager:
         self.disordered = False
         self._page_size = page_size
         self._seen: dict[str, int | None] = {}  # id: when it was created
-        self._largest = 0
+        self._largest = self._most = 0
         self._cut_at = min(page_size, SMALLEST_CAP)
         self._last_rows = 0
         self._suspect_ms: int | None = None
@@ -74,7 +74,7 @@ class Pager:
         lost = self._lost(page)
         new = self._unseen(page)
         times = [task.created_ms for task in page.tasks if task.created_ms is not None]
-        self._largest = max(self._largest, page.rows)
+        self._largest, self._most = max(self._largest, page.rows), max(self._most, page.rows)
         self._learn_cap(page.rows, proof=new)
         self.disordered |= times != sorted(times) or any(time < self.from_ms - ROUNDING_MS for time in times)
         trouble = self._confirm_suspect(new) or lost
@@ -167,8 +167,11 @@ class Pager:
             self._seen = {name: at for name, at in self._seen.items() if at is None or at >= oldest}
 
     def _full(self, rows: int) -> bool:
-        """A server may cap pages below what was asked for, at one row even; the largest page seen shows it."""
-        return rows >= self._page_size or 0 < rows == self._largest
+        """A server may cap pages below what was asked for; the largest page seen shows it.
+
+        One row is the rest of most lists, and a full page only where no page ever had more.
+        """
+        return rows >= self._page_size or (rows == self._largest and (rows > 1 or rows == self._most))
 
     def _confirm_suspect(self, proof: object) -> str | None:
         """Going on after a crowded millisecond found more: so its page had been cut, and tasks may be missing."""

@@ -36,6 +36,7 @@ MAX_CONTAINERS = 50_000  # what a JSON answer may hold: a thousand tasks have so
 MAX_VALUES = 200_000
 SKEW_WARNED_S = 60.0
 SKEW_REFUSED_S = 900.0
+JUMP_S = 5.0
 NO_CONTENT = 204  # the one success that says "there is nothing", and ends with its head (RFC 9112, 6.3)
 OK = (200, 203, NO_CONTENT)
 READ_PIECE = 1 << 20
@@ -73,11 +74,24 @@ class ApiCalls:
         self._deadline_s, self._body_cap = deadline_s, body_cap
         self._skew_told = False
         self._offsets_s: deque[float] = deque(maxlen=REMEMBERED)
+        self._apart_s = 0.0  # our wall clock less the monotonic one
 
     @property
     def servers_now_ms(self) -> int | None:
         """What time it is at the servers, rather too early than too late; None before any has said."""
+        self._forget_after_a_jump()
         return servers_now_ms(self._offsets_s, anyio.current_time())
+
+    def _forget_after_a_jump(self) -> None:
+        """Forget what the servers said when the two clocks of this machine have gone apart since.
+
+        The monotonic one stands still while a machine sleeps: by it the servers' now would be hours ago, and
+        calls created since would lie in a future that nobody asks for.
+        """
+        apart_s = self._clock() - anyio.current_time()
+        if abs(apart_s - self._apart_s) > JUMP_S:
+            self._offsets_s.clear()
+        self._apart_s = apart_s
 
     async def get(self, url: str, params: dict[str, str | int] | None = None) -> Answer:
         """GET; ``params`` are put behind the URL, which is sent as it is without them."""
@@ -143,6 +157,7 @@ class ApiCalls:
     def _note_date(self, response: httpx.Response) -> None:
         """Keep the servers' time, also of a refusal: "this lies in the future" comes with the way to know better."""
         theirs = _date_s(response.headers.get("Date")) if "Age" not in response.headers else None
+        self._forget_after_a_jump()
         if theirs is not None and abs(self._clock() - theirs) <= SKEW_REFUSED_S:
             self._offsets_s.append(theirs - anyio.current_time())
 
