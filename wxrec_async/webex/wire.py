@@ -202,11 +202,16 @@ def _recording_rows(entry: dict[str, object]) -> tuple[list[object], str]:
     """Return the rows of an entry, and ``list_missing`` when what is in their place is no list of them."""
     rows = entry.get("recording")
     if isinstance(rows, dict):
-        return [rows], ""
+        rows = [rows]
     if not isinstance(rows, list):
         return [], "list_missing"
-    found = [row for row in rows if row is not None]
+    found = [row for row in rows if _names_something(row)]
     return found, "" if len(found) == len(rows) else "list_missing"
+
+
+def _names_something(row: object) -> bool:
+    """Say whether a row is of a recording; an empty one, or null, is none, and no proof that there is none."""
+    return row is not None and (not isinstance(row, dict) or bool(row.get("id") or row.get("attributes")))
 
 
 def _recordings(
