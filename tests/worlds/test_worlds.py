@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.worlds.__main__ import TIERS, describe, lived, table
 from tests.worlds.explained import EXPLAINED
 
-WORLDS = 120
+WORLDS = 60
 
 
 def test_no_production_alone_breaks_an_invariant() -> None:
