@@ -72,7 +72,7 @@ IDS = [f"00000000-0000-4000-8000-{number:012d}" for number in range(11)]
 SPAN = f"from: {NOW - DAY_MS}, to: {NOW}"
 
 
-AMISS = [
+AMISS: list[tuple[str, str, Any, int, str]] = [
     ("POST", "/v1/search", {"query": "{}"}, 404, "does not exist"),
     ("GET", "/v1/organization/x", None, 404, "does not exist"),
     ("DELETE", "/v1/tasks", None, 405, "there is GET"),
