@@ -464,30 +464,6 @@ FURTHER = (
         ("tests/rules/test_reconciling.py",),
     ),
     Bug(
-        "missing_unpromised",
-        "what nobody promised is called missing",
-        (Edit("rules/reconciling.py", "    return promised and facts.asked is", "    return facts.asked is"),),
-        ("tests/rules/test_reconciling.py",),
-    ),
-    Bug(
-        "missing_on_any_answer",
-        "an answer that proves nothing makes a recording missing",
-        (Edit("rules/reconciling.py", "promised and facts.asked is Asked.SILENT and", "promised and"),),
-        ("tests/rules/test_reconciling.py",),
-    ),
-    Bug(
-        "missing_in_a_young_call",
-        "a promised recording is missing before Webex had time",
-        (Edit("rules/reconciling.py", " and facts.age_ms > ages.missing_ms and long_silent", " and long_silent"),),
-        ("tests/rules/test_reconciling.py",),
-    ),
-    Bug(
-        "missing_within_the_day",
-        "two silent answers an hour apart make a recording missing",
-        (Edit("rules/reconciling.py", "facts.since_silent_ms >= DAY_MS", "facts.since_silent_ms >= HOUR_MS"),),
-        ("tests/rules/test_reconciling.py",),
-    ),
-    Bug(
         "tasks_uncounted",
         "the file of tasks may name others than are counted",
         (Edit("rules/evidence.py", "        if counted != named:\n", "        if counted < named:\n"),),
