@@ -99,7 +99,7 @@ async def test_a_prometheus_server_gets_the_numbers_of_the_summary(
         told.add(event)
 
     script = [
-        Rule("media.get", "missing", attempts=None, share=0.2),
+        Rule("media.get", "missing", attempts=None, share=0.7),  # a fresh URL is asked for, twice, before it has failed
         Rule("media.get", "close_before", share=0.3),
     ]
     async with Sandbox(
