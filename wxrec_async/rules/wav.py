@@ -28,6 +28,7 @@ _FORMS = {
     b"BW64": (b"WAVE",),
     b"FORM": (b"AIFF", b"AIFC", b"8SVX"),
 }
+_PRINTABLE = bytes(range(32, 127))
 _PICTURES = (b"avif", b"avis", b"heic", b"heix", b"heif", b"mif1", b"msf1")
 
 
@@ -126,7 +127,7 @@ class Sniffer:
         while places:
             at = places.pop()
             name = bytes(head[at : at + 4])
-            if at in seen or at + 8 > len(head) or not all(32 <= sign < 127 for sign in name):
+            if at in seen or at + 8 > len(head) or name.translate(None, _PRINTABLE):
                 continue
             seen.add(at)
             stated = struct.unpack_from("<I", head, at + 4)[0]

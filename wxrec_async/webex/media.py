@@ -19,7 +19,6 @@ from wxrec_async.plumbing.reach import Reach
 from wxrec_async.plumbing.retrying import Retrier
 from wxrec_async.rules.media_urls import host_of, media_url_problem
 from wxrec_async.rules.retry import MAX_WAIT_S
-from wxrec_async.rules.sent_secrets import secrets_of_url
 from wxrec_async.webex.media_head import Head, asked_wait_s, read_head
 from wxrec_async.webex.media_stream import DEFAULT_LIMITS, MediaLimits, MediaStream, Renew
 from wxrec_async.webex.troubles import FOREIGN, trouble_from
@@ -97,7 +96,7 @@ class MediaSource:
         if self._reach is not None:
             self._reach.succeeded()
         try:
-            return response, await read_head(response, offset, ranged=etag is not None, secrets=secrets_of_url(url))
+            return response, await read_head(response, offset, ranged=etag is not None, url=url)
         except BaseException:
             await response.aclose()
             raise

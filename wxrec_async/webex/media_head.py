@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import anyio
@@ -13,7 +13,7 @@ import httpx
 from wxrec_async.errors import ConnectionLost, Rejected, SourceChanged, Trouble, Unfit
 from wxrec_async.rules.pages import is_text_type
 from wxrec_async.rules.retry import S3_RETRYABLE_CODES
-from wxrec_async.rules.sent_secrets import without_secrets
+from wxrec_async.rules.sent_secrets import secrets_of_url, without_secrets
 from wxrec_async.rules.wav import Sniffer
 from wxrec_async.webex.pacing import named_wait_s
 from wxrec_async.webex.transport import framing_of
@@ -60,16 +60,16 @@ class Head:
         return self.etag if self.etag and _ETAG.fullmatch(self.etag) else None
 
 
-async def read_head(response: httpx.Response, offset: int, *, ranged: bool, secrets: Sequence[str] = ()) -> Head:
+async def read_head(response: httpx.Response, offset: int, *, ranged: bool, url: str = "") -> Head:
     """Judge the head of an answer to a request for the bytes from ``offset`` on, or with ``ranged`` false for all.
 
     Raises `Rejected` for an error status (S3's code and words included, without
-    ``secrets``), `SourceChanged` for a range that is not the one asked for, `Unfit`
+    what in the signed ``url`` is secret), `SourceChanged` for a range that is not the one asked for, `Unfit`
     for a body that is encoded or no media, and what reading an error's body raises.
     A body whose type or encoding speaks against it is judged by its first bytes.
     """
     if response.status_code not in (OK, TRANSFORMED, PARTIAL):
-        raise await _rejection(response, ranged=ranged, secrets=secrets)
+        raise await _rejection(response, ranged=ranged, url=url)
     headers = response.headers
     framing = framing_of(headers.get("Transfer-Encoding"), headers.get("Content-Length"))
     length = _length(headers.get("Content-Length")) if framing == "length" else None
@@ -78,7 +78,7 @@ async def read_head(response: httpx.Response, offset: int, *, ranged: bool, secr
         start, end, total = _range_of(headers.get("Content-Range", ""), length, offset, ranged=ranged)
     content_type = headers.get("Content-Type", "").strip()
     if start == 0:
-        await _check_kind(response, content_type, secrets)
+        await _check_kind(response, content_type, url)
     return Head(start, end, total, framing, headers.get("ETag"), headers.get("Last-Modified"), content_type)
 
 
@@ -110,19 +110,20 @@ def asked_wait_s(response: httpx.Response) -> float | None:
     return named_wait_s(response, time.time())
 
 
-async def _rejection(response: httpx.Response, *, ranged: bool, secrets: Sequence[str]) -> Trouble:
+async def _rejection(response: httpx.Response, *, ranged: bool, url: str) -> Trouble:
     if response.status_code == RANGE_NOT_SATISFIABLE and ranged:
         return SourceChanged("the server says that the recording ends before the byte to go on at")
     first = await _first_bytes(response)
     code, words = read_s3_error(first)
     if response.status_code == NOT_FOUND and not _S3_ERROR.match(first):
         code = ""  # what stands in somebody's page is not S3's word
+    secrets = secrets_of_url(url)
     words = without_secrets(words, secrets)
     wait_s = named_wait_s(response, time.time())
     return Rejected(response.status_code, code=without_secrets(code, secrets), words=words, retry_after_s=wait_s)
 
 
-async def _check_kind(response: httpx.Response, content_type: str, secrets: Sequence[str]) -> None:
+async def _check_kind(response: httpx.Response, content_type: str, url: str) -> None:
     """Look at the first bytes where the head says that this is a text, or encoded; what was read can be read again.
 
     Many a store repeats an encoding that names nothing which would have to be
@@ -138,7 +139,7 @@ async def _check_kind(response: httpx.Response, content_type: str, secrets: Sequ
         return
     if encoded:
         raise Unfit("encoded", "the body is encoded though identity was asked for")
-    raise _of_text(response, first, secrets)
+    raise _of_text(response, first, url)
 
 
 def _sniffed(first: bytes) -> Sniffer:
@@ -147,10 +148,10 @@ def _sniffed(first: bytes) -> Sniffer:
     return sniffer
 
 
-def _of_text(response: httpx.Response, first: bytes, secrets: Sequence[str]) -> Trouble:
+def _of_text(response: httpx.Response, first: bytes, url: str) -> Trouble:
     """Tell an error page under status 200 from S3's own errors, which say what to do."""
     code, words = read_s3_error(first)
-    words = without_secrets(words, secrets)
+    words = without_secrets(words, secrets_of_url(url))
     if code in REFUSAL_CODES:
         return Rejected(FORBIDDEN, code=code, words=words)
     if code in S3_RETRYABLE_CODES:
