@@ -95,6 +95,8 @@ class Server:
             pass
         finally:
             writer.transport.abort()
+            with suppress(OSError):  # who writes to somebody who has gone is told here a second time
+                await writer.wait_closed()
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request:
