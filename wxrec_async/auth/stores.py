@@ -24,6 +24,7 @@ from wxrec_async.auth.tokens import (
 )
 from wxrec_async.errors import AuthError, ConfigError, TimedOut, WxrecError
 from wxrec_async.events import Emit, ignore
+from wxrec_async.plumbing.private_files import read_private
 
 SECRETS_MANAGER_PREFIX = "aws-secretsmanager:"
 LOCK_WAIT_S = 60.0
@@ -87,7 +88,7 @@ class FileTokenStore:
 
     async def load(self) -> Tokens:
         """Read the file; see `TokenStore.load`."""
-        text = await to_thread.run_sync(files.read_private, self._path)
+        text = await to_thread.run_sync(read_private, self._path)
         if text is None:
             raise AuthError(f"the token file {self._path} does not exist: {LOGIN_HINT}")
         return tokens_from(parse_object(text, str(self._path)), str(self._path))
@@ -97,7 +98,7 @@ class FileTokenStore:
         await to_thread.run_sync(self._save, tokens)
 
     def _save(self, tokens: Tokens) -> None:
-        present = files.read_private(self._path)
+        present = read_private(self._path)
         kept = {} if present is None else parse_object(present, str(self._path))
         text = json.dumps(tokens_to(tokens, kept), indent=2, ensure_ascii=False) + "\n"
         failure = files.replace_private(self._path, text.encode("utf-8", "surrogatepass"))
@@ -135,7 +136,7 @@ async def load_credentials(source: str, aws: AwsOptions | None = None) -> Creden
         from wxrec_async.auth.secrets_manager import SecretReader  # noqa: PLC0415 - as in open_token_store
 
         return credentials_from(await SecretReader(name, aws or AwsOptions()).read(), f"the secret {name}")
-    text = await to_thread.run_sync(files.read_private, Path(source))
+    text = await to_thread.run_sync(read_private, Path(source))
     if text is None:
         raise ConfigError(f"the credentials file {source} does not exist")
     return credentials_from(parse_object(text, source), source)
