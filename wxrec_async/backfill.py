@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from wxrec_async import events, worlds
-from wxrec_async.auth.stores import TokenStore
+from wxrec_async.auth.token_store import TokenStore
 from wxrec_async.auth.tokens import Credentials
 from wxrec_async.author import this_program
 from wxrec_async.bandwidth import limited

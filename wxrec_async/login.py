@@ -22,7 +22,8 @@ from wxrec_async import worlds
 from wxrec_async.auth import login as oauth
 from wxrec_async.auth.endpoint import TokenEndpoint
 from wxrec_async.auth.loopback import catchable, listening
-from wxrec_async.auth.stores import TokenStore, load_credentials, open_token_store
+from wxrec_async.auth.open_store import load_credentials, open_token_store
+from wxrec_async.auth.token_store import TokenStore
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, ConfigError, Rejected, RunStopped, Trouble

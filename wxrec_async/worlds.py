@@ -21,8 +21,9 @@ import httpx
 from anyio import CancelScope, to_thread
 
 from wxrec_async import __version__
+from wxrec_async.auth.open_store import load_credentials, open_token_store
 from wxrec_async.auth.refresher import Refresher, RefreshingAuth
-from wxrec_async.auth.stores import AwsOptions, TokenStore, load_credentials, open_token_store
+from wxrec_async.auth.token_store import AwsOptions, TokenStore
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings, is_loopback
 from wxrec_async.errors import AuthError, ConfigError, RunStopped

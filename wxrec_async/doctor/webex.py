@@ -13,8 +13,9 @@ import anyio
 import httpx
 
 from wxrec_async import worlds
+from wxrec_async.auth.open_store import load_credentials, open_token_store
 from wxrec_async.auth.refresher import Refresher, RefreshingAuth
-from wxrec_async.auth.stores import TokenStore, load_credentials, open_token_store
+from wxrec_async.auth.token_store import TokenStore
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import Settings
 from wxrec_async.doctor.notes import Notes, failure_of
