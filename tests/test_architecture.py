@@ -107,7 +107,7 @@ RULES = {
     "recovery": rule(FLOW_MAY, SDKS, "the flow sees worlds only through small Protocols"),
     "settling": rule(FLOW_MAY, SDKS, "judged by the rules, written by a Protocol: wherever the work is done"),
     "orchestrator": rule({*FLOW_MAY, "lister", "settling"}, SDKS, "the flow sees worlds only through small Protocols"),
-    "author": rule({"ledger.protocol", "__version__"}, SDKS, "who runs this is asked of the operating system alone"),
+    "author": rule({"ledger.protocol", "_version"}, SDKS, "who runs this is asked of the operating system alone"),
     "sidecars": rule(FLOW_MAY, SDKS, "the flow sees worlds only through small Protocols"),
     "evidence": rule(
         {*FLOW_MAY, "evidence", "author", "bucket", "ledger", "report", "s3.inspection", "s3.wire"},
@@ -171,7 +171,7 @@ RULES = {
     "scaleout": rule(
         {
             *NOUNS,
-            "__version__",
+            "_version",
             "events",
             "config",
             "report",
@@ -185,7 +185,7 @@ RULES = {
         "an engine carries what wxrec_async.remote hands out, and sees no world",
     ),
     "reporting": rule(
-        {*NOUNS, *PIECES, "ledger", "reporting", "__version__"},
+        {*NOUNS, *PIECES, "ledger", "reporting", "_version"},
         all_sdks_but("jinja2", "markupsafe", "pygal"),
         "the ledger on paper asks nobody else; templates and charts are known here alone",
     ),

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 from anyio import CancelScope, to_thread
 
-from wxrec_async import __version__
+from wxrec_async._version import __version__
 from wxrec_async.auth.open_store import load_credentials, open_token_store
 from wxrec_async.auth.refresher import Refresher, RefreshingAuth
 from wxrec_async.auth.token_store import AwsOptions, TokenStore
