@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -29,9 +29,9 @@ from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings, is_loopback
 from wxrec_async.errors import AuthError, ConfigError, RunStopped
 from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.ledger import opening
-from wxrec_async.ledger.protocol import BacklogTask, Counts, Identity, KnownTask, Ledger, Scope
+from wxrec_async.ledger.protocol import BacklogTask, Counts, KnownTask, Ledger, Scope
 from wxrec_async.ledger.standing import TaskRow
-from wxrec_async.ledger.store import SqliteLedger, open_ledger
+from wxrec_async.ledger.store import SqliteLedger
 from wxrec_async.left_out import WorkLeft
 from wxrec_async.model import Window
 from wxrec_async.plumbing.pacer import Gate, Pacer, burst_for
@@ -39,12 +39,9 @@ from wxrec_async.plumbing.reach import Reach
 from wxrec_async.plumbing.retrying import Judge
 from wxrec_async.rules import diagnosis
 from wxrec_async.rules.media_urls import address_allowed
-from wxrec_async.rules.redact import mask_number
-from wxrec_async.rules.retry import for_api, for_download, for_s3
+from wxrec_async.rules.retry import for_api, for_download
 from wxrec_async.rules.tokens import token_org
-from wxrec_async.s3.client import open_access
 from wxrec_async.s3.inspection import S3Inspector
-from wxrec_async.s3.owner import check_owner
 from wxrec_async.telling import telling_gate, telling_retrier
 from wxrec_async.transfer import Transfer
 from wxrec_async.webex.client import WebexClient
@@ -52,13 +49,13 @@ from wxrec_async.webex.media import MediaLimits, MediaSource, Renew
 from wxrec_async.webex.pacing import PacedTransport
 from wxrec_async.webex.search import TaskSearch
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
+from wxrec_async.wiring.bucket import open_bucket, open_ledger_of
 
 if TYPE_CHECKING:
     import aioboto3
 
 API_CONNECTIONS = 32
 USER_AGENT = f"wxrec-async/{__version__}"
-SPARE_CONNECTIONS = 4
 
 
 class Terms:
@@ -261,38 +258,9 @@ async def open_storage(
     settings: Settings, org_id: str, emit: Emit, reach: Reach, given: Given = NOTHING_GIVEN
 ) -> AsyncIterator[Storage]:
     """Open the bucket and see that it is there, then the ledger."""
-    async with open_bucket(settings, emit, reach, given) as store, open_books(settings, org_id, emit) as ledger:
+    opening = open_bucket(settings, emit, reach=reach, session=given.s3_session)
+    async with opening as store, open_ledger_of(settings, org_id, emit) as ledger:
         yield Storage(store, ledger, settings.backfill.concurrency)
-
-
-def open_books(settings: Settings, org_id: str, emit: Emit) -> AbstractAsyncContextManager[SqliteLedger]:
-    """Open the ledger of the settings alone; raises as `ledger.store.open_ledger`."""
-    identity = Identity(org_id, settings.s3.bucket, settings.s3.key)
-    return open_ledger(settings.ledger.path, identity, mask=number_mask(settings), emit=emit)
-
-
-@asynccontextmanager
-async def open_bucket(
-    settings: Settings, emit: Emit, reach: Reach, given: Given = NOTHING_GIVEN
-) -> AsyncIterator[S3Inspector]:
-    """Open the bucket alone, and see that it is there and whose it is."""
-    connections = s3_connections(settings)
-    gate = telling_gate("S3", emit)
-    async with open_access(
-        settings.s3, connections=connections, ca_bundle=settings.ca_bundle, session=given.s3_session
-    ) as access:
-        retrier = telling_retrier(for_s3, gate, reach, emit)
-        store = S3Inspector(access.client, settings.s3, retrier, gate, short_way=access.short_way)
-        await store.check_bucket()
-        await check_owner(access.client, settings.s3, gate)
-        yield store
-
-
-def s3_connections(settings: Settings) -> int:
-    """As many as parts can be under way: the pool bounds them, and so does each recording."""
-    wanted = settings.backfill.concurrency * settings.s3.part_concurrency
-    room = settings.memory.pool // (settings.s3.part_size_mib << 20)
-    return max(settings.backfill.concurrency, min(wanted, room)) + SPARE_CONNECTIONS
 
 
 @asynccontextmanager
@@ -376,11 +344,6 @@ def no_cookies() -> CookieJar:
 def aws_options(settings: Settings) -> AwsOptions:
     ca_bundle = str(settings.ca_bundle) if settings.ca_bundle else ""
     return AwsOptions(region=settings.s3.region, profile=settings.s3.profile, ca_bundle=ca_bundle)
-
-
-def number_mask(settings: Settings) -> Callable[[str], str]:
-    """Return what telephone numbers go through on their way into the ledger."""
-    return mask_number if settings.ledger.phone_numbers == "masked" else str
 
 
 def _on_loopback(settings: Settings) -> bool:

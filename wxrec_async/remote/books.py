@@ -43,7 +43,8 @@ from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import finality, selection, windows
 from wxrec_async.rules.identity import Changed
 from wxrec_async.settling import Settling
-from wxrec_async.sidecars import Sidecars, all_of
+from wxrec_async.plumbing.for_each import each_of
+from wxrec_async.sidecars import AT_ONCE, Sidecars
 
 BACKLOG_PAGE = 500
 LATE = "late"  # beside the words of `Work`: tasks at rest that deserve a second look
@@ -268,7 +269,7 @@ class Books:
             await _note(run.settling, done, answers.get(done.task_id))
         await self._note_uploads(run, outcome)
         if self._sidecars is not None:
-            await all_of(list(found), self._sidecars.at_rest)
+            await each_of(found, self._sidecars.at_rest, AT_ONCE)
 
     async def _owe(self, settling: Settling, going_on: Mapping[str, Answer]) -> None:
         """Owe tasks of which a worker fetched nothing, for the call may go on; here it may be over by now."""

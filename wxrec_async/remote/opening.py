@@ -12,7 +12,7 @@ from wxrec_async.events import Emit, ignore
 from wxrec_async.remote.books import Books
 from wxrec_async.rules import keys
 from wxrec_async.sidecars import Bucket, Sidecars, Tasks
-from wxrec_async.telling import telling_reach
+from wxrec_async.wiring.bucket import open_bucket, open_ledger_of
 
 
 @asynccontextmanager
@@ -33,9 +33,8 @@ async def open_books(
     async with AsyncExitStack() as stack:
         bucket = None
         if settings.s3.sidecar:
-            opening = worlds.open_bucket(settings, on_event, telling_reach(on_event), given)
-            bucket = await stack.enter_async_context(opening)
-        ledger = await stack.enter_async_context(worlds.open_books(settings, secrets.org_id, on_event))
+            bucket = await stack.enter_async_context(open_bucket(settings, on_event, session=given.s3_session))
+        ledger = await stack.enter_async_context(open_ledger_of(settings, secrets.org_id, on_event))
         sidecars = _sidecars(settings, secrets.org_id, bucket, ledger, on_event) if bucket is not None else None
         yield Books(settings, ledger, secrets.org_id, on_event, sidecars=sidecars)
 
