@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from wxrec_async import worlds
-from wxrec_async.choices import ages_of, filters_of
+from wxrec_async.choices import ages_of, asked_period, filters_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, ignore
@@ -121,13 +121,11 @@ async def _day_by_day(report: ReconcileReport, bench: Bench, certifier: Certifie
 
 
 def _asked(settings: Settings, period: Window | None, now_ms: int) -> Asked:
-    lookback = settings.webex.lookback_days
     if period is not None:
-        return windows.clamp(period, lookback_days=lookback, now_ms=now_ms)
-    given = settings.backfill
-    asked = windows.ask(given.from_, given.to, given.days_back, lookback_days=lookback, now_ms=now_ms)
+        return windows.clamp(period, lookback_days=settings.webex.lookback_days, now_ms=now_ms)
+    asked = asked_period(settings, now_ms)
     settled = now_ms - ages_of(settings).settle_ms - BEHIND_MS
-    if given.to or settled <= asked.period.from_ms:
+    if settings.backfill.to or settled <= asked.period.from_ms:
         return asked
     note = f"ending at {iso(settled)}: younger calls cannot be judged ([backfill] settle_minutes)"
     return Asked(Period(asked.period.from_ms, settled), (*asked.clamped, note), asked.begins_late)

@@ -16,7 +16,7 @@ import anyio
 
 from wxrec_async import events
 from wxrec_async.author import this_program
-from wxrec_async.choices import ages_of, filters_of
+from wxrec_async.choices import ages_of, asked_period, filters_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import RunStopped
 from wxrec_async.events import Emit
@@ -35,6 +35,7 @@ from wxrec_async.model import (
     TaskState,
     Window,
 )
+from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.remote.earlier import with_done
 from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done, Found
 from wxrec_async.remote.records import At, TaskRow, Todo
@@ -43,7 +44,6 @@ from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import finality, selection, windows
 from wxrec_async.rules.identity import Changed
 from wxrec_async.settling import Settling
-from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.sidecars import AT_ONCE, Sidecars
 
 BACKLOG_PAGE = 500
@@ -99,8 +99,7 @@ class Books:
 
     def period(self) -> windows.Asked:
         """Return the period the settings ask for, as of now; raises `ConfigError` when it is none."""
-        asked, lookback = self.settings.backfill, self.settings.webex.lookback_days
-        return windows.ask(asked.from_, asked.to, asked.days_back, lookback_days=lookback, now_ms=self._now_ms())
+        return asked_period(self.settings, self._now_ms())
 
     def trailing(self, seconds: float) -> Period:
         """Return the last so many seconds."""

@@ -10,9 +10,8 @@ from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
 from wxrec_async.remote.books import Books
-from wxrec_async.rules import keys
-from wxrec_async.sidecars import Bucket, Sidecars, Tasks
 from wxrec_async.wiring.bucket import open_bucket, open_ledger_of
+from wxrec_async.wiring.transfers import make_sidecars
 
 
 @asynccontextmanager
@@ -35,19 +34,8 @@ async def open_books(
         if settings.s3.sidecar:
             bucket = await stack.enter_async_context(open_bucket(settings, on_event, session=given.s3_session))
         ledger = await stack.enter_async_context(open_ledger_of(settings, secrets.org_id, on_event))
-        sidecars = _sidecars(settings, secrets.org_id, bucket, ledger, on_event) if bucket is not None else None
+        sidecars = make_sidecars(settings, secrets.org_id, bucket, ledger, on_event) if bucket is not None else None
         yield Books(settings, ledger, secrets.org_id, on_event, sidecars=sidecars)
-
-
-def _sidecars(settings: Settings, org_id: str, bucket: Bucket, tasks: Tasks, emit: Emit) -> Sidecars:
-    return Sidecars(
-        bucket,
-        tasks,
-        template=settings.s3.key,
-        masked=settings.ledger.phone_numbers == "masked",
-        metadata={"wx-org-id": keys.encode_id(org_id)},
-        emit=emit,
-    )
 
 
 async def who(settings: Settings, given: worlds.Given = worlds.NOTHING_GIVEN) -> tuple[str, str]:
