@@ -187,6 +187,15 @@ def test_drafts_that_nobody_writes_are_removed_and_those_of_others_and_links_are
     assert names(path.parent) == [linked.name, other.name, "file", "victim"]
 
 
+def test_a_pipe_that_is_named_like_a_draft_is_not_waited_for(path: Path) -> None:
+    """Whoever may make files in the folder could stop every renewal of a token with it."""
+    os.mkfifo(path.with_name(".file.pipe.tmp"))
+    code = "import sys; from pathlib import Path; from wxrec_async.plumbing.private_files import Draft\n"
+    code += "with Draft(Path(sys.argv[1])): pass"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True, timeout=120)
+    assert names(path.parent) == [".file.pipe.tmp", "file"]
+
+
 def test_a_draft_that_is_swept_before_it_is_locked_is_made_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process may take it for left over just then; the file is replaced all the same."""
     real = fcntl.flock

@@ -174,7 +174,7 @@ def _sweep(path: Path) -> None:
 
 def _remove_orphan(draft: Path) -> None:
     try:
-        fd = open_private(draft, os.O_WRONLY)
+        fd = open_private(draft, os.O_WRONLY | os.O_NONBLOCK)  # a FIFO of that name would be waited for otherwise
     except OSError:
         return
     try:
