@@ -143,8 +143,8 @@ RULES = {
         "worlds are opened by worlds and wiring; it knows no SDK",
     ),
     "wiring": rule(
-        {*FLOW_MAY, "ledger", "s3", "telling", "transfer", "intake", "bandwidth", "sidecars", "wiring"},
-        SDKS,
+        {*FLOW_MAY, "ledger", "s3", "telling", "transfer", "intake", "bandwidth", "sidecars", "wiring", "_version"},
+        all_sdks_but("httpx"),
         "settings into what others work with; it is opened here, and nothing is done with it",
     ),
     "report": rule({*FLOW_MAY, "config"}, SDKS, "rows in, text out"),

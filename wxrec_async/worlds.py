@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -20,7 +19,6 @@ from urllib.parse import urlsplit
 import httpx
 from anyio import CancelScope, to_thread
 
-from wxrec_async._version import __version__
 from wxrec_async.auth.open_store import load_credentials, open_token_store
 from wxrec_async.auth.refresher import Refresher, RefreshingAuth
 from wxrec_async.auth.token_store import AwsOptions, TokenStore
@@ -50,12 +48,12 @@ from wxrec_async.webex.pacing import PacedTransport
 from wxrec_async.webex.search import TaskSearch
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
 from wxrec_async.wiring.bucket import open_bucket, open_ledger_of
+from wxrec_async.wiring.http_client import USER_AGENT, http_client
 
 if TYPE_CHECKING:
     import aioboto3
 
 API_CONNECTIONS = 32
-USER_AGENT = f"wxrec-async/{__version__}"
 
 
 class Terms:
@@ -157,13 +155,21 @@ async def load_secrets(
     """Read credentials and tokens and hold their organisation against the configured one."""
     if not settings.s3.bucket:
         raise ConfigError("[s3] bucket is not set")
-    aws = aws_options(settings)
-    credentials = given.credentials or await load_credentials(settings.auth.credentials, aws)
-    store = given.token_store or open_token_store(settings.auth.tokens, aws, emit)
+    credentials, store = await credentials_of(settings, given), token_store_of(settings, given, emit)
     tokens = await store.load()
     org_id = organisation(settings.webex.org_id, credentials.org_id, tokens)
     _warn_of_end(tokens, clock(), emit)
     return Secrets(credentials, store, org_id)
+
+
+async def credentials_of(settings: Settings, given: Given) -> Credentials:
+    """Return the client id and secret that were handed in or that the settings name; raises as `load_credentials`."""
+    return given.credentials or await load_credentials(settings.auth.credentials, aws_options(settings))
+
+
+def token_store_of(settings: Settings, given: Given, emit: Emit = ignore) -> TokenStore:
+    """Return the token store that was handed in or that the settings name; nothing is read yet."""
+    return given.token_store or open_token_store(settings.auth.tokens, aws_options(settings), emit)
 
 
 def _warn_of_end(tokens: Tokens, now_s: float, emit: Emit) -> None:
@@ -217,12 +223,12 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
     """Open three separate sets of connections: for the token, the API, and the media, which gets no credential."""
     webex, terms = settings.webex, given.terms
     pacer = terms.pacer(webex.requests_per_minute, telling_gate("Webex", emit))
-    token_http = _http(_lent(given.api_transport) or AiohttpTransport(tls=tls, limit=2, proxy=webex.proxy))
+    token_http = http_client(_lent(given.api_transport) or AiohttpTransport(tls=tls, limit=2, proxy=webex.proxy))
     refresher = Refresher(
         secrets.store, secrets.credentials, token_http, f"{webex.auth_url}/access_token", emit, now=clock
     )
     api = _lent(given.api_transport) or AiohttpTransport(tls=tls, limit=API_CONNECTIONS, proxy=webex.proxy)
-    api_http = _http(PacedTransport(api, pacer), RefreshingAuth(refresher, webex.api_url))
+    api_http = http_client(PacedTransport(api, pacer), RefreshingAuth(refresher, webex.api_url))
     media_transport = _lent(given.media_transport) or AiohttpTransport(
         tls=tls,
         limit=settings.backfill.concurrency,
@@ -321,24 +327,6 @@ class _Lent(httpx.AsyncBaseTransport):
 
 def _lent(transport: httpx.AsyncBaseTransport | None) -> _Lent | None:
     return _Lent(transport) if transport else None
-
-
-def _http(transport: httpx.AsyncBaseTransport, auth: httpx.Auth | None = None) -> httpx.AsyncClient:
-    """Our own transport does what is asked of it and no more; deadlines are those of the callers."""
-    return httpx.AsyncClient(
-        transport=transport,
-        auth=auth,
-        headers={"User-Agent": USER_AGENT},
-        cookies=no_cookies(),
-        trust_env=False,
-        follow_redirects=False,
-        timeout=None,  # noqa: S113 - the transport has deadlines, and so has each call
-    )
-
-
-def no_cookies() -> CookieJar:
-    """Return a jar that takes no cookie: nobody who is asked may recognise us by more than our token."""
-    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def aws_options(settings: Settings) -> AwsOptions:
