@@ -20,6 +20,7 @@ from tests.supply.advisories import ACCEPTED, ask, holes, skipped
 from tests.supply.locked import HOME, LOCK, SBOM, direct, every_extra, pins, project
 from tests.supply.sbom import EXTRAS, sbom
 from tests.supply.secrets import KNOWN, differences, found_in, known, tracked
+from wxrec_async import __version__
 
 GATE = (HOME / ".ci" / "run").read_text("utf-8")
 LOCKED = LOCK.read_text("utf-8")
@@ -103,7 +104,7 @@ def test_the_list_is_whole() -> None:
     asked = {name for row in LIST["dependencies"] for name in row["dependsOn"]}
     assert asked == {each["bom-ref"] for each in LIST["components"]}
     assert (LIST["bomFormat"], LIST["specVersion"]) == ("CycloneDX", "1.6")
-    assert LIST["metadata"]["component"]["version"] == project()["version"]
+    assert LIST["metadata"]["component"]["version"] == project()["version"] == __version__
 
 
 def test_the_list_is_made_from_what_was_resolved() -> None:

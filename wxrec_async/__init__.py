@@ -14,6 +14,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from wxrec_async._version import __version__
+
 if TYPE_CHECKING:
     from wxrec_async.backfill import Backfill as Backfill
     from wxrec_async.config import Settings as Settings
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from wxrec_async.model import Period as Period
     from wxrec_async.plan import Plan as Plan
     from wxrec_async.report import Summary as Summary
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Backfill": "backfill",

@@ -7,7 +7,7 @@ import platform
 import pwd
 from functools import cache
 
-from wxrec_async import __version__
+from wxrec_async._version import __version__
 from wxrec_async.ledger.protocol import Author
 
 

@@ -23,11 +23,10 @@ from typing import TYPE_CHECKING
 import anyio
 
 from wxrec_async import events, worlds
-from wxrec_async.auth.stores import TokenStore
+from wxrec_async.auth.token_store import TokenStore
 from wxrec_async.auth.tokens import Credentials
 from wxrec_async.author import this_program
-from wxrec_async.bandwidth import limited
-from wxrec_async.choices import ages_of, filters_of
+from wxrec_async.choices import ages_of, asked_period, filters_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, ignore
@@ -40,7 +39,6 @@ from wxrec_async.orchestrator import Job, Orchestrator
 from wxrec_async.plan import Plan
 from wxrec_async.planned_day import Outlook
 from wxrec_async.planner import Planner
-from wxrec_async.plumbing.pool import BufferPool
 from wxrec_async.recovery import Recovery
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import keys, windows
@@ -56,7 +54,8 @@ from wxrec_async.s3.owner import why_denied
 from wxrec_async.searching import SearchReader
 from wxrec_async.sidecars import Sidecars
 from wxrec_async.telling import telling_reach
-from wxrec_async.transfer import Limits, Transfer
+from wxrec_async.transfer import Transfer
+from wxrec_async.wiring.transfers import make_sidecars, make_transfer
 
 if TYPE_CHECKING:
     import aioboto3
@@ -136,14 +135,7 @@ class Backfill:
 
     def period(self) -> windows.Asked:
         """Return the period the settings ask for, as of now; raises `ConfigError` when it is none."""
-        asked = self.settings.backfill
-        return windows.ask(
-            asked.from_,
-            asked.to,
-            asked.days_back,
-            lookback_days=self.settings.webex.lookback_days,
-            now_ms=self._now_ms(),
-        )
+        return asked_period(self.settings, self._now_ms())
 
     async def run(
         self,
@@ -431,7 +423,7 @@ class Backfill:
         """Tidy up after a crash, run, and sweep the keys of which it is not known whether an upload is open."""
         storage, carrier, pacer = self._in_storage, self._transfer(), self._in_webex.pacer
         webex = self._in_webex
-        sidecars = self._sidecars(job) if self.settings.s3.sidecar else None
+        sidecars = self._sidecars() if self.settings.s3.sidecar else None
         orchestrator = Orchestrator(
             job,
             webex.client,
@@ -463,35 +455,18 @@ class Backfill:
             error_exit=_exit_of(error),
         )
 
-    def _sidecars(self, job: Job) -> Sidecars:
-        storage, masked = self._in_storage, self.settings.ledger.phone_numbers == "masked"
-        return Sidecars(
-            storage.store,
-            storage.ledger,
-            template=job.key_template,
-            masked=masked,
-            metadata=dict(job.metadata),
-            emit=self._emit,
-        )
+    def _sidecars(self) -> Sidecars:
+        storage, org_id = self._in_storage, self._in_webex.org_id
+        return make_sidecars(self.settings, org_id, storage.store, storage.ledger, self._emit)
 
     def _words_of(self, error: AuthError | RunStopped) -> str:
         denied = isinstance(error, AuthError) and "AccessDenied" in str(error)
         return f"{error}; {why_denied(self.settings.s3)}" if denied else str(error)
 
     def _transfer(self) -> Transfer:
-        storage, settings = self._in_storage, self.settings
-        plan = settings.memory
-        limits = Limits(
-            part_size=settings.s3.part_size_mib << 20,
-            parts_in_flight=settings.s3.part_concurrency,
-            pipe=plan.pipe,
-            bodies=plan.bodies,
-            overwrite=self.settings.s3.overwrite,
-            sha256=settings.evidence.sha256,
-        )
+        storage, media = self._in_storage, self._in_webex.media
         log = worlds.LedgerLog(storage.ledger, self._now_ms)
-        source = limited(self._in_webex.media, settings.backfill.max_mib_per_second)
-        return Transfer(source, storage.store, log, BufferPool(plan.pool), limits, self._emit)
+        return make_transfer(self.settings, media, storage.store, log, self._emit)
 
     def _tell_start(self, job: Job, period: Window | None, notes: tuple[str, ...]) -> None:
         for note in notes:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from wxrec_async.config import Settings
 from wxrec_async.model import DAY_MS
+from wxrec_async.rules import windows
 from wxrec_async.rules.filters import Filters
 from wxrec_async.rules.schedule import MINUTE_MS, Pace
 from wxrec_async.rules.selection import HOUR_MS, Ages
+from wxrec_async.rules.windows import Asked
 
 
 def ages_of(settings: Settings) -> Ages:
@@ -33,3 +35,10 @@ def filters_of(settings: Settings) -> Filters:
         asked.directions,
         round(asked.min_duration_seconds * 1000),
     )
+
+
+def asked_period(settings: Settings, now_ms: int) -> Asked:
+    """Return the period the settings ask for at ``now_ms``; raises `ConfigError` when it is none."""
+    asked = settings.backfill
+    lookback = settings.webex.lookback_days
+    return windows.ask(asked.from_, asked.to, asked.days_back, lookback_days=lookback, now_ms=now_ms)

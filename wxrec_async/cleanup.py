@@ -19,16 +19,17 @@ from typing import Protocol
 import anyio
 from anyio import to_thread
 
-from wxrec_async.bucket import feeding, for_each, is_denied, ledger_identity, open_bucket, open_known_ledger
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError, LedgerError, Rejected
 from wxrec_async.events import Emit, ignore
 from wxrec_async.ledger import StartedKey
 from wxrec_async.model import DAY_MS, OpenUpload, StoredObject
+from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.rules import keys
 from wxrec_async.rules.parts import same_object
+from wxrec_async.wiring.bucket import is_denied, ledger_identity, open_bucket, open_ledger_of
 
 AT_ONCE = 16
 OLDER_THAN_S = 7 * DAY_MS / 1000
@@ -165,7 +166,7 @@ async def _open_book(settings: Settings, stack: AsyncExitStack, emit: Emit, *, n
             raise LedgerError(f"there is no ledger at {path}; name it with --ledger, or say --all-under-prefix")
         return None
     identity = await ledger_identity(settings)
-    return await stack.enter_async_context(open_known_ledger(settings, identity, emit))
+    return await stack.enter_async_context(open_ledger_of(settings, identity.org_id, emit))
 
 
 class _Cleanup:
@@ -186,7 +187,7 @@ class _Cleanup:
                 if upload.key == key:
                     self._add(upload, known=True)
 
-        await for_each(feeding(sorted(begun)), search, AT_ONCE)
+        await each_of(sorted(begun), search, AT_ONCE)
 
     async def find_under(self, prefix: str, begun_before_ms: int) -> None:
         """Find every upload under ``prefix`` that was begun before; one whose age is not told counts as young."""
@@ -200,7 +201,7 @@ class _Cleanup:
 
     async def abort_all(self) -> None:
         """Abort what was found."""
-        await for_each(feeding(list(self._found.values())), self._settle, AT_ONCE)
+        await each_of(list(self._found.values()), self._settle, AT_ONCE)
 
     async def _settle(self, cleaned: Cleaned) -> None:
         upload = cleaned.upload

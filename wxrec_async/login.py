@@ -9,7 +9,6 @@ Nothing here prints, reads stdin or opens a browser; the caller hands in who doe
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
@@ -22,7 +21,7 @@ from wxrec_async import worlds
 from wxrec_async.auth import login as oauth
 from wxrec_async.auth.endpoint import TokenEndpoint
 from wxrec_async.auth.loopback import catchable, listening
-from wxrec_async.auth.stores import TokenStore, load_credentials, open_token_store
+from wxrec_async.auth.token_store import TokenStore
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, ConfigError, Rejected, RunStopped, Trouble
@@ -32,6 +31,7 @@ from wxrec_async.rules.tokens import token_org
 from wxrec_async.webex.calls import ApiCalls
 from wxrec_async.webex.proving import answering_org
 from wxrec_async.webex.transport import AiohttpTransport
+from wxrec_async.wiring.http_client import http_client
 
 WAIT_S = 300.0
 NEEDED_SCOPE = "cjp:config_read"
@@ -132,23 +132,11 @@ async def _opened(
 ) -> AsyncIterator[_Surroundings]:
     """Find everything that can be wrong before anybody is sent to a browser."""
     given = given or worlds.Given()
-    aws = worlds.aws_options(settings)
-    credentials = given.credentials or await load_credentials(settings.auth.credentials, aws)
-    store = given.token_store or open_token_store(settings.auth.tokens, aws, emit)
+    credentials, store = await worlds.credentials_of(settings, given), worlds.token_store_of(settings, given, emit)
     await oauth.look_at_store(store)
-    async with _client(settings, worlds.trusted(settings)) as http:
+    transport = AiohttpTransport(tls=worlds.trusted(settings), limit=2, proxy=settings.webex.proxy)
+    async with http_client(transport) as http:
         yield _Surroundings(settings, credentials, store, http, emit, clock)
-
-
-def _client(settings: Settings, tls: ssl.SSLContext) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        transport=AiohttpTransport(tls=tls, limit=2, proxy=settings.webex.proxy),
-        headers={"User-Agent": worlds.USER_AGENT},
-        cookies=worlds.no_cookies(),
-        trust_env=False,
-        follow_redirects=False,
-        timeout=None,  # noqa: S113 - the transport has deadlines, and so has each call
-    )
 
 
 async def _caught(

@@ -22,16 +22,17 @@ import anyio
 
 from wxrec_async import worlds
 from wxrec_async.author import this_program
-from wxrec_async.bucket import for_each, is_denied, open_bucket
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, Rejected, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.ledger import Everything, FoundRecording, Identity, SqliteLedger, open_replacement
 from wxrec_async.model import StoredObject
+from wxrec_async.plumbing.for_each import each_fed
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.rules import keys
 from wxrec_async.s3.inspection import KeyPage
+from wxrec_async.wiring.bucket import is_denied, open_bucket
 
 KEPT = 1000
 
@@ -194,7 +195,7 @@ class _Search:
                 words = f"{self._streak} objects in a row could not be looked at, nothing was rebuilt: {detail}"
                 raise AuthError(words) if left and left.denied else RunStopped(words)
 
-        await for_each(self._feed, work, most)
+        await each_fed(self._feed, work, most)
 
     async def tasks(self) -> int:
         return (await self._ledger.counts(Everything(), None)).tasks_listed

@@ -7,22 +7,18 @@ Every other open upload is aborted; its recording is fetched again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol, TypeVar
-
-import anyio
+from typing import Protocol
 
 from wxrec_async.errors import Rejected
 from wxrec_async.events import Emit, RecordingStored, UploadLeftOpen, ignore
 from wxrec_async.ledger.protocol import Ledger
 from wxrec_async.model import OpenUpload, Recording, StoredObject
-from wxrec_async.plumbing.groups import first_failure
+from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.keys import in_main_place
 from wxrec_async.rules.parts import same_object
 
 AT_ONCE = 16
-T = TypeVar("T")
 
 
 class Store(Protocol):
@@ -46,8 +42,8 @@ class Recovery:
         """Leave no upload of an earlier run open; what turns out to be stored counts as stored before ``run_id``."""
         known = await self._ledger.open_uploads()
         begun = {row.key for row in await self._ledger.started_keys()}
-        await _all_of(known, lambda upload: self._settle(upload, run_id, now_ms))
-        await _all_of(begun, self._sweeper.sweep)
+        await each_of(known, lambda upload: self._settle(upload, run_id, now_ms), AT_ONCE)
+        await each_of(begun, self._sweeper.sweep, AT_ONCE)
 
     async def _settle(self, upload: OpenUpload, run_id: str, now_ms: int) -> None:
         found = await _completed(self._store, upload)
@@ -72,22 +68,6 @@ class Recovery:
             now_ms=now_ms,
         )
         self._emit(RecordingStored(task_id, recording_id, found.key, found.size, upload.crc32 or 0, 0.0, already=True))
-
-
-async def _all_of(items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> None:
-    """Do the work for every item, `AT_ONCE` at a time; raises the first failure as it is."""
-    slots = anyio.CapacityLimiter(AT_ONCE)
-
-    async def one(item: T) -> None:
-        async with slots:
-            await work(item)
-
-    try:
-        async with anyio.create_task_group() as group:
-            for item in items:
-                group.start_soon(one, item)
-    except BaseExceptionGroup as failures:
-        raise first_failure(failures) from None
 
 
 async def _completed(store: Store, upload: OpenUpload) -> StoredObject | None:

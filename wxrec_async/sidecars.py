@@ -7,17 +7,15 @@ with the next run: no recording waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-import anyio
 from isal.isal_zlib import crc32
 
 from wxrec_async.errors import AuthError, ObjectExists, Rejected, RunStopped
 from wxrec_async.events import Emit, Warned
 from wxrec_async.ledger.protocol import Scope
 from wxrec_async.model import Part, StoredObject, Target
-from wxrec_async.plumbing.groups import first_failure
+from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules import keys
 from wxrec_async.rules.evidence import sha256_hex
@@ -72,7 +70,7 @@ class Sidecars:
         try:
             while due := await self._ledger.sidecars_due(scope, after=after):
                 after = due[-1][0]
-                await all_of([task_id for _, task_id in due], self.at_rest)
+                await each_of([task_id for _, task_id in due], self.at_rest, AT_ONCE)
         except (AuthError, RunStopped) as refusal:
             return refusal
         return None
@@ -105,19 +103,3 @@ class Sidecars:
         except ObjectExists:
             return await self._bucket.read_small(key, MOST_BYTES) or b""
         return None
-
-
-async def all_of(task_ids: list[str], work: Callable[[str], Awaitable[None]]) -> None:
-    """Do the work for every task, `AT_ONCE` at a time; raises the first failure as it is."""
-    slots = anyio.CapacityLimiter(AT_ONCE)
-
-    async def one(task_id: str) -> None:
-        async with slots:
-            await work(task_id)
-
-    try:
-        async with anyio.create_task_group() as group:
-            for task_id in task_ids:
-                group.start_soon(one, task_id)
-    except BaseExceptionGroup as failures:
-        raise first_failure(failures) from None

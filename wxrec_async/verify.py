@@ -16,17 +16,18 @@ from typing import Protocol
 
 import anyio
 
-from wxrec_async.bucket import for_each, is_denied, ledger_identity, open_bucket, open_known_ledger
 from wxrec_async.config import BackfillSettings, Settings
 from wxrec_async.errors import AuthError, Rejected, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.ledger import StoredRow, open_reader
 from wxrec_async.model import StoredObject, Window, iso
+from wxrec_async.plumbing.for_each import each_fed
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.rules import keys
 from wxrec_async.rules.parts import strong_etag
 from wxrec_async.s3.wire import Digest
+from wxrec_async.wiring.bucket import is_denied, ledger_identity, open_bucket, open_ledger_of
 
 PAGE = 1000
 KEPT = 1000
@@ -181,7 +182,7 @@ async def verify(  # noqa: PLR0913 - the command has these flags
         if not mark:
             async with open_reader(settings.ledger.path) as reader:
                 return await _Verification(bucket, reader, level, on_finding).run(period, settings.backfill)
-        async with open_known_ledger(settings, identity, emit) as ledger:
+        async with open_ledger_of(settings, identity.org_id, emit) as ledger:
 
             async def marked(row: StoredRow, reason: str, detail: str) -> bool:
                 if reason == REASONS[Verdict.MISSING]:
@@ -222,7 +223,7 @@ class _Verification:
             self._on_finding(finding)
             self._comparison.check_streak(finding, limits.max_failures_in_row)
 
-        await for_each(feed, work, limits.concurrency)
+        await each_fed(feed, work, limits.concurrency)
         report.seconds = anyio.current_time() - begun
         return report
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -20,17 +19,17 @@ from urllib.parse import urlsplit
 import httpx
 from anyio import CancelScope, to_thread
 
-from wxrec_async import __version__
+from wxrec_async.auth.open_store import load_credentials, open_token_store
 from wxrec_async.auth.refresher import Refresher, RefreshingAuth
-from wxrec_async.auth.stores import AwsOptions, TokenStore, load_credentials, open_token_store
+from wxrec_async.auth.token_store import AwsOptions, TokenStore
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings, is_loopback
 from wxrec_async.errors import AuthError, ConfigError, RunStopped
 from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.ledger import opening
-from wxrec_async.ledger.protocol import BacklogTask, Counts, Identity, KnownTask, Ledger, Scope
+from wxrec_async.ledger.protocol import BacklogTask, Counts, KnownTask, Ledger, Scope
 from wxrec_async.ledger.standing import TaskRow
-from wxrec_async.ledger.store import SqliteLedger, open_ledger
+from wxrec_async.ledger.store import SqliteLedger
 from wxrec_async.left_out import WorkLeft
 from wxrec_async.model import Window
 from wxrec_async.plumbing.pacer import Gate, Pacer, burst_for
@@ -38,12 +37,9 @@ from wxrec_async.plumbing.reach import Reach
 from wxrec_async.plumbing.retrying import Judge
 from wxrec_async.rules import diagnosis
 from wxrec_async.rules.media_urls import address_allowed
-from wxrec_async.rules.redact import mask_number
-from wxrec_async.rules.retry import for_api, for_download, for_s3
+from wxrec_async.rules.retry import for_api, for_download
 from wxrec_async.rules.tokens import token_org
-from wxrec_async.s3.client import open_access
 from wxrec_async.s3.inspection import S3Inspector
-from wxrec_async.s3.owner import check_owner
 from wxrec_async.telling import telling_gate, telling_retrier
 from wxrec_async.transfer import Transfer
 from wxrec_async.webex.client import WebexClient
@@ -51,13 +47,13 @@ from wxrec_async.webex.media import MediaLimits, MediaSource, Renew
 from wxrec_async.webex.pacing import PacedTransport
 from wxrec_async.webex.search import TaskSearch
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
+from wxrec_async.wiring.bucket import open_bucket, open_ledger_of
+from wxrec_async.wiring.http_client import USER_AGENT, http_client
 
 if TYPE_CHECKING:
     import aioboto3
 
 API_CONNECTIONS = 32
-USER_AGENT = f"wxrec-async/{__version__}"
-SPARE_CONNECTIONS = 4
 
 
 class Terms:
@@ -159,13 +155,21 @@ async def load_secrets(
     """Read credentials and tokens and hold their organisation against the configured one."""
     if not settings.s3.bucket:
         raise ConfigError("[s3] bucket is not set")
-    aws = aws_options(settings)
-    credentials = given.credentials or await load_credentials(settings.auth.credentials, aws)
-    store = given.token_store or open_token_store(settings.auth.tokens, aws, emit)
+    credentials, store = await credentials_of(settings, given), token_store_of(settings, given, emit)
     tokens = await store.load()
     org_id = organisation(settings.webex.org_id, credentials.org_id, tokens)
     _warn_of_end(tokens, clock(), emit)
     return Secrets(credentials, store, org_id)
+
+
+async def credentials_of(settings: Settings, given: Given) -> Credentials:
+    """Return the client id and secret that were handed in or that the settings name; raises as `load_credentials`."""
+    return given.credentials or await load_credentials(settings.auth.credentials, aws_options(settings))
+
+
+def token_store_of(settings: Settings, given: Given, emit: Emit = ignore) -> TokenStore:
+    """Return the token store that was handed in or that the settings name; nothing is read yet."""
+    return given.token_store or open_token_store(settings.auth.tokens, aws_options(settings), emit)
 
 
 def _warn_of_end(tokens: Tokens, now_s: float, emit: Emit) -> None:
@@ -219,12 +223,12 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
     """Open three separate sets of connections: for the token, the API, and the media, which gets no credential."""
     webex, terms = settings.webex, given.terms
     pacer = terms.pacer(webex.requests_per_minute, telling_gate("Webex", emit))
-    token_http = _http(_lent(given.api_transport) or AiohttpTransport(tls=tls, limit=2, proxy=webex.proxy))
+    token_http = http_client(_lent(given.api_transport) or AiohttpTransport(tls=tls, limit=2, proxy=webex.proxy))
     refresher = Refresher(
         secrets.store, secrets.credentials, token_http, f"{webex.auth_url}/access_token", emit, now=clock
     )
     api = _lent(given.api_transport) or AiohttpTransport(tls=tls, limit=API_CONNECTIONS, proxy=webex.proxy)
-    api_http = _http(PacedTransport(api, pacer), RefreshingAuth(refresher, webex.api_url))
+    api_http = http_client(PacedTransport(api, pacer), RefreshingAuth(refresher, webex.api_url))
     media_transport = _lent(given.media_transport) or AiohttpTransport(
         tls=tls,
         limit=settings.backfill.concurrency,
@@ -260,38 +264,9 @@ async def open_storage(
     settings: Settings, org_id: str, emit: Emit, reach: Reach, given: Given = NOTHING_GIVEN
 ) -> AsyncIterator[Storage]:
     """Open the bucket and see that it is there, then the ledger."""
-    async with open_bucket(settings, emit, reach, given) as store, open_books(settings, org_id, emit) as ledger:
+    opening = open_bucket(settings, emit, reach=reach, session=given.s3_session)
+    async with opening as store, open_ledger_of(settings, org_id, emit) as ledger:
         yield Storage(store, ledger, settings.backfill.concurrency)
-
-
-def open_books(settings: Settings, org_id: str, emit: Emit) -> AbstractAsyncContextManager[SqliteLedger]:
-    """Open the ledger of the settings alone; raises as `ledger.store.open_ledger`."""
-    identity = Identity(org_id, settings.s3.bucket, settings.s3.key)
-    return open_ledger(settings.ledger.path, identity, mask=number_mask(settings), emit=emit)
-
-
-@asynccontextmanager
-async def open_bucket(
-    settings: Settings, emit: Emit, reach: Reach, given: Given = NOTHING_GIVEN
-) -> AsyncIterator[S3Inspector]:
-    """Open the bucket alone, and see that it is there and whose it is."""
-    connections = s3_connections(settings)
-    gate = telling_gate("S3", emit)
-    async with open_access(
-        settings.s3, connections=connections, ca_bundle=settings.ca_bundle, session=given.s3_session
-    ) as access:
-        retrier = telling_retrier(for_s3, gate, reach, emit)
-        store = S3Inspector(access.client, settings.s3, retrier, gate, short_way=access.short_way)
-        await store.check_bucket()
-        await check_owner(access.client, settings.s3, gate)
-        yield store
-
-
-def s3_connections(settings: Settings) -> int:
-    """As many as parts can be under way: the pool bounds them, and so does each recording."""
-    wanted = settings.backfill.concurrency * settings.s3.part_concurrency
-    room = settings.memory.pool // (settings.s3.part_size_mib << 20)
-    return max(settings.backfill.concurrency, min(wanted, room)) + SPARE_CONNECTIONS
 
 
 @asynccontextmanager
@@ -354,32 +329,9 @@ def _lent(transport: httpx.AsyncBaseTransport | None) -> _Lent | None:
     return _Lent(transport) if transport else None
 
 
-def _http(transport: httpx.AsyncBaseTransport, auth: httpx.Auth | None = None) -> httpx.AsyncClient:
-    """Our own transport does what is asked of it and no more; deadlines are those of the callers."""
-    return httpx.AsyncClient(
-        transport=transport,
-        auth=auth,
-        headers={"User-Agent": USER_AGENT},
-        cookies=no_cookies(),
-        trust_env=False,
-        follow_redirects=False,
-        timeout=None,  # noqa: S113 - the transport has deadlines, and so has each call
-    )
-
-
-def no_cookies() -> CookieJar:
-    """Return a jar that takes no cookie: nobody who is asked may recognise us by more than our token."""
-    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-
-
 def aws_options(settings: Settings) -> AwsOptions:
     ca_bundle = str(settings.ca_bundle) if settings.ca_bundle else ""
     return AwsOptions(region=settings.s3.region, profile=settings.s3.profile, ca_bundle=ca_bundle)
-
-
-def number_mask(settings: Settings) -> Callable[[str], str]:
-    """Return what telephone numbers go through on their way into the ledger."""
-    return mask_number if settings.ledger.phone_numbers == "masked" else str
 
 
 def _on_loopback(settings: Settings) -> bool:

@@ -16,7 +16,7 @@ import httpx
 from anyio import lowlevel
 
 from wxrec_async.auth.refresher import Refresher
-from wxrec_async.auth.stores import TokenStore
+from wxrec_async.auth.token_store import TokenStore
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.errors import AuthError
 from wxrec_async.events import Event

@@ -10,8 +10,8 @@ import anyio
 import httpx
 from anyio import to_thread
 
+from wxrec_async.auth.file_store import FileTokenStore
 from wxrec_async.auth.refresher import Refresher
-from wxrec_async.auth.stores import FileTokenStore
 from wxrec_async.auth.tokens import Credentials
 from wxrec_async.errors import AuthError
 from wxrec_async.model import Secret

@@ -19,8 +19,9 @@ from aiohttp import web
 from moto.server import ThreadedMotoServer
 
 from tests.auth.auth_kit import CLIENT_SECRET, T0, access, as_json, pair, renewal, shown
+from wxrec_async.auth.open_store import load_credentials, open_token_store
 from wxrec_async.auth.secrets_manager import SecretsManagerTokenStore
-from wxrec_async.auth.stores import AwsOptions, StoreMoved, load_credentials, open_token_store
+from wxrec_async.auth.token_store import AwsOptions, StoreMoved
 from wxrec_async.errors import AuthError, ConfigError, Rejected, TimedOut, Unreachable, WxrecError
 from wxrec_async.model import Secret
 

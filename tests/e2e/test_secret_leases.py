@@ -36,7 +36,7 @@ from tests.e2e.vault import REGION, Vault, secrets_manager
 from wxrec_async.auth.leases import STAGE, Labelled, Lease, Leases
 from wxrec_async.auth.refresher import Refresher
 from wxrec_async.auth.secrets_manager import SecretsManagerTokenStore
-from wxrec_async.auth.stores import AwsOptions
+from wxrec_async.auth.token_store import AwsOptions
 from wxrec_async.errors import AuthError, ConfigError, TimedOut
 from wxrec_async.events import Event, Retrying, Warned
 

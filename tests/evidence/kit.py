@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.verify.site import Site
-from wxrec_async.bucket import open_bucket
 from wxrec_async.events import ignore
 from wxrec_async.evidence import Issuer, open_issuer
 from wxrec_async.evidence.issuing import PART_SIZE
@@ -16,6 +15,7 @@ from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.rules.evidence import Basis, Ended
 from wxrec_async.sandbox.s3.blobs import MemoryBlob
+from wxrec_async.wiring.bucket import open_bucket
 
 COUNTS = {"stored": 1, "no_recording": 2}
 BASIS = Basis({"tasks": "present", "search": "absent"}, {}, {"riff_size": 1})

@@ -15,7 +15,6 @@ from moto.server import ThreadedMotoServer
 from tests.evidence.kit import BASIS, COUNTS, NOON, ROOT, SILENT, certify_all, days_of, evidence_in, issuing
 from tests.s3 import swift_server
 from tests.verify.site import Site, open_site
-from wxrec_async.bucket import open_bucket
 from wxrec_async.config import S3Settings, Settings
 from wxrec_async.errors import ConnectionLost, RunStopped
 from wxrec_async.events import ignore
@@ -26,6 +25,7 @@ from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.s3.client import open_client
 from wxrec_async.s3.requests import Requests
+from wxrec_async.wiring.bucket import open_bucket
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.world import World, sandbox
 from tests.examples.kit import some_recordings, spoil
 from wxrec_async import Backfill, Event, Settings, load_config
-from wxrec_async.auth.stores import FileTokenStore
+from wxrec_async.auth.file_store import FileTokenStore
 from wxrec_async.events import Gauges, RecordingFailed, RecordingStored, RunStarted
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wxrec_async.ledger import files, opening
+from wxrec_async.ledger import opening
+from wxrec_async.plumbing import private_files
 from wxrec_async.rules import parts
 
 from .kit import PART
@@ -20,4 +21,4 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Durability is what the ledger's own tests are about; here hundreds of ledgers are opened."""
     monkeypatch.setattr(opening, "_PRAGMAS", (*opening._PRAGMAS, "PRAGMA synchronous = OFF"))
-    monkeypatch.setattr(files, "sync", lambda _path: None)
+    monkeypatch.setattr(private_files, "sync", lambda _path: None)

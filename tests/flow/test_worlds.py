@@ -16,7 +16,8 @@ from wxrec_async.events import Event, Warned
 from wxrec_async.ledger import Counts, Everything, Identity, open_ledger
 from wxrec_async.model import Secret, Window
 from wxrec_async.plumbing.reach import Reach
-from wxrec_async.worlds import SPARE_CONNECTIONS, looking_at_ledger, organisation, s3_connections, trusted
+from wxrec_async.wiring.bucket import SPARE_CONNECTIONS, s3_connections
+from wxrec_async.worlds import looking_at_ledger, organisation, trusted
 
 A = "aaaaaaaa-1111-2222-3333-444444444444"
 B = "bbbbbbbb-1111-2222-3333-444444444444"

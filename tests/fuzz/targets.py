@@ -26,9 +26,9 @@ from botocore.parsers import ResponseParserError, create_parser
 
 from tests.canaries import found_in
 from wxrec_async.auth.endpoint import TokenEndpoint
+from wxrec_async.auth.file_store import FileTokenStore
 from wxrec_async.auth.leases import read_lease
 from wxrec_async.auth.login import read_reply
-from wxrec_async.auth.stores import FileTokenStore
 from wxrec_async.auth.tokens import Credentials, credentials_from, parse_object, tokens_from, tokens_to
 from wxrec_async.config import load_config
 from wxrec_async.errors import AuthError, ConfigError, Nonsense, Rejected, Trouble, Unfit, WxrecError

@@ -18,6 +18,7 @@ from wxrec_async.errors import ConfigError, LedgerDamaged, LedgerError, LedgerFu
 from wxrec_async.events import Event, Warned, ignore
 from wxrec_async.ledger import Everything, Identity, checks, files, migrations, open_ledger, open_reader, opening
 from wxrec_async.model import Task
+from wxrec_async.plumbing import private_files
 
 from .contract import DAY, HOME, PHONE, Opener, add, masked
 
@@ -341,7 +342,7 @@ async def test_a_killed_creation_leaves_no_half_ledger(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "sync", die)
+        patch.setattr(private_files, "sync", die)
         with pytest.raises(LedgerFull):
             async with opener():
                 pass

@@ -14,7 +14,8 @@ import anyio
 import httpx
 import pytest
 
-from wxrec_async.auth.stores import FileTokenStore, StoreMoved
+from wxrec_async.auth.file_store import FileTokenStore
+from wxrec_async.auth.token_store import StoreMoved
 from wxrec_async.auth.tokens import Tokens
 from wxrec_async.errors import AuthError, ConfigError
 from wxrec_async.events import Warned

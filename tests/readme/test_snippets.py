@@ -17,8 +17,8 @@ import pytest
 
 from tests.readme.test_names import FLAG, help_of
 from tests.readme.text import Block, blocks, named
-from wxrec_async.auth.files import read_private
 from wxrec_async.config import BackfillSettings, known_keys, load_config, plan_memory
+from wxrec_async.plumbing.private_files import read_private
 
 yaml: Any = importlib.import_module("yaml")  # comes with moto, without types
 ALL = blocks()

@@ -17,7 +17,7 @@ from tests.s3.benches import open_store
 from tests.webex.kit import Server, recording, serving, whole
 from wxrec_async import worlds
 from wxrec_async.auth.secrets_manager import SecretsManagerTokenStore
-from wxrec_async.auth.stores import AwsOptions
+from wxrec_async.auth.token_store import AwsOptions
 from wxrec_async.config import S3Settings, Settings
 from wxrec_async.errors import WxrecError
 from wxrec_async.events import ignore

@@ -207,14 +207,20 @@ FURTHER = (
     Bug(
         "no_fsync",
         "a renewed token is renamed into place before it is on the disk",
-        (Edit("auth/files.py", "            os.fsync(fd)\n            temporary", "            temporary"),),
+        (Edit("plumbing/private_files.py", "                    os.fsync(self._fd)\n", ""),),
         ("tests/auth/test_file_store.py",),
     ),
     Bug(
         "folder_not_synced",
         "the rename of a renewed token may be lost with the power",
-        (Edit("auth/files.py", "        _sync_folder(path.parent)\n    except", "    except"),),
+        (Edit("plumbing/private_files.py", "    sync(path.parent)\n", ""),),
         ("tests/auth/test_file_store.py",),
+    ),
+    Bug(
+        "owner_not_asked",
+        "a bucket of somebody else is taken for one that lacks permissions",
+        (Edit("wiring/bucket.py", "        await check_owner(access.client, settings.s3, gate)\n", ""),),
+        ("tests/wiring/test_bucket.py",),
     ),
     Bug(
         "told_before_written",

@@ -90,8 +90,8 @@ class Site:
 
     async def overwrite(self, key: str, data: bytes, metadata: dict[str, str] | None = None) -> None:
         """Put an object as another program would, without asking whether the key is taken."""
-        from wxrec_async.bucket import open_bucket  # noqa: PLC0415
         from wxrec_async.events import ignore  # noqa: PLC0415
+        from wxrec_async.wiring.bucket import open_bucket  # noqa: PLC0415
 
         async with open_bucket(self.settings, ignore) as bucket:
             name = self.settings.s3.bucket

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import anyio
 
 from wxrec_async.auth.endpoint import InvalidGrant, TokenEndpoint
-from wxrec_async.auth.stores import StoreMoved, TokenStore
+from wxrec_async.auth.token_store import StoreMoved, TokenStore
 from wxrec_async.auth.tokens import Tokens
 from wxrec_async.errors import WxrecError
 from wxrec_async.events import Emit, TokenRefreshed, Warned

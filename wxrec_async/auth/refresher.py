@@ -14,7 +14,7 @@ import httpx
 from wxrec_async.auth.bodies import beginning, unpacked
 from wxrec_async.auth.endpoint import TokenEndpoint
 from wxrec_async.auth.keeper import Keeper
-from wxrec_async.auth.stores import TokenStore
+from wxrec_async.auth.token_store import TokenStore
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.errors import AuthError, Rejected, Trouble, Untrusted, WxrecError
 from wxrec_async.events import Emit, Retrying, Warned, ignore

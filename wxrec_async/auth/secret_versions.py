@@ -23,7 +23,7 @@ import aioboto3
 from aiobotocore.config import AioConfig
 from botocore import exceptions as sdk
 
-from wxrec_async.auth.stores import AwsOptions
+from wxrec_async.auth.token_store import AwsOptions
 from wxrec_async.auth.tokens import JsonObject, parse_object
 from wxrec_async.aws import CarefulSession
 from wxrec_async.config import is_loopback

@@ -17,7 +17,7 @@ import anyio
 
 from wxrec_async.auth.leases import FIRST_S, STAGE, Labelled, Lease, Leases
 from wxrec_async.auth.secret_versions import CURRENT, Client, IdTaken, Missing, NoValue, SecretReader
-from wxrec_async.auth.stores import LOCK_WAIT_S, AwsOptions, StoreMoved
+from wxrec_async.auth.token_store import LOCK_WAIT_S, AwsOptions, StoreMoved
 from wxrec_async.auth.tokens import LOGIN_HINT, JsonObject, Tokens, tokens_from, tokens_to
 from wxrec_async.errors import AuthError, TimedOut
 from wxrec_async.events import Emit, Warned, ignore

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from wxrec_async import __version__
+from wxrec_async._version import __version__
 from wxrec_async.cli.cleanup import cleanup
 from wxrec_async.cli.doctor import doctor
 from wxrec_async.cli.flags import (

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from wxrec_async import worlds
+from wxrec_async.choices import asked_period
 from wxrec_async.config import Settings, load_config_with_origins
 from wxrec_async.doctor.bucket import BUCKET_NAMES, Bucket, opened_bucket
 from wxrec_async.doctor.notes import Notes
@@ -14,7 +15,7 @@ from wxrec_async.doctor.place import examine_place
 from wxrec_async.doctor.webex import examine_webex
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
-from wxrec_async.rules import diagnosis, windows
+from wxrec_async.rules import diagnosis
 from wxrec_async.rules.diagnosis import Finding, bad, failed, good
 
 Tell = Callable[[Finding], None]
@@ -77,10 +78,8 @@ def _configuration(settings: Settings, origin: str, now: float, warnings: Sequen
     name = "configuration"
     if not settings.s3.bucket:
         return bad(name, f"{origin}: [s3] bucket is not set", "name the bucket", diagnosis.EXIT_USAGE)
-    asked = settings.backfill
-    lookback = settings.webex.lookback_days
     try:
-        windows.ask(asked.from_, asked.to, asked.days_back, lookback_days=lookback, now_ms=round(now * 1000))
+        asked_period(settings, round(now * 1000))
     except ConfigError as error:
         return failed(name, error)
     return good(name, f"{origin}: every key is known and usable", "; ".join(warnings))

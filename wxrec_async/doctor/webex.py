@@ -14,7 +14,7 @@ import httpx
 
 from wxrec_async import worlds
 from wxrec_async.auth.refresher import Refresher, RefreshingAuth
-from wxrec_async.auth.stores import TokenStore, load_credentials, open_token_store
+from wxrec_async.auth.token_store import TokenStore
 from wxrec_async.auth.tokens import Credentials, Tokens
 from wxrec_async.config import Settings
 from wxrec_async.doctor.notes import Notes, failure_of
@@ -41,6 +41,7 @@ from wxrec_async.webex.search import search_url
 from wxrec_async.webex.search_wire import read_search, search_body
 from wxrec_async.webex.transport import AiohttpTransport
 from wxrec_async.webex.wire import Lease, read_captures
+from wxrec_async.wiring.http_client import http_client
 
 ASKED_NAMES = ("region", "tasks", "captures", "search")
 CONNECTIONS = 2
@@ -68,9 +69,8 @@ async def examine_webex(
 
 
 async def _credentials(settings: Settings, given: worlds.Given, notes: Notes) -> Credentials | None:
-    aws = worlds.aws_options(settings)
     try:
-        found = given.credentials or await load_credentials(settings.auth.credentials, aws)
+        found = await worlds.credentials_of(settings, given)
     except WxrecError as error:
         notes.add(failed("credentials", error))
         return None
@@ -81,8 +81,7 @@ async def _credentials(settings: Settings, given: worlds.Given, notes: Notes) ->
 
 async def _tokens(settings: Settings, given: worlds.Given, notes: Notes) -> tuple[TokenStore | None, Tokens | None]:
     try:
-        aws = worlds.aws_options(settings)
-        store = given.token_store or open_token_store(settings.auth.tokens, aws)
+        store = worlds.token_store_of(settings, given)
         tokens = await store.load()
     except WxrecError as error:
         notes.add(failed("access_token", error))
@@ -100,15 +99,9 @@ def _client(settings: Settings, tls: ssl.SSLContext, notes: Notes) -> httpx.Asyn
         if "Age" not in response.headers:  # an answer from a cache tells nothing
             notes.note_date(response.request.url.netloc.decode("ascii"), response.headers.get("Date"))
 
-    return httpx.AsyncClient(
-        transport=AiohttpTransport(tls=tls, limit=CONNECTIONS, proxy=settings.webex.proxy),
-        headers={"User-Agent": worlds.USER_AGENT},
-        cookies=worlds.no_cookies(),
-        trust_env=False,
-        follow_redirects=False,
-        timeout=None,  # noqa: S113 - the transport has deadlines, and so has each call
-        event_hooks={"response": [note_date]},
-    )
+    client = http_client(AiohttpTransport(tls=tls, limit=CONNECTIONS, proxy=settings.webex.proxy))
+    client.event_hooks = {"response": [note_date]}
+    return client
 
 
 @dataclass(slots=True)

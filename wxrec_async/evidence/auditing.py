@@ -16,7 +16,6 @@ from hashlib import blake2b
 
 import anyio
 
-from wxrec_async.bucket import for_each, is_denied, open_bucket
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, Rejected, RunStopped
 from wxrec_async.events import Emit, ignore
@@ -26,10 +25,12 @@ from wxrec_async.evidence.looking import Looker
 from wxrec_async.evidence.problems import AuditReport, OnProblem, Problem, Tip, Wrong, unheard
 from wxrec_async.evidence.reading import count_tasks, read_manifest
 from wxrec_async.model import DAY_MS, Window
+from wxrec_async.plumbing.for_each import each_fed
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules import keys
 from wxrec_async.rules.evidence import Certificate, Named, Unsound, miscounted
 from wxrec_async.s3.inspection import S3Inspector
+from wxrec_async.wiring.bucket import is_denied, open_bucket
 
 
 async def audit(
@@ -79,10 +80,10 @@ class _Auditing:
 
     async def run(self) -> None:
         most = self._settings.backfill.concurrency
-        await for_each(self._feed, self._look, most)
+        await each_fed(self._feed, self._look, most)
         self._report.bytes_read = self._looker.bytes_read
         self._named = array("Q", sorted(self._named))
-        await for_each(self._feed_unnamed, self._count_unnamed, most)
+        await each_fed(self._feed_unnamed, self._count_unnamed, most)
 
     def _add(self, problem: Problem) -> None:
         self._report.add(problem)

@@ -13,7 +13,6 @@ import anyio
 from isal.isal_zlib import crc32
 
 from wxrec_async.author import this_program
-from wxrec_async.bucket import is_denied
 from wxrec_async.errors import AuthError, ObjectExists, Rejected, RunStopped
 from wxrec_async.evidence.chain import ChainBroken, count_certificates, keys_below, read_one
 from wxrec_async.evidence.manifests import (
@@ -49,6 +48,7 @@ from wxrec_async.rules.evidence import (
     read_certificate,
     whole_day,
 )
+from wxrec_async.wiring.bucket import is_denied
 
 PART_SIZE = 8 << 20
 MOST_ROUNDS = 50

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from wxrec_async.bucket import is_denied
 from wxrec_async.errors import Rejected
 from wxrec_async.evidence.chain import Reading, read_one
 from wxrec_async.evidence.problems import Problem, Wrong
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.evidence import Certificate, Places, Unsound, misplaced
 from wxrec_async.rules.keys import encode_id
+from wxrec_async.wiring.bucket import is_denied
 
 Add = Callable[[Problem], None]
 

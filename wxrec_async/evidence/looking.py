@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from wxrec_async.bucket import is_denied
 from wxrec_async.errors import AuthError, Rejected, RunStopped
 from wxrec_async.evidence.problems import Problem, Wrong
 from wxrec_async.model import StoredObject
@@ -13,6 +12,7 @@ from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.evidence import Named
 from wxrec_async.rules.parts import crc32_text, strong_etag
 from wxrec_async.s3.wire import Digest
+from wxrec_async.wiring.bucket import is_denied
 
 
 class Objects(Protocol):

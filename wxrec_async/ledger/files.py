@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from wxrec_async.errors import LedgerError, LedgerInUse
+from wxrec_async.plumbing import private_files
 
-PRIVATE = 0o600
 COMPANIONS = ("-wal", "-shm", "-journal")  # what SQLite lays beside a database
 NETWORK_KINDS = frozenset(
     {"nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "beegfs", "gpfs", "ncpfs"}
@@ -51,14 +50,10 @@ def check_place(path: Path) -> bool:
 def open_private(path: Path, flags: int) -> int:
     """Open a file of ours with mode 0600 whatever the umask, never through a symbolic link; LedgerError if not."""
     try:
-        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
+        return private_files.open_private(path, flags)
     except OSError as error:
         reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
         raise LedgerError(f"ledger: {path} cannot be opened: {reason}") from None
-    if flags & os.O_CREAT:
-        with contextlib.suppress(PermissionError):  # another user's file keeps its mode
-            os.fchmod(handle, PRIVATE)
-    return handle
 
 
 def take_lock(path: Path) -> int:
@@ -69,16 +64,15 @@ def take_lock(path: Path) -> int:
     """
     handle = open_private(beside(path, ".lock"), os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        free = private_files.try_lock(handle)
+        holder = "" if free else private_files.holder_of(handle)
     except OSError as error:
-        holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
         os.close(handle)
-        if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
-            raise LedgerError(f"ledger {path} cannot be locked here: {error.strerror}") from None
-        raise LedgerInUse(f"ledger {path} is in use by pid {holder or 'unknown'}") from None
-    with contextlib.suppress(OSError):  # a full disk must not hide behind the pid, which is for people only
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        raise LedgerError(f"ledger {path} cannot be locked here: {error.strerror}") from None
+    if not free:
+        os.close(handle)
+        raise LedgerInUse(f"ledger {path} is in use by pid {holder or 'unknown'}")
+    private_files.note_holder(handle)
     return handle
 
 
@@ -100,7 +94,7 @@ def tighten(path: Path) -> list[Path]:
 def _make_private(file: Path) -> None:
     handle = open_private(file, os.O_RDONLY)
     try:
-        os.fchmod(handle, PRIVATE)
+        os.fchmod(handle, private_files.PRIVATE)
     except OSError as error:
         raise LedgerError(f"ledger {file} can be read by others and cannot be made private: {error.strerror}") from None
     finally:
@@ -115,20 +109,10 @@ def new_file(path: Path) -> Iterator[Path]:
     os.close(open_private(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL))
     try:
         yield draft
-        sync(draft)
-        draft.rename(path)
-        sync(path.parent)
+        private_files.sync(draft)
+        private_files.put_in_place(draft, path)
     finally:
         draft.unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Bring a file, or a folder's list of names, to the disk."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def network_kind(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:

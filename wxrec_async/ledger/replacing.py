@@ -15,6 +15,7 @@ from wxrec_async.events import Emit
 from wxrec_async.ledger import files, opening
 from wxrec_async.ledger.protocol import Identity
 from wxrec_async.ledger.store import SqliteLedger, open_ledger
+from wxrec_async.plumbing.private_files import put_in_place
 
 DRAFT = ".rebuilt"  # one fixed name: what a killed process left is replaced
 
@@ -93,8 +94,7 @@ def _exchange(draft: Path, path: Path, aside: Path | None) -> None:
         for suffix in ("", *files.COMPANIONS):
             if (file := files.beside(path, suffix)).exists():
                 file.rename(files.beside(aside, suffix))
-    draft.rename(path)
-    files.sync(path.parent)
+    put_in_place(draft, path)
 
 
 def _discard(draft: Path) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from wxrec_async.bucket import feeding, for_each
 from wxrec_async.ledger import InPeriod, Sighting, Sightings, SqliteLedger, StoredRow, TaskRow
 from wxrec_async.lister import Lister
 from wxrec_async.model import SearchState, Task, TaskPage, Window, Witness
+from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.reconcile.asking import Asker
 from wxrec_async.reconcile.facts import Looked, Sides
 from wxrec_async.reconcile.report import NOT_IN_SEARCH, NOT_IN_TASKS, SENTENCES, DayReport, Difference
@@ -219,7 +219,7 @@ class Day:
 
         stored = [each.stored for row in rows for each in row.recordings if each.stored]
         if stored:
-            await for_each(feeding(stored), look, min(bench.concurrency, len(stored)))
+            await each_of(stored, look, min(bench.concurrency, len(stored)))
         return looked
 
     async def _again(

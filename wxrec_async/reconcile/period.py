@@ -10,13 +10,12 @@ from contextlib import asynccontextmanager
 import anyio
 
 from wxrec_async import worlds
-from wxrec_async.bucket import ledger_identity, open_bucket
-from wxrec_async.choices import ages_of, filters_of
+from wxrec_async.choices import ages_of, asked_period, filters_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.evidence import open_issuer
-from wxrec_async.ledger import Identity, open_ledger, open_sightings
+from wxrec_async.ledger import open_sightings
 from wxrec_async.lister import Lister
 from wxrec_async.model import Period, Window, iso
 from wxrec_async.reconcile.asking import Asker
@@ -31,6 +30,7 @@ from wxrec_async.s3.inspection import S3Inspector
 from wxrec_async.searching import SearchReader
 from wxrec_async.telling import telling_reach
 from wxrec_async.verify import Comparison, Level
+from wxrec_async.wiring.bucket import ledger_identity, open_bucket, open_ledger_of
 
 BEHIND_MS = 60_000  # the servers' time is told rather too late than too early, and it judges what is old enough
 OnDay = Callable[[DayReport], None]
@@ -121,13 +121,11 @@ async def _day_by_day(report: ReconcileReport, bench: Bench, certifier: Certifie
 
 
 def _asked(settings: Settings, period: Window | None, now_ms: int) -> Asked:
-    lookback = settings.webex.lookback_days
     if period is not None:
-        return windows.clamp(period, lookback_days=lookback, now_ms=now_ms)
-    given = settings.backfill
-    asked = windows.ask(given.from_, given.to, given.days_back, lookback_days=lookback, now_ms=now_ms)
+        return windows.clamp(period, lookback_days=settings.webex.lookback_days, now_ms=now_ms)
+    asked = asked_period(settings, now_ms)
     settled = now_ms - ages_of(settings).settle_ms - BEHIND_MS
-    if given.to or settled <= asked.period.from_ms:
+    if settings.backfill.to or settled <= asked.period.from_ms:
         return asked
     note = f"ending at {iso(settled)}: younger calls cannot be judged ([backfill] settle_minutes)"
     return Asked(Period(asked.period.from_ms, settled), (*asked.clamped, note), asked.begins_late)
@@ -146,12 +144,10 @@ async def _bench(
     """Open Webex, the bucket and the ledger, in the order in which they can be refused."""
     secrets = await worlds.load_secrets(settings, given, emit)
     await ledger_identity(settings)  # says that there is no ledger before anything is made
-    identity = Identity(secrets.org_id, settings.s3.bucket, settings.s3.key)
     tls, reach, path = worlds.trusted(settings), telling_reach(emit), settings.ledger.path
-    opened = open_ledger(path, identity, mask=worlds.number_mask(settings), emit=emit)
     async with (
-        open_bucket(settings, emit, given.s3_session) as bucket,
-        opened as ledger,
+        open_bucket(settings, emit, reach=reach, session=given.s3_session) as bucket,
+        open_ledger_of(settings, secrets.org_id, emit) as ledger,
         open_sightings(path) as sightings,
         worlds.open_webex(settings, secrets, tls, emit, reach, clock, given) as webex,
     ):

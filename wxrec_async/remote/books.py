@@ -16,7 +16,7 @@ import anyio
 
 from wxrec_async import events
 from wxrec_async.author import this_program
-from wxrec_async.choices import ages_of, filters_of
+from wxrec_async.choices import ages_of, asked_period, filters_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import RunStopped
 from wxrec_async.events import Emit
@@ -35,6 +35,7 @@ from wxrec_async.model import (
     TaskState,
     Window,
 )
+from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.remote.earlier import with_done
 from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done, Found
 from wxrec_async.remote.records import At, TaskRow, Todo
@@ -43,7 +44,7 @@ from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import finality, selection, windows
 from wxrec_async.rules.identity import Changed
 from wxrec_async.settling import Settling
-from wxrec_async.sidecars import Sidecars, all_of
+from wxrec_async.sidecars import AT_ONCE, Sidecars
 
 BACKLOG_PAGE = 500
 LATE = "late"  # beside the words of `Work`: tasks at rest that deserve a second look
@@ -98,8 +99,7 @@ class Books:
 
     def period(self) -> windows.Asked:
         """Return the period the settings ask for, as of now; raises `ConfigError` when it is none."""
-        asked, lookback = self.settings.backfill, self.settings.webex.lookback_days
-        return windows.ask(asked.from_, asked.to, asked.days_back, lookback_days=lookback, now_ms=self._now_ms())
+        return asked_period(self.settings, self._now_ms())
 
     def trailing(self, seconds: float) -> Period:
         """Return the last so many seconds."""
@@ -268,7 +268,7 @@ class Books:
             await _note(run.settling, done, answers.get(done.task_id))
         await self._note_uploads(run, outcome)
         if self._sidecars is not None:
-            await all_of(list(found), self._sidecars.at_rest)
+            await each_of(found, self._sidecars.at_rest, AT_ONCE)
 
     async def _owe(self, settling: Settling, going_on: Mapping[str, Answer]) -> None:
         """Owe tasks of which a worker fetched nothing, for the call may go on; here it may be over by now."""

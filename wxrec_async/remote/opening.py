@@ -10,9 +10,8 @@ from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
 from wxrec_async.remote.books import Books
-from wxrec_async.rules import keys
-from wxrec_async.sidecars import Bucket, Sidecars, Tasks
-from wxrec_async.telling import telling_reach
+from wxrec_async.wiring.bucket import open_bucket, open_ledger_of
+from wxrec_async.wiring.transfers import make_sidecars
 
 
 @asynccontextmanager
@@ -33,22 +32,10 @@ async def open_books(
     async with AsyncExitStack() as stack:
         bucket = None
         if settings.s3.sidecar:
-            opening = worlds.open_bucket(settings, on_event, telling_reach(on_event), given)
-            bucket = await stack.enter_async_context(opening)
-        ledger = await stack.enter_async_context(worlds.open_books(settings, secrets.org_id, on_event))
-        sidecars = _sidecars(settings, secrets.org_id, bucket, ledger, on_event) if bucket is not None else None
+            bucket = await stack.enter_async_context(open_bucket(settings, on_event, session=given.s3_session))
+        ledger = await stack.enter_async_context(open_ledger_of(settings, secrets.org_id, on_event))
+        sidecars = make_sidecars(settings, secrets.org_id, bucket, ledger, on_event) if bucket is not None else None
         yield Books(settings, ledger, secrets.org_id, on_event, sidecars=sidecars)
-
-
-def _sidecars(settings: Settings, org_id: str, bucket: Bucket, tasks: Tasks, emit: Emit) -> Sidecars:
-    return Sidecars(
-        bucket,
-        tasks,
-        template=settings.s3.key,
-        masked=settings.ledger.phone_numbers == "masked",
-        metadata={"wx-org-id": keys.encode_id(org_id)},
-        emit=emit,
-    )
 
 
 async def who(settings: Settings, given: worlds.Given = worlds.NOTHING_GIVEN) -> tuple[str, str]:

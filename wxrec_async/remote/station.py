@@ -39,6 +39,7 @@ from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.selection import of_channel
 from wxrec_async.telling import telling_reach
+from wxrec_async.wiring.bucket import open_bucket
 
 BATCH_PATIENCE = 3
 MAX_REFUSALS = 3
@@ -73,7 +74,7 @@ class Station:
             reach = telling_reach(self._emit)
             secrets = await worlds.load_secrets(self.settings, self._given, self._emit)
             tls = worlds.trusted(self.settings)
-            bucket = worlds.open_bucket(self.settings, self._emit, reach, self._given)
+            bucket = open_bucket(self.settings, self._emit, reach=reach, session=self._given.s3_session)
             store = await stack.enter_async_context(bucket)
             webex = worlds.open_webex(self.settings, secrets, tls, self._emit, reach, time.time, self._given)
             self._webex = await stack.enter_async_context(webex)

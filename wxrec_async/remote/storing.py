@@ -8,18 +8,17 @@ from typing import Protocol
 
 import anyio
 
-from wxrec_async.bandwidth import limited
 from wxrec_async.config import Settings
 from wxrec_async.errors import Rejected, WxrecError
 from wxrec_async.events import Emit, Event, UploadLeftOpen
 from wxrec_async.model import Failed, Order, Outcome, Recording, Stored, StoredObject, Task
-from wxrec_async.plumbing.pool import BufferPool
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.remote.outcomes import Done, LeftOpen
 from wxrec_async.remote.records import Todo
 from wxrec_async.remote.terms import FRESH_URL, Allowance, EngineTerms, allowed
 from wxrec_async.rules import keys
-from wxrec_async.transfer import Limits, MediaSource, ObjectStore, Transfer
+from wxrec_async.transfer import MediaSource, ObjectStore, Transfer
+from wxrec_async.wiring.transfers import make_transfer
 
 
 class Sums(Protocol):
@@ -71,18 +70,7 @@ class Storing:
         self._denied: dict[tuple[str, str], str] = {}
 
     def _wired(self, media: MediaSource) -> Transfer:
-        settings = self._settings
-        plan = settings.memory
-        limits = Limits(
-            part_size=settings.s3.part_size_mib << 20,
-            parts_in_flight=settings.s3.part_concurrency,
-            pipe=plan.pipe,
-            bodies=plan.bodies,
-            overwrite=settings.s3.overwrite,
-            sha256=settings.evidence.sha256,
-        )
-        source = self._terms.watched(limited(media, settings.backfill.max_mib_per_second))
-        return Transfer(source, self._store, NoLog(), BufferPool(plan.pool), limits, self._hear)
+        return make_transfer(self._settings, self._terms.watched(media), self._store, NoLog(), self._hear)
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, UploadLeftOpen):

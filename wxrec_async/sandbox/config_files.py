@@ -6,46 +6,45 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from wxrec_async.sandbox.server import Sandbox
+from typing import Any
 
 UNLIMITED = 1_000_000
 WEBEX_LIMIT = 300
 CLIENT_DEFAULT = 250
 
 
-def write(sandbox: Sandbox, folder: Path, ledger: Path | str | None, more: dict[str, Any]) -> Path:
-    """Write the three files and return the path of config.toml."""
+def write(
+    folder: Path,
+    ledger: Path | str | None,
+    *,
+    credentials: dict[str, Any],
+    tokens: dict[str, Any],
+    sections: dict[str, dict[str, Any]],
+    more: dict[str, Any],
+) -> Path:
+    """Write the three files and return the path of config.toml.
+
+    ``credentials`` and ``tokens`` (a reply of the token endpoint) go into private files of their own, ``sections``
+    and ``more``, which goes before, into config.toml.
+    """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    credentials, tokens = folder / "secrets.json", folder / "tokens.json"
-    names = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret, "org_id": sandbox.org_id}
-    _write_secret(credentials, names)
-    expires_at = time.time() + sandbox.tokens["expires_in"]
-    _write_secret(tokens, sandbox.tokens | {"expires_at": expires_at, "scope": ""})
+    secrets, kept = folder / "secrets.json", folder / "tokens.json"
+    _write_secret(secrets, credentials)
+    _write_secret(kept, tokens | {"expires_at": time.time() + tokens["expires_in"], "scope": ""})
     ledger = folder / "wxrec.db" if ledger is None else Path(ledger).resolve()
-    sections: dict[str, dict[str, Any]] = {
-        "webex": {
-            "base_url": sandbox.api_url,
-            "auth_url": sandbox.auth_url,
-            "org_id": sandbox.org_id,
-            "requests_per_minute": _rate(sandbox.options.requests_per_minute),
-        },
-        "auth": {"credentials": str(credentials), "tokens": str(tokens)},
-        "s3": {"bucket": sandbox.bucket, "region": sandbox.region, "endpoint_url": sandbox.s3_url},
-        "backfill": {"days_back": sandbox.organisation.days},
+    written = sections | {
+        "auth": {"credentials": str(secrets), "tokens": str(kept)},
         "ledger": {"path": str(ledger)},
     }
     for name, values in more.items():
-        sections[name] = sections.get(name, {}) | values
+        written[name] = written.get(name, {}) | values
     path = folder / "config.toml"
-    path.write_text("# A simulated organisation on this machine.\n" + _toml(sections), encoding="utf-8")
+    path.write_text("# A simulated organisation on this machine.\n" + _toml(written), encoding="utf-8")
     return path
 
 
-def _rate(per_minute: int) -> int:
+def client_rate(per_minute: int) -> int:
     """Return what a client may ask for: a little less than the budget, the usual figure when it is Webex's own."""
     if not per_minute:
         return UNLIMITED

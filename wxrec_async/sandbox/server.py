@@ -240,7 +240,27 @@ class Sandbox:
         bearer = f"Bearer {self.tokens['access_token']}"
         if self.desk.check(bearer) is None:
             self.tokens = self.desk.issue()
-        return config_files.write(self, Path(folder), ledger, sections)
+        return config_files.write(
+            Path(folder),
+            ledger,
+            credentials={"client_id": self.client_id, "client_secret": self.client_secret, "org_id": self.org_id},
+            tokens=self.tokens,
+            sections=self._sections(),
+            more=sections,
+        )
+
+    def _sections(self) -> dict[str, dict[str, Any]]:
+        """Return what config.toml says of this organisation and its bucket."""
+        return {
+            "webex": {
+                "base_url": self.api_url,
+                "auth_url": self.auth_url,
+                "org_id": self.org_id,
+                "requests_per_minute": config_files.client_rate(self.options.requests_per_minute),
+            },
+            "s3": {"bucket": self.bucket, "region": self.region, "endpoint_url": self.s3_url},
+            "backfill": {"days_back": self.organisation.days},
+        }
 
     # What happened
 

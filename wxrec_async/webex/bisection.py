@@ -9,6 +9,7 @@ from wxrec_async.model import Capture
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.tokens import refuses_token
+from wxrec_async.webex.pacing import TOO_MANY
 
 Enough = Callable[[Trouble], bool]
 Ask = Callable[[Sequence[str], Enough], Awaitable[dict[str, Capture]]]
@@ -17,7 +18,6 @@ BATCH_PATIENCE = 3
 SINGLE_PATIENCE = 3
 HOPELESS = 12
 FORBIDDEN = 403
-TOO_MANY = 429
 
 
 class Bisection:

@@ -1,0 +1,1 @@
+"""How the outsides are opened and put together."""

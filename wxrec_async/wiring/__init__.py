@@ -1,0 +1,1 @@
+"""Settings into clients: where the outsides are opened and the parts of a run are put together."""

@@ -1,0 +1,91 @@
+"""The one way into the bucket, and the ledger that goes with it: neither token nor client secret is needed.
+
+So `verify`, `rebuild` and `cleanup` run where only the bucket can be reached, and
+whoever opens the bucket learns the same of it, in the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from wxrec_async.config import Settings
+from wxrec_async.errors import ConfigError, Rejected
+from wxrec_async.events import Emit
+from wxrec_async.ledger import Identity, SqliteLedger, open_ledger, open_reader
+from wxrec_async.plumbing.reach import Reach
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules.redact import mask_number
+from wxrec_async.rules.retry import for_s3
+from wxrec_async.s3.client import open_access
+from wxrec_async.s3.inspection import S3Inspector
+from wxrec_async.s3.owner import check_owner
+from wxrec_async.telling import telling_gate, telling_reach, telling_retrier
+
+if TYPE_CHECKING:
+    import aioboto3
+
+ARCHIVED = "InvalidObjectState"  # S3 answers 403 to a GET of what lies in Glacier: no lack of permission
+SPARE_CONNECTIONS = 4
+
+
+@asynccontextmanager
+async def open_bucket(
+    settings: Settings, emit: Emit, *, reach: Reach | None = None, session: aioboto3.Session | None = None
+) -> AsyncIterator[S3Inspector]:
+    """Open the bucket, and see that it is there, that we are let in, and whose it is.
+
+    ``reach`` is what knows of the network, shared with other clients; ``session``
+    brings AWS credentials of its own.  Raises `ConfigError` or `AuthError` saying
+    what to do.
+    """
+    gate = telling_gate("S3", emit)
+    retrier = telling_retrier(for_s3, gate, reach or telling_reach(emit), emit)
+    connections = s3_connections(settings)
+    async with open_access(
+        settings.s3, connections=connections, ca_bundle=settings.ca_bundle, session=session
+    ) as access:
+        bucket = S3Inspector(access.client, settings.s3, retrier, gate, short_way=access.short_way)
+        await bucket.check_bucket()
+        await check_owner(access.client, settings.s3, gate)
+        yield bucket
+
+
+def s3_connections(settings: Settings) -> int:
+    """As many as parts can be under way: the pool bounds them, and so does each recording."""
+    wanted = settings.backfill.concurrency * settings.s3.part_concurrency
+    room = settings.memory.pool // (settings.s3.part_size_mib << 20)
+    return max(settings.backfill.concurrency, min(wanted, room)) + SPARE_CONNECTIONS
+
+
+async def ledger_identity(settings: Settings) -> Identity:
+    """Return what the ledger at hand must belong to; LedgerError when there is none, ConfigError for another bucket's.
+
+    The organisation is the ledger's own when the settings name none: nobody is asked for a token here.
+    """
+    async with open_reader(settings.ledger.path) as reader:
+        kept = await reader.identity()
+    if kept.bucket != settings.s3.bucket:
+        raise ConfigError(
+            f"ledger {settings.ledger.path} belongs to bucket {kept.bucket!r}, [s3] bucket is {settings.s3.bucket!r}; "
+            "name another file with --ledger, or mend the configuration"
+        )
+    return Identity(settings.webex.org_id or kept.org_id, settings.s3.bucket, settings.s3.key)
+
+
+def open_ledger_of(settings: Settings, org_id: str, emit: Emit) -> AbstractAsyncContextManager[SqliteLedger]:
+    """Open the ledger of the settings for this process alone; raises as `ledger.store.open_ledger`."""
+    identity = Identity(org_id, settings.s3.bucket, settings.s3.key)
+    return open_ledger(settings.ledger.path, identity, mask=number_mask(settings), emit=emit)
+
+
+def number_mask(settings: Settings) -> Callable[[str], str]:
+    """Return what telephone numbers go through on their way into the ledger."""
+    return mask_number if settings.ledger.phone_numbers == "masked" else str
+
+
+def is_denied(failure: Rejected | GivenUp) -> bool:
+    """Say whether S3 refused because a permission is missing."""
+    trouble = failure.trouble if isinstance(failure, GivenUp) else failure
+    return isinstance(trouble, Rejected) and trouble.status == 403 and trouble.code != ARCHIVED

@@ -1,0 +1,38 @@
+"""What moves the recordings, put together from the settings: one machine and a fleet get the same."""
+
+from __future__ import annotations
+
+from wxrec_async.bandwidth import limited
+from wxrec_async.config import Settings
+from wxrec_async.events import Emit
+from wxrec_async.plumbing.pool import BufferPool
+from wxrec_async.rules import keys
+from wxrec_async.sidecars import Bucket, Sidecars, Tasks
+from wxrec_async.transfer import Limits, MediaSource, ObjectStore, Transfer, UploadLog
+
+
+def make_transfer(settings: Settings, media: MediaSource, store: ObjectStore, log: UploadLog, emit: Emit) -> Transfer:
+    """Return what takes recordings from ``media`` into ``store``, at the rate and in the memory of the settings."""
+    plan = settings.memory
+    limits = Limits(
+        part_size=settings.s3.part_size_mib << 20,
+        parts_in_flight=settings.s3.part_concurrency,
+        pipe=plan.pipe,
+        bodies=plan.bodies,
+        overwrite=settings.s3.overwrite,
+        sha256=settings.evidence.sha256,
+    )
+    source = limited(media, settings.backfill.max_mib_per_second)
+    return Transfer(source, store, log, BufferPool(plan.pool), limits, emit)
+
+
+def make_sidecars(settings: Settings, org_id: str, bucket: Bucket, tasks: Tasks, emit: Emit) -> Sidecars:
+    """Return what writes a task's sidecar; whether there are to be any is for the caller to know."""
+    return Sidecars(
+        bucket,
+        tasks,
+        template=settings.s3.key,
+        masked=settings.ledger.phone_numbers == "masked",
+        metadata={"wx-org-id": keys.encode_id(org_id)},
+        emit=emit,
+    )
