@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from wxrec_async.ledger.protocol import Counts
+from wxrec_async.ledger.records import Counts
 from wxrec_async.lister import Lister
 from wxrec_async.model import Task, TaskPage, TaskState, Window, iso
 from wxrec_async.planned_day import PlannedDay
