@@ -177,10 +177,3 @@ class Listing:
             left_out=len(self.tasks) - len(wanted),
             pages=self.pages,
         )
-
-
-async def plan_window(
-    lister: Lister, window: Window, ages: Ages, now_ms: int, filters: Filters = NO_FILTERS
-) -> PlannedWindow:
-    """List one window and count what a run would do with it."""
-    return (await Listing(window).read(lister)).planned(ages, now_ms, filters)
