@@ -58,7 +58,7 @@ def all_sdks_but(*names: str) -> set[str]:
     return SDKS - set(names)
 
 
-FLOW_MAY = {*NOUNS, *PIECES, "events", "config", "ledger.protocol"}
+FLOW_MAY = {*NOUNS, *PIECES, "events", "config", "ledger.records"}
 ABOVE = {"cli", "sandbox", "scaleout"}
 RULES = {
     "model": rule(set(), SDKS | IMPURE, "every room knows the nouns, so they may know no room"),
@@ -107,7 +107,7 @@ RULES = {
     "recovery": rule(FLOW_MAY, SDKS, "the flow sees worlds only through small Protocols"),
     "settling": rule(FLOW_MAY, SDKS, "judged by the rules, written by a Protocol: wherever the work is done"),
     "orchestrator": rule({*FLOW_MAY, "lister", "settling"}, SDKS, "the flow sees worlds only through small Protocols"),
-    "author": rule({"ledger.protocol", "_version"}, SDKS, "who runs this is asked of the operating system alone"),
+    "author": rule({"ledger.records", "_version"}, SDKS, "who runs this is asked of the operating system alone"),
     "sidecars": rule(FLOW_MAY, SDKS, "the flow sees worlds only through small Protocols"),
     "evidence": rule(
         {*FLOW_MAY, "evidence", "author", "ledger", "report", "s3.inspection", "s3.wire", "wiring.bucket"},
@@ -154,7 +154,7 @@ RULES = {
             *PIECES,
             "events",
             "config",
-            "ledger.protocol",
+            "ledger.records",
             "lister",
             "left_out",
             "intake",

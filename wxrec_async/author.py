@@ -8,7 +8,7 @@ import pwd
 from functools import cache
 
 from wxrec_async._version import __version__
-from wxrec_async.ledger.protocol import Author
+from wxrec_async.ledger.records import Author
 
 
 @cache

@@ -31,7 +31,7 @@ from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.following import Follower, OnRound, Pause, Shape
-from wxrec_async.ledger.protocol import ALL_WORK, Everything, InPeriod, Lag, NamedFor, Scope, Work
+from wxrec_async.ledger.records import ALL_WORK, CatchUp, Everything, InPeriod, NamedFor, Scope, Work
 from wxrec_async.left_out import count_left_out
 from wxrec_async.lister import Lister
 from wxrec_async.model import DAY_MS, Window
@@ -484,7 +484,7 @@ class _Rounds:
     async def round(self, look: Look, shape: Shape) -> Summary:
         return await self._backfill._round(self._period, look, shape)
 
-    async def lag(self) -> Lag:
+    async def lag(self) -> CatchUp:
         return await self._backfill._in_storage.ledger.lag()
 
 

@@ -22,7 +22,7 @@ from anyio import to_thread
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError, LedgerError, Rejected
 from wxrec_async.events import Emit, ignore
-from wxrec_async.ledger import StartedKey
+from wxrec_async.ledger import SqliteLedger
 from wxrec_async.model import DAY_MS, OpenUpload, StoredObject
 from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.plumbing.retrying import GivenUp
@@ -102,16 +102,6 @@ class Uploads(Protocol):
     async def head(self, key: str) -> StoredObject | None: ...
 
 
-class UploadBook(Protocol):
-    """The ledger, as far as unfinished uploads go."""
-
-    async def open_uploads(self) -> list[OpenUpload]: ...
-
-    async def started_keys(self) -> list[StartedKey]: ...
-
-    async def upload_gone(self, upload_id: str) -> None: ...
-
-
 OnUpload = Callable[[Cleaned], None]
 
 
@@ -159,7 +149,7 @@ def _own_prefix(settings: Settings) -> str:
     return prefix
 
 
-async def _open_book(settings: Settings, stack: AsyncExitStack, emit: Emit, *, needed: bool) -> UploadBook | None:
+async def _open_book(settings: Settings, stack: AsyncExitStack, emit: Emit, *, needed: bool) -> SqliteLedger | None:
     path = settings.ledger.path
     if not await to_thread.run_sync(path.exists):
         if needed:
@@ -170,7 +160,7 @@ async def _open_book(settings: Settings, stack: AsyncExitStack, emit: Emit, *, n
 
 
 class _Cleanup:
-    def __init__(self, bucket: Uploads, book: UploadBook | None, report: CleanupReport, on_upload: OnUpload) -> None:
+    def __init__(self, bucket: Uploads, book: SqliteLedger | None, report: CleanupReport, on_upload: OnUpload) -> None:
         self._bucket, self._book, self._report, self._on_upload = bucket, book, report, on_upload
         self._found: dict[str, Cleaned] = {}
 

@@ -17,7 +17,7 @@ from typing import Protocol
 import anyio
 
 from wxrec_async.events import Draining, Emit, Polled
-from wxrec_async.ledger.protocol import Lag
+from wxrec_async.ledger.records import CatchUp
 from wxrec_async.model import DAY_MS
 from wxrec_async.report import EXIT_AUTH, Following, Summary
 from wxrec_async.rules import polling
@@ -34,7 +34,7 @@ class Rounds(Protocol):
     async def round(self, look: Look, shape: Shape) -> Summary:
         """List and work once; ``shape`` completes the summary before it is written down."""
 
-    async def lag(self) -> Lag: ...
+    async def lag(self) -> CatchUp: ...
 
 
 @dataclass(slots=True)
@@ -152,7 +152,7 @@ class Follower:
             group.cancel_scope.cancel()
 
 
-def _listed_to(lag: Lag) -> int | None:
+def _listed_to(lag: CatchUp) -> int | None:
     """Read where the last follower was; the ledger knows it as text."""
     told = (lag.followed or {}).get("listed_to")
     return round(datetime.fromisoformat(told).timestamp() * 1000) if isinstance(told, str) else None

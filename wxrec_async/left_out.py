@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from wxrec_async.ledger.protocol import ALL_WORK, BacklogTask, Counts, Failure, KnownTask, Scope, Work
+from wxrec_async.ledger.records import ALL_WORK, BacklogTask, Counts, Failure, KnownTask, Scope, Work
 from wxrec_async.model import RecordingState, TaskState
 from wxrec_async.rules.filters import Filters
 

@@ -20,14 +20,14 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
 from wxrec_async import events
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit
-from wxrec_async.ledger.protocol import ALL_WORK, BacklogTask, KnownTask, Ledger, NamedFor, Scope, Work
+from wxrec_async.ledger.records import ALL_WORK, BacklogTask, KnownTask, NamedFor, Scope, Work
 from wxrec_async.lister import Lister, PageSource
 from wxrec_async.model import (
     Capture,
@@ -51,6 +51,9 @@ from wxrec_async.rules.filters import NO_FILTERS, Filters
 from wxrec_async.rules.identity import Changed, Identified, marked
 from wxrec_async.rules.selection import Ages
 from wxrec_async.settling import Settling
+
+if TYPE_CHECKING:
+    from wxrec_async.ledger.store import SqliteLedger
 
 CAPTURES_BATCH = 10
 NAMED_BATCH = 500
@@ -129,7 +132,7 @@ class Orchestrator:
         self,
         job: Job,
         webex: TaskSource,
-        ledger: Ledger,
+        ledger: SqliteLedger,
         carrier: Carrier,
         emit: Emit,
         now_ms: Callable[[], int],

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from wxrec_async.ledger.protocol import Counts
+from wxrec_async.ledger.records import Counts
 from wxrec_async.lister import Lister
 from wxrec_async.model import Task, TaskPage, TaskState, Window, iso
 from wxrec_async.planned_day import PlannedDay
@@ -177,10 +177,3 @@ class Listing:
             left_out=len(self.tasks) - len(wanted),
             pages=self.pages,
         )
-
-
-async def plan_window(
-    lister: Lister, window: Window, ages: Ages, now_ms: int, filters: Filters = NO_FILTERS
-) -> PlannedWindow:
-    """List one window and count what a run would do with it."""
-    return (await Listing(window).read(lister)).planned(ages, now_ms, filters)

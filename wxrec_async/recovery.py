@@ -7,16 +7,18 @@ Every other open upload is aborted; its recording is fetched again.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from wxrec_async.errors import Rejected
 from wxrec_async.events import Emit, RecordingStored, UploadLeftOpen, ignore
-from wxrec_async.ledger.protocol import Ledger
 from wxrec_async.model import OpenUpload, Recording, StoredObject
 from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.keys import in_main_place
 from wxrec_async.rules.parts import same_object
+
+if TYPE_CHECKING:
+    from wxrec_async.ledger.store import SqliteLedger
 
 AT_ONCE = 16
 
@@ -34,7 +36,9 @@ class Sweeper(Protocol):
 class Recovery:
     """Settles what the ledger knows to be open, and looks for what it never got to know."""
 
-    def __init__(self, ledger: Ledger, store: Store, sweeper: Sweeper, template: str, emit: Emit = ignore) -> None:
+    def __init__(
+        self, ledger: SqliteLedger, store: Store, sweeper: Sweeper, template: str, emit: Emit = ignore
+    ) -> None:
         self._ledger, self._store, self._sweeper = ledger, store, sweeper
         self._template, self._emit = template, emit
 

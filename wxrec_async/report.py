@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from wxrec_async.ledger.protocol import Counts, Failure
+from wxrec_async.ledger.records import Counts, Failure
 from wxrec_async.model import Window, iso
 
 EXIT_OK = 0

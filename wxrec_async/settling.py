@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import anyio
 
 from wxrec_async import events
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit
-from wxrec_async.ledger.protocol import KnownRecording, KnownTask, Ledger
+from wxrec_async.ledger.records import KnownRecording, KnownTask
 from wxrec_async.model import (
     AT_REST,
     Capture,
@@ -35,6 +36,9 @@ from wxrec_async.rules.finality import Silence
 from wxrec_async.rules.identity import Changed, Identified, identified
 from wxrec_async.rules.selection import Ages, Verdict
 
+if TYPE_CHECKING:
+    from wxrec_async.ledger.store import SqliteLedger
+
 
 class Settling:
     """Settles for the run ``run_id``; ``failed_before`` are tasks whose failures are no news to it."""
@@ -42,7 +46,7 @@ class Settling:
     def __init__(  # noqa: PLR0913 - whom to tell and by which rules
         self,
         run_id: str,
-        ledger: Ledger,
+        ledger: SqliteLedger,
         emit: Emit,
         now_ms: Callable[[], int],
         *,

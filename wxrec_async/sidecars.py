@@ -13,7 +13,7 @@ from isal.isal_zlib import crc32
 
 from wxrec_async.errors import AuthError, ObjectExists, Rejected, RunStopped
 from wxrec_async.events import Emit, Warned
-from wxrec_async.ledger.protocol import Scope
+from wxrec_async.ledger.records import Scope
 from wxrec_async.model import Part, StoredObject, Target
 from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.plumbing.retrying import GivenUp

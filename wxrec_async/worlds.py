@@ -27,8 +27,7 @@ from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings, is_loopback
 from wxrec_async.errors import AuthError, ConfigError, RunStopped
 from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.ledger import opening
-from wxrec_async.ledger.protocol import BacklogTask, Counts, KnownTask, Ledger, Scope
-from wxrec_async.ledger.standing import TaskRow
+from wxrec_async.ledger.records import BacklogTask, Counts, KnownTask, Scope, TaskRow
 from wxrec_async.ledger.store import SqliteLedger
 from wxrec_async.left_out import WorkLeft
 from wxrec_async.model import Window
@@ -133,7 +132,7 @@ class Storage:
 class LedgerLog:
     """The ledger as `transfer` writes to it: its notes get their time here."""
 
-    def __init__(self, ledger: Ledger, now_ms: Callable[[], int]) -> None:
+    def __init__(self, ledger: SqliteLedger, now_ms: Callable[[], int]) -> None:
         self._ledger, self._now_ms = ledger, now_ms
 
     async def started(self, task_id: str, recording_id: str, key: str) -> None:

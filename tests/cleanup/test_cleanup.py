@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ledgers import captured
 from tests.verify.site import Site, open_site
 from wxrec_async import Backfill
 from wxrec_async.cleanup import Cleaned, Fate, cleanup
@@ -52,7 +53,7 @@ def gets(site: Site, recording_id: str) -> int:
 
 async def begin(ledger: SqliteLedger, task_id: str, key: str) -> None:
     await ledger.add_tasks([Task(task_id)], listed_in=Window(0, 1), now_ms=1)
-    await ledger.captured(task_id, [Recording(task_id, task_id)], 1)
+    await captured(ledger, task_id, [Recording(task_id, task_id)], 1)
     await ledger.started(task_id, task_id, key, 1)
 
 
@@ -156,7 +157,7 @@ async def test_an_upload_that_became_its_object_is_left_to_the_next_run(site: Si
     site.lose_ledger()
     async with ledger_of(site) as ledger:
         await ledger.add_tasks([Task(item.task_id)], listed_in=Window(0, 1), now_ms=1)
-        await ledger.captured(item.task_id, [Recording(item.task_id, item.recording_id)], 1)
+        await captured(ledger, item.task_id, [Recording(item.task_id, item.recording_id)], 1)
         await ledger.started(item.task_id, item.recording_id, key, 1)
         await ledger.upload_created(key, "u1", item.task_id, item.recording_id, 1)
         await ledger.completing("u1", item.size, item.crc32)

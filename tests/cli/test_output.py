@@ -10,6 +10,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from tests.ledgers import captured
 from wxrec_async import events
 from wxrec_async.cli.output import PENDING_LIMIT, Output
 from wxrec_async.errors import (
@@ -268,7 +269,7 @@ def test_status_shows_the_ledger_while_a_run_goes_on(cli: Cli) -> None:
         async with open_ledger(cli.folder / "wxrec.db", identity, mask=str, emit=events.ignore) as ledger:
             await ledger.begin_run("run-1", PERIOD.from_ms, PERIOD)
             await ledger.add_tasks([task], listed_in=PERIOD, now_ms=PERIOD.from_ms)
-            await ledger.captured("t-1", [Recording("t-1", "r-1")], PERIOD.from_ms)
+            await captured(ledger, "t-1", [Recording("t-1", "r-1")], PERIOD.from_ms)
             await ledger.recording_failed("t-1", "r-1", "http_500", "answered 500", PERIOD.from_ms)
             return await to_thread.run_sync(cli, "status"), await to_thread.run_sync(cli, "status", "--json")
 

@@ -13,6 +13,7 @@ from isal.isal_zlib import crc32
 from moto.server import ThreadedMotoServer
 
 from tests.evidence.kit import BASIS, COUNTS, NOON, ROOT, SILENT, certify_all, days_of, evidence_in, issuing
+from tests.ledgers import captured
 from tests.s3 import swift_server
 from tests.verify.site import Site, open_site
 from wxrec_async.config import S3Settings, Settings
@@ -152,7 +153,7 @@ async def test_another_store_will_do(elsewhere: Settings, tmp_path: Path) -> Non
         digest = await bucket.digest(key, len(data))
         await ledger.begin_run("run-1", 1, None)
         await ledger.add_tasks([Task("t1", created_ms=5)], listed_in=day, now_ms=1)
-        await ledger.captured("t1", [Recording("t1", "t1")], 2)
+        await captured(ledger, "t1", [Recording("t1", "t1")], 2)
         body = StoredObject(key, len(data), crc32=crc32(data), sha256=digest.sha256)
         await ledger.stored("t1", "t1", body, run_id="run-1", already=False, main_place=True, now_ms=3)
         issuer = await open_issuer(bucket, ledger)

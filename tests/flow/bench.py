@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from wxrec_async.events import Event
-from wxrec_async.ledger import Counts, Failure, Identity, InPeriod, Ledger, Scope, open_ledger
+from wxrec_async.ledger import Counts, Failure, Identity, InPeriod, Scope, SqliteLedger, open_ledger
 from wxrec_async.model import Recording, Secret, Task, Window
 from wxrec_async.orchestrator import Job, Orchestrator
 from wxrec_async.plumbing.pool import BufferPool
@@ -31,7 +31,7 @@ HOME = Identity("org", "bucket", "c/{task_id}/recording{ext}")
 class FusedLedger:
     """A ledger whose every call can be the last moment of the process, before it or after it."""
 
-    def __init__(self, ledger: Ledger, fuse: Fuse) -> None:
+    def __init__(self, ledger: SqliteLedger, fuse: Fuse) -> None:
         self._ledger, self._fuse = ledger, fuse
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -90,7 +90,7 @@ class Flow:
         self.fuse = self.webex.fuse = self.source.fuse = self.store.fuse = fuse
 
     @asynccontextmanager
-    async def ledger(self) -> AsyncIterator[Ledger]:
+    async def ledger(self) -> AsyncIterator[SqliteLedger]:
         async with open_ledger(self.path, HOME, mask=str, emit=self.told.append) as ledger:
             yield ledger
 
@@ -100,7 +100,7 @@ class Flow:
         """Do what one process does: recover, work, end.  Windows that are closed are not listed again."""
         self.runs += 1
         async with self.ledger() as opened:
-            ledger: Ledger = self.wrap(FusedLedger(opened, self.fuse))
+            ledger: SqliteLedger = self.wrap(FusedLedger(opened, self.fuse))
             run_id = f"run{self.runs}"
             await ledger.begin_run(run_id, self.now_ms, period)
             closed = await ledger.closed_windows(period)
@@ -125,7 +125,7 @@ class Flow:
                 await orchestrator.run()
             return orchestrator
 
-    def _transfer(self, ledger: Ledger) -> Transfer:
+    def _transfer(self, ledger: SqliteLedger) -> Transfer:
         limits = Limits(part_size=PART, parts_in_flight=2, pipe=1024, overwrite=self.overwrite)
         self.pool = BufferPool(32 * PART)
         return Transfer(self.source, self.store, LedgerLog(ledger, self._now), self.pool, limits, self.told.append)

@@ -19,7 +19,7 @@ from wxrec_async.backfill import Backfill
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, ConfigError, LedgerFull, RunStopped
 from wxrec_async.events import Clamped, Draining, RunStarted
-from wxrec_async.ledger import Ledger
+from wxrec_async.ledger import SqliteLedger
 from wxrec_async.model import Target, Window
 from wxrec_async.plumbing.pacer import Pacer
 
@@ -46,7 +46,7 @@ class House:
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.flow, self.refresher = Flow(tmp_path), FakeRefresher()
-        self.wrap: Callable[[Ledger], Any] = lambda ledger: ledger
+        self.wrap: Callable[[SqliteLedger], Any] = lambda ledger: ledger
         self.grace, self.poll_minutes = 0.0, 15.0
         monkeypatch.setattr(worlds, "open_storage", self._storage)
         monkeypatch.setattr(worlds, "open_webex", self._webex)
@@ -161,7 +161,7 @@ async def test_what_ends_a_run_is_told_in_its_summary(house: House, failure: Exc
 class FullLedger:
     """A ledger whose disk is full when recordings are to be noted."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: SqliteLedger) -> None:
         self._ledger = ledger
 
     def __getattr__(self, name: str) -> Any:
@@ -302,7 +302,7 @@ async def test_stop_that_comes_early_is_not_forgotten(house: House) -> None:
     running: list[Backfill] = []
 
     class Stopping:
-        def __init__(self, ledger: Ledger) -> None:
+        def __init__(self, ledger: SqliteLedger) -> None:
             self._ledger = ledger
 
         def __getattr__(self, name: str) -> Any:

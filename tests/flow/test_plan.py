@@ -8,7 +8,7 @@ from wxrec_async.errors import Trouble
 from wxrec_async.ledger import Counts
 from wxrec_async.lister import Lister
 from wxrec_async.model import Task, TaskPage, Window
-from wxrec_async.plan import Plan, PlannedWindow, plan_window
+from wxrec_async.plan import Listing, Plan, PlannedWindow
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.selection import Ages
@@ -42,7 +42,7 @@ async def test_window_is_counted_as_a_run_would_treat_it() -> None:
         Task("mail", "email", created_ms=NOON - HOUR),
     ]
     webex = FakeWebex(tasks, page_size=5)
-    planned = await plan_window(lister(webex), WINDOW, Ages(), NOON)
+    planned = (await Listing(WINDOW).read(lister(webex))).planned(Ages(), NOON)
     assert planned == PlannedWindow(WINDOW, tasks=13, to_ask=8, no_recording=4, settling=1, pages=len(webex.pages))
     assert webex.asked == []
 
@@ -57,7 +57,7 @@ async def test_window_that_cannot_be_read_says_why() -> None:
         return None
 
     webex.on_page = refuse
-    planned = await plan_window(lister(webex), WINDOW, Ages(), NOON)
+    planned = (await Listing(WINDOW).read(lister(webex))).planned(Ages(), NOON)
     assert planned.tasks == 1
     assert planned.problem is not None
     assert planned.problem.startswith("retries_exhausted")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.ledgers import captured
 from wxrec_async.errors import RunStopped
 from wxrec_async.events import RecordingStored, UploadLeftOpen
-from wxrec_async.ledger import Ledger
+from wxrec_async.ledger import SqliteLedger
 from wxrec_async.model import Part, Recording, StoredObject, Target, Task
 from wxrec_async.plumbing.pool import BufferPool
 from wxrec_async.recovery import Recovery
@@ -28,11 +29,11 @@ def flow(tmp_path: Path) -> Flow:
     return Flow(tmp_path)
 
 
-async def leave(flow: Flow, ledger: Ledger, *, completing: bool, key: str = KEY, recording: str = "r") -> str:
+async def leave(flow: Flow, ledger: SqliteLedger, *, completing: bool, key: str = KEY, recording: str = "r") -> str:
     """Leave an upload behind as a killed process does; return its id."""
     await ledger.begin_run("old", 0, None)
     await ledger.add_tasks([Task("t", created_ms=YESTERDAY.from_ms)], listed_in=YESTERDAY, now_ms=0)
-    await ledger.captured("t", [Recording("t", recording)], 0)
+    await captured(ledger, "t", [Recording("t", recording)], 0)
     await ledger.started("t", recording, key, 0)
     upload_id = await flow.store.create(Target(key, "audio/wav"))
     await ledger.upload_created(key, upload_id, "t", recording, 0)
@@ -43,7 +44,7 @@ async def leave(flow: Flow, ledger: Ledger, *, completing: bool, key: str = KEY,
     return upload_id
 
 
-async def recovered(flow: Flow, ledger: Ledger, template: str = HOME.key_template) -> None:
+async def recovered(flow: Flow, ledger: SqliteLedger, template: str = HOME.key_template) -> None:
     log = LedgerLog(ledger, lambda: 5)
     transfer = Transfer(FakeSource({}), flow.store, log, BufferPool(PART), emit=flow.told.append)
     await ledger.begin_run("new", 5, None)
@@ -60,7 +61,7 @@ async def test_upload_that_became_the_object_is_stored_without_a_fetch(flow: Flo
         await recovered(flow, ledger)
         assert await ledger.open_uploads() == []
         assert await ledger.started_keys() == []
-        known = await ledger.captured("t", [Recording("t", "r")], 6)
+        known = await captured(ledger, "t", [Recording("t", "r")], 6)
     assert known.recordings == {"r": "stored"}
     assert known.holder == "r"
     assert [event.already for event in flow.of(RecordingStored)] == [True]
@@ -156,5 +157,5 @@ async def test_main_place_is_recognised_with_any_template(flow: Flow) -> None:
         flow.store.uploads.pop(upload_id)
         flow.store.place("calls/x-t.wav", DATA)
         await recovered(flow, ledger, "calls/x-{task_id}{ext}")
-        known = await ledger.captured("t", [Recording("t", "t")], 6)
+        known = await captured(ledger, "t", [Recording("t", "t")], 6)
     assert known.holder == "t"

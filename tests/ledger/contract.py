@@ -9,17 +9,18 @@ from dataclasses import replace
 import anyio
 import pytest
 
+from tests.ledgers import captured
 from wxrec_async.errors import ConfigError, LedgerError
 from wxrec_async.ledger import (
     Author,
+    CatchUp,
     Counts,
     Everything,
     Failure,
     Identity,
     InPeriod,
-    Lag,
-    Ledger,
     NamedFor,
+    SqliteLedger,
     StartedKey,
     Work,
 )
@@ -29,7 +30,7 @@ HOME = Identity("org-1", "bucket-1", "calls/{task_id}{ext}")
 DAY = Window(0, 1000)
 PHONE = "+15550100123"
 
-Opener = Callable[..., AbstractAsyncContextManager[Ledger]]
+Opener = Callable[..., AbstractAsyncContextManager[SqliteLedger]]
 
 
 def masked(text: str) -> str:
@@ -41,22 +42,22 @@ def stored_object(key: str = "calls/t1.wav", size: int = 10) -> StoredObject:
     return StoredObject(key=key, size=size, crc32=0xDEADBEEF, etag='"e"', version_id="v1")
 
 
-async def add(ledger: Ledger, *task_ids: str, created_ms: int | None = 5, now_ms: int = 100) -> list[str]:
+async def add(ledger: SqliteLedger, *task_ids: str, created_ms: int | None = 5, now_ms: int = 100) -> list[str]:
     """List tasks in DAY and return the ids handed out."""
     tasks = [Task(task_id, created_ms=created_ms) for task_id in task_ids]
     return [task.id for task in await ledger.add_tasks(tasks, listed_in=DAY, now_ms=now_ms)]
 
 
-async def capture(ledger: Ledger, task_id: str, *recording_ids: str) -> None:
-    await ledger.captured(task_id, [Recording(task_id, recording_id) for recording_id in recording_ids], 110)
+async def capture(ledger: SqliteLedger, task_id: str, *recording_ids: str) -> None:
+    await captured(ledger, task_id, [Recording(task_id, recording_id) for recording_id in recording_ids], 110)
 
 
-async def store(ledger: Ledger, task_id: str, recording_id: str, **changes: object) -> None:
+async def store(ledger: SqliteLedger, task_id: str, recording_id: str, **changes: object) -> None:
     facts: dict[str, object] = {"run_id": "run-1", "already": False, "main_place": False, "now_ms": 120} | changes
     await ledger.stored(task_id, recording_id, stored_object(f"{task_id}/{recording_id}"), **facts)  # type: ignore[arg-type]
 
 
-async def backlog_ids(ledger: Ledger, **options: object) -> list[str]:
+async def backlog_ids(ledger: SqliteLedger, **options: object) -> list[str]:
     found = await ledger.backlog(Everything(), **({"now_ms": 1000, "again": True} | options))  # type: ignore[arg-type]
     return [entry.task.id for entry in found]
 
@@ -227,8 +228,7 @@ class LedgerContract:
             await add(ledger, "t1", created_ms=999)
             await add(ledger, "t2", created_ms=None)
             await add(ledger, "t3", created_ms=1000)
-            await ledger.add_tasks([Task("t4"), Task("t1")], listed_in=None, now_ms=1, named_for="run-1")
-            await ledger.name_tasks("run-1", ["t3"])
+            await ledger.add_tasks([Task("t4"), Task("t1"), Task("t3")], listed_in=None, now_ms=1, named_for="run-1")
 
             async def ids(scope: InPeriod | NamedFor | Everything) -> list[str]:
                 return [entry.task.id for entry in await ledger.backlog(scope, now_ms=1, again=True)]
@@ -346,7 +346,7 @@ class LedgerContract:
     async def test_lag_is_told_from_what_is_open(self, opener: Opener) -> None:
         """Caught up to the end of what is closed, or to the oldest task that is not at rest; failed is at rest."""
         async with opener() as ledger:
-            assert await ledger.lag() == Lag()
+            assert await ledger.lag() == CatchUp()
             await ledger.close_window(Window(0, 900), 1000)
             await add(ledger, "t1", created_ms=100)
             await add(ledger, "t2", created_ms=200)
@@ -419,14 +419,14 @@ class LedgerContract:
             await ledger.recording_gone("t1", "a", 2, evidence="captures_unnamed")
             state = await ledger.settle_task("t1", TaskState.NO_RECORDING, now_ms=2, empty_answer=True)
             assert state is TaskState.CAPTURED
-            known = await ledger.captured("t1", [Recording("t1", name) for name in "acd"], 3)
+            known = await captured(ledger, "t1", [Recording("t1", name) for name in "acd"], 3)
             assert known.recordings == {
                 "a": RecordingState.STORED, "b": RecordingState.GONE, "c": RecordingState.LISTED,
                 "d": RecordingState.LISTED,
             }  # fmt: skip
             assert known.holder == "a"
             assert known.known["b"].evidence == "captures_unnamed"
-            known = await ledger.captured("t1", [Recording("t1", "b")], 4)
+            known = await captured(ledger, "t1", [Recording("t1", "b")], 4)
             assert known.known["b"].state is RecordingState.LISTED
             assert known.known["b"].evidence == ""
             assert await backlog_ids(ledger) == ["t1"]
@@ -450,10 +450,10 @@ class LedgerContract:
                 Recording("t1", "b"),
                 Recording("t1", "c"),
             ]
-            await ledger.captured("t1", named, 2)
+            await captured(ledger, "t1", named, 2)
             await store(ledger, "t1", "a", flags=("riff_size", "length_doubtful"))
             await ledger.recording_failed("t1", "b", "missing", "", 3, evidence="http_404")
-            known = await ledger.captured("t1", named[:1], 4)
+            known = await captured(ledger, "t1", named[:1], 4)
             assert known.named == 3
             a, b = known.known["a"], known.known["b"]
             assert (a.state, a.start_ms, a.stop_ms, a.size, a.segment) == (RecordingState.STORED, 10, 20, 10, True)
@@ -470,11 +470,11 @@ class LedgerContract:
             await ledger.begin_run("run-1", 1, DAY)
             await add(ledger, "t1")
             first = [Recording("t1", name, start_ms=10, stop_ms=20) for name in "ab"] + [Recording("t1", "c")]
-            await ledger.captured("t1", first, 2)
+            await captured(ledger, "t1", first, 2)
             await store(ledger, "t1", "a")
             await store(ledger, "t1", "c")
             later = [Recording("t1", name, start_ms=11, stop_ms=30) for name in "abc"]
-            known = (await ledger.captured("t1", later, 3)).known
+            known = (await captured(ledger, "t1", later, 3)).known
             assert [(known[name].start_ms, known[name].stop_ms) for name in "abc"] == [(10, 20), (11, 30), (11, 30)]
             await store(ledger, "t1", "a", span=(11, 30))
             known = (await ledger.known("t1")).known
@@ -562,10 +562,10 @@ class LedgerContract:
         async with opener() as ledger:
             await ledger.begin_run("run-1", 1, DAY)
             assert await add(ledger, upper, upper.lower(), "T1", "t1") == [upper.lower(), "T1", "t1"]
-            known = await ledger.captured(upper.lower(), [Recording(upper, upper)], 2)
+            known = await captured(ledger, upper.lower(), [Recording(upper, upper)], 2)
             assert known.recordings == {upper: RecordingState.LISTED}
             await store(ledger, upper, upper.lower())
-            known = await ledger.captured(upper, [Recording(upper, upper.lower())], 3)
+            known = await captured(ledger, upper, [Recording(upper, upper.lower())], 3)
             assert known.recordings == {upper.lower(): RecordingState.STORED}
             assert list(await ledger.asked([upper, "t1"])) == [upper, "t1"]
             assert (await ledger.counts(Everything(), "run-1")).stored == 1
@@ -623,21 +623,20 @@ class LedgerContract:
             await capture(ledger, "t1", "a")
             calls = [
                 lambda: ledger.settle_task("t9", TaskState.FAILED, now_ms=1, empty_answer=False),
-                lambda: ledger.captured("t9", [Recording("t9", "a")], 1),
+                lambda: captured(ledger, "t9", [Recording("t9", "a")], 1),
                 lambda: ledger.started("t1", "z", "k", 1),
                 lambda: store(ledger, "t1", "z"),
                 lambda: store(ledger, "t1", "a", run_id="run-9"),
                 lambda: ledger.recording_failed("t9", "a", "x", "", 1),
                 lambda: ledger.recording_gone("t1", "z", 1, evidence="captures_unnamed"),
                 lambda: ledger.end_run("run-9", 1, 0, {}),
-                lambda: ledger.name_tasks("run-1", ["t9"]),
                 lambda: ledger.add_tasks([], listed_in=None, now_ms=1, named_for="run-9"),
             ]
             for call in calls:
                 with pytest.raises(LedgerError):
                     await call()  # type: ignore[no-untyped-call]
             with pytest.raises(ValueError, match="at least one"):
-                await ledger.captured("t1", [], 1)
+                await captured(ledger, "t1", [], 1)
             with pytest.raises(ValueError, match="settle"):
                 await ledger.settle_task("t1", TaskState.CAPTURED, now_ms=1, empty_answer=False)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ledgers import captured
 from wxrec_async.events import ignore
 from wxrec_async.ledger import open_ledger
 from wxrec_async.model import Recording, Task, TaskState, Witness
@@ -50,8 +51,8 @@ async def test_a_second_look_that_finds_the_same_changes_nothing(tmp_path: Path)
     async with open_ledger(path, HOME, mask=masked, emit=ignore) as ledger:
         await ledger.add_tasks([TASK], listed_in=DAY, now_ms=10)
         await ledger.settle_task("t", TaskState.OWED, now_ms=15, empty_answer=True)
-        await ledger.captured("t", [Recording("t", "r")], 20)
-        await ledger.captured("t", [Recording("t", "r")], 30)
+        await captured(ledger, "t", [Recording("t", "r")], 20)
+        await captured(ledger, "t", [Recording("t", "r")], 30)
         assert changed_ms(path) == 20
 
 
@@ -74,7 +75,7 @@ async def test_lists_that_contradict_each_other_about_a_promise_change_nothing_e
     denied, promised = replace(TASK, capture_requested=False), replace(TASK, capture_requested=True)
     async with open_ledger(path, HOME, mask=masked, emit=ignore) as ledger:
         await ledger.add_tasks([denied], listed_in=DAY, now_ms=10)
-        await ledger.captured("t", [Recording("t", "r")], 11)
+        await captured(ledger, "t", [Recording("t", "r")], 11)
         for now_ms in (20, 30):
             await ledger.witnessed([Witness(promised, recordings=1)], now_ms)
             await ledger.add_tasks([denied], listed_in=DAY, now_ms=now_ms + 1)

@@ -87,7 +87,7 @@ def test_only_the_holder_of_the_lock_opens_for_writing_and_nobody_checkpoints_by
                     calls.append((source.name, function.name, mode))
     ledger = [call for call in calls if call[0] == "opening.py"]
     others = {call[0] for call in calls} - {"opening.py"}
-    assert others <= {"sightings.py", "media_stream.py"}  # a scratch file of its own; a method of the same name
+    assert others <= {"seen_tasks.py", "media_stream.py"}  # a scratch file of its own; a method of the same name
     writing = {function for _, function, mode in ledger if mode == "'rw'"}
     assert writing == {"open_for_writing", "_create"}
 

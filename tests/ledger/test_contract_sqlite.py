@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wxrec_async.events import ignore
-from wxrec_async.ledger import Identity, Ledger, open_ledger
+from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
 
 from .contract import HOME, LedgerContract, Opener, masked
 
@@ -21,7 +21,7 @@ class TestSqliteLedger(LedgerContract):
     def opener(self, path: Path) -> Opener:
         def opened(
             identity: Identity = HOME, mask: Callable[[str], str] = masked
-        ) -> AbstractAsyncContextManager[Ledger]:
+        ) -> AbstractAsyncContextManager[SqliteLedger]:
             return open_ledger(path, identity, mask=mask, emit=ignore)
 
         return opened

@@ -30,7 +30,7 @@ async def worker(ledger, worker_id, round_id):
     for number in itertools.count():
         name = f"{round_id}-{worker_id}-{number}"
         await ledger.add_tasks([Task(name, created_ms=1)], listed_in=None, now_ms=1)
-        await ledger.captured(name, [Recording(name, "a")], 2)
+        await ledger.captured_many({name: [Recording(name, "a")]}, 2)
         facts = {"run_id": round_id, "already": False, "main_place": True, "now_ms": 3}
         await ledger.stored(name, "a", StoredObject(name, 1, 1), **facts)
         print(name, flush=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import random
 import shutil
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from wxrec_async.errors import LedgerDamaged, LedgerError
-from wxrec_async.ledger import Everything, InPeriod, Ledger, Work, counting, opening, tasks
-from wxrec_async.model import TaskState, Window
+from wxrec_async.ledger import Everything, InPeriod, SqliteLedger, counts, opening, tasks
+from wxrec_async.ledger.connection import LedgerConnection
+from wxrec_async.model import Task, TaskState, Window
 
 from .contract import DAY, HOME, Opener, add, capture, store
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.fault("L08")]
 TABLES = ("identity", "runs", "closed_windows", "tasks", "run_tasks", "recordings", "open_uploads")
 
 
-async def fill(ledger: Ledger) -> None:
+async def fill(ledger: SqliteLedger) -> None:
     """Give every table and every index several pages or at least a row."""
     await ledger.begin_run("run-1", 1, DAY)
     names = [f"task-{i:04}" for i in range(120)]
@@ -36,20 +36,19 @@ async def fill(ledger: Ledger) -> None:
             await ledger.recording_failed(name, "b", "cut", "after 7 bytes", 7)
     for name in names[60:80]:
         await ledger.settle_task(name, TaskState.OWED, "early", now_ms=9, empty_answer=True, next_ask_ms=50)
-    await ledger.name_tasks("run-1", names[:20])
+    await ledger.add_tasks([Task(name) for name in names[:20]], listed_in=None, now_ms=9, named_for="run-1")
     await ledger.close_window(Window(0, 500), 10)
     await ledger.end_run("run-1", 11, 3, {"stored": 60})
 
 
-def everything(connection: sqlite3.Connection) -> object:
+def everything(connection: LedgerConnection) -> object:
     """Read all rows, and what the queries make of them through the indexes."""
     rows = [connection.execute(f"SELECT * FROM {table}").fetchall() for table in TABLES]  # noqa: S608 - own names
-    options = {"now_ms": 100, "after": 0, "limit": 1000, "due_only": 1, "again": 1}
     return (
         rows,
-        counting.counts(connection, InPeriod(DAY), "run-1"),
-        counting.failures(connection, Everything(), 1000),
-        tasks.backlog(connection, Everything(), set(Work), None, options),
+        counts.count_scope(connection, InPeriod(DAY), "run-1"),
+        counts.failures(connection, Everything()),
+        tasks.backlog(connection, Everything(), now_ms=100, limit=1000, again=True),
     )
 
 
@@ -192,7 +191,7 @@ async def test_a_damaged_log_loses_the_end_and_nothing_else(path: Path, opener: 
         damage(copy, database)
         copy.with_name("wxrec.db-wal").write_bytes(damaged)
         opened = opening.open_for_writing(copy, HOME)
-        seen.add(counting.counts(opened.connection, Everything(), None))
+        seen.add(counts.count_scope(opened.connection, Everything(), None))
         opened.connection.close()
         opened.close()
     assert seen <= set(states)

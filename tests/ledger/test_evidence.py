@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ledgers import captured
 from wxrec_async.errors import LedgerError
 from wxrec_async.events import ignore
 from wxrec_async.ledger import (
@@ -42,7 +43,7 @@ async def stored(
     """Have a task with these recordings stored."""
     await ledger.add_tasks([Task(task, created_ms=created_ms)], listed_in=DAY, now_ms=10)
     found = [Recording(task, name, tracking_id="TRACK-1") for name in recordings]
-    await ledger.captured(task, found, 11)
+    await captured(ledger, task, found, 11)
     for name in recordings:
         await store(ledger, task, name, sha256=sha256)
 
@@ -71,7 +72,7 @@ async def test_items_come_in_pages_by_time_and_id(ledger: SqliteLedger) -> None:
     await stored(ledger, "t2", "r2", "r1", created_ms=7)
     await stored(ledger, "t5", "r1", created_ms=3)
     await stored(ledger, "t0", "r1", created_ms=1000)
-    await ledger.captured("t5", [Recording("t5", "open")], 20)
+    await captured(ledger, "t5", [Recording("t5", "open")], 20)
     found: list[Item] = []
     while page := await ledger.items(DAY, after=found[-1] if found else None, limit=2):
         assert len(page) <= 2
@@ -84,8 +85,8 @@ async def test_items_come_in_pages_by_time_and_id(ledger: SqliteLedger) -> None:
 async def test_a_tracking_id_stays_with_what_was_stored(ledger: SqliteLedger) -> None:
     """A later answer about a stored recording does not change which one it came by; before, the newest counts."""
     await stored(ledger, "t1", "r1")
-    await ledger.captured("t1", [Recording("t1", "r1", tracking_id="TRACK-2"), Recording("t1", "r2")], 20)
-    await ledger.captured("t1", [Recording("t1", "r2", tracking_id="TRACK-3")], 21)
+    await captured(ledger, "t1", [Recording("t1", "r1", tracking_id="TRACK-2"), Recording("t1", "r2")], 20)
+    await captured(ledger, "t1", [Recording("t1", "r2", tracking_id="TRACK-3")], 21)
     await store(ledger, "t1", "r2")
     assert [item.tracking_id for item in await ledger.items(DAY)] == ["TRACK-1", "TRACK-3"]
 
@@ -145,7 +146,7 @@ async def test_certificates_are_kept_in_the_order_they_were_issued(ledger: Sqlit
 async def test_a_sidecar_is_due_until_it_says_how_the_task_stands(ledger: SqliteLedger) -> None:
     """Once all is at rest, and again after anything changed."""
     await ledger.add_tasks([Task("t1", created_ms=5)], listed_in=DAY, now_ms=10)
-    await ledger.captured("t1", [Recording("t1", "r1"), Recording("t1", "r2")], 11)
+    await captured(ledger, "t1", [Recording("t1", "r1"), Recording("t1", "r2")], 11)
     await store(ledger, "t1", "r1")
     assert (await ledger.described("t1"), await ledger.sidecars_due(Everything())) == (None, [])
     await ledger.recording_gone("t1", "r2", 12, evidence="captures_unnamed")
@@ -171,10 +172,10 @@ async def test_a_sidecar_is_due_until_it_says_how_the_task_stands(ledger: Sqlite
 async def test_a_sidecar_is_due_again_when_webex_deleted_what_came_later(ledger: SqliteLedger) -> None:
     """A consult leg that was found after the sidecar was written, and deleted before it was stored, is to be told."""
     await ledger.add_tasks([Task("t9", created_ms=5)], listed_in=DAY, now_ms=1)
-    await ledger.captured("t9", [Recording("t9", "r")], 2)
+    await captured(ledger, "t9", [Recording("t9", "r")], 2)
     await ledger.recording_gone("t9", "r", 3, evidence="captures_unnamed")
     await ledger.note_sidecar("t9", 1, "d" * 64)
-    await ledger.captured("t9", [Recording("t9", "r"), Recording("t9", "leg")], 4)
+    await captured(ledger, "t9", [Recording("t9", "r"), Recording("t9", "leg")], 4)
     (row,) = (await ledger.rows_of(["t9"])).values()
     await ledger.deleted_at_webex(row, 5)
     assert [task for _, task in await ledger.sidecars_due(Everything())] == ["t9"]

@@ -15,6 +15,7 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.ledgers import captured
 from tests.stateful import walks
 from wxrec_async.events import ignore
 from wxrec_async.ledger import Counts, Everything, InPeriod, NamedFor, Scope, SqliteLedger, Work, open_ledger
@@ -121,29 +122,32 @@ class LedgerMachine(RuleBasedStateMachine):
         self.runs += 1
         self._open()
 
-    @precondition(lambda self: self.model)
-    @rule(data=st.data())
-    def name_tasks(self, data: st.DataObject) -> None:
-        ids = data.draw(st.lists(st.sampled_from(sorted(self.model)), max_size=3))
-        self.do(lambda: self.ledger.name_tasks(self.run, ids))
-        for name in ids:
-            self.model[name].named.add(self.run)
-
-    @rule(ids=st.lists(TASKS, min_size=1, max_size=4), step=st.integers(0, 20), requested=st.sampled_from([None, True]))
-    def list_tasks(self, ids: list[str], step: int, requested: bool | None) -> None:
+    @rule(
+        ids=st.lists(TASKS, min_size=1, max_size=4),
+        step=st.integers(0, 20),
+        requested=st.sampled_from([None, True]),
+        named=st.booleans(),
+    )
+    def list_tasks(self, ids: list[str], step: int, requested: bool | None, named: bool) -> None:
         self.now += step
         tasks = [Task(name, created_ms=NAMED[name], capture_requested=requested) for name in ids]
-        handed = self.do(lambda: self.ledger.add_tasks(tasks, listed_in=PERIOD, now_ms=self.now))
+        handed = self.do(lambda: self._list(tasks, named))
         expected = []
         for name in ids:
             known = self.model.setdefault(name, Listed(len(self.model) + 1))
             if known.state is TaskState.NO_RECORDING and requested and not known.requested:
                 known.state = TaskState.LISTED
             known.requested = known.requested or requested
+            known.named |= {self.run} if named else set()
             if known.work() and known.due(self.now) and known.handed != self.run:
                 expected.append(name)
                 known.handed = self.run
         assert [task.id for task in handed] == expected
+
+    async def _list(self, tasks: list[Task], named: bool) -> list[Task]:
+        return await self.ledger.add_tasks(
+            tasks, listed_in=PERIOD, now_ms=self.now, named_for=self.run if named else None
+        )
 
     @precondition(lambda self: self.model)
     @rule(data=st.data(), state=st.sampled_from([TaskState.OWED, TaskState.FAILED, TaskState.NO_RECORDING]))
@@ -166,7 +170,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), ids=st.sets(RECORDINGS, min_size=1))
     def capture(self, data: st.DataObject, ids: set[str]) -> None:
         name = data.draw(st.sampled_from(sorted(self.model)))
-        found = self.do(lambda: self.ledger.captured(name, [Recording(name, each) for each in ids], self.now))
+        found = self.do(lambda: captured(self.ledger, name, [Recording(name, each) for each in ids], self.now))
         known = self.model[name]
         known.state, known.next_ask = TaskState.CAPTURED, None
         for each in ids:

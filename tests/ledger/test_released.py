@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ledgers import captured
 from wxrec_async.errors import LedgerError
 from wxrec_async.events import ignore
 from wxrec_async.ledger import Everything, Identity, SqliteLedger, migrations, open_ledger, open_reader
@@ -106,7 +107,7 @@ async def test_a_released_ledger_goes_on(path: Path) -> None:
         assert handed[TASK.format(3)] == 1
         for recording_id in (TASK.format(3), "second-03"):
             await ledger.recording_gone(TASK.format(3), recording_id, 11, evidence="captures_unnamed")
-        known = await ledger.captured(TASK.format(5), [Recording(TASK.format(5), "second-05")], 12)
+        known = await captured(ledger, TASK.format(5), [Recording(TASK.format(5), "second-05")], 12)
         assert known.recordings == {TASK.format(5): RecordingState.STORED, "second-05": RecordingState.FAILED}
         await ledger.stored(
             TASK.format(5),
@@ -118,7 +119,7 @@ async def test_a_released_ledger_goes_on(path: Path) -> None:
             now_ms=13,
         )
         assert await ledger.add_tasks([Task(UPPER.lower())], listed_in=None, now_ms=14) == []
-        known = await ledger.captured(UPPER.lower(), [Recording(UPPER, UPPER.lower())], 15)
+        known = await captured(ledger, UPPER.lower(), [Recording(UPPER, UPPER.lower())], 15)
         assert known.holder == UPPER.lower()
         counts = await ledger.counts(Everything(), "run-4")
         assert (counts.stored, counts.gone) == (1, 3)

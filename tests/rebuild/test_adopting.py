@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ledgers import captured
 from wxrec_async.events import ignore
 from wxrec_async.ledger import (
     Everything,
@@ -62,7 +63,7 @@ async def test_an_adopted_task_is_work_until_it_was_asked(ledger: SqliteLedger) 
     """It is in the backlog as listed; the captures answer brings it to rest without touching what is stored."""
     assert await adopt(ledger, found("t", "r"), found("t", "r")) == [True, False]
     assert [entry.task.id for entry in await ledger.backlog(Everything(), now_ms=200, only={Work.LISTED})] == ["t"]
-    known = await ledger.captured("t", [Recording("t", "r"), Recording("t", "new")], 200)
+    known = await captured(ledger, "t", [Recording("t", "r"), Recording("t", "new")], 200)
     assert (known.holder, known.recordings["r"].value, known.recordings["new"].value) == ("r", "stored", "listed")
 
 
@@ -89,7 +90,7 @@ async def test_an_adopted_task_rests_only_when_it_was_answered(
 async def test_two_that_claim_the_main_place_share_it_not(ledger: SqliteLedger) -> None:
     """The first one found holds it; the second is stored all the same."""
     assert await adopt(ledger, found("t", "r1"), found("t", "r2")) == [True, True]
-    known = await ledger.captured("t", [Recording("t", "r1")], 200)
+    known = await captured(ledger, "t", [Recording("t", "r1")], 200)
     assert known.holder == "r1"
     assert (await ledger.counts(Everything(), None)).already_stored == 2
 
@@ -105,7 +106,7 @@ async def test_without_a_creation_time_the_recordings_beginning_counts(ledger: S
 async def test_a_lost_recording_is_work_and_keeps_its_place(ledger: SqliteLedger) -> None:
     """It is failed with a reason, handed out again, and still the holder of the main place."""
     await adopt(ledger, found("t", "r"))
-    await ledger.captured("t", [Recording("t", "r")], 150)
+    await captured(ledger, "t", [Recording("t", "r")], 150)
     (row,) = await ledger.stored_rows()
     assert not await ledger.lost(replace(row, key="elsewhere"), "missing_in_bucket", "", 200)
     assert await ledger.lost(row, "missing_in_bucket", "there is no such object", 200)
@@ -114,5 +115,5 @@ async def test_a_lost_recording_is_work_and_keeps_its_place(ledger: SqliteLedger
     assert (failure.recording_id, failure.reason) == ("r", "missing_in_bucket")
     (entry,) = await ledger.backlog(Everything(), now_ms=300, only={Work.FAILED})
     assert entry.task.id == "t"
-    assert (await ledger.captured("t", [Recording("t", "r")], 300)).holder == "r"
+    assert (await captured(ledger, "t", [Recording("t", "r")], 300)).holder == "r"
     assert await ledger.stored_rows() == []

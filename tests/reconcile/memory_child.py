@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 
 from wxrec_async.events import ignore
-from wxrec_async.ledger import Identity, SqliteLedger, open_ledger, open_sightings
+from wxrec_async.ledger import Identity, SqliteLedger, open_ledger, open_seen_tasks
 from wxrec_async.lister import Lister
 from wxrec_async.model import DAY_MS, Recording, SearchPage, StoredObject, Task, TaskPage, Window, Witness
 from wxrec_async.reconcile.asking import Asker
@@ -108,7 +108,7 @@ async def main(count: int) -> None:
     everybody = Everybody(count)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "l.db"
-        async with open_ledger(path, HOME, mask=str, emit=ignore) as ledger, open_sightings(path) as sightings:
+        async with open_ledger(path, HOME, mask=str, emit=ignore) as ledger, open_seen_tasks(path) as sightings:
             await fill(ledger, everybody)
             before = peak_kib()
             bench = Bench(

@@ -10,7 +10,7 @@ import pytest
 
 from wxrec_async.evidence import Problem, Wrong, audit
 from wxrec_async.ledger import open_reader
-from wxrec_async.ledger.facts import Limits
+from wxrec_async.ledger.report_queries import Limits
 from wxrec_async.reporting.calendar import build_calendar
 from wxrec_async.rules.coverage import DayState
 from wxrec_async.sandbox.organisation import SandboxTask

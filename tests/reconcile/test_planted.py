@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.ledgers import captured
 from wxrec_async.events import ignore
 from wxrec_async.ledger import Everything, Identity, open_ledger, open_reader
 from wxrec_async.model import DAY_MS, Recording
@@ -134,7 +135,7 @@ async def test_a_leg_deleted_at_webex_is_at_rest_though_captures_names_the_rest_
         task = next(task for task in site.organisation.tasks if task.recordings == 1)
         identity = Identity(site.sandbox.org_id, site.settings.s3.bucket, site.settings.s3.key)
         async with open_ledger(site.ledger, identity, mask=str, emit=ignore) as ledger:
-            await ledger.captured(task.id, [Recording(task.id, "leg")], round(site.clock() * 1000))
+            await captured(ledger, task.id, [Recording(task.id, "leg")], round(site.clock() * 1000))
         row = site.organisation.search_row
         monkeypatch.setattr(
             site.organisation,

@@ -9,6 +9,7 @@ import anyio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.ledgers import captured
 from tests.report.kit import Reader, counts_of, expected_totals, html_of, rows_of
 from tests.report.ledgers import LAST_DAY_MS, NOW_MS
 from wxrec_async.events import ignore
@@ -34,7 +35,7 @@ async def lived(ledger: SqliteLedger, plan: list[tuple[int, list[str]]]) -> None
 
 async def recorded(ledger: SqliteLedger, task: str, fates: list[str]) -> None:
     names = [f"{task}-{place}" for place in range(len(fates))]
-    await ledger.captured(task, [Recording(task, name) for name in names], NOW_MS)
+    await captured(ledger, task, [Recording(task, name) for name in names], NOW_MS)
     for place, (name, fate) in enumerate(zip(names, fates, strict=True)):
         if fate in {"stored", "already", "started"}:
             await ledger.started(task, name, name, NOW_MS)

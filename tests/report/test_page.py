@@ -12,7 +12,7 @@ import pytest
 from tests import canaries
 from tests.report.kit import Reader, counts_of, expected_totals, html_of
 from tests.report.ledgers import HOSTILE, LAST_DAY_MS, NOW_MS, Month, writing
-from wxrec_async.ledger.facts import WIDTHS_MS, Limits, bar_width
+from wxrec_async.ledger.report_queries import WIDTHS_MS, Limits, bar_width
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.reporting import palette
 

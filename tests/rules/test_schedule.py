@@ -11,7 +11,6 @@ from wxrec_async.rules.finality import Silence
 from wxrec_async.rules.schedule import (
     MINUTE_MS,
     Pace,
-    is_incomplete,
     next_question,
     next_try,
     second_look,
@@ -112,14 +111,3 @@ def test_what_failed_is_tried_again_within_a_day(age: int) -> None:
 def test_only_young_calls_get_a_second_look(created: int | None, after: int, due: int | None) -> None:
     """A backfill of old calls asks each of them once."""
     assert second_look(created, after, NOW) == due
-
-
-@pytest.mark.parametrize(
-    ("witnessed", "found", "deleted", "incomplete"),
-    [(None, 0, False, False), (2, 1, False, True), (2, 2, False, False), (1, 3, False, False), (2, 1, True, False)],
-)
-def test_fewer_than_search_counts_is_incomplete(
-    witnessed: int | None, found: int, deleted: bool, incomplete: bool
-) -> None:
-    """More is no harm, nothing known is nothing missing, and what Webex deleted does not come."""
-    assert is_incomplete(witnessed, found, deleted=deleted) is incomplete

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wxrec_async.rules.schedule import MINUTE_MS, PACE, Pace, is_incomplete, next_try, wait_ms
+from wxrec_async.rules.schedule import MINUTE_MS, PACE, Pace, next_try, wait_ms
 
 DAY_MS = 86_400_000
 
@@ -23,10 +23,3 @@ def test_a_wait_is_a_quarter_of_the_age(age_ms: int, waits_ms: int) -> None:
     """Within the pace's limits; a failure's age counts from when it was first met."""
     assert wait_ms(age_ms) == waits_ms
     assert next_try(5_000, 5_000 + age_ms) == 5_000 + age_ms + waits_ms
-
-
-def test_a_recording_that_was_deleted_is_not_missed() -> None:
-    """Unless it is said to be deleted, one fewer than Search counts is one too few."""
-    assert is_incomplete(2, 1)
-    assert not is_incomplete(2, 1, deleted=True)
-    assert not is_incomplete(1, 1)

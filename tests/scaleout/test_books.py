@@ -8,7 +8,7 @@ import pytest
 
 from tests.scaleout.desk import HOUR_MS, LEFT_OVER, NOON, PERIOD, desk, row
 from wxrec_async.events import SeenAndLeft, UploadLeftOpen, Warned
-from wxrec_async.ledger.protocol import Everything
+from wxrec_async.ledger.records import Everything
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.remote import LATE, Answer, At, BatchOutcome, Done, Found, LeftOpen, TaskRow, Todo
 from wxrec_async.report import Ending

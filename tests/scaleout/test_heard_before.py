@@ -12,7 +12,7 @@ import pytest
 from tests.scaleout.desk import HOUR_MS, LEFT_OVER, NOON, PERIOD, Desk, desk, row
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError
-from wxrec_async.ledger.protocol import Counts
+from wxrec_async.ledger.records import Counts
 from wxrec_async.model import DAY_MS, RecordingState, TaskState, Window
 from wxrec_async.remote import LATE, Answer, At, BatchOutcome, Done, Found, TaskRow, Todo
 from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, Ending

@@ -10,11 +10,11 @@ from pathlib import Path
 from wxrec_async.cli.summary import NAMED, aside_lines, exit_line, failure_lines, flag_lines, table_lines
 from wxrec_async.cli.text import harmless, size, visible
 from wxrec_async.config import Loaded, known_keys, secret_free
-from wxrec_async.ledger import Counts, Everything, Failure, Identity, Incomplete, Lag, RunRecord, open_reader
+from wxrec_async.ledger import CatchUp, Counts, Everything, Failure, Identity, Incomplete, RunRecord, open_reader
 from wxrec_async.model import iso
 
 ALL = 1 << 31
-NO_LAG = Lag()
+NO_LAG = CatchUp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class LedgerStatus:
     last_run: RunRecord | None
     seen_and_left: Mapping[str, int] = field(default_factory=dict)
     incomplete: tuple[Incomplete, ...] = ()
-    lag: Lag = NO_LAG
+    lag: CatchUp = NO_LAG
     flags: Mapping[str, int] = field(default_factory=dict)
     certified: Mapping[str, int] = field(default_factory=dict)
 

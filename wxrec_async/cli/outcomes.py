@@ -5,7 +5,7 @@ from __future__ import annotations
 from wxrec_async import events
 from wxrec_async.cli.text import harmless
 from wxrec_async.events import Event
-from wxrec_async.ledger.protocol import Failure, Incomplete
+from wxrec_async.ledger.records import Failure, Incomplete
 from wxrec_async.model import iso
 
 TASK_EVENTS = {"no_recording": "no_recording", "owed": "owed", "failed": "task_failed"}

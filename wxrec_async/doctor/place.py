@@ -11,7 +11,7 @@ from anyio import to_thread
 from wxrec_async.config import Settings
 from wxrec_async.errors import LedgerError
 from wxrec_async.ledger.files import check_place, network_kind
-from wxrec_async.ledger.protocol import Identity
+from wxrec_async.ledger.records import Identity
 from wxrec_async.ledger.store import open_reader
 from wxrec_async.rules import diagnosis
 from wxrec_async.rules.diagnosis import EXIT_USAGE, Finding, bad, failed

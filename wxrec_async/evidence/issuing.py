@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 import anyio
 from isal.isal_zlib import crc32
@@ -18,7 +17,6 @@ from wxrec_async.evidence.chain import ChainBroken, count_certificates, keys_bel
 from wxrec_async.evidence.manifests import (
     Changed,
     EndedTasks,
-    Items,
     Lines,
     Made,
     Manifests,
@@ -27,7 +25,7 @@ from wxrec_async.evidence.manifests import (
     manifest_lines,
     task_lines,
 )
-from wxrec_async.ledger import CertificateRow, Identity
+from wxrec_async.ledger import CertificateRow, Identity, SqliteLedger
 from wxrec_async.model import Part, SearchState, Target, Window
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules import keys
@@ -69,20 +67,8 @@ class _Files:
     tasks: _File
 
 
-class Books(Items, Protocol):
-    """The ledger, as far as certificates go."""
-
-    async def identity(self) -> Identity: ...
-
-    async def last_certificate(self) -> CertificateRow | None: ...
-
-    async def certificates_of(self, day_ms: int) -> list[CertificateRow]: ...
-
-    async def add_certificate(self, row: CertificateRow) -> None: ...
-
-
 async def open_issuer(
-    bucket: Writing, ledger: Books, *, part_size: int = PART_SIZE, clock: Callable[[], float] = time.time
+    bucket: Writing, ledger: SqliteLedger, *, part_size: int = PART_SIZE, clock: Callable[[], float] = time.time
 ) -> Issuer:
     """Return an issuer for the organisation and bucket the ledger belongs to; both stay the caller's to close."""
     return Issuer(bucket, ledger, await ledger.identity(), part_size=part_size, clock=clock)
@@ -98,7 +84,7 @@ class Issuer:
     def __init__(
         self,
         bucket: Writing,
-        ledger: Books,
+        ledger: SqliteLedger,
         identity: Identity,
         *,
         part_size: int = PART_SIZE,

@@ -3,34 +3,32 @@
 `open_ledger` opens it for the one process that writes, `open_reader` for those who look on.
 """
 
-from wxrec_async.ledger.evidence import CertificateRow, EvidenceBooks
-from wxrec_async.ledger.inventory import FoundRecording
-from wxrec_async.ledger.protocol import (
+from wxrec_async.ledger.evidence import CertificateRow
+from wxrec_async.ledger.records import (
     ALL_WORK,
     AskedBefore,
     Author,
     BacklogTask,
+    CatchUp,
     Counts,
     Everything,
     Failure,
+    FoundRecording,
     Identity,
     Incomplete,
     InPeriod,
     KnownRecording,
     KnownTask,
-    Lag,
-    Ledger,
-    LedgerReader,
     NamedFor,
     RunRecord,
     Scope,
     StartedKey,
     StoredRow,
+    TaskRow,
     Work,
 )
-from wxrec_async.ledger.replacing import Replacement, open_replacement
-from wxrec_async.ledger.sightings import Sighting, Sightings, open_sightings
-from wxrec_async.ledger.standing import TaskRow
+from wxrec_async.ledger.replace import Replacement, open_replacement
+from wxrec_async.ledger.seen_tasks import SeenTask, SeenTasks, open_seen_tasks
 from wxrec_async.ledger.store import SqliteLedger, SqliteReader, open_ledger, open_reader
 
 __all__ = [
@@ -38,10 +36,10 @@ __all__ = [
     "AskedBefore",
     "Author",
     "BacklogTask",
+    "CatchUp",
     "CertificateRow",
     "Counts",
     "Everything",
-    "EvidenceBooks",
     "Failure",
     "FoundRecording",
     "Identity",
@@ -49,15 +47,12 @@ __all__ = [
     "Incomplete",
     "KnownRecording",
     "KnownTask",
-    "Lag",
-    "Ledger",
-    "LedgerReader",
     "NamedFor",
     "Replacement",
     "RunRecord",
     "Scope",
-    "Sighting",
-    "Sightings",
+    "SeenTask",
+    "SeenTasks",
     "SqliteLedger",
     "SqliteReader",
     "StartedKey",
@@ -67,5 +62,5 @@ __all__ = [
     "open_ledger",
     "open_reader",
     "open_replacement",
-    "open_sightings",
+    "open_seen_tasks",
 ]

@@ -13,8 +13,8 @@ import sqlite3
 from pathlib import Path
 
 from wxrec_async.errors import LedgerDamaged, LedgerError
-from wxrec_async.ledger.faults import SQLITE_ERRORS, SqliteError, damaged, explain
 from wxrec_async.ledger.migrations import VERSION, schema_seal, seal, user_version
+from wxrec_async.ledger.sqlite_errors import SQLITE_ERRORS, SqliteError, damaged, explain
 
 APPLICATION_ID = 0x77787263  # "wxrc", in the header of every ledger
 MAGIC = b"SQLite format 3\x00"

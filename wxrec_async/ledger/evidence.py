@@ -1,25 +1,22 @@
 """What is written down for others: manifest rows, certificates, sidecars.
 
-Plain functions on a connection, each run inside a transaction, and `EvidenceBooks`, which `SqliteLedger` takes in.
+Plain functions on a connection, each run inside a transaction.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
-from typing import Protocol, TypeVar
 
 from wxrec_async.errors import LedgerError
-from wxrec_async.ledger.protocol import Scope, StoredRow
-from wxrec_async.ledger.rows import key, task_of
+from wxrec_async.ledger.records import Scope, StoredRow
+from wxrec_async.ledger.rows import key
+from wxrec_async.ledger.task_columns import TASK, task_of
 from wxrec_async.ledger.tasks import row_of, scope_parameters
 from wxrec_async.model import Window
 from wxrec_async.rules.evidence import Item
 from wxrec_async.rules.sidecars import AtRest, Described
-
-T = TypeVar("T")
 
 # By time, then by id: the order does not depend on when this ledger heard of a task.
 _ITEMS = """
@@ -46,11 +43,7 @@ INSERT INTO certificates (n, day_ms, number, certified_ms, certificate_key, cert
     manifest_sha256, content_sha256, schema, tasks_key, tasks_sha256, witnesses)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_TASK = """
-SELECT id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
-    queue_name, agent_id, agent_name, duration_ms, capture_requested, active
-FROM tasks WHERE n = ?
-"""
+_TASK = f"SELECT {TASK} FROM tasks WHERE n = ?"  # noqa: S608 - put together from constants
 _RECORDINGS = """
 SELECT id, state, CASE state WHEN 'stored' THEN object_key END, size, crc32, sha256, version_id, call_type, segment,
     start_ms, stop_ms, flags
@@ -88,8 +81,8 @@ class CertificateRow:
     witnesses: str = ""
 
 
-def items(connection: sqlite3.Connection, day: Window, after: Item | None, limit: int) -> list[Item]:
-    """Return the page of a day's stored recordings behind ``after``."""
+def items(connection: sqlite3.Connection, day: Window, *, after: Item | None = None, limit: int = 1000) -> list[Item]:
+    """Return up to ``limit`` stored recordings of a day behind ``after``, by time and id; an empty list ends it."""
     place = {"place": day.from_ms, "task": "", "id": ""}
     if after is not None:
         place = {"place": after.place_ms, "task": after.task_id, "id": after.recording_id}
@@ -98,7 +91,7 @@ def items(connection: sqlite3.Connection, day: Window, after: Item | None, limit
 
 
 def add_certificate(connection: sqlite3.Connection, row: CertificateRow) -> None:
-    """Add a certificate; the same one may come twice, another one under its number is a LedgerError."""
+    """Note a certificate that lies in the bucket.  May be called twice; another one of that number: LedgerError."""
     known = connection.execute(_NUMBERED, (row.n,)).fetchone()
     if known is None:
         connection.execute(_ADD, astuple(row))
@@ -107,18 +100,21 @@ def add_certificate(connection: sqlite3.Connection, row: CertificateRow) -> None
 
 
 def last_certificate(connection: sqlite3.Connection) -> CertificateRow | None:
-    """Return the one issued last."""
+    """Return the certificate issued last, as far as this ledger has heard."""
     found = connection.execute(_LAST).fetchone()
     return CertificateRow(*found) if found else None
 
 
 def certificates_of(connection: sqlite3.Connection, day_ms: int) -> list[CertificateRow]:
-    """Return those of a day, the newest last."""
+    """Return the certificates of the day that begins at ``day_ms``, the newest last."""
     return [CertificateRow(*row) for row in connection.execute(_OF_DAY, (day_ms,))]
 
 
 def certified_days(connection: sqlite3.Connection) -> dict[str, int]:
-    """Count the certified days by how Search was heard, as the newest certificate of each says."""
+    """Count the certified days by how Search was heard for them: a word of `SearchState`, or ``not_said``.
+
+    The newest certificate of a day says so.
+    """
     counted: dict[str, int] = {}
     for told, days in connection.execute(_CERTIFIED):
         how = str(json.loads(told or "{}").get("search", "not_said"))
@@ -127,7 +123,7 @@ def certified_days(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def described(connection: sqlite3.Connection, task_id: str) -> Described | None:
-    """Return a task and its recordings; None while one of them is not at rest, or there are none."""
+    """Return what a sidecar says of a task; None while one of its recordings is not at rest, or there are none."""
     n = row_of(connection, task_id)
     rows = connection.execute(_RECORDINGS, (n,)).fetchall()
     if not rows or any(row[1] not in {"stored", "gone"} for row in rows):
@@ -138,67 +134,25 @@ def described(connection: sqlite3.Connection, task_id: str) -> Described | None:
     return Described(task, at_rest, number or 0, sha256 is not None)
 
 
-def sidecars_due(connection: sqlite3.Connection, scope: Scope, after: int, limit: int) -> list[tuple[int, str]]:
-    """Return row and id of tasks whose sidecar does not say how they stand now, behind the row ``after``."""
+def sidecars_due(
+    connection: sqlite3.Connection, scope: Scope, *, after: int = 0, limit: int = 500
+) -> list[tuple[int, str]]:
+    """Return row and id of tasks at rest whose newest state no sidecar tells; an empty list is the end."""
     parameters = scope_parameters(connection, scope) | {"after": after, "limit": limit}
     return list(connection.execute(_DUE, parameters))
 
 
 def note_sidecar(connection: sqlite3.Connection, task_id: str, number: int, sha256: str) -> None:
-    """Note the sidecar that was written last."""
+    """Note a task's newest sidecar; whatever changes a recording of the task makes it due again."""
     n = row_of(connection, task_id)
     connection.execute("UPDATE tasks SET sidecar = ?, sidecar_sha256 = ? WHERE n = ?", (number, sha256, n))
 
 
 def note_sha256(connection: sqlite3.Connection, row: StoredRow, sha256: str) -> bool:
-    """Fill in the SHA-256 of bytes that were read back and are those that were stored."""
+    """Fill in a SHA-256 that is not known yet, of bytes that were read back; False when nothing changed."""
     changed = connection.execute(
         """UPDATE recordings SET sha256 = ?
            WHERE task = ? AND id = ? AND state = 'stored' AND object_key = ? AND sha256 IS NULL""",
         (key(sha256), row.row, row.recording_id, row.key),
     )
     return changed.rowcount > 0
-
-
-class _Runs(Protocol):
-    """What carries work out on the connection: `store.SqliteReader` and `store.SqliteLedger`."""
-
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
-
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
-
-
-class EvidenceBooks:
-    """The part of a ledger that evidence and sidecars use.  Everything raises LedgerError when it cannot be done."""
-
-    async def items(self: _Runs, day: Window, *, after: Item | None = None, limit: int = 1000) -> list[Item]:
-        """Return up to ``limit`` stored recordings of a day behind ``after``, by time and id; an empty list ends it."""
-        return await self._read(lambda db: items(db, day, after, limit))
-
-    async def last_certificate(self: _Runs) -> CertificateRow | None:
-        """Return the certificate issued last, as far as this ledger has heard."""
-        return await self._read(last_certificate)
-
-    async def certificates_of(self: _Runs, day_ms: int) -> list[CertificateRow]:
-        """Return the certificates of the day that begins at ``day_ms``, the newest last."""
-        return await self._read(lambda db: certificates_of(db, day_ms))
-
-    async def add_certificate(self: _Runs, row: CertificateRow) -> None:
-        """Note a certificate that lies in the bucket.  May be called twice; another one of that number: LedgerError."""
-        await self._write(lambda db: add_certificate(db, row))
-
-    async def described(self: _Runs, task_id: str) -> Described | None:
-        """Return what a sidecar says of a task; None while one of its recordings is not at rest."""
-        return await self._read(lambda db: described(db, task_id))
-
-    async def sidecars_due(self: _Runs, scope: Scope, *, after: int = 0, limit: int = 500) -> list[tuple[int, str]]:
-        """Return row and id of tasks at rest whose newest state no sidecar tells; an empty list is the end."""
-        return await self._read(lambda db: sidecars_due(db, scope, after, limit))
-
-    async def note_sidecar(self: _Runs, task_id: str, number: int, sha256: str) -> None:
-        """Note a task's newest sidecar; whatever changes a recording of the task makes it due again."""
-        await self._write(lambda db: note_sidecar(db, task_id, number, sha256))
-
-    async def note_sha256(self: _Runs, row: StoredRow, sha256: str) -> bool:
-        """Fill in a SHA-256 that is not known yet, of bytes that were read back; False when nothing changed."""
-        return await self._write(lambda db: note_sha256(db, row, sha256))

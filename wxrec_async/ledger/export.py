@@ -6,21 +6,20 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
-from wxrec_async.model import Window
+from wxrec_async.ledger.task_columns import TASK_WIDTH, of_table, task_of
+from wxrec_async.model import Task, Window
 
-_ROWS = """
-SELECT t.n, t.id, coalesce(r.id, ''), coalesce(r.state, t.state), t.state,
-    CASE WHEN r.id IS NULL THEN t.reason ELSE r.reason END, coalesce(r.detail, ''),
-    t.place_ms, t.created_ms, t.ended_ms, t.updated_ms, t.channel_type, t.status, t.direction, t.queue_id, t.queue_name,
-    t.agent_id, t.agent_name, t.origin, t.destination, t.duration_ms, t.capture_requested,
-    t.first_seen_ms, t.next_ask_ms, t.empty_answers, t.transcripts, t.witness_recordings, t.witness_deleted,
+_ROWS = f"""
+SELECT {of_table("t")}, t.n, coalesce(r.id, ''), coalesce(r.state, t.state), t.state,
+    CASE WHEN r.id IS NULL THEN t.reason ELSE r.reason END, coalesce(r.detail, ''), t.place_ms, t.first_seen_ms,
+    t.next_ask_ms, t.empty_answers, t.transcripts, t.witness_recordings, t.witness_deleted,
     r.call_type, r.segment, r.start_ms, r.stop_ms, r.object_key, r.size, r.crc32, r.sha256, r.etag, r.version_id,
     r.flags, r.already, r.stored_ms, r.tracking_id, runs.id, max(t.changed_ms, coalesce(r.changed_ms, 0))
 FROM tasks AS t LEFT JOIN recordings AS r ON r.task = t.n LEFT JOIN runs ON runs.n = r.run
 WHERE t.n >= :row AND (t.n > :row OR coalesce(r.id, '') > :id)
     AND (:from_ms IS NULL OR (t.place_ms >= :from_ms AND t.place_ms < :to_ms))
 ORDER BY t.n, r.id LIMIT :limit
-"""
+"""  # noqa: S608 - put together from constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +30,14 @@ class ExportRow:
     epoch, ``size`` is in bytes.  ``state`` is the recording's, or the task's.
     """
 
+    task: Task
     row: int
-    task_id: str
     recording_id: str
     state: str
     task_state: str
     reason: str
     detail: str
     place_ms: int | None
-    created_ms: int | None
-    ended_ms: int | None
-    updated_ms: int | None
-    channel_type: str | None
-    status: str | None
-    direction: str | None
-    queue_id: str | None
-    queue_name: str | None
-    agent_id: str | None
-    agent_name: str | None
-    origin: str | None
-    destination: str | None
-    duration_ms: int | None
-    capture_requested: int | None
     first_seen_ms: int
     next_ask_ms: int | None
     empty_answers: int
@@ -78,9 +63,13 @@ class ExportRow:
 
 
 def export_rows(
-    connection: sqlite3.Connection, period: Window | None, after: ExportRow | None, limit: int
+    connection: sqlite3.Connection, period: Window | None = None, *, after: ExportRow | None = None, limit: int = 1000
 ) -> list[ExportRow]:
-    """Return the page of rows behind ``after``, in the order tasks were listed."""
+    """Return up to ``limit`` rows behind ``after``, in the order tasks were listed; an empty list is the end.
+
+    Every page is a look of its own, so that a long export holds up no writer:
+    what others write meanwhile may be in the next one.
+    """
     parameters: dict[str, Any] = {
         "from_ms": period.from_ms if period else None,
         "to_ms": period.to_ms if period else None,
@@ -88,4 +77,5 @@ def export_rows(
         "id": after.recording_id if after else "",
         "limit": limit,
     }
-    return [ExportRow(*row) for row in connection.execute(_ROWS, parameters)]
+    rows = connection.execute(_ROWS, parameters)
+    return [ExportRow(task_of(row[:TASK_WIDTH]), *row[TASK_WIDTH:]) for row in rows]

@@ -1,12 +1,13 @@
 """The schema, and the steps that bring an older ledger up to it.
 
-A step is a script in SQL that turns version n into n + 1 and ends with
+A step is a script in SQL, ``schema_<n + 1>.sql``, that turns version n into n + 1 and ends with
 ``PRAGMA user_version = n + 1``.  Steps are only ever added, never changed: they
 are what turns the ledgers out there into today's.
 """
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,14 @@ def _script(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 
-STEP_FILES = ("schema_2.sql", "schema_3.sql")  # in their order; read only when a ledger needs them
+def _steps() -> list[str]:
+    """Name the scripts in their order, without a gap; they are read only when a ledger needs them."""
+    here = resources.files(__package__)
+    names = (f"schema_{version}.sql" for version in itertools.count(2))
+    return [*itertools.takewhile(lambda name: here.joinpath(name).is_file(), names)]
+
+
+STEP_FILES = _steps()
 VERSION = 1 + len(STEP_FILES)
 
 

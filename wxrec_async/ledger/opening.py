@@ -12,9 +12,10 @@ from pathlib import Path
 
 from wxrec_async.errors import ConfigError, LedgerError, LedgerFull
 from wxrec_async.events import Warned
-from wxrec_async.ledger import books, checks, files, migrations
-from wxrec_async.ledger.faults import SQLITE_ERRORS, damaged, explain
-from wxrec_async.ledger.protocol import Identity
+from wxrec_async.ledger import checks, files, migrations, runs
+from wxrec_async.ledger.connection import LedgerConnection
+from wxrec_async.ledger.records import Identity
+from wxrec_async.ledger.sqlite_errors import SQLITE_ERRORS, damaged, explain
 
 BUSY_S = 30.0  # only a reader on a network file system ever makes us wait
 OLDEST_SQLITE = (3, 31, 0)  # generated columns
@@ -24,7 +25,7 @@ OLDEST_SQLITE = (3, 31, 0)  # generated columns
 class Opened:
     """A connection that may be written on, the descriptor that holds the lock, and what the operator should know."""
 
-    connection: sqlite3.Connection
+    connection: LedgerConnection
     lock: int
     warnings: list[Warned] = field(default_factory=list)
 
@@ -55,7 +56,7 @@ def open_for_writing(path: Path, identity: Identity) -> Opened:
         undo.callback(connection.close)
         if _has_hot_journal(path):  # only a writer can roll it back, so this one is looked at late
             checks.check(connection, path)
-            _refuse_foreign(path, books.identity(connection), identity)
+            _refuse_foreign(path, runs.read_identity(connection), identity)
         warnings += _set_up(connection, path)
         migrations.migrate(connection)
         _adopt(connection, identity)
@@ -63,7 +64,7 @@ def open_for_writing(path: Path, identity: Identity) -> Opened:
         return Opened(connection, lock, warnings)
 
 
-def open_for_reading(path: Path) -> sqlite3.Connection:
+def open_for_reading(path: Path) -> LedgerConnection:
     """Open an existing ledger without a lock and without the right to change it; LedgerError when it cannot be read."""
     with _in_our_words(path), contextlib.ExitStack() as undo:
         if not files.check_place(path):
@@ -93,14 +94,15 @@ def _in_our_words(path: Path) -> Iterator[None]:
         raise kind(f"ledger {path} cannot be used: {error.strerror}") from None
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str) -> LedgerConnection:
     """``mode`` is rw or ro: never rwc, a ledger is not made by accident."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
         timeout=BUSY_S,
         isolation_level=None,
-        check_same_thread=False,  # group.py lets one thread at a time near it
+        check_same_thread=False,  # group_commit.py lets one thread at a time near it
+        factory=LedgerConnection,
     )
     migrations.register(connection)
     return connection
@@ -131,7 +133,7 @@ def _has_hot_journal(path: Path) -> bool:
 def _look_first(path: Path, identity: Identity) -> None:
     """Check through a connection that cannot write: the one that can would change a damaged file by closing it."""
     with _looked_at(path) as connection:
-        _refuse_foreign(path, books.identity(connection), identity)
+        _refuse_foreign(path, runs.read_identity(connection), identity)
 
 
 @contextlib.contextmanager
@@ -142,7 +144,7 @@ def _looked_at(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def look(path: Path) -> None:
+def check(path: Path) -> None:
     """Check the ledger at ``path`` as opening it does, without touching it; LedgerDamaged, or another LedgerError."""
     with _in_our_words(path), _looked_at(path):
         pass

@@ -1,15 +1,20 @@
-"""Recordings and their uploads on a connection.  Plain functions, each run inside a transaction."""
+"""The tables of recordings and of their uploads.
+
+Plain functions on a connection, each run inside a transaction; those that
+`store` makes methods of say here what a caller may expect.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wxrec_async.errors import LedgerError
-from wxrec_async.ledger.protocol import KnownRecording, KnownTask, StartedKey, StoredRow
-from wxrec_async.ledger.rows import is_uuid, key, number, spelling, text, words
+from wxrec_async.ledger.records import NO_REASONS, NOTHING, KnownRecording, KnownTask, StartedKey, StoredRow
+from wxrec_async.ledger.rows import is_uuid, number, spelling, text, words
+from wxrec_async.ledger.rows import key as kept_key
+from wxrec_async.ledger.runs import run_row
 from wxrec_async.ledger.tasks import looked_again, note_named, row_of, try_again
 from wxrec_async.model import OpenUpload, Recording, RecordingState, StoredObject
 
@@ -50,32 +55,39 @@ FROM recordings WHERE task = ? ORDER BY id
 _HOLDER = "SELECT (SELECT id FROM recordings WHERE task = n AND main_place = 1), named FROM tasks WHERE n = :n"
 
 
-@dataclass(frozen=True, slots=True)
-class Storing:
-    """The facts of a stored recording besides the object itself."""
+def captured_many(
+    connection: sqlite3.Connection,
+    captures: Mapping[str, Sequence[Recording]],
+    now_ms: int,
+    look_again: Mapping[str, int] = NOTHING,
+    failing: Mapping[str, str] = NO_REASONS,
+) -> dict[str, KnownTask]:
+    """Note the recordings of several tasks (at least one of each, else ValueError) in one change.
 
-    task_id: str
-    recording_id: str
-    run: int
-    already: bool
-    main_place: bool
-    flags: Sequence[str]
-    now_ms: int
-    span: tuple[int | None, int | None] | None = None
+    New ones are LISTED, the state of known ones stays; but GONE is LISTED again:
+    what captures names is not gone.  The times of what is STORED stay those of
+    what was stored, so that whoever compares them with what is named now learns
+    that it was changed.  ``look_again`` says when a task deserves a second look,
+    for those that do, ``failing`` names the reason of those that have failed,
+    whatever is fetched of them.
+    """
+    if not all(captures.values()):
+        raise ValueError("a captured task has at least one recording")
+    return {
+        task_id: _captured(connection, task_id, found, now_ms, look_again.get(task_id), failing.get(task_id, ""))
+        for task_id, found in captures.items()
+    }
 
 
-def captured(
+def _captured(
     connection: sqlite3.Connection,
     task_id: str,
     recordings: Sequence[Recording],
     now_ms: int,
-    next_ask_ms: int | None = None,
-    failing: str = "",
+    next_ask_ms: int | None,
+    failing: str,
 ) -> KnownTask:
-    """Make the task CAPTURED and add what is new of its recordings; ``next_ask_ms`` is when to look again.
-
-    ``failing`` is why the task has failed, although there are recordings of it.
-    """
+    """Make the task CAPTURED, or FAILED where ``failing`` says why, and add what is new of its recordings."""
     n = row_of(connection, task_id)
     connection.execute(
         """UPDATE tasks SET state = :state, reason = :reason, evidence = '', changed_ms = :now
@@ -89,8 +101,13 @@ def captured(
 
 
 def known(connection: sqlite3.Connection, task_id: str) -> KnownTask:
-    """Return what is known of a task's recordings."""
+    """Return a task's recordings as they are known; none is an answer too."""
     return _known(connection, row_of(connection, task_id), task_id, {})
+
+
+def known_many(connection: sqlite3.Connection, task_ids: Sequence[str]) -> dict[str, KnownTask]:
+    """Return several tasks as `known` does."""
+    return {task_id: known(connection, task_id) for task_id in task_ids}
 
 
 def add(connection: sqlite3.Connection, n: int, recording: Recording, now_ms: int) -> str:
@@ -153,66 +170,84 @@ def _recording(n: int, task_id: str, found: Sequence[Any]) -> KnownRecording:
     )
 
 
-def started(connection: sqlite3.Connection, task_id: str, recording_id: str, object_key: str, now_ms: int) -> None:
-    """Note the intent to write ``object_key``."""
+def started(connection: sqlite3.Connection, task_id: str, recording_id: str, key: str, now_ms: int) -> None:
+    """Note, before anything is sent to the bucket, that ``key`` is being written.  STORED and GONE stay."""
     n, kept = _require(connection, task_id, recording_id)
     connection.execute(
         """UPDATE recordings SET state = 'started', object_key = ?, reason = '', detail = '', started_ms = ?,
            changed_ms = ? WHERE task = ? AND id = ? AND state IN ('listed', 'started', 'failed')""",
-        (key(object_key), now_ms, now_ms, n, kept),
+        (kept_key(key), now_ms, now_ms, n, kept),
     )
 
 
-def stored(connection: sqlite3.Connection, facts: Storing, obj: StoredObject) -> None:
-    """Note a verified object; LedgerError when another recording holds the task's main place."""
-    n, kept = _require(connection, facts.task_id, facts.recording_id)
-    if facts.main_place:
-        _refuse_second_holder(connection, n, kept, facts)
-    start_ms, stop_ms = map(number, facts.span or (None, None))
-    connection.execute(
-        _STORE,
-        {
-            "task": n,
-            "id": kept,
-            "key": key(obj.key),
-            "size": obj.size,
-            "crc32": obj.crc32,
-            "etag": text(obj.etag),
-            "version_id": text(obj.version_id),
-            "sha256": text(obj.sha256),
-            "flags": " ".join(map(words, facts.flags)),
-            "content_type": text(obj.content_type),
-            "timed": facts.span is not None,
-            "start_ms": start_ms,
-            "stop_ms": stop_ms,
-            "main_place": facts.main_place,
-            "already": facts.already,
-            "run": facts.run,
-            "now": facts.now_ms,
-        },
-    )
+def note_stored(  # noqa: PLR0913 - the facts of a stored recording
+    connection: sqlite3.Connection,
+    task_id: str,
+    recording_id: str,
+    obj: StoredObject,
+    *,
+    run_id: str,
+    already: bool,
+    main_place: bool,
+    flags: Sequence[str] = (),
+    now_ms: int,
+    upload_id: str | None = None,
+    span: tuple[int | None, int | None] | None = None,
+) -> None:
+    """Note a verified object; ``upload_id`` is forgotten in the same change.  The run must have been begun.
+
+    ``span`` is start and stop of what was stored, where that is not what was
+    stored before: a recording that Webex changed.
+
+    ``already`` on a recording that is STORED keeps who stored it and when.
+    A second holder of a task's main place is a LedgerError.
+    """
+    run = run_row(connection, run_id)
+    n, kept = _require(connection, task_id, recording_id)
+    if main_place:
+        _refuse_second_holder(connection, n, kept, (task_id, recording_id))
+    start_ms, stop_ms = map(number, span or (None, None))
+    facts = {"task": n, "id": kept, "run": run, "already": already, "main_place": main_place, "now": now_ms}
+    facts |= {"timed": span is not None, "start_ms": start_ms, "stop_ms": stop_ms}
+    connection.execute(_STORE, facts | _object_columns(obj) | {"flags": " ".join(map(words, flags))})
     _outdate_sidecar(connection, n)
+    if upload_id is not None:
+        upload_gone(connection, upload_id)
 
 
-def _refuse_second_holder(connection: sqlite3.Connection, n: int, kept: str, facts: Storing) -> None:
+def _object_columns(obj: StoredObject) -> dict[str, Any]:
+    return {
+        "key": kept_key(obj.key),
+        "size": obj.size,
+        "crc32": obj.crc32,
+        "etag": text(obj.etag),
+        "version_id": text(obj.version_id),
+        "sha256": text(obj.sha256),
+        "content_type": text(obj.content_type),
+    }
+
+
+def _refuse_second_holder(connection: sqlite3.Connection, n: int, kept: str, ids: tuple[str, str]) -> None:
     holder = connection.execute("SELECT id FROM recordings WHERE task = ? AND main_place = 1", (n,)).fetchone()
     if holder is not None and holder[0] != kept:
+        task_id, recording_id = map(kept_key, ids)
         raise LedgerError(
-            f"task {key(facts.task_id)}: recording {holder[0]} holds the main place already, "
-            f"{key(facts.recording_id)} cannot take it"
+            f"task {task_id}: recording {holder[0]} holds the main place already, {recording_id} cannot take it"
         )
 
 
-def failed(
+def recording_failed(  # noqa: PLR0913 - the facts of a failure
     connection: sqlite3.Connection,
-    ids: tuple[str, str],
+    task_id: str,
+    recording_id: str,
     reason: str,
     detail: str,
     now_ms: int,
+    *,
     evidence: str = "",
 ) -> None:
-    """Note a failure, unless the recording came to rest before."""
-    n, kept = _require(connection, *ids)
+    """Note a failure; STORED and GONE stay.  URLs and phone numbers are taken out of ``detail``."""
+    n, kept = _require(connection, task_id, recording_id)
     changed = connection.execute(
         """UPDATE recordings SET state = 'failed', reason = ?, detail = ?, evidence = ?, changed_ms = ?
            WHERE task = ? AND id = ? AND state NOT IN ('stored', 'gone')""",
@@ -223,8 +258,12 @@ def failed(
         try_again(connection, n, connection.execute(query, (n, kept)).fetchone()[0], now_ms)
 
 
-def gone(connection: sqlite3.Connection, task_id: str, recording_id: str, evidence: str, now_ms: int) -> None:
-    """Note that Webex deleted it, and what says so, unless it is stored."""
+def recording_gone(
+    connection: sqlite3.Connection, task_id: str, recording_id: str, now_ms: int, *, evidence: str
+) -> None:
+    """Note that Webex deleted the recording, and what says so (never nothing: ValueError); STORED stays."""
+    if not evidence:
+        raise ValueError("a recording is gone only with evidence")
     n, kept = _require(connection, task_id, recording_id)
     _outdate_sidecar(connection, n)
     connection.execute(
@@ -243,12 +282,12 @@ def _require(connection: sqlite3.Connection, task_id: str, recording_id: str) ->
     n = row_of(connection, task_id)
     kept = kept_recording(connection, n, recording_id)
     if connection.execute("SELECT 1 FROM recordings WHERE task = ? AND id = ?", (n, kept)).fetchone() is None:
-        raise LedgerError(f"recording {key(recording_id)} of task {key(task_id)} is not in the ledger")
+        raise LedgerError(f"recording {kept_key(recording_id)} of task {kept_key(task_id)} is not in the ledger")
     return n, kept
 
 
 def started_keys(connection: sqlite3.Connection) -> list[StartedKey]:
-    """Return what was begun and has not come to rest."""
+    """Return the recordings in state STARTED, in the order they were listed."""
     query = """
         SELECT tasks.id, recordings.id, object_key FROM recordings CROSS JOIN tasks ON tasks.n = recordings.task
         WHERE recordings.state = 'started' AND recordings.state IN ('listed', 'started', 'failed')
@@ -257,31 +296,33 @@ def started_keys(connection: sqlite3.Connection) -> list[StartedKey]:
     return [StartedKey(*row) for row in connection.execute(query)]
 
 
-def upload_created(connection: sqlite3.Connection, upload: OpenUpload) -> None:
-    """Note an open upload."""
+def upload_created(
+    connection: sqlite3.Connection, key: str, upload_id: str, task_id: str, recording_id: str, now_ms: int
+) -> None:
+    """Note an open multipart upload.  May be called twice."""
     connection.execute(
         """INSERT OR IGNORE INTO open_uploads (upload_id, object_key, task_id, recording_id, started_ms)
            VALUES (?, ?, ?, ?, ?)""",
-        (key(upload.upload_id), key(upload.key), key(upload.task_id), key(upload.recording_id), upload.started_ms),
+        (*map(kept_key, (upload_id, key, task_id, recording_id)), now_ms),
     )
 
 
 def completing(connection: sqlite3.Connection, upload_id: str, size: int, crc32: int) -> None:
-    """Note what the object of an open upload will be."""
+    """Note, before Complete is sent, what the object will be."""
     changed = connection.execute(
-        "UPDATE open_uploads SET size = ?, crc32 = ? WHERE upload_id = ?", (size, crc32, key(upload_id))
+        "UPDATE open_uploads SET size = ?, crc32 = ? WHERE upload_id = ?", (size, crc32, kept_key(upload_id))
     )
     if not changed.rowcount:
         raise LedgerError("an upload is completing that the ledger never heard of")
 
 
 def upload_gone(connection: sqlite3.Connection, upload_id: str) -> None:
-    """Forget an upload."""
-    connection.execute("DELETE FROM open_uploads WHERE upload_id = ?", (key(upload_id),))
+    """Forget an upload that was completed or aborted.  May be called twice."""
+    connection.execute("DELETE FROM open_uploads WHERE upload_id = ?", (kept_key(upload_id),))
 
 
 def open_uploads(connection: sqlite3.Connection) -> list[OpenUpload]:
-    """Return every upload not seen gone."""
+    """Return every upload that was created and not seen gone, oldest first."""
     query = """
         SELECT object_key, upload_id, task_id, recording_id, size, crc32, started_ms FROM open_uploads
         ORDER BY started_ms, upload_id

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
-
-from wxrec_async.ledger.protocol import AskedBefore
-from wxrec_async.model import Task, TaskState
+from collections.abc import Callable
 
 Mask = Callable[[str], str]
 
@@ -52,42 +47,6 @@ def words(value: str, limit: int = DETAIL_CHARS) -> str:
     return plain[:limit]
 
 
-def task_columns(task: Task, mask: Mask) -> dict[str, Any]:
-    """Return the columns a listing says something about, named as in schema.sql."""
-    return {
-        "id": spelling(task.id),
-        "channel_type": text(task.channel_type),
-        "status": text(task.status),
-        "direction": text(task.direction),
-        "origin": _masked(task.origin, mask),
-        "destination": _masked(task.destination, mask),
-        "created_ms": number(task.created_ms),
-        "ended_ms": number(task.ended_ms),
-        "updated_ms": number(task.updated_ms),
-        "queue_id": text(task.queue_id),
-        "queue_name": text(task.queue_name),
-        "agent_id": text(task.agent_id),
-        "agent_name": text(task.agent_name),
-        "duration_ms": number(task.duration_ms),
-        "capture_requested": task.capture_requested,
-        "active": task.active,
-    }
-
-
-def _masked(value: str | None, mask: Mask) -> str | None:
-    return None if value is None else text(mask(value))
-
-
-def task_of(row: Sequence[Any]) -> Task:
-    """Read the columns of `task_columns`, in its order."""
-    return replace(Task(*row), capture_requested=flag(row[-2]), active=flag(row[-1]))
-
-
 def flag(value: int | None) -> bool | None:
     """Read a column of yes, no and not known."""
     return None if value is None else bool(value)
-
-
-def asked_of(row: Sequence[Any]) -> AskedBefore:
-    """Read state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms."""
-    return AskedBefore(TaskState(row[0]), *row[1:])

@@ -1,14 +1,20 @@
-"""Tasks on a connection: listing, handing out, settling.  Plain functions, each run inside a transaction."""
+"""The table of tasks: listing, handing out, settling.
+
+Plain functions on a connection, each run inside a transaction; those that
+`store` makes methods of say here what a caller may expect.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 from wxrec_async.errors import LedgerError
-from wxrec_async.ledger.protocol import (
+from wxrec_async.ledger.connection import LedgerConnection
+from wxrec_async.ledger.records import (
+    ALL_WORK,
     AskedBefore,
     BacklogTask,
     Everything,
@@ -17,7 +23,9 @@ from wxrec_async.ledger.protocol import (
     Scope,
     Work,
 )
-from wxrec_async.ledger.rows import Mask, asked_of, is_uuid, key, number, spelling, task_columns, task_of, words
+from wxrec_async.ledger.rows import Mask, is_uuid, key, number, spelling, words
+from wxrec_async.ledger.runs import run_row
+from wxrec_async.ledger.task_columns import ASKED, COLUMNS, TASK, TASK_WIDTH, asked_of, task_columns, task_of
 from wxrec_async.model import DAY_MS, Task, TaskState, Window
 from wxrec_async.rules.schedule import next_try
 from wxrec_async.rules.selection import NEVER_ENDED, STILL_OPEN
@@ -26,29 +34,22 @@ SETTLED = (TaskState.NO_RECORDING, TaskState.OWED, TaskState.FAILED)
 
 _FIND = "SELECT n, state, handed_run, next_ask_ms FROM tasks WHERE id = ?"
 _SPELT_OTHERWISE = "SELECT id FROM tasks WHERE id = ? COLLATE NOCASE AND id <> lower(id)"  # a partial index has these
-_INSERT = """
-INSERT INTO tasks (
-    id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id, queue_name,
-    agent_id, agent_name, duration_ms, capture_requested, active, source, first_seen_ms, place_ms, changed_ms)
-VALUES (
-    :id, :channel_type, :status, :direction, :origin, :destination, :created_ms, :ended_ms, :updated_ms, :queue_id,
-    :queue_name, :agent_id, :agent_name, :duration_ms, :capture_requested, :active, :source, :now_ms, :place_ms,
-    :now_ms)
-"""
-_LISTED = (
-    "channel_type", "status", "direction", "origin", "destination", "created_ms", "ended_ms", "queue_id",
-    "queue_name", "agent_id", "agent_name", "duration_ms", "capture_requested", "active",
-)  # fmt: skip
+_INSERT = f"""
+INSERT INTO tasks ({TASK}, source, first_seen_ms, place_ms, changed_ms)
+VALUES ({", ".join(f":{name}" for name in COLUMNS)}, :source, :now_ms, :place_ms, :now_ms)
+"""  # noqa: S608 - put together from constants
+_LISTED = tuple(name for name in COLUMNS if name not in {"id", "updated_ms"})
 
 
 def _changed(values: Sequence[str]) -> str:
     """Leave ``changed_ms`` when a listing says nothing new: a certified day does not change by being read again.
 
     A promise alone is no change, what becomes of it is: Search and the list of tasks may contradict each other for
-    ever (`standing.witness`).  Nor is a word that ledgers of before did not keep.
+    ever (`task_details.witnessed`).  Nor is a word that ledgers of before did not keep.
     """
-    names, values = _LISTED[:-2], values[:-2]  # without capture_requested and active
-    return f"changed_ms = CASE WHEN ({', '.join(names)}) IS ({', '.join(values)}) THEN changed_ms ELSE :now_ms END"
+    news = {name: value for name, value in zip(_LISTED, values, strict=True) if COLUMNS[name].news}
+    said, known = ", ".join(news.values()), ", ".join(news)
+    return f"changed_ms = CASE WHEN ({known}) IS ({said}) THEN changed_ms ELSE :now_ms END"
 
 
 _THEIRS = tuple(f"coalesce(:{name}, {name})" for name in _LISTED)
@@ -114,9 +115,7 @@ WITH wanted (n) AS (
                 WHEN 'named' THEN EXISTS (SELECT 1 FROM run_tasks WHERE run = :run AND task = n) ELSE 1 END
         ORDER BY recordings.task LIMIT :limit)
 )
-SELECT tasks.n, id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
-    queue_name, agent_id, agent_name, duration_ms, capture_requested, active,
-    state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms
+SELECT tasks.n, {TASK}, {ASKED}
 FROM wanted CROSS JOIN tasks ON tasks.n = wanted.n ORDER BY tasks.n LIMIT :limit
 """  # noqa: S608 - put together from constants
 # Recordings that Search counts and captures has not named; segments are in no count.
@@ -124,9 +123,7 @@ FEWER_THAN_WITNESSED = """witness_recordings > (
     SELECT count(*) FROM recordings WHERE recordings.task = tasks.n AND recordings.segment = 0
 ) AND coalesce(witness_deleted, 0) = 0"""
 _LATE = f"""
-SELECT n, id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
-    queue_name, agent_id, agent_name, duration_ms, capture_requested, active,
-    state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms
+SELECT n, {TASK}, {ASKED}
 FROM tasks INDEXED BY tasks_by_place
 WHERE place_ms >= :from_ms AND place_ms < :to_ms AND state = 'captured' AND n > :after
     AND (next_ask_ms IS NOT NULL OR witness_recordings IS NOT NULL)
@@ -140,9 +137,7 @@ _FEWER = f"SELECT {FEWER_THAN_WITNESSED}, first_seen_ms FROM tasks WHERE n = ?" 
 # By place: one walk along tasks_by_place over all pages together, with a look at the open recordings of each task
 # that has any.
 _OLDEST = f"""
-SELECT place_ms, tasks.n, id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms,
-    queue_id, queue_name, agent_id, agent_name, duration_ms, capture_requested, active,
-    state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms
+SELECT place_ms, n, {TASK}, {ASKED}
 FROM tasks
 WHERE place_ms >= :place_ms AND place_ms < :to_ms AND (place_ms, n) > (:place_ms, :row)
     AND ((state = 'listed' AND :listed)
@@ -165,12 +160,14 @@ WHERE state IN ('listed', 'owed', 'failed') AND reason IN ('{STILL_OPEN}', '{NEV
         WHEN 'named' THEN EXISTS (SELECT 1 FROM run_tasks WHERE run = :run AND task = n) ELSE 1 END
 GROUP BY (place_ms - ((place_ms % {DAY_MS}) + {DAY_MS}) % {DAY_MS}) ORDER BY 1
 """  # noqa: S608 - likewise
-_ONE = """
-SELECT id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
-    queue_name, agent_id, agent_name, duration_ms, capture_requested, active
-FROM tasks WHERE id = ?
+_ONE = f"SELECT {TASK} FROM tasks WHERE id = ?"  # noqa: S608 - likewise
+_SETTLE = """
+UPDATE tasks SET state = :state, reason = :reason, evidence = :evidence, next_ask_ms = :next,
+    changed_ms = CASE WHEN state = :state AND reason = :reason AND state <> 'failed' THEN changed_ms ELSE :now END
+WHERE n = :n AND state <> 'captured'
 """
-_TASK_WIDTH = 16  # the columns of a Task, after n
+_ASKED = f"SELECT {ASKED}, coalesce(named, 0) FROM tasks WHERE id = ?"  # noqa: S608 - likewise
+_ALL_TIME = (-(1 << 63), (1 << 63) - 1)
 
 
 def kept_id(connection: sqlite3.Connection, task_id: str) -> str:
@@ -203,6 +200,42 @@ def scope_parameters(connection: sqlite3.Connection, scope: Scope) -> dict[str, 
             return {"kind": "named", "from_ms": None, "to_ms": None, "run": found[0] if found else None}
         case Everything():
             return {"kind": "everything", "from_ms": None, "to_ms": None, "run": None}
+
+
+def add_tasks(  # noqa: PLR0913 - what a list says, and of what list it is
+    connection: LedgerConnection,
+    tasks: Sequence[Task],
+    *,
+    listed_in: Window | None,
+    now_ms: int,
+    named_for: str | None = None,
+    patient: bool = False,
+    source: str = "",
+) -> list[Task]:
+    """Add or refresh tasks, and return those to work on, each once, in order.
+
+    ``source`` is where they were listed: ``tasks``, ``search`` or ``file``;
+    when it is not said, ``file`` for what is named without a window.
+    ``named_for`` puts them into the scope ``NamedFor`` of that run.
+
+    A null never overwrites a value, and an attribute of a row with an older
+    ``updated_ms`` never overwrites one of a newer row.  Left out of the
+    answer: tasks that are final, owed tasks whose ``next_ask_ms`` is still to
+    come, and tasks this run was handed before, here or by `backlog`.  A task
+    that had ``no_recording`` is taken up again when Webex now says
+    ``capture_requested`` and did not before, and any task is due when its
+    ``updated_ms`` grew, or its status, ``active`` or end is another one.
+    ``patient`` leaves out what failed and is not due.
+    """
+    listing = Listing(
+        current=connection.current_run,
+        named=None if named_for is None else run_row(connection, named_for),
+        window=listed_in,
+        now_ms=now_ms,
+        patient=patient,
+        source=source or ("file" if listed_in is None and named_for is not None else "tasks"),
+    )
+    return listing.add(connection, tasks, connection.mask)
 
 
 class Listing:
@@ -290,104 +323,141 @@ def hand_out(connection: sqlite3.Connection, n: int, run: int | None) -> None:
         connection.execute("UPDATE tasks SET handed_run = ? WHERE n = ?", (run, n))
 
 
-def backlog(
-    connection: sqlite3.Connection,
+def backlog(  # noqa: PLR0913 - what to take up has this many sides
+    connection: LedgerConnection,
     scope: Scope,
-    only: Collection[Work],
-    current: int | None,
-    options: Mapping[str, int | None],
+    *,
+    now_ms: int,
+    after: int = 0,
+    limit: int = 500,
+    only: Collection[Work] = ALL_WORK,
+    due_only: bool = True,
+    again: bool = False,
+    patient: bool = False,
+    open_since_ms: int | None = None,
 ) -> list[BacklogTask]:
-    """Page through what is left to do and hand it out; ``options``: now_ms, after, limit, due_only, patient, again,
-    open_since_ms.
+    """Return up to ``limit`` tasks with work left, by ascending ``row``, beginning behind ``after``.
+
+    ``due_only`` leaves out owed tasks whose ``next_ask_ms`` is still to come,
+    ``patient`` what failed likewise.  Calls that go on (``still_open``) are left
+    out when they were placed at ``open_since_ms`` or later; see `open_spans`.
+    Tasks this run was handed before are left out unless ``again``.  An empty
+    list is the end.
     """
-    wanted = {str(work): work in only for work in Work}
-    defaults = {"patient": 0, "open_since_ms": None}
-    parameters = defaults | scope_parameters(connection, scope) | wanted | dict(options) | {"current": current}
-    return _handed_out(connection, connection.execute(_BACKLOG, parameters).fetchall(), current)
+    options = {"now_ms": now_ms, "after": after, "limit": limit, "open_since_ms": open_since_ms}
+    options |= {"due_only": due_only, "again": again, "patient": patient, "current": connection.current_run}
+    parameters = scope_parameters(connection, scope) | _wanted(only) | options
+    return _handed_out(connection, connection.execute(_BACKLOG, parameters).fetchall())
+
+
+def _wanted(only: Collection[Work]) -> dict[str, Any]:
+    return {str(work): work in only for work in Work}
 
 
 def late(
-    connection: sqlite3.Connection, placed_in: Window, current: int | None, options: dict[str, int]
+    connection: LedgerConnection,
+    placed_in: Window,
+    *,
+    now_ms: int,
+    after: int = 0,
+    limit: int = 500,
+    due_only: bool = True,
 ) -> list[BacklogTask]:
-    """Page through the tasks at rest that deserve a second look; ``options``: now_ms, after, limit, due_only."""
-    span = {"from_ms": placed_in.from_ms, "to_ms": placed_in.to_ms}
-    rows = connection.execute(_LATE, span | options | {"current": current}).fetchall()
-    return _handed_out(connection, rows, current)
+    """Return tasks at rest that deserve a second look, as `backlog` does.
+
+    Those are tasks with recordings whose ``next_ask_ms`` has come, or of which
+    Search counts more recordings than came (without ``due_only``: at once).
+    """
+    options = {"now_ms": now_ms, "after": after, "limit": limit, "due_only": due_only}
+    options |= {"from_ms": placed_in.from_ms, "to_ms": placed_in.to_ms}
+    rows = connection.execute(_LATE, options | {"current": connection.current_run}).fetchall()
+    return _handed_out(connection, rows)
 
 
-def _handed_out(connection: sqlite3.Connection, rows: list[Any], current: int | None) -> list[BacklogTask]:
-    found = []
-    for row in rows:
-        n, columns = row[0], row[1:]
-        hand_out(connection, n, current)
-        found.append(BacklogTask(n, _handed(columns), asked_of(columns[_TASK_WIDTH:])))
-    return found
+def _handed_out(connection: LedgerConnection, rows: list[Any]) -> list[BacklogTask]:
+    return [_hand_out(connection, row, None) for row in rows]
 
 
-def _handed(columns: Sequence[Any]) -> Task:
+def _hand_out(connection: LedgerConnection, row: Sequence[Any], place_ms: int | None) -> BacklogTask:
     """What is worked on is spelled as Webex spells it today, also where an older ledger has capitals."""
-    task = task_of(columns[:_TASK_WIDTH])
-    return replace(task, id=spelling(task.id))
+    n, columns = row[0], row[1:]
+    hand_out(connection, n, connection.current_run)
+    task = task_of(columns[:TASK_WIDTH])
+    return BacklogTask(n, replace(task, id=spelling(task.id)), asked_of(columns[TASK_WIDTH:]), place_ms)
 
 
-def open_spans(connection: sqlite3.Connection, scope: Scope, now_ms: int, *, due_only: bool) -> list[Window]:
-    """Return when the calls that go on began, a window for each UTC day."""
+def open_spans(connection: sqlite3.Connection, scope: Scope, *, now_ms: int, due_only: bool = True) -> list[Window]:
+    """Return when calls that go on were created, as one window for each UTC day, ascending.
+
+    They are listed again to learn whether they are over; ``due_only`` leaves
+    out those whose ``next_ask_ms`` is still to come.
+    """
     options = {"now_ms": now_ms, "due_only": due_only}
     rows = connection.execute(_OPEN_SPANS, scope_parameters(connection, scope) | options)
     return [Window(*row) for row in rows]
 
 
-def oldest_work(
-    connection: sqlite3.Connection,
-    to_ms: int,
-    only: Collection[Work],
-    current: int | None,
-    options: Mapping[str, int | None],
+def oldest_work(  # noqa: PLR0913 - what to take up has this many sides
+    connection: LedgerConnection,
+    scope: Everything | InPeriod,
+    *,
+    now_ms: int,
+    after: BacklogTask | None = None,
+    limit: int = 500,
+    only: Collection[Work] = ALL_WORK,
+    due_only: bool = True,
+    patient: bool = False,
+    open_since_ms: int | None = None,
 ) -> list[BacklogTask]:
-    """Page through what is left to do by place and hand it out.
+    """As `backlog`, but by ascending place, so that what would be purged first comes first.
 
-    ``options``: now_ms, place_ms, row, limit, due_only, patient, open_since_ms.
+    A task without a place is in no answer; it is left to `backlog`.
     """
-    wanted = {str(work): work in only for work in Work}
-    parameters = wanted | dict(options) | {"to_ms": to_ms, "current": current}
-    found = []
-    for place_ms, n, *columns in connection.execute(_OLDEST, parameters).fetchall():
-        hand_out(connection, n, current)
-        found.append(BacklogTask(n, _handed(columns), asked_of(columns[_TASK_WIDTH:]), place_ms))
-    return found
+    first, end = (scope.period.from_ms, scope.period.to_ms) if isinstance(scope, InPeriod) else _ALL_TIME
+    options = {
+        "place_ms": first if after is None or after.place_ms is None else after.place_ms,
+        "row": after.row if after else 0,
+        "to_ms": end,
+    }
+    options |= {"now_ms": now_ms, "limit": limit, "due_only": due_only, "patient": patient}
+    parameters = _wanted(only) | options | {"open_since_ms": open_since_ms, "current": connection.current_run}
+    rows = connection.execute(_OLDEST, parameters).fetchall()
+    return [_hand_out(connection, row, place_ms) for place_ms, *row in rows]
 
 
 def asked(connection: sqlite3.Connection, task_ids: Sequence[str]) -> dict[str, AskedBefore]:
-    """Return what earlier answers brought, for the tasks that are known."""
-    query = """
-        SELECT state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms, coalesce(named, 0)
-        FROM tasks WHERE id = ?
-    """
-    found = ((task_id, connection.execute(query, (kept_id(connection, task_id),)).fetchone()) for task_id in task_ids)
+    """Return what is known of each task; unknown ones are left out."""
+    found = ((task_id, connection.execute(_ASKED, (kept_id(connection, task_id),)).fetchone()) for task_id in task_ids)
     return {task_id: asked_of(row) for task_id, row in found if row is not None}
 
 
-def settle(  # noqa: PLR0913 - the facts of an answer
+def settle_task(  # noqa: PLR0913 - the facts of an answer
     connection: sqlite3.Connection,
     task_id: str,
     state: TaskState,
-    reason: str,
-    now_ms: int,
+    reason: str = "",
     *,
+    now_ms: int,
     empty_answer: bool,
-    next_ask_ms: int | None,
+    next_ask_ms: int | None = None,
     evidence: str = "",
     named: int = 0,
 ) -> TaskState:
-    """Note an answer without recordings to fetch; a task that has recordings keeps its state."""
+    """Note what became of a task without recordings, and return the state in force.
+
+    ``named`` are recordings that were named and may not be fetched yet.
+
+    ``state`` is NO_RECORDING, OWED or FAILED, else ValueError; what failed is
+    due again after a while, unless ``next_ask_ms`` says when; ``evidence`` is
+    what the state rests on, a stable word.  A task known
+    to have recordings stays CAPTURED; only its answers are counted.
+    """
+    if state not in SETTLED:
+        raise ValueError(f"a task does not settle as {state}")
     n = row_of(connection, task_id)
     note_named(connection, n, named)
     if empty_answer:
-        connection.execute(
-            """UPDATE tasks SET empty_answers = empty_answers + 1, first_empty_ms = coalesce(first_empty_ms, :now),
-               last_empty_ms = :now WHERE n = :n""",
-            {"now": now_ms, "n": n},
-        )
+        _count_empty(connection, n, now_ms)
     if (empty_answer or state == TaskState.NO_RECORDING) and connection.execute(_HAS_ANY, (n,)).fetchone()[0]:
         # Known from the bucket, asked for the first time: whatever Webex has now, it had a recording.
         state, reason, next_ask_ms, evidence = TaskState.CAPTURED, "", None, ""
@@ -396,23 +466,19 @@ def settle(  # noqa: PLR0913 - the facts of an answer
         state, reason, next_ask_ms, evidence = TaskState.OWED, "capture_awaited", None, ""
     if state == TaskState.FAILED and next_ask_ms is None:
         next_ask_ms = next_try(_first_seen(connection, n), now_ms)
-    connection.execute(
-        """UPDATE tasks SET state = :state, reason = :reason, evidence = :evidence, next_ask_ms = :next,
-               changed_ms = CASE WHEN state = :state AND reason = :reason AND state <> 'failed' THEN changed_ms
-                   ELSE :now END
-           WHERE n = :n AND state <> 'captured'""",
-        {
-            "state": state.value,
-            "reason": words(reason),
-            "evidence": words(evidence),
-            "next": number(next_ask_ms),
-            "now": now_ms,
-            "n": n,
-        },
-    )
+    said = {"state": state.value, "reason": words(reason), "evidence": words(evidence)}
+    connection.execute(_SETTLE, said | {"next": number(next_ask_ms), "now": now_ms, "n": n})
     if empty_answer:
         looked_again(connection, n, None, now_ms)
     return TaskState(connection.execute("SELECT state FROM tasks WHERE n = ?", (n,)).fetchone()[0])
+
+
+def _count_empty(connection: sqlite3.Connection, n: int, now_ms: int) -> None:
+    connection.execute(
+        """UPDATE tasks SET empty_answers = empty_answers + 1, first_empty_ms = coalesce(first_empty_ms, :now),
+           last_empty_ms = :now WHERE n = :n""",
+        {"now": now_ms, "n": n},
+    )
 
 
 def note_named(connection: sqlite3.Connection, n: int, count: int) -> None:

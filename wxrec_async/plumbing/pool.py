@@ -40,11 +40,6 @@ class BufferPool:
             raise
         return Room(self, size)
 
-    def try_take(self, size: int) -> Room | None:
-        """Take room if there is some and nobody waits for it."""
-        size = min(max(size, 1), self.total)
-        return self._granted(size) if not self._line and size <= self.free else None
-
     def _granted(self, size: int) -> Room:
         self.free -= size
         self.most_held = max(self.most_held, self.total - self.free)

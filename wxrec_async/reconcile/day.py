@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from wxrec_async.ledger import InPeriod, Sighting, Sightings, SqliteLedger, StoredRow, TaskRow
+from wxrec_async.ledger import InPeriod, SeenTask, SeenTasks, SqliteLedger, StoredRow, TaskRow
 from wxrec_async.lister import Lister
 from wxrec_async.model import SearchState, Task, TaskPage, Window, Witness
 from wxrec_async.plumbing.for_each import each_of
@@ -85,7 +85,7 @@ class Bench:
     """What a day is looked at with.  ``search`` is None when it is not to be asked."""
 
     ledger: SqliteLedger
-    sightings: Sightings
+    sightings: SeenTasks
     lister: Lister
     search: SearchReader | None
     search_required: bool
@@ -151,7 +151,7 @@ class Day:
 
         async def take_in(window: Window, _page: TaskPage, new: Sequence[Task]) -> None:
             await bench.ledger.add_tasks(new, listed_in=window, now_ms=bench.now_ms())
-            await bench.sightings.note([(task.id, Sighting(listed=True)) for task in new])
+            await bench.sightings.note([(task.id, SeenTask(listed=True)) for task in new])
 
         self.report.tasks_heard = SearchState.PARTIAL
         if trouble := await bench.lister.read(self._window, take_in):
@@ -187,7 +187,7 @@ class Day:
         await bench.ledger.witnessed(ours, now_ms)
         await bench.sightings.note(
             [
-                (each.task.id, Sighting(searched=True, requested=each.task.capture_requested, active=each.active))
+                (each.task.id, SeenTask(searched=True, requested=each.task.capture_requested, active=each.active))
                 for each in ours
             ]
         )
@@ -226,7 +226,7 @@ class Day:
         self,
         rows: Sequence[TaskRow],
         facts: dict[str, TaskFacts],
-        seen: Mapping[str, Sighting],
+        seen: Mapping[str, SeenTask],
         looked: Looked,
         asked: Mapping[str, Asked],
     ) -> tuple[Sequence[TaskRow], dict[str, TaskFacts]]:
@@ -260,7 +260,7 @@ class Day:
             reason = REASONS[finding.verdict]
             await self._bench.ledger.lost(finding.row, reason, finding.detail, self._bench.now_ms())
 
-    def _count(self, row: TaskRow, facts: TaskFacts, seen: Sighting, looked: Looked) -> Ended | None:
+    def _count(self, row: TaskRow, facts: TaskFacts, seen: SeenTask, looked: Looked) -> Ended | None:
         """Count a task where it stands; return it when it has nothing to store."""
         report, judgement = self.report, judge(facts, self._bench.ages)
         report.counts[judgement.standing] += 1
@@ -296,7 +296,7 @@ class Day:
                 words = SENTENCES[each.value]
                 self.report.notes.append(f"{self.report.disagreements[each]} of {self.report.tasks} tasks: {words}")
 
-    def _compare_lists(self, row: TaskRow, judgement: Judgement, seen: Sighting) -> None:
+    def _compare_lists(self, row: TaskRow, judgement: Judgement, seen: SeenTask) -> None:
         """Name a task that one list has and the other has not, unless that is what was said of it."""
         if not self._searched or judgement.standing is Standing.LEFT_OUT or seen.listed == seen.searched:
             return

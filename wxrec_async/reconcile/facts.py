@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from wxrec_async.ledger import KnownRecording, Sighting, TaskRow
+from wxrec_async.ledger import KnownRecording, SeenTask, TaskRow
 from wxrec_async.model import Witness
 from wxrec_async.rules.filters import Filters
 from wxrec_async.rules.finality import phase
@@ -32,7 +32,7 @@ class Sides:
         return witness if self._counts else replace(witness, recordings=None)
 
     def facts(
-        self, row: TaskRow, seen: Sighting, looked: Looked, now_ms: int, asked: Asked = Asked.NOT_ASKED
+        self, row: TaskRow, seen: SeenTask, looked: Looked, now_ms: int, asked: Asked = Asked.NOT_ASKED
     ) -> TaskFacts:
         """Return everything that is known of one task at ``now_ms``."""
         created = row.task.created_ms if row.task.created_ms is not None else row.asked.first_seen_ms
@@ -53,7 +53,7 @@ class Sides:
             phase=phase(row.task),
         )
 
-    def _search(self, row: TaskRow, seen: Sighting) -> SearchFacts | None:
+    def _search(self, row: TaskRow, seen: SeenTask) -> SearchFacts | None:
         if not seen.searched:
             return None
         return SearchFacts(row.witness_recordings, seen.requested, row.witness_deleted, seen.active, row.witness_bytes)

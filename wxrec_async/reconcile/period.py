@@ -15,7 +15,7 @@ from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.evidence import open_issuer
-from wxrec_async.ledger import open_sightings
+from wxrec_async.ledger import open_seen_tasks
 from wxrec_async.lister import Lister
 from wxrec_async.model import Period, Window, iso
 from wxrec_async.reconcile.asking import Asker
@@ -148,7 +148,7 @@ async def _bench(
     async with (
         open_bucket(settings, emit, reach=reach, session=given.s3_session) as bucket,
         open_ledger_of(settings, secrets.org_id, emit) as ledger,
-        open_sightings(path) as sightings,
+        open_seen_tasks(path) as sightings,
         worlds.open_webex(settings, secrets, tls, emit, reach, clock, given) as webex,
     ):
         chosen, ages = settings.webex, ages_of(settings)

@@ -11,6 +11,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -20,7 +21,7 @@ from wxrec_async.choices import ages_of, asked_period, filters_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import RunStopped
 from wxrec_async.events import Emit
-from wxrec_async.ledger.protocol import AskedBefore, BacklogTask, InPeriod, KnownTask, Ledger, Work
+from wxrec_async.ledger.records import AskedBefore, BacklogTask, InPeriod, KnownTask, Work
 from wxrec_async.left_out import count_left_out
 from wxrec_async.model import (
     DAY_MS,
@@ -45,6 +46,9 @@ from wxrec_async.rules import finality, selection, windows
 from wxrec_async.rules.identity import Changed
 from wxrec_async.settling import Settling
 from wxrec_async.sidecars import AT_ONCE, Sidecars
+
+if TYPE_CHECKING:
+    from wxrec_async.ledger.store import SqliteLedger
 
 BACKLOG_PAGE = 500
 LATE = "late"  # beside the words of `Work`: tasks at rest that deserve a second look
@@ -76,7 +80,7 @@ class Books:
     def __init__(
         self,
         settings: Settings,
-        ledger: Ledger,
+        ledger: SqliteLedger,
         org_id: str,
         emit: Emit,
         clock: Callable[[], float] = time.time,

@@ -13,7 +13,7 @@ stays at home.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from wxrec_async.model import Task, Window
@@ -21,6 +21,11 @@ from wxrec_async.rules.finality import Phase
 from wxrec_async.rules.redact import mask_number, redact_text
 
 LISTED = "listed"
+# What of a task travels as it is: ids, times and Webex's own words, never what a person is called or reached by.
+PLAIN = (
+    "id", "channel_type", "status", "direction", "created_ms", "ended_ms", "updated_ms", "queue_id", "agent_id",
+    "duration_ms", "capture_requested", "active",
+)  # fmt: skip
 _USUAL: dict[type, list[tuple[str, Any]]] = {}
 
 
@@ -48,39 +53,24 @@ class At:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskRow:
-    """A `Task`; numbers are masked, and ``agent_name`` is there only if names may travel."""
+class TaskRow(Task):
+    """A `Task` as it travels: fields of the model that are named neither here nor in `PLAIN` stay at home.
 
-    id: str
-    channel_type: str | None = None
-    status: str | None = None
-    direction: str | None = None
-    origin: str | None = None
-    destination: str | None = None
-    created_ms: int | None = None
-    ended_ms: int | None = None
-    updated_ms: int | None = None
-    queue_id: str | None = None
-    queue_name: str | None = None
-    agent_id: str | None = None
-    agent_name: str | None = None
-    duration_ms: int | None = None
-    capture_requested: bool | None = None
-    active: bool | None = None
+    Numbers are masked, and ``agent_name`` is there only if names may travel.
+    """
 
     @classmethod
     def of(cls, task: Task, *, names: bool = False) -> TaskRow:
-        row = cls(**{name: getattr(task, name) for name in cls.__slots__})
-        return replace(
-            row,
+        return cls(
+            **{name: getattr(task, name) for name in PLAIN},
             origin=mask_number(task.origin) if task.origin else task.origin,
             destination=mask_number(task.destination) if task.destination else task.destination,
-            queue_name=redact_text(row.queue_name) if row.queue_name else row.queue_name,
-            agent_name=row.agent_name if names else None,
+            queue_name=redact_text(task.queue_name) if task.queue_name else task.queue_name,
+            agent_name=task.agent_name if names else None,
         )
 
     def task(self) -> Task:
-        return Task(**{name: getattr(self, name) for name in self.__slots__})
+        return Task(**{each.name: getattr(self, each.name) for each in fields(Task)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from wxrec_async.ledger.facts import ReportFacts, Tally
+from wxrec_async.ledger.report_queries import ReportFacts, Tally
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.rules.coverage import DayFacts, DayState, day_of, day_state, unlisted
 

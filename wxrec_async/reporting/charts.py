@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from wxrec_async.ledger.facts import Bar
+from wxrec_async.ledger.report_queries import Bar
 
 # pygal adds a finder for its maps to every later import of the process, with an interface Python 3.12 dropped:
 # a warning each time on 3.11, and nothing a host of ours should have to live with.

@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from wxrec_async._version import __version__
-from wxrec_async.ledger.facts import Bar, FailureFact, Limits, ReasonFact, ReportFacts, RunFact, Tally
+from wxrec_async.ledger.report_queries import Bar, FailureFact, Limits, ReasonFact, ReportFacts, RunFact, Tally
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.reporting import palette
 from wxrec_async.reporting.calendar import MEANINGS, SIGNS, WORDS, Calendar, build_calendar

@@ -52,11 +52,3 @@ def second_look(created_ms: int | None, after_ms: int, now_ms: int) -> int | Non
         return None
     due = created_ms + after_ms
     return due if due > now_ms else None
-
-
-def is_incomplete(witnessed: int | None, found: int, *, deleted: bool = False) -> bool:
-    """Say whether Search counts more recordings of a task than captures has named (segments left out).
-
-    More than it counts is no harm: nobody documents which kinds its count has.
-    """
-    return witnessed is not None and witnessed > found and not deleted

@@ -13,7 +13,7 @@ from anyio import CancelScope, to_thread
 from wxrec_async.errors import LedgerDamaged, LedgerError
 from wxrec_async.events import Emit
 from wxrec_async.ledger import files, opening
-from wxrec_async.ledger.protocol import Identity
+from wxrec_async.ledger.records import Identity
 from wxrec_async.ledger.store import SqliteLedger, open_ledger
 from wxrec_async.plumbing.private_files import put_in_place
 
@@ -76,7 +76,7 @@ def _must_go(path: Path, replace: bool) -> bool:
     if not path.exists():
         return True  # a -wal without its ledger
     try:
-        opening.look(path)
+        opening.check(path)
     except LedgerDamaged:
         return True
     raise LedgerError(f"ledger {path} is sound and was left as it is; to rebuild it all the same, move it away first")

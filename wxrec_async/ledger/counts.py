@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 
-from wxrec_async.ledger.protocol import Counts, Failure, Scope
+from wxrec_async.ledger.records import Counts, Failure, Scope
 from wxrec_async.ledger.rows import key, spelling
 from wxrec_async.ledger.tasks import FEWER_THAN_WITNESSED, scope_parameters
 
@@ -62,8 +62,8 @@ SELECT id, recording, reason, detail FROM (
 """
 
 
-def counts(connection: sqlite3.Connection, scope: Scope, run_id: str | None) -> Counts:
-    """Count a scope; see `Counts` for what adds up to what."""
+def count_scope(connection: sqlite3.Connection, scope: Scope, run_id: str | None) -> Counts:
+    """Count what is in ``scope``; ``run_id`` says whose ``stored`` it is (None: nobody's)."""
     parameters = scope_parameters(connection, scope) | {"counted": _row_of_run(connection, run_id)}
 
     def numbers(query: str) -> list[int]:
@@ -97,8 +97,8 @@ WHERE recordings.state = 'stored' AND flags <> '' AND (:run_id IS NULL OR run IS
 """  # noqa: S608 - a constant
 
 
-def flag_counts(connection: sqlite3.Connection, scope: Scope, run_id: str | None) -> dict[str, int]:
-    """Count what was odd about stored recordings, by flag."""
+def flag_counts(connection: sqlite3.Connection, scope: Scope, run_id: str | None = None) -> dict[str, int]:
+    """Count what was odd about stored recordings, by flag; ``run_id`` counts those of one run only."""
     parameters = scope_parameters(connection, scope) | {"run_id": run_id, "counted": _row_of_run(connection, run_id)}
     counted: Counter[str] = Counter()
     for (flags,) in connection.execute(_FLAGS, parameters):
@@ -111,7 +111,7 @@ def _row_of_run(connection: sqlite3.Connection, run_id: str | None) -> int:
     return found[0] if found else -1  # no run has the row -1, NULL would match what no run stored
 
 
-def failures(connection: sqlite3.Connection, scope: Scope, limit: int) -> list[Failure]:
-    """Name failed tasks and recordings, in the order they were listed."""
+def failures(connection: sqlite3.Connection, scope: Scope, *, limit: int = 1000) -> list[Failure]:
+    """Name what failed in ``scope``, tasks and recordings, in the order it was listed."""
     parameters = scope_parameters(connection, scope) | {"limit": limit}
     return [Failure(spelling(task_id), *row) for task_id, *row in connection.execute(_FAILURES, parameters)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from wxrec_async.ledger.protocol import Incomplete, Lag, Scope
+from wxrec_async.ledger.records import CatchUp, Incomplete, Scope
 from wxrec_async.ledger.tasks import FEWER_THAN_WITNESSED, scope_parameters
 
 _OPEN = """
@@ -35,14 +35,14 @@ ORDER BY n LIMIT :limit
 """  # noqa: S608 - put together from constants
 
 
-def lag(connection: sqlite3.Connection) -> Lag:
-    """Say up to when everything that was listed has come to rest, and what comes next."""
+def catch_up(connection: sqlite3.Connection) -> CatchUp:
+    """Say how far behind the ledger is: up to when everything listed has come to rest, and what comes next."""
     (listed_to,) = connection.execute("SELECT max(to_ms) FROM closed_windows WHERE source = 'tasks'").fetchone()
     (oldest_open,) = connection.execute(_OPEN).fetchone()
     oldest_owed, next_ask = connection.execute(_OWED).fetchone()
     known = [moment for moment in (listed_to, oldest_open) if moment is not None]
     caught_up = min(known) if listed_to is not None else None
-    return Lag(listed_to, caught_up, oldest_owed, next_ask, _followed(connection))
+    return CatchUp(listed_to, caught_up, oldest_owed, next_ask, _followed(connection))
 
 
 def _followed(connection: sqlite3.Connection) -> dict[str, object] | None:
@@ -51,7 +51,7 @@ def _followed(connection: sqlite3.Connection) -> dict[str, object] | None:
     return told if isinstance(told, dict) else None
 
 
-def incomplete(connection: sqlite3.Connection, scope: Scope, limit: int) -> list[Incomplete]:
-    """Name the tasks of which Search counts more recordings than came."""
+def incomplete(connection: sqlite3.Connection, scope: Scope, *, limit: int = 1000) -> list[Incomplete]:
+    """Name the tasks of which Search counts more recordings than came, in the order they were listed."""
     parameters = scope_parameters(connection, scope) | {"limit": limit}
     return [Incomplete(*row) for row in connection.execute(_INCOMPLETE, parameters)]

@@ -1,11 +1,11 @@
-"""What was seen and left where it is, on a connection.  Plain functions, each run inside a transaction."""
+"""What was seen and left where it is.  Plain functions on a connection, each run inside a transaction."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from wxrec_async.ledger.protocol import Scope
+from wxrec_async.ledger.records import Scope
 from wxrec_async.ledger.rows import key
 from wxrec_async.ledger.tasks import row_of, scope_parameters
 from wxrec_async.model import LeftAlone
@@ -18,7 +18,7 @@ WHERE :kind <> 'named' AND (:kind <> 'period' OR (place_ms >= :from_ms AND place
 
 
 def leave_alone(connection: sqlite3.Connection, seen: Sequence[LeftAlone], transcripts: Mapping[str, int]) -> None:
-    """Add what is new of ``seen``; ``transcripts`` says how many each task was last seen with."""
+    """Note what was seen and left, and how many transcripts each known task has.  May be called twice."""
     connection.executemany(
         "INSERT OR IGNORE INTO left_alone (id, kind, place_ms) VALUES (?, ?, ?)",
         [(key(each.id), key(each.kind)[:KIND_CHARS], each.place_ms) for each in seen],
@@ -27,6 +27,6 @@ def leave_alone(connection: sqlite3.Connection, seen: Sequence[LeftAlone], trans
         connection.execute("UPDATE tasks SET transcripts = ? WHERE n = ?", (count, row_of(connection, task_id)))
 
 
-def counts(connection: sqlite3.Connection, scope: Scope) -> dict[str, int]:
-    """Count what was left alone in a scope, by kind; tasks that were named have no place of their own."""
+def left_alone(connection: sqlite3.Connection, scope: Scope) -> dict[str, int]:
+    """Count what was seen and left, by kind; nothing for `NamedFor`: named tasks have no place of their own."""
     return dict(connection.execute(_COUNT, scope_parameters(connection, scope)).fetchall())

@@ -1,4 +1,8 @@
-"""Runs, closed windows and identity on a connection.  Plain functions, each run inside a transaction."""
+"""The tables of runs and of closed windows, and what the ledger belongs to.
+
+Plain functions on a connection, each run inside a transaction; those that
+`store` makes methods of say here what a caller may expect.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from wxrec_async.errors import LedgerError
-from wxrec_async.ledger.protocol import Author, Identity, RunRecord
+from wxrec_async.ledger.records import Author, Identity, RunRecord
 from wxrec_async.ledger.rows import key, text, words
 from wxrec_async.model import Window
 
@@ -23,6 +27,7 @@ def begin_run(
     run_id: str,
     now_ms: int,
     scope: Window | None,
+    *,
     author: Author | None = None,
     command: str | None = None,
 ) -> int:
@@ -54,7 +59,7 @@ def run_row(connection: sqlite3.Connection, run_id: str) -> int:
 def end_run(
     connection: sqlite3.Connection, run_id: str, now_ms: int, exit_code: int, summary: Mapping[str, object]
 ) -> None:
-    """Close a run."""
+    """Close a run; ``summary`` must be JSON."""
     told = words(json.dumps(summary), SUMMARY_CHARS)
     connection.execute(
         "UPDATE runs SET ended_ms = ?, exit_code = ?, summary = ? WHERE n = ?",
@@ -78,7 +83,10 @@ def last_run(connection: sqlite3.Connection) -> RunRecord | None:
 
 
 def close_window(connection: sqlite3.Connection, window: Window, now_ms: int) -> None:
-    """Add a closed span, melted together with those it touches: the table stays as short as the gaps are few."""
+    """Remember that ``window`` never needs to be listed again.  May be called twice.
+
+    It is melted together with those it touches: the table stays as short as the gaps are few.
+    """
     span = {"from": window.from_ms, "to": window.to_ms}
     first, last = connection.execute(_TOUCHED, span).fetchone()
     connection.execute(_DROP_TOUCHED, span)
@@ -90,7 +98,7 @@ def close_window(connection: sqlite3.Connection, window: Window, now_ms: int) ->
 
 
 def closed_windows(connection: sqlite3.Connection, period: Window) -> list[Window]:
-    """Return the closed spans that overlap ``period``, ascending."""
+    """Return the closed spans that overlap ``period``: merged, ascending, not cut to it."""
     rows = connection.execute(
         """SELECT from_ms, to_ms FROM closed_windows WHERE source = 'tasks' AND from_ms < ? AND to_ms > ?
            ORDER BY from_ms""",
@@ -99,6 +107,6 @@ def closed_windows(connection: sqlite3.Connection, period: Window) -> list[Windo
     return [Window(*row) for row in rows]
 
 
-def identity(connection: sqlite3.Connection) -> Identity:
+def read_identity(connection: sqlite3.Connection) -> Identity:
     """Return what the ledger belongs to."""
     return Identity(*connection.execute("SELECT org_id, bucket, key_template FROM identity").fetchone())

@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wxrec_async.ledger import books, counting
-from wxrec_async.ledger.protocol import Counts, Everything, Identity, InPeriod
+from wxrec_async.ledger.counts import count_scope
+from wxrec_async.ledger.records import Counts, Everything, Identity, InPeriod
+from wxrec_async.ledger.runs import read_identity
 from wxrec_async.model import DAY_MS, Window
 
 _FLOOR_DAY = f"(place_ms - ((place_ms % {DAY_MS}) + {DAY_MS}) % {DAY_MS})"  # SQLite divides towards zero
@@ -277,14 +278,14 @@ class ReportFacts:
     last_storing_run: str | None
 
 
-def read_facts(connection: sqlite3.Connection, period: Window | None, limits: Limits) -> ReportFacts:
-    """Read everything; call it within one transaction."""
+def report_facts(connection: sqlite3.Connection, period: Window | None, limits: Limits) -> ReportFacts:
+    """Return what the report shows, of the tasks of ``period`` (as `InPeriod` has it) or of all, at one moment."""
     reading = _Reading(connection, period, limits)
     last = reading.value(_LAST_STORING_RUN)
     runs = [_run_fact(row) for row in reading.rows(_RUNS)]
     return ReportFacts(
-        identity=books.identity(connection),
-        counts=counting.counts(connection, InPeriod(period) if period else Everything(), None),
+        identity=read_identity(connection),
+        counts=count_scope(connection, InPeriod(period) if period else Everything(), None),
         days=reading.days(),
         queues=[(name, Tally(*sums)) for name, *sums in reading.rows(_BY_QUEUE)],
         directions=[(name, Tally(*sums)) for name, *sums in reading.rows(_BY_DIRECTION)],

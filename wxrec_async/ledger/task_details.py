@@ -7,100 +7,76 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wxrec_async.ledger import recordings as recording_rows
-from wxrec_async.ledger.protocol import AskedBefore, KnownRecording
-from wxrec_async.ledger.rows import asked_of, flag, number, task_of
+from wxrec_async.ledger.records import TaskRow
+from wxrec_async.ledger.rows import flag, number
+from wxrec_async.ledger.task_columns import ASKED, ASKED_WIDTH, TASK, TASK_WIDTH, asked_of, task_of
 from wxrec_async.ledger.tasks import kept_id
-from wxrec_async.model import Task, Window, Witness
+from wxrec_async.model import Window, Witness
 
 DELETED = "deleted_at_webex"
 SEARCH_DELETED = "search_deleted"  # Search says so, and captures, asked after it, names it no longer
 
-_PAGE = """
-SELECT n, place_ms, reason, evidence, named,
-    id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
-    queue_name, agent_id, agent_name, duration_ms, capture_requested, active,
-    state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms,
+_ROW = f"""
+SELECT {TASK}, {ASKED}, n, place_ms, reason, evidence, named,
     witness_ms, witness_recordings, witness_bytes, witness_deleted
-FROM tasks WHERE place_ms >= :from_ms AND place_ms < :to_ms AND (place_ms, n) > (:place_ms, :row)
+FROM tasks
+"""  # noqa: S608 - put together from constants
+_PAGE = f"""
+{_ROW}
+WHERE place_ms >= :from_ms AND place_ms < :to_ms AND (place_ms, n) > (:place_ms, :row)
 ORDER BY place_ms, n LIMIT :limit
 """
-_ONE = """
-SELECT n, place_ms, reason, evidence, named,
-    id, channel_type, status, direction, origin, destination, created_ms, ended_ms, updated_ms, queue_id,
-    queue_name, agent_id, agent_name, duration_ms, capture_requested, active,
-    state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms,
-    witness_ms, witness_recordings, witness_bytes, witness_deleted
-FROM tasks WHERE id = ?
-"""
+_ONE = f"{_ROW} WHERE id = ?"
 _WITNESS = """
 UPDATE tasks SET witness_ms = :now_ms, witness_recordings = :recordings, witness_bytes = :bytes,
     witness_deleted = :deleted, capture_requested = CASE WHEN :promised THEN 1 ELSE capture_requested END
 WHERE id = :id
 """
-_TASK = slice(5, 21)
-_ASKED = slice(21, 27)
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRow:
-    """A task with its recordings.
+def task_rows(
+    connection: sqlite3.Connection, window: Window, *, after: TaskRow | None = None, limit: int = 500
+) -> list[TaskRow]:
+    """Return up to ``limit`` tasks placed in ``window`` behind ``after``, oldest first; an empty list is the end.
 
-    ``place_ms`` and ``row`` are its place in the order of pages; ``evidence`` is
-    what its state rests on, ``named`` the most recordings one answer of captures
-    named; the ``witness`` fields are what Search said at ``witness_ms``, None when it was never heard.
+    A task's place is its creation, else the start of the window it was listed in.
     """
-
-    row: int
-    place_ms: int
-    task: Task
-    asked: AskedBefore
-    reason: str = ""
-    recordings: tuple[KnownRecording, ...] = ()
-    witness_ms: int | None = None
-    witness_recordings: int | None = None
-    witness_bytes: int | None = None
-    witness_deleted: bool | None = None
-    evidence: str = ""
-    named: int = 0
-
-
-def page(connection: sqlite3.Connection, window: Window, after: TaskRow | None, limit: int) -> list[TaskRow]:
-    """Return the tasks placed in ``window`` behind ``after``, oldest first."""
     start = {"place_ms": after.place_ms, "row": after.row} if after else {"place_ms": window.from_ms, "row": -1}
     span = {"from_ms": window.from_ms, "to_ms": window.to_ms, "limit": limit}
     return [_row(connection, found) for found in connection.execute(_PAGE, span | start).fetchall()]
 
 
-def of_ids(connection: sqlite3.Connection, task_ids: Sequence[str]) -> dict[str, TaskRow]:
-    """Return the tasks that are known, by the ids asked for."""
+def rows_of(connection: sqlite3.Connection, task_ids: Sequence[str]) -> dict[str, TaskRow]:
+    """Return the tasks among these that are known, by the ids asked for."""
     found = ((each, connection.execute(_ONE, (kept_id(connection, each),)).fetchone()) for each in task_ids)
     return {task_id: _row(connection, row) for task_id, row in found if row is not None}
 
 
 def _row(connection: sqlite3.Connection, found: Sequence[Any]) -> TaskRow:
-    task = task_of(found[_TASK])
+    task, rest = task_of(found[:TASK_WIDTH]), found[TASK_WIDTH:]
+    asked = asked_of(rest[:ASKED_WIDTH])
+    n, place_ms, reason, evidence, named, witness_ms, recordings, size, deleted = rest[ASKED_WIDTH:]
     return TaskRow(
-        row=found[0],
-        place_ms=found[1] or 0,
+        row=n,
+        place_ms=place_ms or 0,
         task=task,
-        asked=asked_of(found[_ASKED]),
-        reason=found[2],
-        recordings=tuple(recording_rows.known_recordings(connection, found[0], task.id)),
-        witness_ms=found[27],
-        witness_recordings=found[28],
-        witness_bytes=found[29],
-        witness_deleted=flag(found[30]),
-        evidence=found[3],
-        named=found[4] or 0,
+        asked=asked,
+        reason=reason,
+        recordings=tuple(recording_rows.known_recordings(connection, n, task.id)),
+        witness_ms=witness_ms,
+        witness_recordings=recordings,
+        witness_bytes=size,
+        witness_deleted=flag(deleted),
+        evidence=evidence,
+        named=named or 0,
     )
 
 
-def witness(connection: sqlite3.Connection, found: Sequence[Witness], now_ms: int) -> None:
-    """Keep what Search said; a task that is not known is passed over.
+def witnessed(connection: sqlite3.Connection, found: Sequence[Witness], now_ms: int) -> None:
+    """Keep what Search says of tasks that are known; one that is not is passed over.
 
     A recording that Search has, or a capture it says was requested, is a promise, which the other list may not have
     heard of.
@@ -112,10 +88,11 @@ def witness(connection: sqlite3.Connection, found: Sequence[Witness], now_ms: in
         connection.execute(_WITNESS, said | {"id": kept_id(connection, each.task.id), "now_ms": now_ms})
 
 
-def deleted(connection: sqlite3.Connection, row: TaskRow, now_ms: int, named: Collection[str]) -> None:
-    """Let what never came of a task come to rest as GONE; a task without recordings gets one, under the task's id.
+def deleted_at_webex(connection: sqlite3.Connection, row: TaskRow, now_ms: int, *, named: Collection[str] = ()) -> None:
+    """Note that Webex deleted what was never stored of a task: its recordings become GONE.
 
-    STORED stays, and so does what was stored once: that was not lost at Webex; and what Webex still has, ``named``.
+    A task without recordings gets one, under the task's id.  STORED stays, and so does what was stored once: that was
+    not lost at Webex; and what captures still has, ``named`` by id.
     """
     said = {"reason": DELETED, "evidence": SEARCH_DELETED, "now": now_ms}
     connection.execute(

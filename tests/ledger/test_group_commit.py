@@ -13,17 +13,19 @@ import pytest
 
 from wxrec_async.errors import LedgerError, LedgerFull
 from wxrec_async.ledger import Everything, opening
-from wxrec_async.ledger.faults import explain
-from wxrec_async.ledger.group import GroupCommit
+from wxrec_async.ledger.group_commit import GroupCommit
+from wxrec_async.ledger.sqlite_errors import explain
 from wxrec_async.model import Task
 
 from .contract import DAY, HOME, Opener, add, capture, store
 
 pytestmark = pytest.mark.anyio
 
+Group = GroupCommit[sqlite3.Connection]
+
 
 @pytest.fixture
-async def group(path: Path) -> AsyncIterator[GroupCommit]:
+async def group(path: Path) -> AsyncIterator[Group]:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("CREATE TABLE rows (x UNIQUE)")
     group = GroupCommit(connection, lambda error: explain(error, path))
@@ -35,7 +37,7 @@ def insert(db: sqlite3.Connection, value: object) -> None:
     db.execute("INSERT INTO rows VALUES (?)", (value,))
 
 
-async def values(group: GroupCommit) -> list[object]:
+async def values(group: Group) -> list[object]:
     return [x for (x,) in await group.run(lambda db: db.execute("SELECT x FROM rows ORDER BY x").fetchall())]
 
 
@@ -47,15 +49,15 @@ async def test_a_thousand_callers_share_a_few_commits(opener: Opener) -> None:
         await add(ledger, *names)
         for name in names:
             await capture(ledger, name, "a")
-        before = ledger.commits  # type: ignore[attr-defined]
+        before = ledger.commits
         async with anyio.create_task_group() as tasks:
             for name in names:
                 tasks.start_soon(store, ledger, name, "a")
-        assert ledger.commits - before <= 5  # type: ignore[attr-defined]
+        assert ledger.commits - before <= 5
         assert (await ledger.counts(Everything(), "run-1")).stored == 1000
 
 
-async def test_one_failure_is_undone_alone(group: GroupCommit) -> None:
+async def test_one_failure_is_undone_alone(group: Group) -> None:
     """In one transaction, the work that fails leaves nothing, the others stay; each hears its own."""
 
     def half(db: sqlite3.Connection) -> None:
@@ -81,7 +83,7 @@ async def test_one_failure_is_undone_alone(group: GroupCommit) -> None:
     assert await values(group) == [1, 2, 3]
 
 
-async def test_cancelled_callers_harm_nobody(group: GroupCommit) -> None:
+async def test_cancelled_callers_harm_nobody(group: Group) -> None:
     """A cancelled scope: what was begun is carried through, and the ledger goes on."""
     entered, go_on = threading.Event(), threading.Event()
 
@@ -102,7 +104,9 @@ async def test_cancelled_callers_harm_nobody(group: GroupCommit) -> None:
     assert await values(group) == ["slow", *(f"waiting-{number}" for number in range(5))]
 
 
-async def test_a_native_cancellation_of_the_leader_keeps_the_thread_alone(group: GroupCommit) -> None:
+async def test_a_native_cancellation_of_the_leader_keeps_the_thread_alone(
+    group: Group,
+) -> None:
     """`task.cancel()` goes through every shield: the next leader waits for the thread that still runs."""
     entered, go_on = threading.Event(), threading.Event()
 
@@ -124,7 +128,7 @@ async def test_a_native_cancellation_of_the_leader_keeps_the_thread_alone(group:
     assert await values(group) == ["slow", "waiting"]
 
 
-async def test_a_native_cancellation_while_waiting_is_forgotten(group: GroupCommit) -> None:
+async def test_a_native_cancellation_while_waiting_is_forgotten(group: Group) -> None:
     """A caller that is gone before its turn came is left out, those behind it are served."""
     entered, go_on = threading.Event(), threading.Event()
 
@@ -157,7 +161,7 @@ async def test_a_loop_that_only_reads_can_be_cancelled(opener: Opener) -> None:
         assert (await ledger.counts(Everything(), None)).tasks_listed == 1
 
 
-async def test_closing_carries_out_what_is_queued(group: GroupCommit, path: Path) -> None:
+async def test_closing_carries_out_what_is_queued(group: Group, path: Path) -> None:
     """What was accepted before close is durable after it."""
     async with anyio.create_task_group() as tasks:
         for number in range(20):
@@ -176,7 +180,7 @@ async def test_a_full_disk_keeps_nothing_of_the_call_and_everything_before(path:
     """LedgerFull for every caller of the group, no half change, and the ledger opens and works again later."""
     async with opener() as ledger:
         await add(ledger, "t1")
-        group: GroupCommit = ledger._group  # type: ignore[attr-defined]  # only there can a page limit be set
+        group = ledger._group  # only there can a page limit be set
         pages = await group.run(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
         await group.run(lambda db: db.execute(f"PRAGMA max_page_count = {pages + 2}").fetchone())
 

@@ -17,9 +17,9 @@ from anyio import CancelScope, to_thread
 
 from wxrec_async.errors import LedgerError
 from wxrec_async.ledger import files
-from wxrec_async.ledger.faults import explain
-from wxrec_async.ledger.group import GroupCommit
+from wxrec_async.ledger.group_commit import GroupCommit
 from wxrec_async.ledger.rows import key
+from wxrec_async.ledger.sqlite_errors import explain
 from wxrec_async.rules.evidence import Ended
 
 SUFFIX = ".sightings"
@@ -32,7 +32,7 @@ INSERT INTO seen (id, listed, searched, requested, active) VALUES (?, ?, ?, ?, ?
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class SeenTask:
     """Where a task was seen; ``requested`` and ``active`` are what Search says that the ledger does not keep."""
 
     listed: bool = False
@@ -41,21 +41,21 @@ class Sighting:
     active: bool | None = None
 
 
-UNSEEN = Sighting()
+UNSEEN = SeenTask()
 
 
 @asynccontextmanager
-async def open_sightings(ledger: Path) -> AsyncIterator[Sightings]:
+async def open_seen_tasks(ledger: Path) -> AsyncIterator[SeenTasks]:
     """Lend a place for what is seen, beside the ledger at ``ledger`` whose lock the caller holds."""
     path = files.beside(ledger, SUFFIX)
     with CancelScope(shield=True):
         connection = await to_thread.run_sync(_create, path)
-    sightings = Sightings(connection, path)
+    seen = SeenTasks(connection, path)
     try:
-        yield sightings
+        yield seen
     finally:
         with CancelScope(shield=True):
-            await sightings.close()
+            await seen.close()
             await to_thread.run_sync(_discard, path)
 
 
@@ -92,7 +92,7 @@ _SET_UP = (
 )
 
 
-class Sightings:
+class SeenTasks:
     """Notes and tells what was seen, and which tasks came to an end with nothing to store."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -107,9 +107,9 @@ class Sightings:
 
         await self._group.run(work)
 
-    async def note(self, sightings: Collection[tuple[str, Sighting]]) -> None:
+    async def note(self, seen: Collection[tuple[str, SeenTask]]) -> None:
         """Add what was seen to what was seen before."""
-        rows = [(key(task_id), each.listed, each.searched, each.requested, each.active) for task_id, each in sightings]
+        rows = [(key(task_id), each.listed, each.searched, each.requested, each.active) for task_id, each in seen]
         await self._group.run(lambda db: db.executemany(_NOTE, rows))
 
     async def note_ended(self, tasks: Collection[Ended]) -> None:
@@ -122,7 +122,7 @@ class Sightings:
         query = "SELECT id, state, reason, evidence FROM ended WHERE id > ? ORDER BY id LIMIT ?"
         return await self._group.run(lambda db: [Ended(*row) for row in db.execute(query, (after, limit))])
 
-    async def of(self, task_ids: Sequence[str]) -> dict[str, Sighting]:
+    async def of(self, task_ids: Sequence[str]) -> dict[str, SeenTask]:
         """Return where each of these was seen."""
         return await self._group.run(lambda db: dict(_found(db, task_ids)))
 
@@ -131,15 +131,15 @@ class Sightings:
         await self._group.close()
 
 
-def _found(db: sqlite3.Connection, task_ids: Iterable[str]) -> Iterable[tuple[str, Sighting]]:
+def _found(db: sqlite3.Connection, task_ids: Iterable[str]) -> Iterable[tuple[str, SeenTask]]:
     query = "SELECT listed, searched, requested, active FROM seen WHERE id = ?"
     for task_id in task_ids:
         row = db.execute(query, (key(task_id),)).fetchone()
-        yield task_id, UNSEEN if row is None else _sighting(*row)
+        yield task_id, UNSEEN if row is None else _seen_task(*row)
 
 
-def _sighting(listed: int, searched: int, requested: int | None, active: int | None) -> Sighting:
-    return Sighting(
+def _seen_task(listed: int, searched: int, requested: int | None, active: int | None) -> SeenTask:
+    return SeenTask(
         bool(listed),
         bool(searched),
         None if requested is None else bool(requested),

@@ -15,11 +15,11 @@ from wxrec_async.ledger import (
     Everything,
     Identity,
     InPeriod,
-    Sighting,
+    SeenTask,
     SqliteLedger,
     Work,
     open_ledger,
-    open_sightings,
+    open_seen_tasks,
 )
 from wxrec_async.model import Recording, RecordingState, StoredObject, Task, TaskState, Window, Witness
 
@@ -140,22 +140,22 @@ def modes_in(folder: Path) -> list[int]:
 async def test_sightings_add_up_and_leave_nothing(tmp_path: Path) -> None:
     """Seen on both lists is seen on both; the file is private while it is there, and gone after."""
     path = tmp_path / "l.db"
-    async with open_sightings(path) as sightings:
+    async with open_seen_tasks(path) as sightings:
         assert modes_in(tmp_path) == [0o600]
-        await sightings.note([("a", Sighting(listed=True)), ("b", Sighting(listed=True))])
-        await sightings.note([("a", Sighting(searched=True, requested=True, active=False))])
+        await sightings.note([("a", SeenTask(listed=True)), ("b", SeenTask(listed=True))])
+        await sightings.note([("a", SeenTask(searched=True, requested=True, active=False))])
         found = await sightings.of(["a", "b", "c"])
-        assert found == {"a": Sighting(True, True, True, False), "b": Sighting(listed=True), "c": Sighting()}
+        assert found == {"a": SeenTask(True, True, True, False), "b": SeenTask(listed=True), "c": SeenTask()}
         await sightings.clear()
-        assert await sightings.of(["a"]) == {"a": Sighting()}
+        assert await sightings.of(["a"]) == {"a": SeenTask()}
     assert modes_in(tmp_path) == []
 
 
 async def test_what_a_killed_process_left_is_replaced(tmp_path: Path) -> None:
     """The next one begins anew; where nothing can be written, it says so in one line."""
     (tmp_path / "l.db.sightings").write_text("rubbish")
-    async with open_sightings(tmp_path / "l.db") as sightings:
-        assert await sightings.of(["a"]) == {"a": Sighting()}
+    async with open_seen_tasks(tmp_path / "l.db") as sightings:
+        assert await sightings.of(["a"]) == {"a": SeenTask()}
     with pytest.raises(LedgerError, match="cannot be opened"):
-        async with open_sightings(tmp_path / "nowhere" / "l.db"):
+        async with open_seen_tasks(tmp_path / "nowhere" / "l.db"):
             pass

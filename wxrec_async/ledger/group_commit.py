@@ -12,35 +12,36 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from anyio import CancelScope, CapacityLimiter, Lock, to_thread
 
 from wxrec_async.errors import LedgerError
-from wxrec_async.ledger.faults import SQLITE_ERRORS, SqliteError
+from wxrec_async.ledger.sqlite_errors import SQLITE_ERRORS, SqliteError
 
 MAX_GROUP = 2000  # works in one transaction: bounds how long the first of them waits
 
 T = TypeVar("T")
+Db = TypeVar("Db", bound=sqlite3.Connection)
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    work: Callable[[sqlite3.Connection], Any]
+    work: Callable[[Any], Any]
     value: Any = None
     error: BaseException | None = None
     done: bool = False
     dropped: bool = False
 
 
-class GroupCommit:
+class GroupCommit(Generic[Db]):
     """Runs work on one connection (in autocommit mode), grouped, each durable when `run` returns.
 
     ``explain`` turns an error of SQLite into ours; it is called once per caller,
     so that no two callers raise the same exception object.
     """
 
-    def __init__(self, connection: sqlite3.Connection, explain: Callable[[SqliteError], LedgerError]) -> None:
+    def __init__(self, connection: Db, explain: Callable[[SqliteError], LedgerError]) -> None:
         self._connection = connection
         self._explain = explain
         self._queue: deque[_Job] = deque()
@@ -52,7 +53,7 @@ class GroupCommit:
         self._closed = False
         self.commits = 0
 
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, work: Callable[[Db], T]) -> T:
         """Return what ``work`` returned, once it is committed; raise what it raised, and undo it alone.
 
         Shielded: a caller that is cancelled meanwhile learns of it afterwards, so

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wxrec_async.events import ignore
-from wxrec_async.ledger import Everything, InPeriod, NamedFor, Scope, counting, open_ledger
+from wxrec_async.ledger import Everything, InPeriod, NamedFor, Scope, counts, open_ledger
 from wxrec_async.ledger.tasks import scope_parameters
 from wxrec_async.model import Window
 
@@ -27,7 +27,7 @@ async def test_counting_a_million_tasks_keeps_none_of_them(path: Path, scope: Sc
         await ledger.begin_run("run", 1, None)
         with sqlite3.connect(path) as db:
             parameters = scope_parameters(db, scope) | {"counted": 1}
-            for query in (counting._TASKS, counting._RECORDINGS):
+            for query in (counts._TASKS, counts._RECORDINGS):
                 plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", parameters)]
                 assert plan
                 assert not [step for step in plan if "MATERIALIZE" in step or "TEMP B-TREE" in step]

@@ -6,13 +6,13 @@ Plain functions on a connection, each run inside a transaction.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 
 from wxrec_async.ledger import recordings as recording_rows
-from wxrec_async.ledger.protocol import StoredRow
-from wxrec_async.ledger.rows import Mask, words
+from wxrec_async.ledger.connection import LedgerConnection
+from wxrec_async.ledger.records import FoundRecording, StoredRow
+from wxrec_async.ledger.rows import words
 from wxrec_async.ledger.tasks import Listing, row_of
-from wxrec_async.model import Recording, StoredObject, Task, Window
+from wxrec_async.model import Window
 
 _STORED = """
 SELECT recordings.task, tasks.id, recordings.id, object_key, size, crc32, etag, sha256
@@ -23,27 +23,25 @@ ORDER BY recordings.task, recordings.id LIMIT :limit
 """
 
 
-@dataclass(frozen=True, slots=True)
-class FoundRecording:
-    """A recording that lies in the bucket, with what its metadata tells of its task."""
-
-    task: Task
-    recording: Recording
-    object: StoredObject
-    main_place: bool
-
-
 def stored_rows(
-    connection: sqlite3.Connection, period: Window | None, after: StoredRow | None, limit: int
+    connection: sqlite3.Connection, period: Window | None = None, *, after: StoredRow | None = None, limit: int = 1000
 ) -> list[StoredRow]:
-    """Return the page of stored recordings behind ``after``."""
+    """Return up to ``limit`` stored recordings behind ``after``, in a fixed order; an empty list is the end.
+
+    ``period`` is that of their tasks, as `InPeriod` has it.  Every page is a
+    look of its own: what others write meanwhile may be in the next one.
+    """
     span = {"from_ms": period.from_ms, "to_ms": period.to_ms} if period else {"from_ms": None, "to_ms": None}
     start = {"row": after.row, "id": after.recording_id} if after else {"row": -1, "id": ""}
     return [StoredRow(*row) for row in connection.execute(_STORED, span | start | {"limit": limit})]
 
 
 def lost(connection: sqlite3.Connection, row: StoredRow, reason: str, detail: str, now_ms: int) -> bool:
-    """Make a stored recording a failed one; whose place it held stays written down, so that it returns there."""
+    """Note that the bucket no longer holds a STORED recording as it was: it becomes FAILED, which is work.
+
+    Nothing changes, and False is returned, when it is not STORED under the
+    same key any more.  A task's main place stays the recording's, so that it returns there.
+    """
     changed = connection.execute(
         """UPDATE recordings SET state = 'failed', reason = ?, detail = ?, changed_ms = ?
            WHERE task = ? AND id = ? AND state = 'stored' AND object_key = ?""",
@@ -52,12 +50,17 @@ def lost(connection: sqlite3.Connection, row: StoredRow, reason: str, detail: st
     return changed.rowcount > 0
 
 
-def adopt(connection: sqlite3.Connection, found: FoundRecording, run: int, now_ms: int, mask: Mask) -> bool:
-    """Add a recording as stored; its task stands where it was created, else where the recording began."""
+def adopt(connection: LedgerConnection, found: FoundRecording, *, run_id: str, now_ms: int) -> bool:
+    """Add a recording that lies in the bucket as STORED, with its task; False when it is known already.
+
+    The task stays LISTED, because the bucket does not tell whether all of
+    its recordings are there: whoever works on the ledger next asks Webex.  It is
+    placed where it was created, else where the recording began.
+    """
     task, recording = found.task, found.recording
     began = recording.start_ms
     window = Window(began, began + 1) if began is not None else None
-    Listing(current=None, named=None, window=window, now_ms=now_ms).add(connection, [task], mask)
+    Listing(current=None, named=None, window=window, now_ms=now_ms).add(connection, [task], connection.mask)
     n = row_of(connection, task.id)
     kept = recording_rows.kept_recording(connection, n, recording.id)
     known = connection.execute("SELECT 1 FROM recordings WHERE task = ? AND id = ?", (n, kept))
@@ -65,8 +68,9 @@ def adopt(connection: sqlite3.Connection, found: FoundRecording, run: int, now_m
         return False
     recording_rows.add(connection, n, recording, now_ms)
     free = connection.execute("SELECT 1 FROM recordings WHERE task = ? AND main_place = 1", (n,)).fetchone() is None
-    facts = recording_rows.Storing(
-        task.id, recording.id, run, already=True, main_place=found.main_place and free, flags=(), now_ms=now_ms
-    )
-    recording_rows.stored(connection, facts, found.object)
+    main_place = found.main_place and free
+    recording_rows.note_stored(
+        connection, task.id, recording.id, found.object, run_id=run_id, already=True, main_place=main_place,
+        now_ms=now_ms,
+    )  # fmt: skip
     return True

@@ -1,0 +1,94 @@
+"""The columns of a task that a list tells of: one line a field, named and ordered as in `model.Task`.
+
+A further field of the list is kept by a line here, a column in schema.sql, and a
+script ``schema_<n>.sql`` that adds the column to the ledgers there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wxrec_async.ledger.records import AskedBefore
+from wxrec_async.ledger.rows import Mask, flag, number, spelling, text
+from wxrec_async.model import Task, TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """How a value is kept; ``news`` when another value is a change that a certified day must tell of.
+
+    What ledgers of before did not keep is no news: filling it in changes no day.
+    """
+
+    keep: Callable[[Any, Mask], Any]
+    news: bool = True
+
+
+def _text(value: str | None, _mask: Mask) -> str | None:
+    return text(value)
+
+
+def _masked(value: str | None, mask: Mask) -> str | None:
+    return None if value is None else text(mask(value))
+
+
+def _number(value: int | None, _mask: Mask) -> int | None:
+    return number(value)
+
+
+def _id(value: str, _mask: Mask) -> str:
+    return spelling(value)
+
+
+def _flag(value: bool | None, _mask: Mask) -> bool | None:
+    return value
+
+
+COLUMNS: Mapping[str, Column] = {
+    "id": Column(_id),
+    "channel_type": Column(_text),
+    "status": Column(_text),
+    "direction": Column(_text),
+    "origin": Column(_masked),
+    "destination": Column(_masked),
+    "created_ms": Column(_number),
+    "ended_ms": Column(_number),
+    "updated_ms": Column(_number, news=False),
+    "queue_id": Column(_text),
+    "queue_name": Column(_text),
+    "agent_id": Column(_text),
+    "agent_name": Column(_text),
+    "duration_ms": Column(_number),
+    "capture_requested": Column(_flag, news=False),  # a promise alone is none, what becomes of it is
+    "active": Column(_flag, news=False),
+}
+TASK = ", ".join(COLUMNS)
+TASK_WIDTH = len(COLUMNS)
+ASKED = "state, first_seen_ms, empty_answers, first_empty_ms, last_empty_ms, next_ask_ms"
+ASKED_WIDTH = 6
+_FLAGS = [place for place, column in enumerate(COLUMNS.values()) if column.keep is _flag]
+
+
+def of_table(alias: str) -> str:
+    """Return `TASK` for a query in which the table goes by ``alias``."""
+    return ", ".join(f"{alias}.{name}" for name in COLUMNS)
+
+
+def task_columns(task: Task, mask: Mask) -> dict[str, Any]:
+    """Return what is kept of a task, by column; nothing that must not get into the ledger is in it."""
+    return {name: column.keep(getattr(task, name), mask) for name, column in COLUMNS.items()}
+
+
+def task_of(row: Sequence[Any]) -> Task:
+    """Read the columns `TASK`."""
+    values = list(row)
+    for place in _FLAGS:
+        values[place] = flag(values[place])
+    return Task(*values)
+
+
+def asked_of(row: Sequence[Any]) -> AskedBefore:
+    """Read the columns `ASKED`, and behind them, where it was asked for, ``named``."""
+    return AskedBefore(TaskState(row[0]), *row[1:])
