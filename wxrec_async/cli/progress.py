@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from wxrec_async.cli.meter import Figures, Meter
-from wxrec_async.cli.screen import Screen
+from wxrec_async.cli.progress_state import Figures, ProgressState
+from wxrec_async.cli.terminal import Terminal
 from wxrec_async.cli.text import size, span
 
 if TYPE_CHECKING:
@@ -34,40 +34,40 @@ class NoProgress:
         """Have shown nothing."""
 
 
-class Display:
+class TerminalProgress:
     """The lines at the bottom of a terminal."""
 
-    def __init__(self, meter: Meter, screen: Screen) -> None:
-        self._meter, self._screen = meter, screen
+    def __init__(self, state: ProgressState, terminal: Terminal) -> None:
+        self._state, self._terminal = state, terminal
 
     def tick(self) -> None:
         """Show the figures of this moment."""
-        self._screen.show(_drawn(self._meter.figures()))
+        self._terminal.show(_drawn(self._state.figures()))
 
     def close(self) -> None:
         """Take the display away."""
-        self._screen.hide()
+        self._terminal.hide()
 
 
-class PlainLines:
+class LineProgress:
     """A line every half minute."""
 
-    def __init__(self, meter: Meter, say: Say, every_s: float = LINE_EVERY_S) -> None:
-        self._meter, self._say, self._every_s = meter, say, every_s
+    def __init__(self, state: ProgressState, write: WriteFigures, every_s: float = LINE_EVERY_S) -> None:
+        self._state, self._write, self._every_s = state, write, every_s
         self._next_s = every_s
 
     def tick(self) -> None:
-        """Say the figures of this moment when it is time."""
-        figures = self._meter.figures()
+        """Write the figures of this moment when it is time."""
+        figures = self._state.figures()
         if figures.elapsed_s >= self._next_s:
             self._next_s += self._every_s
-            self._say(sentence(figures), fields(figures))
+            self._write(sentence(figures), fields(figures))
 
     def close(self) -> None:
         """Leave the lines where they are."""
 
 
-class Say(Protocol):
+class WriteFigures(Protocol):
     """Writes a message: a sentence for people, or the same as fields for machines."""
 
     def __call__(self, text: str, fields: dict[str, object]) -> None: ...

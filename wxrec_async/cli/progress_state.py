@@ -28,7 +28,7 @@ class Figures:
     draining: str = ""
 
 
-class Meter:
+class ProgressState:
     """A listener that counts.  ``clock`` gives monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,7 +40,7 @@ class Meter:
         self._paused_until, self._paused_for = 0.0, ""
         self._draining = ""
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Fold one event in."""
         self.totals.add(event)
         match event:

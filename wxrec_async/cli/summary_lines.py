@@ -25,14 +25,14 @@ MEANINGS = {
 }
 
 
-class Noted:
+class RunNotes:
     """A listener that keeps what the end of a run must name, as far as it will be shown."""
 
     def __init__(self) -> None:
         self.gone: list[events.RecordingGone] = []
         self.incomplete: list[events.WindowIncomplete] = []
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Keep what is to be named."""
         if isinstance(event, events.RunStarted):  # a follower's next round: the one before was told
             self.gone, self.incomplete = [], []
@@ -42,7 +42,7 @@ class Noted:
             self.incomplete.append(event)
 
 
-def run_lines(summary: Summary, noted: Noted) -> Iterator[str]:
+def run_lines(summary: Summary, notes: RunNotes) -> Iterator[str]:
     """Write the end of a run."""
     counts, ending = summary.counts, summary.ending
     asked = str(summary.period) if summary.period else "the tasks asked for"
@@ -59,8 +59,8 @@ def run_lines(summary: Summary, noted: Noted) -> Iterator[str]:
     yield f"  took        {span(summary.seconds)}, {speed}/s"
     yield from (f"note: {harmless(note)}" for note in summary.notes)
     yield from failure_lines(summary.failures, counts.failed + counts.failed_tasks)
-    yield from (f"gone: task {visible(each.task_id)} recording {visible(each.recording_id)}" for each in noted.gone)
-    yield from _incomplete(ending.incomplete, noted)
+    yield from (f"gone: task {visible(each.task_id)} recording {visible(each.recording_id)}" for each in notes.gone)
+    yield from _incomplete(ending.incomplete, notes)
     if ending.uploads_left:
         yield f"uploads left open: {ending.uploads_left}; the next run aborts them"
     if ending.token_unsaved:
@@ -101,8 +101,8 @@ def failure_lines(failures: Sequence[Failure], count: int) -> Iterator[str]:
         yield f"failed: and {rest} more; `wxrec-async status --json` names all"
 
 
-def _incomplete(windows: Sequence[Window], noted: Noted) -> Iterator[str]:
-    reasons = {str(event.window): event.reason for event in noted.incomplete}
+def _incomplete(windows: Sequence[Window], notes: RunNotes) -> Iterator[str]:
+    reasons = {str(event.window): event.reason for event in notes.incomplete}
     for window in windows:
         reason = reasons.get(str(window), "")
         yield f"not listed to its end: {window}" + (f": {harmless(reason)}" if reason else "")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 
-class Screen:
+class Terminal:
     """Lines on stderr.  While a display is shown they appear above it and do not tear it."""
 
     def __init__(self, stream: TextIO | None = None) -> None:

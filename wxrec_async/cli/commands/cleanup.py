@@ -1,51 +1,76 @@
-"""``cleanup``.  Nothing heavy is imported here."""
+"""``cleanup``: unfinished multipart uploads of this tool are aborted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Awaitable, Iterator
 
-import typer
-
-from wxrec_async.cli.flags import WORK, joined, read_duration, takes
-from wxrec_async.cli.verify import InspectingFlags
-
-
-@dataclass(kw_only=True)
-class CleanupFlags(InspectingFlags):
-    """Those of ``cleanup``."""
-
-    all_under_prefix: Annotated[
-        bool,
-        typer.Option(
-            "--all-under-prefix",
-            rich_help_panel=WORK,
-            help="also those the ledger does not know, under the prefix of [s3] key",
-            show_default=False,
-        ),
-    ] = False
-    older_than: Annotated[
-        float | None,
-        typer.Option(
-            "--older-than",
-            metavar="TIME",
-            parser=read_duration,
-            rich_help_panel=WORK,
-            help="of those, only what was begun so long ago: 90s, 30m, 8h, 2d (default: 7d)",
-            show_default=False,
-        ),
-    ] = None
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "-n", "--dry-run", rich_help_panel=WORK, help="only say what would be aborted", show_default=False
-        ),
-    ] = False
+from wxrec_async import cleanup
+from wxrec_async.cli.command import run_command
+from wxrec_async.cli.console import Console
+from wxrec_async.cli.flags import CleanupFlags
+from wxrec_async.cli.inspection import FindingPrinter, run_inspection
+from wxrec_async.cli.text import harmless, visible
+from wxrec_async.config import Settings
+from wxrec_async.errors import ConfigError
+from wxrec_async.events import Emit
+from wxrec_async.model import iso
 
 
-@takes(CleanupFlags)
-def cleanup(ctx: typer.Context, flags: CleanupFlags) -> None:
-    """Abort this tool's own unfinished multipart uploads."""
-    from wxrec_async.cli import inspecting  # noqa: PLC0415 - heavy
+def run_cleanup(flags: CleanupFlags) -> int:
+    """Abort unfinished uploads."""
+    return run_command(Console(flags), lambda console: _cleanup(flags, console))
 
-    raise typer.Exit(inspecting.cleanup(joined(ctx.obj, flags, "cleanup")))
+
+def _cleanup(flags: CleanupFlags, console: Console) -> int:
+    if flags.older_than is not None and not flags.all_under_prefix:
+        raise ConfigError(
+            "--older-than goes with --all-under-prefix; what the ledger knows is aborted whatever its age"
+        )
+    printer = FindingPrinter(console, most=None)
+
+    def print_upload(cleaned: cleanup.Cleaned) -> None:
+        printer.print(lambda: cleaned_record(cleaned), lambda: cleaned_line(cleaned))
+
+    def work(settings: Settings, emit: Emit) -> Awaitable[cleanup.CleanupReport]:
+        return cleanup.cleanup(
+            settings,
+            all_under_prefix=flags.all_under_prefix,
+            older_than_s=cleanup.OLDER_THAN_S if flags.older_than is None else flags.older_than,
+            dry_run=flags.dry_run,
+            on_upload=print_upload,
+            emit=emit,
+        )
+
+    return run_inspection(console, flags, work, cleanup_lines, printer)
+
+
+def cleaned_record(cleaned: cleanup.Cleaned) -> dict[str, object]:
+    """Return the JSON line for an upload."""
+    upload = cleaned.upload
+    return {
+        "event": cleaned.fate.value,
+        "key": upload.key,
+        "upload_id": upload.upload_id,
+        "begun": iso(upload.started_ms),
+        "known": cleaned.known,
+    }
+
+
+def cleaned_line(cleaned: cleanup.Cleaned) -> str:
+    """Name an upload for people."""
+    upload = cleaned.upload
+    begun = f", begun {iso(upload.started_ms)}" if upload.started_ms is not None else ""
+    known = "" if cleaned.known else ", not in the ledger"
+    return f"{cleaned.fate.value.replace('_', ' ')}: {visible(upload.key)} {visible(upload.upload_id)}{begun}{known}"
+
+
+def cleanup_lines(report: cleanup.CleanupReport) -> Iterator[str]:
+    """Write the end of ``cleanup`` for people."""
+    fates = (cleanup.Fate.ABORTED, cleanup.Fate.COMPLETED, cleanup.Fate.LEFT, cleanup.Fate.YOUNG)
+    told = ", ".join(f"{report.counts[fate]} {fate.value.replace('_', ' ')}" for fate in fates if report.counts[fate])
+    yield f"{report.found} unfinished uploads" + (f": {told}" if told else "")
+    if report.dry_run:
+        yield "  nothing was aborted; leave out --dry-run to do it"
+    yield from (f"  {harmless(problem)}" for problem in report.problems)
+    if report.counts[cleanup.Fate.LEFT]:
+        yield "  what is left open needs s3:AbortMultipartUpload, or a lifecycle rule for incomplete uploads"

@@ -1,4 +1,4 @@
-"""What ``status`` and ``config show`` find."""
+"""``status`` and ``config show``: what the ledger holds, and which settings are in force."""
 
 from __future__ import annotations
 
@@ -7,14 +7,57 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from wxrec_async.cli.summary import NAMED, aside_lines, exit_line, failure_lines, flag_lines, table_lines
+import anyio
+
+from wxrec_async.cli.command import run_command, settings_of
+from wxrec_async.cli.console import Console
+from wxrec_async.cli.flags import CommonFlags, ShowFlags
+from wxrec_async.cli.json_events import failure_record, incomplete_record
+from wxrec_async.cli.parsing import overrides
+from wxrec_async.cli.summary_lines import NAMED, aside_lines, exit_line, failure_lines, flag_lines, table_lines
 from wxrec_async.cli.text import harmless, size, visible
-from wxrec_async.config import Loaded, known_keys, secret_free
+from wxrec_async.config import Loaded, known_keys, load_config_with_origins, secret_free
 from wxrec_async.ledger import Counts, Everything, Failure, Identity, Incomplete, Lag, RunRecord, open_reader
 from wxrec_async.model import iso
+from wxrec_async.report import EXIT_OK
 
 ALL = 1 << 31
 NO_LAG = Lag()
+
+
+def run_status(flags: CommonFlags) -> int:
+    """Show what the ledger holds."""
+    return run_command(Console(flags), lambda console: _status(flags, console))
+
+
+def show_config(flags: ShowFlags) -> int:
+    """Show the effective settings."""
+    return run_command(Console(flags), lambda console: _show_config(flags, console))
+
+
+def _status(flags: CommonFlags, console: Console) -> int:
+    path = settings_of(flags, console).ledger.path
+    found = anyio.run(ledger_status, path, ALL if console.json else NAMED, backend="asyncio")
+    if console.json:
+        for failure in found.failures:
+            console.out.later(failure_record(failure))
+        for task in found.incomplete:
+            console.out.later(incomplete_record(task))
+        console.out.record(found.as_json())
+    else:
+        for line in found.lines():
+            console.out.line(line)
+    return EXIT_OK
+
+
+def _show_config(flags: ShowFlags, console: Console) -> int:
+    shown = settings_shown(load_config_with_origins(flags.config, overrides=overrides(flags)))
+    if console.json:
+        console.out.record({"event": "config", "schema": 1, "settings": {each.key: asdict(each) for each in shown}})
+    else:
+        for each in shown:
+            console.out.line(setting_line(each))
+    return EXIT_OK
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,65 @@
-"""What ``verify``, ``ledger rebuild`` and ``cleanup`` find, into lines for people and records for ``--json``."""
+"""``verify``: the bucket against the ledger, or against the evidence that lies in it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 
-from wxrec_async import cleanup as cleaning
 from wxrec_async import evidence
-from wxrec_async import rebuild as rebuilding
-from wxrec_async import verify as verifying
+from wxrec_async import verify as verification
+from wxrec_async.cli.command import period_of, run_command
+from wxrec_async.cli.console import Console
+from wxrec_async.cli.flags import VerifyFlags
+from wxrec_async.cli.inspection import FindingPrinter, run_inspection
 from wxrec_async.cli.text import harmless, size, span, visible
-from wxrec_async.model import iso
+from wxrec_async.config import Settings
+from wxrec_async.errors import ConfigError
+from wxrec_async.events import Emit
 
 
-def finding_record(finding: verifying.Finding) -> dict[str, object]:
+def run_verify(flags: VerifyFlags) -> int:
+    """Compare the bucket with the ledger, or with the evidence that lies in it."""
+    against = _audit if flags.evidence else _verify
+    return run_command(Console(flags), lambda console: against(flags, console))
+
+
+def _verify(flags: VerifyFlags, console: Console) -> int:
+    printer = FindingPrinter(console)
+
+    def print_finding(finding: verification.Finding) -> None:
+        shown = finding.verdict is not verification.Verdict.OK
+        printer.print(lambda: finding_record(finding), lambda: finding_line(finding), shown=shown)
+
+    def work(settings: Settings, emit: Emit) -> Awaitable[verification.VerifyReport]:
+        level = verification.Level(flags.level)
+        return verification.verify(
+            settings, level=level, period=period_of(flags), mark=flags.mark, on_finding=print_finding, emit=emit
+        )
+
+    return run_inspection(console, flags, work, verify_lines, printer)
+
+
+def _audit(flags: VerifyFlags, console: Console) -> int:
+    if flags.mark:
+        raise ConfigError("--mark goes with the ledger, not with --evidence; verify without --evidence to mark")
+    printer = FindingPrinter(console)
+
+    def print_problem(problem: evidence.Problem) -> None:
+        printer.print(lambda: problem_record(problem), lambda: problem_line(problem))
+
+    def work(settings: Settings, emit: Emit) -> Awaitable[evidence.AuditReport]:
+        return evidence.audit(
+            settings,
+            full=flags.level == "full",
+            period=period_of(flags),
+            on_problem=print_problem,
+            on_looked=printer.count_silently,
+            emit=emit,
+        )
+
+    return run_inspection(console, flags, work, audit_lines, printer)
+
+
+def finding_record(finding: verification.Finding) -> dict[str, object]:
     """Return the JSON line for an object."""
     row = finding.row
     record: dict[str, object] = {
@@ -21,12 +68,12 @@ def finding_record(finding: verifying.Finding) -> dict[str, object]:
         "recording_id": row.recording_id,
     }
     record["key"] = row.key
-    if finding.verdict is verifying.Verdict.OK:
+    if finding.verdict is verification.Verdict.OK:
         return record
     return record | {"what": list(finding.what), "detail": harmless(finding.detail), "marked": finding.marked}
 
 
-def finding_line(finding: verifying.Finding) -> str:
+def finding_line(finding: verification.Finding) -> str:
     """Name an object for people."""
     row = finding.row
     marked = " (marked: the next run takes it up)" if finding.marked else ""
@@ -36,11 +83,11 @@ def finding_line(finding: verifying.Finding) -> str:
     )
 
 
-def verify_lines(report: verifying.VerifyReport) -> Iterator[str]:
+def verify_lines(report: verification.VerifyReport) -> Iterator[str]:
     """Write the end of ``verify`` for people."""
-    counts = ", ".join(f"{report.counts[verdict]} {verdict.value}" for verdict in verifying.Verdict)
+    counts = ", ".join(f"{report.counts[verdict]} {verdict.value}" for verdict in verification.Verdict)
     yield f"{report.checked} stored recordings looked at ({report.level.value}): {counts}"
-    if report.level is verifying.Level.HEAD:
+    if report.level is verification.Level.HEAD:
         yield "  sizes and checksums as S3 names them; --level full reads the bytes back"
     else:
         yield f"  {size(report.bytes_read)} read back"
@@ -48,7 +95,7 @@ def verify_lines(report: verifying.VerifyReport) -> Iterator[str]:
         yield f"  {report.denied} refused: s3:GetObject is needed, and s3:ListBucket to tell missing from forbidden"
     if report.marked:
         yield f"  {report.marked} marked; `wxrec-async retry` fetches them again"
-    elif report.counts[verifying.Verdict.MISSING] or report.counts[verifying.Verdict.DIFFERENT]:
+    elif report.counts[verification.Verdict.MISSING] or report.counts[verification.Verdict.DIFFERENT]:
         yield "  nothing was changed; with --mark the next run fetches them again"
     yield f"  took {span(report.seconds)}"
 
@@ -86,60 +133,3 @@ def audit_lines(report: evidence.AuditReport) -> Iterator[str]:
     if report.denied:
         yield f"  {report.denied} refused: s3:GetObject and s3:ListBucket are needed"
     yield f"  took {span(report.seconds)}"
-
-
-def left_record(left: rebuilding.LeftOut) -> dict[str, object]:
-    """Return the JSON line for an object that was not taken."""
-    return {"event": "left_out", "key": left.key, "why": left.why.value, "detail": harmless(left.detail)}
-
-
-def left_line(left: rebuilding.LeftOut) -> str:
-    """Name an object that was not taken for people."""
-    detail = f": {harmless(left.detail)}" if left.detail else ""
-    return f"left out: {visible(left.key)}: {left.why.value.replace('_', ' ')}{detail}"
-
-
-def rebuild_lines(report: rebuilding.RebuildReport) -> Iterator[str]:
-    """Write the end of ``ledger rebuild`` for people."""
-    if report.set_aside:
-        yield f"the damaged ledger is now {report.set_aside}"
-    yield (
-        f"{report.path}: {report.recordings} recordings of {report.tasks} tasks, {size(report.bytes)}, "
-        f"from {report.objects} objects under {report.prefix or 'the whole bucket'}"
-    )
-    left = ", ".join(f"{count} {why.value.replace('_', ' ')}" for why, count in report.left_out.items())
-    if left:
-        yield f"  left out: {left}"
-    yield f"  took {span(report.seconds)}; the next run asks Webex for these tasks again and downloads none of this"
-
-
-def cleaned_record(cleaned: cleaning.Cleaned) -> dict[str, object]:
-    """Return the JSON line for an upload."""
-    upload = cleaned.upload
-    return {
-        "event": cleaned.fate.value,
-        "key": upload.key,
-        "upload_id": upload.upload_id,
-        "begun": iso(upload.started_ms),
-        "known": cleaned.known,
-    }
-
-
-def cleaned_line(cleaned: cleaning.Cleaned) -> str:
-    """Name an upload for people."""
-    upload = cleaned.upload
-    begun = f", begun {iso(upload.started_ms)}" if upload.started_ms is not None else ""
-    known = "" if cleaned.known else ", not in the ledger"
-    return f"{cleaned.fate.value.replace('_', ' ')}: {visible(upload.key)} {visible(upload.upload_id)}{begun}{known}"
-
-
-def cleanup_lines(report: cleaning.CleanupReport) -> Iterator[str]:
-    """Write the end of ``cleanup`` for people."""
-    fates = (cleaning.Fate.ABORTED, cleaning.Fate.COMPLETED, cleaning.Fate.LEFT, cleaning.Fate.YOUNG)
-    told = ", ".join(f"{report.counts[fate]} {fate.value.replace('_', ' ')}" for fate in fates if report.counts[fate])
-    yield f"{report.found} unfinished uploads" + (f": {told}" if told else "")
-    if report.dry_run:
-        yield "  nothing was aborted; leave out --dry-run to do it"
-    yield from (f"  {harmless(problem)}" for problem in report.problems)
-    if report.counts[cleaning.Fate.LEFT]:
-        yield "  what is left open needs s3:AbortMultipartUpload, or a lifecycle rule for incomplete uploads"
