@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from wxrec_async.cli.progress_state import Figures, ProgressState
 from wxrec_async.cli.terminal import Terminal
 from wxrec_async.cli.text import size, span
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
 REFRESH_S = 0.5
 LINE_EVERY_S = 30.0
-BAR = 28
 
 
 class Progress(Protocol):
@@ -42,7 +38,7 @@ class TerminalProgress:
 
     def tick(self) -> None:
         """Show the figures of this moment."""
-        self._terminal.show(_drawn(self._state.figures()))
+        self._terminal.show(self._state.figures())
 
     def close(self) -> None:
         """Take the display away."""
@@ -79,12 +75,12 @@ def sentence(figures: Figures) -> str:
     pieces = [
         f"{figures.done} of {totals.recordings_found} recordings",
         f"{size(totals.bytes)} at {size(figures.bytes_per_s)}/s",
-        f"{totals.tasks_listed} tasks" + (f" in {_windows(figures)}" if totals.windows else ""),
+        f"{totals.tasks_listed} tasks" + (f" in {figures.windows_text}" if totals.windows else ""),
         f"{totals.failed} failed",
         f"{totals.retries} retries",
     ]
     if figures.waiting_s:
-        pieces.append(_waiting(figures))
+        pieces.append(figures.waiting_text)
     if figures.eta_s is not None and not figures.draining:
         pieces.append(f"about {span(figures.eta_s)} left")
     return "progress: " + ", ".join(pieces)
@@ -105,34 +101,3 @@ def fields(figures: Figures) -> dict[str, object]:
         "retries": totals.retries,
         "eta_s": None if figures.eta_s is None else round(figures.eta_s),
     }
-
-
-def _windows(figures: Figures) -> str:
-    return f"{figures.totals.windows_listed}/{figures.totals.windows} windows"
-
-
-def _waiting(figures: Figures) -> str:
-    return f"waiting {figures.waiting_s:.0f} s: {figures.waiting_for}"
-
-
-def _drawn(figures: Figures) -> RenderableType:
-    from rich.text import Text  # noqa: PLC0415 - heavy, and not needed off a terminal
-
-    totals = figures.totals
-    share = figures.done / totals.recordings_found if totals.recordings_found else 0.0
-    full = round(share * BAR)
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append("━" * full, "green").append("·" * (BAR - full), "bright_black")
-    text.append(f"  {figures.done}", "bold").append(f" of {totals.recordings_found} recordings found")
-    if figures.eta_s is not None and not figures.draining:
-        text.append("   about ").append(span(figures.eta_s), "cyan").append(" left")
-    text.append(f"\n{size(totals.bytes)}  ").append(f"{size(figures.bytes_per_s)}/s", "cyan")
-    text.append(f"  {figures.recordings_per_s:.1f} recordings/s   {totals.tasks_listed} tasks")
-    text.append(f"   {_windows(figures)}" if totals.windows else "").append(f"   {totals.in_flight} in flight\n")
-    text.append(f"{totals.failed} failed", "bold red" if totals.failed else "").append(f"   {totals.retries} retries")
-    text.append(f"   {span(figures.elapsed_s)} so far")
-    if figures.waiting_s:
-        text.append(f"   {_waiting(figures)}", "yellow")
-    if figures.draining:
-        text.append(f"   stopping ({figures.draining}): finishing what is in flight", "yellow")
-    return text

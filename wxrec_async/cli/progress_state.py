@@ -27,6 +27,16 @@ class Figures:
     waiting_for: str = ""
     draining: str = ""
 
+    @property
+    def windows_text(self) -> str:
+        """Say how many windows are listed."""
+        return f"{self.totals.windows_listed}/{self.totals.windows} windows"
+
+    @property
+    def waiting_text(self) -> str:
+        """Say how long is waited yet, and for whom."""
+        return f"waiting {self.waiting_s:.0f} s: {self.waiting_for}"
+
 
 class ProgressState:
     """A listener that counts.  ``clock`` gives monotonic seconds."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.live import Live
+from wxrec_async.cli.live_display import LiveDisplay
+from wxrec_async.cli.progress_state import Figures
+
+DUMB = ("dumb", "unknown")  # as rich has them: nothing can be drawn twice in the same place
 
 
 class Terminal:
@@ -16,47 +18,32 @@ class Terminal:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._live: Live | None = None
+        self._display: LiveDisplay | None = None
 
     @property
     def is_terminal(self) -> bool:
         """Whether a display can be shown: a terminal that can move its cursor."""
-        if not self._stream.isatty():
-            return False
-        from rich.console import Console  # noqa: PLC0415 - heavy, and not needed off a terminal
-
-        return not Console(file=self._stream).is_dumb_terminal
+        return self._stream.isatty() and os.environ.get("TERM", "").lower() not in DUMB
 
     def line(self, text: str) -> None:
         """Write a line; a closed or full stderr is nobody's failure."""
         with contextlib.suppress(OSError, ValueError):
-            if self._live is None:
+            if self._display is None:
                 self._stream.write(text + "\n")
                 self._stream.flush()
             else:
-                from rich.text import Text  # noqa: PLC0415 - loaded with the display
+                self._display.print_above(text)
 
-                self._live.console.print(Text.from_ansi(text), soft_wrap=True)
-
-    def show(self, display: RenderableType) -> None:
-        """Show ``display`` at the bottom, in the place of the one before."""
-        from rich.console import Console  # noqa: PLC0415 - heavy, and not needed off a terminal
-        from rich.live import Live  # noqa: PLC0415
-
+    def show(self, figures: Figures) -> None:
+        """Show ``figures`` at the bottom, in the place of those before."""
         with contextlib.suppress(OSError, ValueError):
-            if self._live is None:
-                # No thread of rich's own: the ticker refreshes.
-                console = Console(file=self._stream)
-                live = Live(
-                    console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
-                )
-                live.start()
-                self._live = live
-            self._live.update(display, refresh=True)
+            if self._display is None:
+                self._display = LiveDisplay(self._stream)
+            self._display.show(figures)
 
     def hide(self) -> None:
         """Take the display away."""
-        if self._live is not None:
-            live, self._live = self._live, None
+        if self._display is not None:
+            display, self._display = self._display, None
             with contextlib.suppress(OSError, ValueError):
-                live.stop()
+                display.close()
