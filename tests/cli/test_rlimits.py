@@ -27,7 +27,7 @@ def settings(concurrency: int) -> Settings:
 def test_the_limit_of_files_is_raised_as_far_as_needed(files: dict[str, tuple[int, int]]) -> None:
     """A soft limit below what the workers need is no reason to be slow."""
     files["limit"] = (64, 4096)
-    assert rlimits.make_room(settings(32)) == 32
+    assert rlimits.raise_file_limit(settings(32)) == 32
     soft, hard = files["limit"]
     assert rlimits.files_for(settings(32), 32) <= soft * 0.8
     assert soft < hard == 4096
@@ -37,7 +37,7 @@ def test_the_limit_of_files_is_raised_as_far_as_needed(files: dict[str, tuple[in
 def test_concurrency_is_lowered_to_what_the_hard_limit_allows(files: dict[str, tuple[int, int]]) -> None:
     """Fewer at once is better than failing for want of a file descriptor."""
     files["limit"] = (256, 256)
-    fitting = rlimits.make_room(settings(500))
+    fitting = rlimits.raise_file_limit(settings(500))
     assert 1 < fitting < 500
     assert rlimits.files_for(settings(500), fitting) <= 256 * 0.8 < rlimits.files_for(settings(500), fitting + 1)
 
@@ -46,7 +46,7 @@ def test_concurrency_is_lowered_to_what_the_hard_limit_allows(files: dict[str, t
 def test_a_generous_limit_is_left_alone(files: dict[str, tuple[int, int]], limit: tuple[int, int]) -> None:
     """Nothing is changed without need."""
     files["limit"] = limit
-    assert rlimits.make_room(settings(500)) == 500
+    assert rlimits.raise_file_limit(settings(500)) == 500
     assert files["limit"] == limit
 
 

@@ -71,7 +71,7 @@ def move_recordings(
     settings: Settings, console: Console, work: Job, *, check: Check | None = None, steady: bool = False
 ) -> int:
     """Have a `Backfill` do ``work``, print its summary, and return its exit code."""
-    session = Session(_with_room(settings, console), console, work, check=check, steady=steady)
+    session = Session(_fitting_settings(settings, console), console, work, check=check, steady=steady)
     return print_summary(session.run(), session, console)
 
 
@@ -91,9 +91,9 @@ def summary_record(summary: Summary) -> dict[str, object]:
     return record | {"error": harmless(str(record["error"])) if record["error"] else None}
 
 
-def _with_room(settings: Settings, console: Console) -> Settings:
+def _fitting_settings(settings: Settings, console: Console) -> Settings:
     """Lower the concurrency when the operating system allows too few open files."""
-    fitting = rlimits.make_room(settings)
+    fitting = rlimits.raise_file_limit(settings)
     if fitting == settings.backfill.concurrency:
         return settings
     console.log.warning(

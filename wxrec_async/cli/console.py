@@ -9,7 +9,7 @@ import sys
 from wxrec_async.cli import logs
 from wxrec_async.cli.flags import OutputFlags
 from wxrec_async.cli.output import Output
-from wxrec_async.cli.progress import LineProgress, NoProgress, Progress, TerminalProgress
+from wxrec_async.cli.progress import LineProgress, NoProgress, ProgressDisplay, TerminalProgress
 from wxrec_async.cli.progress_state import ProgressState
 from wxrec_async.cli.terminal import Terminal
 from wxrec_async.cli.text import harmless
@@ -33,7 +33,7 @@ class Console:
         self.level = _level(flags, displayed=self._display)
         self.log = logs.set_up(self.level, self._form, self.terminal.line, colors=_colors())
 
-    def progress(self, state: ProgressState) -> Progress:
+    def progress(self, state: ProgressState) -> ProgressDisplay:
         """Return what shows the figures of ``state``."""
         if self._display:
             return TerminalProgress(state, self.terminal)
@@ -44,12 +44,12 @@ class Console:
         self._write(logging.WARNING, text)
 
     def announce(self, text: str) -> None:
-        """Tell a person in front of the display what others find in the log."""
+        """Show a person in front of the display what others find in the log."""
         if self._display:
             self.terminal.line(text)
 
     def error(self, text: str) -> None:
-        """Say in one line what went wrong."""
+        """Write in one line what went wrong."""
         self._write(logging.ERROR, text)
 
     def _write(self, level: int, text: str) -> None:

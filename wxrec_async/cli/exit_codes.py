@@ -30,7 +30,7 @@ def exit_code_of(failure: BaseException) -> int:
 
 
 def sentence(failure: BaseException) -> str:
-    """Say what went wrong in one line; what nobody foresaw is called by its class, with where to find more."""
+    """Describe what went wrong in one line; what nobody foresaw is called by its class, with where to find more."""
     message = harmless(str(failure).strip() or type(failure).__name__)
     if isinstance(failure, WxrecError):
         return message

@@ -60,7 +60,7 @@ class FindingPrinter:
         self.count += 1
 
     def rest(self) -> Iterator[str]:
-        """Say how many were not written."""
+        """Name how many were not written."""
         if self._most is not None and self._lines > self._most:
             yield f"and {self._lines - self._most} more; --json names all"
 
@@ -92,7 +92,7 @@ def run_inspection(
 
 
 async def _tick(console: Console, printer: FindingPrinter, messages: bool) -> None:
-    """Hand lines on while the work goes on, and say now and then how far it is."""
+    """Hand lines on while the work goes on, and print now and then how far it is."""
     last = anyio.current_time()
     while True:
         await anyio.sleep(TICK_S)

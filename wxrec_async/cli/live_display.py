@@ -14,6 +14,11 @@ from wxrec_async.cli.text import size, span
 BAR = 28  # columns
 
 
+def is_dumb(stream: TextIO) -> bool:
+    """Whether it is a terminal that cannot draw twice in the same place."""
+    return RichConsole(file=stream).is_dumb_terminal
+
+
 class LiveDisplay:
     """Begins with its first figures and stays below what is printed."""
 

@@ -12,7 +12,7 @@ REFRESH_S = 0.5
 LINE_EVERY_S = 30.0
 
 
-class Progress(Protocol):
+class ProgressDisplay(Protocol):
     """Shows a run; `tick` is called every ``REFRESH_S`` seconds."""
 
     def tick(self) -> None: ...

@@ -15,7 +15,7 @@ RATE_OVER_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A run at one moment.  ``eta_s`` is None while it cannot be told; ``waiting_s`` is 0 when nobody waits."""
+    """A run at one moment.  ``eta_s`` is None while it cannot be estimated; ``waiting_s`` is 0 when nobody waits."""
 
     totals: RunTotals
     done: int
@@ -29,12 +29,12 @@ class Figures:
 
     @property
     def windows_text(self) -> str:
-        """Say how many windows are listed."""
+        """Write how many windows are listed."""
         return f"{self.totals.windows_listed}/{self.totals.windows} windows"
 
     @property
     def waiting_text(self) -> str:
-        """Say how long is waited yet, and for whom."""
+        """Write how long is waited yet, and for whom."""
         return f"waiting {self.waiting_s:.0f} s: {self.waiting_for}"
 
 
@@ -86,7 +86,7 @@ class ProgressState:
         )
 
     def _eta(self, done: int, speed: float, elapsed_s: float) -> float | None:
-        """Tell from windows while some are unlisted (the lister is but a queue ahead of workers), then from work."""
+        """Estimate by windows while some are unlisted (the lister is but a queue ahead of workers), then by work."""
         totals = self.totals
         listed = totals.windows_listed + totals.windows_incomplete
         if not totals.windows or not listed:

@@ -14,7 +14,7 @@ from wxrec_async.cli.console import Console
 from wxrec_async.cli.event_log import EventLog
 from wxrec_async.cli.exit_codes import cause_of
 from wxrec_async.cli.json_events import as_record
-from wxrec_async.cli.progress import REFRESH_S, NoProgress, Progress
+from wxrec_async.cli.progress import REFRESH_S, NoProgress, ProgressDisplay
 from wxrec_async.cli.progress_state import ProgressState
 from wxrec_async.cli.signals import SIGNALS, Stopper
 from wxrec_async.cli.summary_lines import RunNotes
@@ -74,7 +74,7 @@ class Session(Generic[T]):
         self._work, self._check = work, check
         self.notes = RunNotes()
         self._state = ProgressState()
-        self._progress: Progress = NoProgress() if read_only or steady else console.progress(self._state)
+        self._progress: ProgressDisplay = NoProgress() if read_only or steady else console.progress(self._state)
         self._log = EventLog(console.log, console.level)
         self._exporting: Exporting | None = None
         self._results: list[T] = []

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from typing import TextIO
 
-from wxrec_async.cli.live_display import LiveDisplay
+from wxrec_async.cli.live_display import LiveDisplay, is_dumb
 from wxrec_async.cli.progress_state import Figures
-
-DUMB = ("dumb", "unknown")  # as rich has them: nothing can be drawn twice in the same place
 
 
 class Terminal:
@@ -23,7 +20,7 @@ class Terminal:
     @property
     def is_terminal(self) -> bool:
         """Whether a display can be shown: a terminal that can move its cursor."""
-        return self._stream.isatty() and os.environ.get("TERM", "").lower() not in DUMB
+        return self._stream.isatty() and not is_dumb(self._stream)
 
     def line(self, text: str) -> None:
         """Write a line; a closed or full stderr is nobody's failure."""

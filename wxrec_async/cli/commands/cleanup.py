@@ -67,8 +67,8 @@ def cleaned_line(cleaned: cleanup.Cleaned) -> str:
 def cleanup_lines(report: cleanup.CleanupReport) -> Iterator[str]:
     """Write the end of ``cleanup`` for people."""
     fates = (cleanup.Fate.ABORTED, cleanup.Fate.COMPLETED, cleanup.Fate.LEFT, cleanup.Fate.YOUNG)
-    told = ", ".join(f"{report.counts[fate]} {fate.value.replace('_', ' ')}" for fate in fates if report.counts[fate])
-    yield f"{report.found} unfinished uploads" + (f": {told}" if told else "")
+    counts = ", ".join(f"{report.counts[fate]} {fate.value.replace('_', ' ')}" for fate in fates if report.counts[fate])
+    yield f"{report.found} unfinished uploads" + (f": {counts}" if counts else "")
     if report.dry_run:
         yield "  nothing was aborted; leave out --dry-run to do it"
     yield from (f"  {harmless(problem)}" for problem in report.problems)

@@ -89,7 +89,7 @@ def _target(name: str, value: str, settings: Settings) -> Path | TextIO:
 
 
 def _print_done(console: Console, targets: dict[str, str], done: ReportDone) -> None:
-    """Say what was written where; on stderr when stdout was one of the places."""
+    """Print what was written where; on stderr when stdout was one of the places."""
     if console.json:
         console.out.record(_record(targets, done))
         return
@@ -103,7 +103,7 @@ def _print_done(console: Console, targets: dict[str, str], done: ReportDone) -> 
 
 
 def _counts_line(counts: Counts) -> str:
-    """Say what the page says at its top."""
+    """Write what the page has at its top."""
     stored = counts.stored + counts.already_stored
     return (
         f"  {counts.tasks_listed} tasks: {stored} recordings stored, {counts.failed + counts.failed_tasks} failed, "

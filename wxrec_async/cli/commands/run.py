@@ -40,7 +40,7 @@ def run_retry(flags: WorkFlags) -> int:
 
 
 def run_plan(flags: PlanFlags | RunFlags) -> int:
-    """Say what a run would do."""
+    """Print what a run would do."""
     return run_command(Console(flags), lambda console: _plan(flags, console))
 
 

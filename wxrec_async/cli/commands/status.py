@@ -14,7 +14,7 @@ from wxrec_async.cli.console import Console
 from wxrec_async.cli.flags import CommonFlags, ShowFlags
 from wxrec_async.cli.json_events import failure_record, incomplete_record
 from wxrec_async.cli.parsing import overrides
-from wxrec_async.cli.summary_lines import NAMED, aside_lines, exit_line, failure_lines, flag_lines, table_lines
+from wxrec_async.cli.summary_lines import NAMED, exit_line, failure_lines, flag_lines, not_moved_lines, table_lines
 from wxrec_async.cli.text import harmless, size, visible
 from wxrec_async.config import Loaded, known_keys, load_config_with_origins, secret_free
 from wxrec_async.ledger import Counts, Everything, Failure, Identity, Incomplete, Lag, RunRecord, open_reader
@@ -101,11 +101,11 @@ class LedgerStatus:
         run = self.last_run
         if run is None:
             return None
-        ended = {"started": iso(run.started_ms), "ended": iso(run.ended_ms), "exit_code": run.exit_code}
+        times = {"started": iso(run.started_ms), "ended": iso(run.ended_ms), "exit_code": run.exit_code}
         scope = run.scope
         period = {"from": iso(scope.from_ms), "to": iso(scope.to_ms)} if scope else {"from": None, "to": None}
         author = {"tool_version": run.author.tool_version, "who": run.author.who} if run.author else {}
-        return {"run_id": run.run_id, **ended, **period, **author}
+        return {"run_id": run.run_id, **times, **period, **author}
 
     def lines(self) -> Iterator[str]:
         """Write it for people."""
@@ -113,11 +113,13 @@ class LedgerStatus:
         counts = self.counts
         yield from table_lines(replace(counts, stored=counts.stored + counts.already_stored, already_stored=0))
         yield f"  bytes       {size(counts.bytes_total)} stored"
-        yield from aside_lines(counts, self.seen_and_left)
+        yield from not_moved_lines(counts, self.seen_and_left)
         yield from flag_lines(self.flags)
         if self.certified:
-            heard = ", ".join(f"Search {how.replace('_', ' ')} {days}" for how, days in sorted(self.certified.items()))
-            yield f"  certified   {sum(self.certified.values())} days: {heard}"
+            searched = ", ".join(
+                f"Search {how.replace('_', ' ')} {days}" for how, days in sorted(self.certified.items())
+            )
+            yield f"  certified   {sum(self.certified.values())} days: {searched}"
         yield from self._behind_lines()
         for each in self.incomplete[:NAMED]:
             yield f"incomplete: task {visible(each.task_id)}: {each.found} of {each.witnessed} recordings"

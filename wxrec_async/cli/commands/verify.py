@@ -122,8 +122,8 @@ def audit_lines(report: evidence.AuditReport) -> Iterator[str]:
         f"({report.level}): {wrong or 'all is well'}"
     )
     if report.witnesses:
-        heard = ", ".join(f"{how.replace('_', ' ')} {days}" for how, days in report.heard("search").items())
-        yield f"  Search, by days certified: {heard}; {report.tasks} tasks named as having nothing to store"
+        answers = ", ".join(f"{how.replace('_', ' ')} {days}" for how, days in report.heard("search").items())
+        yield f"  Search, by days certified: {answers}; {report.tasks} tasks named as having nothing to store"
     for tip in report.tips:
         yield f"  newest certificate of {visible(tip.org_id)}: {tip.n}, SHA-256 {tip.sha256}; note it elsewhere"
     if report.unnamed:
