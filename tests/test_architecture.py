@@ -280,7 +280,7 @@ def test_only_the_engines_room_knows_the_engine() -> None:
     for path, tree in SOURCES.items():
         if room_of(path) != "scaleout":
             assert not [name for name in imported(tree, path) if name.split(".")[0] == "temporalio"], path
-    code = "import sys, wxrec_async.backfill, wxrec_async.cli.running, wxrec_async.cli.app; print(*sys.modules)"
+    code = "import sys, wxrec_async.backfill, wxrec_async.cli.commands.run, wxrec_async.cli.app; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
     loaded = done.stdout.split()
     assert not [

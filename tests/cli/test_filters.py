@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from wxrec_async.cli.summary import Noted, plan_lines, run_lines
+from wxrec_async.cli.summary_lines import RunNotes, plan_lines, run_lines
 from wxrec_async.ledger import Counts
 from wxrec_async.plan import Plan, PlannedWindow
 from wxrec_async.report import Ending, Summary
@@ -96,7 +96,7 @@ def test_the_summary_counts_what_was_left_out_and_by_which_filter() -> None:
     left = {"queue": 10, "agent_unknown": 2}
     counts = Counts(tasks_listed=20, tasks_with_recordings=8, stored=8)
     summary = Summary("run-1", PERIOD, counts, Ending(), 2.0, left_out_by=left)
-    lines = list(run_lines(summary, Noted()))
+    lines = list(run_lines(summary, RunNotes()))
     assert "  tasks       20   8 with recordings, 12 left out" in lines
     assert "  left out    12 by filters: 2 agent unknown, 10 queue" in lines
     assert lines[-1].startswith("exit 0")
@@ -107,7 +107,7 @@ def test_the_summary_counts_what_was_left_out_and_by_which_filter() -> None:
 def test_without_filters_nobody_hears_of_them() -> None:
     """The lines for people stay as they are; machines read 0."""
     summary = summary_of(Counts(tasks_listed=3, tasks_with_recordings=3))
-    assert not [line for line in run_lines(summary, Noted()) if "left out" in line]
+    assert not [line for line in run_lines(summary, RunNotes()) if "left out" in line]
     assert (summary.as_json()["left_out"], summary.as_json()["left_out_by"]) == (0, {})
 
 

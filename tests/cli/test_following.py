@@ -9,7 +9,7 @@ import pytest
 from wxrec_async import events
 from wxrec_async.cli.event_log import EventLog
 from wxrec_async.cli.logs import set_up
-from wxrec_async.cli.summary import Noted, run_lines
+from wxrec_async.cli.summary_lines import RunNotes, run_lines
 from wxrec_async.ledger import Counts
 from wxrec_async.model import Window
 from wxrec_async.report import EXIT_OWED, Ending, Following, Summary, exit_code
@@ -56,7 +56,7 @@ def test_a_round_says_how_far_it_is(cli: Cli, capsys: pytest.CaptureFixture[str]
     counts = Counts(tasks_listed=3, tasks_with_recordings=3, incomplete=2)
     follow = Following(4, full=True, listed_to_ms=WINDOW.to_ms, next_poll_ms=WINDOW.to_ms + 1000)
     ended = Summary("r", None, counts, Ending(), 1.0, seen_and_left={"chat": 2, "transcript": 5}, follow=follow)
-    text = "\n".join(run_lines(ended, Noted()))
+    text = "\n".join(run_lines(ended, RunNotes()))
     assert "everything so far, listed up to 2024-10-05T00:00:00Z" in text
     assert "fewer       2 tasks" in text
     assert "left alone  7   2 chat, 5 transcript" in text
@@ -64,7 +64,7 @@ def test_a_round_says_how_far_it_is(cli: Cli, capsys: pytest.CaptureFixture[str]
         "round": 4, "full": True, "listed_to": "2024-10-05T00:00:00Z", "next_poll": "2024-10-05T00:00:01Z"
     }  # fmt: skip
     told: list[str] = []
-    EventLog(set_up(20, "json", told.append, colors=False), 20).hear(
+    EventLog(set_up(20, "json", told.append, colors=False), 20).on_event(
         events.Polled("r", 4, 0, 1, 2, 3, WINDOW.from_ms, WINDOW.to_ms)
     )
     (line,) = [json.loads(each) for each in told]
@@ -80,10 +80,10 @@ def test_what_search_counts_keeps_no_run_from_being_complete() -> None:
 
 def test_what_a_round_must_name_is_forgotten_in_the_next(cli: Cli) -> None:
     """A follower of months keeps no list that grows."""
-    noted = Noted()
+    notes = RunNotes()
     for _ in range(100):
-        noted.hear(events.RunStarted("r", None, 1, 1, 1))
-        noted.hear(events.WindowIncomplete(WINDOW, "answered 500"))
-        noted.hear(events.RecordingGone("t", "r"))
-    assert (len(noted.incomplete), len(noted.gone)) == (1, 1)
+        notes.on_event(events.RunStarted("r", None, 1, 1, 1))
+        notes.on_event(events.WindowIncomplete(WINDOW, "answered 500"))
+        notes.on_event(events.RecordingGone("t", "r"))
+    assert (len(notes.incomplete), len(notes.gone)) == (1, 1)
     assert summary_of().as_json()["seen_and_left"] == {}

@@ -12,7 +12,7 @@ import pytest
 from wxrec_async import events
 from wxrec_async.cli import event_log
 from wxrec_async.cli.event_log import EventLog
-from wxrec_async.cli.logs import NOISY, Throttle, set_up
+from wxrec_async.cli.logs import NOISY, RepeatFilter, set_up
 from wxrec_async.events import Event
 from wxrec_async.model import Window
 
@@ -111,12 +111,12 @@ def test_only_named_fields_of_an_event_are_logged() -> None:
 def test_info_is_at_most_one_line_for_each_recording() -> None:
     """A hundred recordings, each with its retries, are a hundred lines and a few."""
     lines = Lines()
-    listener = EventLog(set_up(logging.INFO, "json", lines.append), logging.INFO, Throttle(clock=lambda: 0.0))
+    listener = EventLog(set_up(logging.INFO, "json", lines.append), logging.INFO, RepeatFilter(clock=lambda: 0.0))
     for number in range(100):
-        listener.hear(events.RecordingStarted("t", str(number)))
-        listener.hear(events.Retrying("download", 1, 0.5, "cut"))
-        listener.hear(events.Warned("odd", "odd"))
-        listener.hear(events.RecordingStored("t", str(number), "k", 1, 1, 0.1))
+        listener.on_event(events.RecordingStarted("t", str(number)))
+        listener.on_event(events.Retrying("download", 1, 0.5, "cut"))
+        listener.on_event(events.Warned("odd", "odd"))
+        listener.on_event(events.RecordingStored("t", str(number), "k", 1, 1, 0.1))
     names = [record["event"] for record in lines.records]
     assert names.count("recording_stored") == 100
     assert len(names) == 102
@@ -125,15 +125,15 @@ def test_info_is_at_most_one_line_for_each_recording() -> None:
 def test_a_repeating_warning_comes_back_with_the_number_held_back() -> None:
     """The first of a kind is told at once, later ones once a minute."""
     now = [0.0]
-    throttle = Throttle(60, clock=lambda: now[0])
-    assert [throttle.passes("a"), throttle.passes("a"), throttle.passes("a"), throttle.passes("b")] == [
+    repeats = RepeatFilter(60, clock=lambda: now[0])
+    assert [repeats.passes("a"), repeats.passes("a"), repeats.passes("a"), repeats.passes("b")] == [
         0,
         None,
         None,
         0,
     ]
     now[0] = 61
-    assert [throttle.passes("a"), throttle.passes("a")] == [2, None]
+    assert [repeats.passes("a"), repeats.passes("a")] == [2, None]
 
 
 def test_what_the_level_leaves_out_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,9 +141,9 @@ def test_what_the_level_leaves_out_is_not_built(monkeypatch: pytest.MonkeyPatch)
     built: list[object] = []
     monkeypatch.setattr(event_log, "_shown", built.append)
     listener = EventLog(set_up(logging.ERROR, "json", Lines().append), logging.ERROR)
-    listener.hear(STORED)
+    listener.on_event(STORED)
     assert built == []
-    listener.hear(OUTCOMES[2])
+    listener.on_event(OUTCOMES[2])
     assert built
 
 

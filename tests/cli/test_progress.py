@@ -7,9 +7,9 @@ import io
 import pytest
 
 from wxrec_async import events
-from wxrec_async.cli.meter import Meter
-from wxrec_async.cli.progress import Display, PlainLines, fields, sentence
-from wxrec_async.cli.screen import Screen
+from wxrec_async.cli.progress import LineProgress, TerminalProgress, fields, sentence
+from wxrec_async.cli.progress_state import ProgressState
+from wxrec_async.cli.terminal import Terminal
 from wxrec_async.cli.text import size, span
 from wxrec_async.events import Event
 
@@ -25,11 +25,11 @@ class Clock:
         return self.now
 
 
-def fed(clock: Clock, *told: Event) -> Meter:
-    meter = Meter(clock)
+def fed(clock: Clock, *told: Event) -> ProgressState:
+    state = ProgressState(clock)
     for event in told:
-        meter.hear(event)
-    return meter
+        state.on_event(event)
+    return state
 
 
 STARTED = events.RunStarted("run", PERIOD, 4, 32, 440)
@@ -44,47 +44,47 @@ def stored(count: int, each: int = 1 << 20) -> list[Event]:
 def test_rates_are_those_of_the_last_half_minute() -> None:
     """What was fast an hour ago says nothing about now."""
     clock = Clock()
-    meter = fed(clock, STARTED, *FOUND, *stored(10))
+    state = fed(clock, STARTED, *FOUND, *stored(10))
     clock.now = 10
-    assert (meter.figures().bytes_per_s, meter.figures().recordings_per_s) == (1 << 20, 1.0)
+    assert (state.figures().bytes_per_s, state.figures().recordings_per_s) == (1 << 20, 1.0)
     for second in range(11, 60):
         clock.now = second
-        figures = meter.figures()
+        figures = state.figures()
     assert figures.bytes_per_s == 0
 
 
 def test_no_estimate_is_made_before_a_window_is_listed() -> None:
     """An estimate needs something to go by."""
     clock = Clock()
-    meter = fed(clock, STARTED, *FOUND, *stored(5))
+    state = fed(clock, STARTED, *FOUND, *stored(5))
     clock.now = 10
-    assert meter.figures().eta_s is None
-    meter.hear(LISTED)
-    assert meter.figures().eta_s == 30
+    assert state.figures().eta_s is None
+    state.on_event(LISTED)
+    assert state.figures().eta_s == 30
 
 
 def test_with_every_window_listed_the_estimate_is_work_by_rate() -> None:
     """20 found with 10 of 20 tasks asked: 40 in all, 10 done at one a second."""
     clock = Clock()
-    meter = fed(clock, STARTED, *FOUND, *[LISTED] * 4, *stored(10))
+    state = fed(clock, STARTED, *FOUND, *[LISTED] * 4, *stored(10))
     clock.now = 10
-    assert meter.figures().eta_s == pytest.approx(30)
+    assert state.figures().eta_s == pytest.approx(30)
 
 
 def test_a_pause_is_shown_while_it_lasts() -> None:
     """Whoever looks at a standing bar learns whom it waits for."""
     clock = Clock()
-    meter = fed(clock, STARTED, events.Paused(20, "Webex asks to wait"))
-    assert "waiting 20 s: Webex asks to wait" in sentence(meter.figures())
+    state = fed(clock, STARTED, events.Paused(20, "Webex asks to wait"))
+    assert "waiting 20 s: Webex asks to wait" in sentence(state.figures())
     clock.now = 21
-    assert "waiting" not in sentence(meter.figures())
+    assert "waiting" not in sentence(state.figures())
 
 
 def test_a_line_comes_every_half_minute() -> None:
     """Off a terminal progress is a line now and then, with all its figures."""
     clock = Clock()
     said: list[tuple[str, dict[str, object]]] = []
-    lines = PlainLines(fed(clock, STARTED, *FOUND, LISTED, *stored(3)), lambda text, more: said.append((text, more)))
+    lines = LineProgress(fed(clock, STARTED, *FOUND, LISTED, *stored(3)), lambda text, more: said.append((text, more)))
     for second in range(0, 70, 5):
         clock.now = second
         lines.tick()
@@ -101,7 +101,7 @@ def test_the_fields_say_what_the_line_says() -> None:
     assert fields(figures)["eta_s"] is None
 
 
-class Terminal(io.StringIO):
+class FakeTerminal(io.StringIO):
     """A stderr that is a terminal."""
 
     def isatty(self) -> bool:
@@ -111,31 +111,31 @@ class Terminal(io.StringIO):
 def test_log_lines_do_not_tear_the_display(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line is written above the display, which is drawn again below it."""
     monkeypatch.setenv("TERM", "xterm")
-    terminal = Terminal()
-    screen = Screen(terminal)
-    display = Display(fed(Clock(), STARTED, *FOUND, *stored(3)), screen)
+    stderr = FakeTerminal()
+    terminal = Terminal(stderr)
+    display = TerminalProgress(fed(Clock(), STARTED, *FOUND, *stored(3)), terminal)
     display.tick()
-    before = len(terminal.getvalue())
-    screen.line("a log line")
-    after = terminal.getvalue()[before:]
+    before = len(stderr.getvalue())
+    terminal.line("a log line")
+    after = stderr.getvalue()[before:]
     assert "\x1b[2K" in after.split("a log line")[0]
     assert " of 20 recordings found" in after.split("a log line")[1]
     display.close()
-    screen.line("the end")
-    assert terminal.getvalue().endswith("the end\n")
+    terminal.line("the end")
+    assert stderr.getvalue().endswith("the end\n")
 
 
 def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     """NO_COLOR keeps its usual meaning."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
-    terminal = Terminal()
-    display = Display(
-        fed(Clock(), STARTED, *FOUND, *stored(3), events.RecordingFailed("t", "r", "x")), Screen(terminal)
+    stderr = FakeTerminal()
+    display = TerminalProgress(
+        fed(Clock(), STARTED, *FOUND, *stored(3), events.RecordingFailed("t", "r", "x")), Terminal(stderr)
     )
     display.tick()
-    assert "\x1b[3" not in terminal.getvalue()
-    assert "1 failed" in terminal.getvalue()
+    assert "\x1b[3" not in stderr.getvalue()
+    assert "1 failed" in stderr.getvalue()
     display.close()
 
 

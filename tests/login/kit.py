@@ -131,19 +131,6 @@ def request_for(callback: str = "http://127.0.0.1:8080/callback") -> oauth.Reque
     return oauth.begin("https://idp.test/v1", "client-1", callback, Settings().auth.scopes)
 
 
-PROGRAM = """
-from wxrec_async.cli import app as program
-from wxrec_async.cli.doctor import doctor
-from wxrec_async.cli.helping import Command
-from wxrec_async.cli.login import login
-known = {command.callback.__name__ for command in program.app.registered_commands}
-for command in (login, doctor):
-    if command.__name__ not in known:
-        program.app.command(cls=Command)(command)
-program.main()
-"""
-
-
 @dataclass
 class Done:
     """A command that ended."""
@@ -163,7 +150,7 @@ def environment(here: Place) -> dict[str, str]:
 
 
 def command(here: Place, *arguments: str) -> list[str]:
-    return [sys.executable, "-W", "error", "-c", PROGRAM, *arguments, "--config", str(here.config)]
+    return [sys.executable, "-W", "error", "-m", "wxrec_async", *arguments, "--config", str(here.config)]
 
 
 async def call(here: Place, *arguments: str, stdin: bytes = b"") -> Done:

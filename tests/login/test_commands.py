@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from .kit import CANARY, PROGRAM, Done, Place, call, command, environment, follow, query_of, sent_to
+from .kit import CANARY, Done, Place, call, command, environment, follow, query_of, sent_to
 
 pytestmark = pytest.mark.anyio
 
@@ -91,7 +91,7 @@ def test_a_redirect_elsewhere_is_pasted_without_being_asked_and_not_echoed(tmp_p
     (tmp_path / "secrets.json").chmod(0o600)
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "login", "--config", str(config)],
+        [sys.executable, "-m", "wxrec_async", "login", "--config", str(config)],
         stdin=theirs,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -115,7 +115,7 @@ def test_a_full_stdout_is_one_line(cli: Cli) -> None:
 def test_templates_and_charts_are_loaded_only_for_the_page() -> None:
     """Neither `--help` nor any other command pays for them."""
     code = (
-        "import sys; from wxrec_async.cli.app import app; import wxrec_async.cli.running, wxrec_async.cli.reporting;"
+        "import sys, wxrec_async.cli.app, wxrec_async.cli.commands.run, wxrec_async.cli.commands.report;"
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

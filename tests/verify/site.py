@@ -20,19 +20,6 @@ from wxrec_async.sandbox import Options, Organisation, Sandbox
 from wxrec_async.sandbox.s3.blobs import MemoryBlob
 from wxrec_async.sandbox.s3.state import StoredBody
 
-PROGRAM = """
-import typer
-from wxrec_async.cli import app, cleanup, ledger, verify
-from wxrec_async.cli.helping import Command, Group
-app.app.command("verify", cls=Command)(verify.verify)
-app.app.command("cleanup", cls=Command)(cleanup.cleanup)
-books = typer.Typer(cls=Group)
-books.callback()(lambda: None)
-books.command("rebuild", cls=Command)(ledger.rebuild)
-app.app.add_typer(books, name="ledger")
-app.main()
-"""
-
 
 @dataclass
 class Told:
@@ -116,7 +103,7 @@ class Site:
     async def call(self, *arguments: str) -> Told:
         """Run the program as a user does."""
         done = await anyio.run_process(
-            [sys.executable, "-W", "error", "-c", PROGRAM, *arguments, "--config", str(self.config)],
+            [sys.executable, "-W", "error", "-m", "wxrec_async", *arguments, "--config", str(self.config)],
             env={**os.environ, **self.sandbox.environment()},
             check=False,
         )

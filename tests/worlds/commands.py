@@ -100,7 +100,11 @@ def call(folder: Path, command: str) -> Said:
 @functools.cache
 def _program() -> Any:
     """Import the program, and let what it builds anew for every command, at the same price each time, be built once."""
-    for name in ("backfill", "cli.reconciling", "cli.running"):  # heavy, and not to be counted as a command's own work
+    for name in (
+        "backfill",
+        "cli.commands.reconcile",
+        "cli.commands.run",
+    ):  # heavy, and not to be counted as a command's own work
         importlib.import_module(f"wxrec_async.{name}")
     boto: Any = importlib.import_module("aioboto3")
     boto.Session = functools.cache(boto.Session)

@@ -1,40 +1,189 @@
-"""The commands.  Nothing heavy is imported here: `running` is, once a command is to be carried out."""
+"""The commands: what each is called, takes and says of itself.  Its module is loaded when it is carried out.
+
+Nothing here imports one: loading what `verify` needs costs 1.0 s of CPU, the ``--help`` of all commands together
+0.16 s, and a shell's completion asks for it at every key.
+"""
 
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from wxrec_async._version import __version__
-from wxrec_async.cli.cleanup import cleanup
-from wxrec_async.cli.doctor import doctor
 from wxrec_async.cli.flags import (
+    CleanupFlags,
     CommonFlags,
+    DoctorFlags,
+    LoginFlags,
     OutputFlags,
     PlanFlags,
+    RebuildFlags,
+    ReconcileFlags,
+    ReportFlags,
     RunFlags,
     SandboxFlags,
     ServeFlags,
     ShowFlags,
+    VerifyFlags,
     WorkerFlags,
     WorkFlags,
-    joined,
-    takes,
 )
-from wxrec_async.cli.helping import HELP, Command, Group, Program
-from wxrec_async.cli.ledger import rebuild
-from wxrec_async.cli.login import login
-from wxrec_async.cli.reconcile import reconcile
-from wxrec_async.cli.report import report
-from wxrec_async.cli.verify import verify
+from wxrec_async.cli.help_format import HELP, Command, Group, Program
+from wxrec_async.cli.parsing import joined, typed
 
 SETTINGS = {"help_option_names": [*HELP], "max_content_width": 110}
+PROGRAM_HELP = """
+Move call recordings out of Webex Contact Center into your own S3 bucket.
+
+Without a command this is `run`: the backfill, as config.toml of this folder has it. It can be stopped and run
+again at any time. To try it without an organisation of your own: wxrec-async sandbox
+"""
+SANDBOX_HELP = """
+Do the whole job with a simulated organisation.
+
+It runs on this machine and needs no account. Real audio over real sockets, into a folder. Run it again:
+nothing is downloaded twice.
+`sandbox serve` leaves the organisation running, to be used like a real one.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandBody:
+    """The function of ``cli.commands`` that carries a command out: it takes the flags and returns the exit code."""
+
+    module: str
+    function: str
+
+    def load(self) -> Callable[[Any], int]:
+        """Import its module, with all that it needs."""
+        module = importlib.import_module(f"wxrec_async.cli.commands.{self.module}")
+        body: Callable[[Any], int] = getattr(module, self.function)
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """A command; the path is what is typed for it, such as ``config show``."""
+
+    path: str
+    flags: type[OutputFlags]
+    body: CommandBody
+    help: str
+
+
+RUN = CommandBody("run", "run_backfill")
+RUN_BY_WORKERS = CommandBody("worker", "run_by_workers")
+SANDBOX = CommandBody("sandbox", "run_sandbox")
+COMMANDS = (
+    CommandEntry(
+        "login",
+        LoginFlags,
+        CommandBody("login", "run_login"),
+        "Get the tokens of the organisation, by browser or from a reply, and store them.",
+    ),
+    CommandEntry(
+        "doctor",
+        DoctorFlags,
+        CommandBody("doctor", "run_doctor"),
+        "Check settings, token, organisation, scopes, Search, bucket, permissions and clock; nothing is left behind.",
+    ),
+    CommandEntry(
+        "verify",
+        VerifyFlags,
+        CommandBody("verify", "run_verify"),
+        "Compare the bucket with the ledger, or with the evidence in it; exit 3 when anything is wrong.",
+    ),
+    CommandEntry(
+        "reconcile",
+        ReconcileFlags,
+        CommandBody("reconcile", "run_reconcile"),
+        """
+        Prove a period complete, or name what is missing.
+
+        Holds both lists of Webex, the ledger and the bucket against each other. What is found to do becomes work for
+        the next run; exit 0 only when nothing is missing. Without Search certificates rest on the list of tasks, and
+        say so.
+        """,
+    ),
+    CommandEntry(
+        "report",
+        ReportFlags,
+        CommandBody("report", "run_report"),
+        """
+        Write HTML, CSV or JSON lines from the ledger, while a run goes on too.
+
+        Files are private (0600) and replaced only as a whole; - is stdout. Exit 0 says that they were written, not
+        that nothing failed.
+        """,
+    ),
+    CommandEntry(
+        "cleanup",
+        CleanupFlags,
+        CommandBody("cleanup", "run_cleanup"),
+        "Abort this tool's own unfinished multipart uploads.",
+    ),
+    CommandEntry("run", RunFlags, RUN, "Back up every recording of the period."),
+    CommandEntry(
+        "plan",
+        PlanFlags,
+        CommandBody("run", "run_plan"),
+        "Say what a run would do; nothing is moved.",
+    ),
+    CommandEntry(
+        "retry",
+        WorkFlags,
+        CommandBody("run", "run_retry"),
+        "Take up only what is left: failed, owed, or found to be missing.",
+    ),
+    CommandEntry(
+        "worker",
+        WorkerFlags,
+        CommandBody("worker", "run_worker"),
+        """
+        Work for backfills of `run --temporal`, until a signal comes.
+
+        Any number of workers on any number of machines, for any number of organisations. Needs wxrec-async[temporal].
+        A first Ctrl-C or SIGTERM finishes what is in hand within --grace, a second one breaks it off; either way what
+        is left goes to another worker.
+        """,
+    ),
+    CommandEntry(
+        "status",
+        CommonFlags,
+        CommandBody("status", "run_status"),
+        "Show what the ledger holds, while a run goes on too.",
+    ),
+    CommandEntry(
+        "ledger rebuild",
+        RebuildFlags,
+        CommandBody("rebuild", "run_rebuild"),
+        """
+        Make a new ledger from the bucket when the old one is lost or damaged.
+
+        What lies in the bucket is not downloaded again: the next run asks Webex for its tasks and finds it stored.
+        """,
+    ),
+    CommandEntry(
+        "config show",
+        ShowFlags,
+        CommandBody("status", "show_config"),
+        "Show the effective settings and where each value came from.",
+    ),
+    CommandEntry(
+        "sandbox serve",
+        ServeFlags,
+        CommandBody("sandbox", "serve_sandbox"),
+        "Leave the simulated organisation running, and print how to use it.",
+    ),
+)
 
 app = typer.Typer(
     cls=Program,
@@ -43,19 +192,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=SETTINGS,
 )
-config_app = typer.Typer(
-    cls=Group, rich_markup_mode=None, help="Look at the configuration.", no_args_is_help=True, context_settings=SETTINGS
-)
-sandbox_app = typer.Typer(cls=Group, rich_markup_mode=None, context_settings=SETTINGS)
-ledger_app = typer.Typer(
-    cls=Group, rich_markup_mode=None, help="Look after the ledger.", no_args_is_help=True, context_settings=SETTINGS
-)
-ledger_app.command("rebuild", cls=Command)(rebuild)
-for command in (login, doctor, verify, reconcile, report, cleanup):
-    app.command(command.__name__, cls=Command)(command)
-app.add_typer(ledger_app, name="ledger")
-app.add_typer(config_app, name="config")
-app.add_typer(sandbox_app, name="sandbox")
+
+
+def _group(name: str, help: str | None = None, *, bare: bool = False) -> typer.Typer:  # noqa: A002 - typer's word
+    group = typer.Typer(
+        cls=Group, rich_markup_mode=None, help=help, no_args_is_help=not bare, context_settings=SETTINGS
+    )
+    app.add_typer(group, name=name)
+    return group
+
+
+GROUPS = {
+    "ledger": _group("ledger", "Look after the ledger."),
+    "config": _group("config", "Look at the configuration."),
+    "sandbox": _group("sandbox", bare=True),
+}
 
 
 def _show_version(wanted: bool) -> None:
@@ -73,109 +224,48 @@ class ProgramFlags(RunFlags):
     ] = False
 
 
-@app.callback(invoke_without_command=True)
-@takes(ProgramFlags)
-def backfill(ctx: typer.Context, flags: ProgramFlags) -> None:
-    """Move call recordings out of Webex Contact Center into your own S3 bucket.
-
-    Without a command this is `run`: the backfill, as config.toml of this folder has it. It can be stopped and run
-    again at any time. To try it without an organisation of your own: wxrec-async sandbox
-    """
+def _start(ctx: typer.Context, flags: ProgramFlags) -> None:
     ctx.obj = flags
     if ctx.invoked_subcommand is None:
-        _run(flags)
+        _carry_out(RUN, flags)
 
 
-@app.command(cls=Command)
-@takes(RunFlags)
-def run(ctx: typer.Context, flags: RunFlags) -> None:
-    """Back up every recording of the period."""
-    _run(joined(ctx.obj, flags, "run"))
-
-
-@app.command(cls=Command)
-@takes(PlanFlags)
-def plan(ctx: typer.Context, flags: PlanFlags) -> None:
-    """Say what a run would do; nothing is moved."""
-    from wxrec_async.cli import running  # noqa: PLC0415 - heavy
-
-    raise typer.Exit(running.plan(joined(_allowing_dry_run(ctx.obj), flags, "plan")))
-
-
-@app.command(cls=Command)
-@takes(WorkFlags)
-def retry(ctx: typer.Context, flags: WorkFlags) -> None:
-    """Take up only what is left: failed, owed, or found to be missing."""
-    from wxrec_async.cli import running  # noqa: PLC0415 - heavy
-
-    raise typer.Exit(running.retry(joined(ctx.obj, flags, "retry")))
-
-
-@app.command(cls=Command)
-@takes(WorkerFlags)
-def worker(ctx: typer.Context, flags: WorkerFlags) -> None:
-    """Work for backfills of `run --temporal`, until a signal comes.
-
-    Any number of workers on any number of machines, for any number of organisations. Needs wxrec-async[temporal].
-    A first Ctrl-C or SIGTERM finishes what is in hand within --grace, a second one breaks it off; either way what is
-    left goes to another worker.
-    """
-    from wxrec_async.cli import fleet  # noqa: PLC0415 - heavy
-
-    raise typer.Exit(fleet.worker(joined(ctx.obj, flags, "worker")))
-
-
-@app.command(cls=Command)
-@takes(CommonFlags)
-def status(ctx: typer.Context, flags: CommonFlags) -> None:
-    """Show what the ledger holds, while a run goes on too."""
-    from wxrec_async.cli import running  # noqa: PLC0415 - heavy
-
-    raise typer.Exit(running.status(joined(ctx.obj, flags, "status")))
-
-
-@config_app.command("show", cls=Command)
-@takes(ShowFlags)
-def config_show(ctx: typer.Context, flags: ShowFlags) -> None:
-    """Show the effective settings and where each value came from."""
-    from wxrec_async.cli import running  # noqa: PLC0415 - heavy
-
-    raise typer.Exit(running.show_config(joined(ctx.obj, flags, "config show")))
-
-
-@sandbox_app.callback(invoke_without_command=True)
-@takes(SandboxFlags)
-def sandbox(ctx: typer.Context, flags: SandboxFlags) -> None:
-    """Do the whole job with a simulated organisation.
-
-    It runs on this machine and needs no account. Real audio over real sockets, into a folder. Run it again:
-    nothing is downloaded twice.
-    `sandbox serve` leaves the organisation running, to be used like a real one.
-    """
+def _start_sandbox(ctx: typer.Context, flags: SandboxFlags) -> None:
     ctx.obj = joined(ctx.obj, flags, "sandbox")
     if ctx.invoked_subcommand is None:
-        from wxrec_async.cli import running  # noqa: PLC0415 - heavy
-
-        raise typer.Exit(running.sandbox(ctx.obj))
+        _carry_out(SANDBOX, ctx.obj)
 
 
-@sandbox_app.command(cls=Command)
-@takes(ServeFlags)
-def serve(ctx: typer.Context, flags: ServeFlags) -> None:
-    """Leave the simulated organisation running, and print how to use it."""
-    from wxrec_async.cli import running  # noqa: PLC0415 - heavy
+def _add(entry: CommandEntry) -> None:
+    """Register a command under its name, or its group's."""
 
-    raise typer.Exit(running.serve(joined(ctx.obj, flags, "sandbox serve")))
+    def start(ctx: typer.Context, flags: OutputFlags) -> None:
+        earlier = _allowing_dry_run(ctx.obj) if entry.path == "plan" else ctx.obj
+        _carry_out(entry.body, joined(earlier, flags, entry.path))
 
-
-def _run(flags: RunFlags) -> None:
-    from wxrec_async.cli import running  # noqa: PLC0415 - heavy
-
-    raise typer.Exit(running.run(flags))
+    group, _, name = entry.path.rpartition(" ")
+    where = GROUPS[group] if group else app
+    where.command(name, cls=Command, help=entry.help)(typed(entry.flags, start))
 
 
 def _allowing_dry_run(flags: OutputFlags | None) -> OutputFlags | None:
     return replace(flags, dry_run=False) if isinstance(flags, RunFlags) else flags
+
+
+def _carry_out(body: CommandBody, flags: OutputFlags) -> None:
+    raise typer.Exit(_chosen(body, flags).load()(flags))
+
+
+def _chosen(body: CommandBody, flags: OutputFlags) -> CommandBody:
+    """Hand a run to the workers of Temporal when it says so; what they would do is planned here all the same."""
+    by_workers = body is RUN and isinstance(flags, RunFlags) and flags.temporal is not None and not flags.dry_run
+    return RUN_BY_WORKERS if by_workers else body
+
+
+app.callback(invoke_without_command=True, help=PROGRAM_HELP)(typed(ProgramFlags, _start))
+GROUPS["sandbox"].callback(invoke_without_command=True, help=SANDBOX_HELP)(typed(SandboxFlags, _start_sandbox))
+for entry in COMMANDS:
+    _add(entry)
 
 
 def main() -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import structlog
 
 from wxrec_async import events
-from wxrec_async.cli.logs import Throttle
+from wxrec_async.cli.logs import RepeatFilter
 from wxrec_async.events import Event
 from wxrec_async.model import Window, iso
 
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
-# What is told of each event, and at which level: a field that is not named here is not logged.
+# What is logged of each event, and at which level: a field that is not named here is left out.
 _SHOWN: dict[type[Any], tuple[str, int, tuple[str, ...]]] = {
     events.RunStarted: (
         "run_started",
@@ -59,11 +59,11 @@ _SHOWN: dict[type[Any], tuple[str, int, tuple[str, ...]]] = {
 class EventLog:
     """A listener that logs; what the level leaves out costs a look-up and a comparison."""
 
-    def __init__(self, log: structlog.stdlib.BoundLogger, threshold: int, throttle: Throttle | None = None) -> None:
+    def __init__(self, log: structlog.stdlib.BoundLogger, threshold: int, repeats: RepeatFilter | None = None) -> None:
         self._log, self._threshold = log, threshold
-        self._throttle = throttle or Throttle()
+        self._repeats = repeats or RepeatFilter()
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Log one event."""
         name, level, fields = _SHOWN.get(type(event), (type(event).__name__, DEBUG, ()))
         level = _raised(event, level)
@@ -71,12 +71,12 @@ class EventLog:
             return
         more: dict[str, Any] = {}
         if self._threshold > DEBUG and (kind := _repeating(event)):
-            held = self._throttle.passes(kind)
+            held = self._repeats.passes(kind)
             if held is None:
                 return
             more = {"and_before": held} if held else {}
-        told = {field.removesuffix("_ms"): _moment(field, getattr(event, field)) for field in fields}
-        shown = {field: _shown(value) for field, value in told.items() if value not in ("", ())}
+        values = {field.removesuffix("_ms"): _moment(field, getattr(event, field)) for field in fields}
+        shown = {field: _shown(value) for field, value in values.items() if value not in ("", ())}
         self._log.log(level, name, **shown, **more)
 
 

@@ -1,23 +1,19 @@
-"""The flags, declared once: each command takes one of these classes, and what was given becomes settings.
+"""The flags of every command, declared once, and which setting each of them stands for.
 
-Every field is None, False or 0 when its flag was not given, so that a file or
-the environment can speak.  No flag takes a secret: the command line is visible
-to everybody on the machine.
+They are here and not beside what a command does, so that ``--help`` and a shell's
+completion load nothing else.  Every field is None, False or 0 when its flag was
+not given, so that a file or the environment can speak.  No flag takes a secret:
+the command line is visible to everybody on the machine.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
-import typing
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import typer
-
-from wxrec_async.errors import ConfigError
 
 PERIOD, SANDBOX, WORK, OUTPUT = "What", "The simulated organisation", "How much", "Output"
 CHOICE = "Which of them (names may be given more than once; * and ? are wildcards)"
@@ -332,7 +328,198 @@ class ServeFlags(SiteFlags):
     ] = None
 
 
-Flags = TypeVar("Flags", bound=OutputFlags)
+@dataclass(kw_only=True)
+class InspectingFlags(BucketFlags):
+    """Those of all that look at the bucket."""
+
+    concurrency: Annotated[
+        int | None,
+        _option("--concurrency", metavar="N", min=1, panel=WORK, help="objects at once (default: 32)"),
+    ] = None
+
+
+@dataclass(kw_only=True)
+class PartFlags:
+    """Which part of what there is, all of it when nothing is said."""
+
+    from_: Annotated[
+        str | None,
+        _option(
+            "--from",
+            metavar="WHEN",
+            panel=PERIOD,
+            help="calls since this date or ISO 8601 time, UTC unless it says (default: all there are)",
+        ),
+    ] = None
+    to: Annotated[
+        str | None,
+        _option("--to", metavar="WHEN", panel=PERIOD, help="and before this one (default: now)"),
+    ] = None
+
+
+@dataclass(kw_only=True)
+class VerifyFlags(InspectingFlags, PartFlags):
+    """Those of ``verify``."""
+
+    level: Annotated[
+        Literal["head", "full"],
+        _option(
+            "--level",
+            metavar="LEVEL",
+            panel=WORK,
+            help="head compares size, checksum and ids as S3 names them (default); full reads every byte back",
+        ),
+    ] = "head"
+    mark: Annotated[
+        bool,
+        _option(
+            "--mark", panel=WORK, help="have the next run fetch again what is missing or differs (default: only say so)"
+        ),
+    ] = False
+    evidence: Annotated[
+        bool,
+        _option(
+            "--evidence",
+            panel=WORK,
+            help="check manifests and certificates, and the bucket against them; needs no ledger (default: the ledger)",
+        ),
+    ] = False
+
+
+@dataclass(kw_only=True)
+class CleanupFlags(InspectingFlags):
+    """Those of ``cleanup``."""
+
+    all_under_prefix: Annotated[
+        bool,
+        _option(
+            "--all-under-prefix", panel=WORK, help="also those the ledger does not know, under the prefix of [s3] key"
+        ),
+    ] = False
+    older_than: Annotated[
+        float | None,
+        _option(
+            "--older-than",
+            metavar="TIME",
+            parser=read_duration,
+            panel=WORK,
+            help="of those, only what was begun so long ago: 90s, 30m, 8h, 2d (default: 7d)",
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool,
+        _option("-n", "--dry-run", panel=WORK, help="only say what would be aborted"),
+    ] = False
+
+
+@dataclass(kw_only=True)
+class RebuildFlags(InspectingFlags):
+    """Those of ``ledger rebuild``."""
+
+    replace: Annotated[
+        bool,
+        _option("--replace", panel=WORK, help="set a damaged ledger aside, as NAME.damaged-TIME (default: refuse)"),
+    ] = False
+
+
+@dataclass(kw_only=True)
+class ReportFlags(CommonFlags, PartFlags):
+    """Those of ``report``."""
+
+    html: Annotated[
+        str | None,
+        _option(
+            "--html",
+            metavar="FILE|-",
+            panel=REPORTS,
+            help="one page that opens offline: calendar of coverage, progress, failures, runs, certificates",
+        ),
+    ] = None
+    csv: Annotated[
+        str | None,
+        _option(
+            "--csv",
+            metavar="FILE|-",
+            panel=REPORTS,
+            help="a row a recording, and one for every task without; no cell is executed by a spreadsheet",
+        ),
+    ] = None
+    jsonl: Annotated[
+        str | None,
+        _option("--jsonl", metavar="FILE|-", panel=REPORTS, help="the same, an object a line"),
+    ] = None
+    phone_numbers: Annotated[
+        Literal["masked", "plain"],
+        _option(
+            "--phone-numbers",
+            metavar="HOW",
+            panel=PEOPLE,
+            help="masked (default), or plain as far as the ledger has them plain ([ledger] phone_numbers)",
+        ),
+    ] = "masked"
+    agent_names: Annotated[
+        bool,
+        _option("--agent-names", panel=PEOPLE, help="fill the column agent_name too (default: only ids)"),
+    ] = False
+
+
+@dataclass(kw_only=True)
+class ReconcileFlags(BucketFlags, PeriodFlags, FilterFlags):
+    """Those of ``reconcile``."""
+
+    concurrency: Annotated[
+        int | None,
+        _option("--concurrency", metavar="N", min=1, panel=WORK, help="objects looked at at once (default: 32)"),
+    ] = None
+    rate: Annotated[
+        float | None,
+        _option("--rate", metavar="N", panel=SETTINGS, help="requests to Webex a minute (default: 250)"),
+    ] = None
+
+
+@dataclass(kw_only=True)
+class LoginFlags(TrustFlags):
+    """Those of ``login``."""
+
+    no_browser: Annotated[
+        bool,
+        _option(
+            "--no-browser",
+            panel=WORK,
+            help="show the address to open anywhere, and take the address it led to from stdin",
+        ),
+    ] = False
+    tokens_from: Annotated[
+        str | None,
+        _option(
+            "--tokens-from",
+            metavar="FILE|-",
+            panel=WORK,
+            help="take in a token reply (JSON) instead, as Webex shows it for a service app",
+        ),
+    ] = None
+    wait: Annotated[
+        float | None,
+        _option(
+            "--wait",
+            metavar="TIME",
+            parser=read_duration,
+            panel=WORK,
+            help="how long the browser is waited for: 90s, 10m (default: 5m)",
+        ),
+    ] = None
+
+
+@dataclass(kw_only=True)
+class DoctorFlags(BucketFlags):
+    """Those of ``doctor``."""
+
+    renew: Annotated[
+        bool,
+        _option("--renew", panel=WORK, help="renew the token even when it is fresh, to see that it can be"),
+    ] = False
+
+
 SETTING_OF = {
     "ledger": "ledger.path",
     "concurrency": "backfill.concurrency",
@@ -354,47 +541,3 @@ SETTING_OF = {
     "direction": "filters.directions",
     "min_duration": "filters.min_duration_seconds",
 }
-
-
-def overrides(flags: OutputFlags) -> dict[str, object]:
-    """Return the settings that were given as flags, by dotted key; raises `ConfigError` when two contradict."""
-    given = {key: getattr(flags, name) for name, key in SETTING_OF.items() if name in _given(flags)}
-    if "backfill.from" in given and "backfill.days_back" in given:
-        raise ConfigError("--from and --days-back both say where to begin; give one of them")
-    if "backfill.days_back" in given:
-        given["backfill.from"] = ""  # the flag stands above a `from` of the file
-    return {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
-
-
-def _given(flags: object) -> dict[str, Any]:
-    values = {field.name: getattr(flags, field.name) for field in fields(flags)}  # type: ignore[arg-type]
-    return {name: value for name, value in values.items() if value is not None and value is not False and value != []}
-
-
-def joined(before: OutputFlags | None, own: Flags, command: str) -> Flags:
-    """Add what was given before the command's name; raises `typer.BadParameter` for what the command does not take."""
-    earlier = _given(before) if before is not None else {}
-    if stray := earlier.keys() - {field.name for field in fields(own)}:
-        raise typer.BadParameter(f"--{min(stray).strip('_').replace('_', '-')} does not go with `{command}`")
-    return replace(own, **{name: value for name, value in earlier.items() if name not in _given(own)})
-
-
-def takes(kind: type[Any]) -> Callable[[Callable[[typer.Context, Any], None]], Callable[..., None]]:
-    """Make a function of (context, flags) a command that takes the flags of ``kind``."""
-
-    def decorate(body: Callable[[typer.Context, Any], None]) -> Callable[..., None]:
-        def command(ctx: typer.Context, **values: Any) -> None:
-            body(ctx, kind(**values))
-
-        hints = typing.get_type_hints(kind, include_extras=True)
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        parameters = [
-            inspect.Parameter(field.name, keyword, default=field.default, annotation=hints[field.name])
-            for field in fields(kind)
-        ]
-        context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-        command.__signature__ = inspect.Signature([context, *parameters])  # type: ignore[attr-defined]
-        command.__doc__, command.__name__ = body.__doc__, body.__name__
-        return command
-
-    return decorate

@@ -107,7 +107,7 @@ def _masked(value: object, *, lines: bool = False) -> object:
             return harmless(str(value))
 
 
-class Throttle:
+class RepeatFilter:
     """Lets the first of a kind through, and one every ``every_s`` seconds after it, with the number held back."""
 
     def __init__(self, every_s: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:

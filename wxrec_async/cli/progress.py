@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from wxrec_async.cli.meter import Figures, Meter
-from wxrec_async.cli.screen import Screen
+from wxrec_async.cli.progress_state import Figures, ProgressState
+from wxrec_async.cli.terminal import Terminal
 from wxrec_async.cli.text import size, span
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 REFRESH_S = 0.5
 LINE_EVERY_S = 30.0
-BAR = 28
 
 
-class Progress(Protocol):
+class ProgressDisplay(Protocol):
     """Shows a run; `tick` is called every ``REFRESH_S`` seconds."""
 
     def tick(self) -> None: ...
@@ -34,40 +30,40 @@ class NoProgress:
         """Have shown nothing."""
 
 
-class Display:
+class TerminalProgress:
     """The lines at the bottom of a terminal."""
 
-    def __init__(self, meter: Meter, screen: Screen) -> None:
-        self._meter, self._screen = meter, screen
+    def __init__(self, state: ProgressState, terminal: Terminal) -> None:
+        self._state, self._terminal = state, terminal
 
     def tick(self) -> None:
         """Show the figures of this moment."""
-        self._screen.show(_drawn(self._meter.figures()))
+        self._terminal.show(self._state.figures())
 
     def close(self) -> None:
         """Take the display away."""
-        self._screen.hide()
+        self._terminal.hide()
 
 
-class PlainLines:
+class LineProgress:
     """A line every half minute."""
 
-    def __init__(self, meter: Meter, say: Say, every_s: float = LINE_EVERY_S) -> None:
-        self._meter, self._say, self._every_s = meter, say, every_s
+    def __init__(self, state: ProgressState, write: WriteFigures, every_s: float = LINE_EVERY_S) -> None:
+        self._state, self._write, self._every_s = state, write, every_s
         self._next_s = every_s
 
     def tick(self) -> None:
-        """Say the figures of this moment when it is time."""
-        figures = self._meter.figures()
+        """Write the figures of this moment when it is time."""
+        figures = self._state.figures()
         if figures.elapsed_s >= self._next_s:
             self._next_s += self._every_s
-            self._say(sentence(figures), fields(figures))
+            self._write(sentence(figures), fields(figures))
 
     def close(self) -> None:
         """Leave the lines where they are."""
 
 
-class Say(Protocol):
+class WriteFigures(Protocol):
     """Writes a message: a sentence for people, or the same as fields for machines."""
 
     def __call__(self, text: str, fields: dict[str, object]) -> None: ...
@@ -79,12 +75,12 @@ def sentence(figures: Figures) -> str:
     pieces = [
         f"{figures.done} of {totals.recordings_found} recordings",
         f"{size(totals.bytes)} at {size(figures.bytes_per_s)}/s",
-        f"{totals.tasks_listed} tasks" + (f" in {_windows(figures)}" if totals.windows else ""),
+        f"{totals.tasks_listed} tasks" + (f" in {figures.windows_text}" if totals.windows else ""),
         f"{totals.failed} failed",
         f"{totals.retries} retries",
     ]
     if figures.waiting_s:
-        pieces.append(_waiting(figures))
+        pieces.append(figures.waiting_text)
     if figures.eta_s is not None and not figures.draining:
         pieces.append(f"about {span(figures.eta_s)} left")
     return "progress: " + ", ".join(pieces)
@@ -105,34 +101,3 @@ def fields(figures: Figures) -> dict[str, object]:
         "retries": totals.retries,
         "eta_s": None if figures.eta_s is None else round(figures.eta_s),
     }
-
-
-def _windows(figures: Figures) -> str:
-    return f"{figures.totals.windows_listed}/{figures.totals.windows} windows"
-
-
-def _waiting(figures: Figures) -> str:
-    return f"waiting {figures.waiting_s:.0f} s: {figures.waiting_for}"
-
-
-def _drawn(figures: Figures) -> RenderableType:
-    from rich.text import Text  # noqa: PLC0415 - heavy, and not needed off a terminal
-
-    totals = figures.totals
-    share = figures.done / totals.recordings_found if totals.recordings_found else 0.0
-    full = round(share * BAR)
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append("━" * full, "green").append("·" * (BAR - full), "bright_black")
-    text.append(f"  {figures.done}", "bold").append(f" of {totals.recordings_found} recordings found")
-    if figures.eta_s is not None and not figures.draining:
-        text.append("   about ").append(span(figures.eta_s), "cyan").append(" left")
-    text.append(f"\n{size(totals.bytes)}  ").append(f"{size(figures.bytes_per_s)}/s", "cyan")
-    text.append(f"  {figures.recordings_per_s:.1f} recordings/s   {totals.tasks_listed} tasks")
-    text.append(f"   {_windows(figures)}" if totals.windows else "").append(f"   {totals.in_flight} in flight\n")
-    text.append(f"{totals.failed} failed", "bold red" if totals.failed else "").append(f"   {totals.retries} retries")
-    text.append(f"   {span(figures.elapsed_s)} so far")
-    if figures.waiting_s:
-        text.append(f"   {_waiting(figures)}", "yellow")
-    if figures.draining:
-        text.append(f"   stopping ({figures.draining}): finishing what is in flight", "yellow")
-    return text

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import anyio
 from anyio.abc import TaskStatus
 
-from wxrec_async.cli.desk import Desk
+import wxrec_async
+from wxrec_async.cli.console import Console
 from wxrec_async.cli.event_log import EventLog
-from wxrec_async.cli.failing import cause_of
-from wxrec_async.cli.meter import Meter
-from wxrec_async.cli.outcomes import as_record
-from wxrec_async.cli.progress import REFRESH_S, NoProgress, Progress
-from wxrec_async.cli.stopping import SIGNALS, Stopper
-from wxrec_async.cli.summary import Noted
+from wxrec_async.cli.exit_codes import cause_of
+from wxrec_async.cli.json_events import as_record
+from wxrec_async.cli.progress import REFRESH_S, NoProgress, ProgressDisplay
+from wxrec_async.cli.progress_state import ProgressState
+from wxrec_async.cli.signals import SIGNALS, Stopper
+from wxrec_async.cli.summary_lines import RunNotes
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit, Event, RunStarted
 from wxrec_async.exporting import Exporting, from_environment
@@ -39,9 +40,7 @@ class Interrupted(Exception):
 
 def open_backfill(settings: Settings, *, on_event: Emit, read_only: bool) -> Backfill:
     """Return the `Backfill` of a session; the one place where the command line makes one."""
-    from wxrec_async import Backfill  # noqa: PLC0415 - a second of imports, spared to those who only look
-
-    return Backfill(settings, on_event=on_event, read_only=read_only)
+    return wxrec_async.Backfill(settings, on_event=on_event, read_only=read_only)
 
 
 class Opener(Protocol):
@@ -62,7 +61,7 @@ class Session(Generic[T]):
     def __init__(  # noqa: PLR0913 - what a command decides
         self,
         settings: Settings,
-        desk: Desk,
+        console: Console,
         work: Callable[[Backfill], Awaitable[T]],
         *,
         check: Check | None = None,
@@ -71,18 +70,18 @@ class Session(Generic[T]):
         opener: Opener | None = None,
     ) -> None:
         self._opener = opener
-        self._settings, self._desk, self._read_only = settings, desk, read_only
+        self._settings, self._console, self._read_only = settings, console, read_only
         self._work, self._check = work, check
-        self.noted = Noted()
-        self._meter = Meter()
-        self._progress: Progress = NoProgress() if read_only or steady else desk.progress(self._meter)
-        self._log = EventLog(desk.log, desk.level)
+        self.notes = RunNotes()
+        self._state = ProgressState()
+        self._progress: ProgressDisplay = NoProgress() if read_only or steady else console.progress(self._state)
+        self._log = EventLog(console.log, console.level)
         self._exporting: Exporting | None = None
         self._results: list[T] = []
 
     def run(self) -> T:
         """Return the result; raises `Interrupted` when a signal came first, and what `Backfill` raises."""
-        backfill = (self._opener or open_backfill)(self._settings, on_event=self._hear, read_only=self._read_only)
+        backfill = (self._opener or open_backfill)(self._settings, on_event=self._on_event, read_only=self._read_only)
         if self._check:
             self._check(backfill)
         self._exporting = None if self._read_only else from_environment()
@@ -92,13 +91,13 @@ class Session(Generic[T]):
             raise cause_of(failures) from None
         finally:
             self._progress.close()
-            self._desk.out.flush()
+            self._console.out.flush()
             if self._exporting:
                 self._exporting.close()
         return self._results[0]
 
     async def _main(self, backfill: Backfill) -> None:
-        self._stopper = Stopper(self._desk.say, self._settings.backfill.grace_seconds)
+        self._stopper = Stopper(self._console.message, self._settings.backfill.grace_seconds)
         async with anyio.create_task_group() as group:
             await group.start(self._stopper.listen)
             group.start_soon(self._tick)
@@ -116,20 +115,20 @@ class Session(Generic[T]):
     async def _tick(self) -> None:
         while True:
             self._progress.tick()
-            await self._desk.out.drain()
+            await self._console.out.drain()
             await anyio.sleep(REFRESH_S)
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if isinstance(event, RunStarted):
-            self._desk.announce(f"{event.concurrency} at once, memory stays under {event.memory_ceiling_mib} MiB")
-        self._stopper.hear(event)
-        self._meter.hear(event)
-        self.noted.hear(event)
-        self._log.hear(event)
+            self._console.announce(f"{event.concurrency} at once, memory stays under {event.memory_ceiling_mib} MiB")
+        self._stopper.on_event(event)
+        self._state.on_event(event)
+        self.notes.on_event(event)
+        self._log.on_event(event)
         if self._exporting:
             self._exporting(event)
-        if self._desk.json and (record := as_record(event)):
-            self._desk.out.later(record)
+        if self._console.json and (record := as_record(event)):
+            self._console.out.later(record)
 
 
 async def until_signal(work: Callable[[], Awaitable[T]], *beside: Callable[[], Coroutine[Any, Any, None]]) -> T:
@@ -156,3 +155,11 @@ async def until_signal(work: Callable[[], Awaitable[T]], *beside: Callable[[], C
     if not results:
         raise Interrupted(signals[0])
     return results[0]
+
+
+def run_until_signal(work: Callable[[], Awaitable[T]], *beside: Callable[[], Coroutine[Any, Any, None]]) -> T:
+    """Do the same from outside an event loop; what fails is raised as it is, without the task group's wrapping."""
+    try:
+        return anyio.run(until_signal, work, *beside, backend="asyncio")
+    except BaseExceptionGroup as failures:
+        raise cause_of(failures) from None

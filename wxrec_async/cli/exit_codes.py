@@ -30,8 +30,8 @@ def exit_code_of(failure: BaseException) -> int:
 
 
 def sentence(failure: BaseException) -> str:
-    """Say what went wrong in one line; what nobody foresaw is called by its class, with where to find more."""
-    words = harmless(str(failure).strip() or type(failure).__name__)
+    """Describe what went wrong in one line; what nobody foresaw is called by its class, with where to find more."""
+    message = harmless(str(failure).strip() or type(failure).__name__)
     if isinstance(failure, WxrecError):
-        return words
-    return f"{type(failure).__name__}: {words} (a fault of the program; --log-level debug shows where)"
+        return message
+    return f"{type(failure).__name__}: {message} (a fault of the program; --log-level debug shows where)"

@@ -8,14 +8,14 @@ import sys
 
 from wxrec_async.cli import logs
 from wxrec_async.cli.flags import OutputFlags
-from wxrec_async.cli.meter import Meter
 from wxrec_async.cli.output import Output
-from wxrec_async.cli.progress import Display, NoProgress, PlainLines, Progress
-from wxrec_async.cli.screen import Screen
+from wxrec_async.cli.progress import LineProgress, NoProgress, ProgressDisplay, TerminalProgress
+from wxrec_async.cli.progress_state import ProgressState
+from wxrec_async.cli.terminal import Terminal
 from wxrec_async.cli.text import harmless
 
 
-class Desk:
+class Console:
     """Set up from the flags, once a command.  ``moves`` says that the command is one with progress."""
 
     def __init__(self, flags: OutputFlags, *, moves: bool = False) -> None:
@@ -23,45 +23,46 @@ class Desk:
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")  # an id must not end a run over an ASCII terminal
         self.json = flags.json
-        self.out, self.screen = Output(), Screen()
+        self.out, self.terminal = Output(), Terminal()
         self._form: logs.Form = flags.log_format or "console"
         self._quiet = flags.quiet or flags.no_progress
         # A display on stderr and data on stdout cannot share a terminal.
         shared = flags.json and sys.stdout.isatty()
-        self._display = moves and not self._quiet and not shared and self._form == "console" and self.screen.is_terminal
+        wanted = moves and not self._quiet and not shared and self._form == "console"
+        self._display = wanted and self.terminal.is_terminal
         self.level = _level(flags, displayed=self._display)
-        self.log = logs.set_up(self.level, self._form, self.screen.line, colors=_colors())
+        self.log = logs.set_up(self.level, self._form, self.terminal.line, colors=_colors())
 
-    def progress(self, meter: Meter) -> Progress:
-        """Return what shows the figures of ``meter``."""
+    def progress(self, state: ProgressState) -> ProgressDisplay:
+        """Return what shows the figures of ``state``."""
         if self._display:
-            return Display(meter, self.screen)
-        return NoProgress() if self._quiet else PlainLines(meter, self._say_figures)
+            return TerminalProgress(state, self.terminal)
+        return NoProgress() if self._quiet else LineProgress(state, self._write_figures)
 
-    def say(self, text: str) -> None:
-        """Tell the operator something, whatever the level."""
-        self._tell(logging.WARNING, text)
+    def message(self, text: str) -> None:
+        """Write something the operator must see, whatever the level."""
+        self._write(logging.WARNING, text)
 
     def announce(self, text: str) -> None:
-        """Tell a person in front of the display what others find in the log."""
+        """Show a person in front of the display what others find in the log."""
         if self._display:
-            self.screen.line(text)
+            self.terminal.line(text)
 
-    def complain(self, text: str) -> None:
-        """Say in one line what went wrong."""
-        self._tell(logging.ERROR, text)
+    def error(self, text: str) -> None:
+        """Write in one line what went wrong."""
+        self._write(logging.ERROR, text)
 
-    def _tell(self, level: int, text: str) -> None:
+    def _write(self, level: int, text: str) -> None:
         if self._form == "json":
             self.log.log(max(level, self.level), text)
         else:
-            self.screen.line(f"error: {text}" if level == logging.ERROR else harmless(text))
+            self.terminal.line(f"error: {text}" if level == logging.ERROR else harmless(text))
 
-    def _say_figures(self, text: str, fields: dict[str, object]) -> None:
+    def _write_figures(self, text: str, fields: dict[str, object]) -> None:
         if self._form == "json":
             self.log.log(max(logging.INFO, self.level), "progress", **fields)
         else:
-            self.screen.line(text)
+            self.terminal.line(text)
 
     def trace(self, failure: BaseException) -> None:
         """Log where a failure came from, at the level of those who look for it."""

@@ -1,19 +1,18 @@
-"""What ``reconcile`` does, from its flags to its exit code."""
+"""``reconcile``: both lists of Webex, the ledger and the bucket against each other."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
 
-from wxrec_async.cli.desk import Desk
-from wxrec_async.cli.inspecting import Named, carried_out
-from wxrec_async.cli.reconcile import ReconcileFlags
-from wxrec_async.cli.running import guarded
+from wxrec_async.cli.command import run_command
+from wxrec_async.cli.console import Console
+from wxrec_async.cli.flags import ReconcileFlags
+from wxrec_async.cli.inspection import FindingPrinter, run_inspection
 from wxrec_async.cli.text import harmless, size, span, visible
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit
 from wxrec_async.model import SearchState, iso
-from wxrec_async.reconcile import DayReport, Difference, ReconcileReport
-from wxrec_async.reconcile import reconcile as reconciled
+from wxrec_async.reconcile import DayReport, Difference, ReconcileReport, reconcile
 from wxrec_async.reconcile.report import STATES
 
 MEANINGS = {
@@ -24,25 +23,25 @@ MEANINGS = {
 }
 
 
-def reconcile(flags: ReconcileFlags) -> int:
+def run_reconcile(flags: ReconcileFlags) -> int:
     """Prove a period complete, or name what is missing."""
+    return run_command(Console(flags), lambda console: _reconcile(flags, console))
 
-    def body(desk: Desk) -> int:
-        named = Named(desk, most=None)
 
-        def work(settings: Settings, emit: Emit) -> Awaitable[ReconcileReport]:
-            def hear(difference: Difference) -> None:
-                named.hear(lambda: difference_record(difference), lambda: difference_line(difference))
+def _reconcile(flags: ReconcileFlags, console: Console) -> int:
+    printer = FindingPrinter(console, most=None)
 
-            def hear_day(day: DayReport) -> None:
-                if desk.json:
-                    desk.out.later({"event": "day", **day.as_json()})
+    def work(settings: Settings, emit: Emit) -> Awaitable[ReconcileReport]:
+        def print_difference(difference: Difference) -> None:
+            printer.print(lambda: difference_record(difference), lambda: difference_line(difference))
 
-            return reconciled(settings, on_difference=hear, on_day=hear_day, emit=emit)
+        def print_day(day: DayReport) -> None:
+            if console.json:
+                console.out.later({"event": "day", **day.as_json()})
 
-        return carried_out(desk, flags, work, report_lines, named, meanings=MEANINGS)
+        return reconcile(settings, on_difference=print_difference, on_day=print_day, emit=emit)
 
-    return guarded(Desk(flags), body)
+    return run_inspection(console, flags, work, report_lines, printer, meanings=MEANINGS)
 
 
 def difference_record(difference: Difference) -> dict[str, object]:

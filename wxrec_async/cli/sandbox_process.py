@@ -24,7 +24,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class RunningSandbox:
     """A sandbox that answers.  ``addresses`` is what it printed; everything in it is made up."""
 
     process: subprocess.Popen[str]
@@ -79,7 +79,7 @@ def _leaving_by_the_door() -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class SandboxProcess:
     """Which simulated organisation, and the folder that keeps its bucket, ledger and settings."""
 
     folder: Path
@@ -91,14 +91,14 @@ class Site:
     search: str = "full"
 
     @classmethod
-    def of(cls, flags: SiteFlags) -> Site:
+    def of(cls, flags: SiteFlags) -> SandboxProcess:
         """Fill in what was not given."""
         seed = 1 if flags.seed is None else flags.seed
         more = (flags.days or 7, flags.late or 0, flags.search or "full")
         return cls(flags.dir or FOLDER, flags.tasks or 500, seed, flags.faults or "none", *more)
 
     @contextmanager
-    def running(self, *, port: int | None = None) -> Iterator[Ready]:
+    def running(self, *, port: int | None = None) -> Iterator[RunningSandbox]:
         """Start the sandbox, wait until it answers, and end it in the end."""
         self._claim()
         log_path = self.folder / "sandbox.log"
@@ -110,7 +110,7 @@ class Site:
             )  # fmt: skip
         try:
             with _leaving_by_the_door():
-                yield Ready(process, _first_line(process, log_path))
+                yield RunningSandbox(process, _first_line(process, log_path))
         finally:
             _end(process)
 
@@ -131,8 +131,8 @@ class Site:
             if there is None:
                 mark.write_text(json.dumps(mine), encoding="utf-8")
         except (OSError, ValueError) as error:
-            words = error.strerror if isinstance(error, OSError) else "sandbox.json cannot be read"
-            raise ConfigError(f"--dir {self.folder}: {words}") from None
+            message = error.strerror if isinstance(error, OSError) else "sandbox.json cannot be read"
+            raise ConfigError(f"--dir {self.folder}: {message}") from None
         if there not in (None, mine):
             raise ConfigError(
                 f"--dir {self.folder} holds the sandbox of --tasks {there['tasks']} --seed {there['seed']}; "
@@ -142,7 +142,7 @@ class Site:
     def _mark(self) -> dict[str, object]:
         """Return what makes this organisation another one than the usual one."""
         mine: dict[str, object] = {"tasks": self.tasks, "seed": self.seed}
-        usual = Site(self.folder, self.tasks, self.seed, self.faults)
+        usual = SandboxProcess(self.folder, self.tasks, self.seed, self.faults)
         names = ("days", "late", "search")
         return mine | {name: getattr(self, name) for name in names if getattr(self, name) != getattr(usual, name)}
 
@@ -155,8 +155,8 @@ def _first_line(process: subprocess.Popen[str], log_path: Path) -> dict[str, Any
     line = process.stdout.readline() if process.stdout else ""
     if not line:
         process.wait()
-        said = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        last = said[-1] if said else f"it ended with {process.returncode}"
+        log_lines = log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        last = log_lines[-1] if log_lines else f"it ended with {process.returncode}"
         raise WxrecError(f"the sandbox did not start: {last} (see {shlex.quote(str(log_path))})")
     ready: dict[str, Any] = json.loads(line)
     return ready

@@ -32,14 +32,14 @@ class Stopper:
     could drain, and when an abort takes longer than ``ABORT_PATIENCE_S``.
     """
 
-    def __init__(self, say: Callable[[str], None], grace_s: float) -> None:
+    def __init__(self, message: Callable[[str], None], grace_s: float) -> None:
         self.scope = anyio.CancelScope()
         self.backfill: Stoppable | None = None
         self.signal: str | None = None
-        self._say, self._grace_s = say, grace_s
+        self._message, self._grace_s = message, grace_s
         self._begun = self._draining = False
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Notice that a run began, and that it drains."""
         self._begun = self._begun or isinstance(event, events.RunStarted)
         self._draining = self._draining or isinstance(event, events.Draining)
@@ -60,18 +60,18 @@ class Stopper:
     async def _stop(self, name: str) -> None:
         """Ask until it is heard: for a moment at its beginning a run cannot be stopped yet."""
         if not self._begun or self.backfill is None:
-            self._say(f"{name}: nothing was begun")
+            self._message(f"{name}: nothing was begun")
             self.scope.cancel()
             return
         again = "Ctrl-C again" if name == "SIGINT" else "a second signal"
-        self._say(f"{name}: finishing what is in flight, for at most {self._grace_s:g} s; {again} breaks it off")
+        self._message(f"{name}: finishing what is in flight, for at most {self._grace_s:g} s; {again} breaks it off")
         self.backfill.stop(name)
         while not self._draining:
             await anyio.sleep(ASK_AGAIN_S)
             self.backfill.stop(name)
 
     async def _abort(self) -> None:
-        self._say("breaking off")
+        self._message("breaking off")
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         if self.backfill is not None:

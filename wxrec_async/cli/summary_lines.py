@@ -25,16 +25,16 @@ MEANINGS = {
 }
 
 
-class Noted:
+class RunNotes:
     """A listener that keeps what the end of a run must name, as far as it will be shown."""
 
     def __init__(self) -> None:
         self.gone: list[events.RecordingGone] = []
         self.incomplete: list[events.WindowIncomplete] = []
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Keep what is to be named."""
-        if isinstance(event, events.RunStarted):  # a follower's next round: the one before was told
+        if isinstance(event, events.RunStarted):  # a follower's next round: the one before is printed
             self.gone, self.incomplete = [], []
         elif isinstance(event, events.RecordingGone) and len(self.gone) < NAMED:
             self.gone.append(event)
@@ -42,7 +42,7 @@ class Noted:
             self.incomplete.append(event)
 
 
-def run_lines(summary: Summary, noted: Noted) -> Iterator[str]:
+def run_lines(summary: Summary, notes: RunNotes) -> Iterator[str]:
     """Write the end of a run."""
     counts, ending = summary.counts, summary.ending
     asked = str(summary.period) if summary.period else "the tasks asked for"
@@ -52,15 +52,15 @@ def run_lines(summary: Summary, noted: Noted) -> Iterator[str]:
     yield from table_lines(counts, summary.left_out)
     if summary.left_out:
         yield f"  left out    {summary.left_out} by filters: {_reasons(summary.left_out_by)}"
-    yield from aside_lines(counts, summary.seen_and_left)
+    yield from not_moved_lines(counts, summary.seen_and_left)
     yield from flag_lines(summary.flags)
     yield f"  bytes       {size(counts.bytes)} stored by this run, {size(counts.bytes_total)} in all"
     speed = size(counts.bytes / summary.seconds) if summary.seconds else "0 B"
     yield f"  took        {span(summary.seconds)}, {speed}/s"
     yield from (f"note: {harmless(note)}" for note in summary.notes)
     yield from failure_lines(summary.failures, counts.failed + counts.failed_tasks)
-    yield from (f"gone: task {visible(each.task_id)} recording {visible(each.recording_id)}" for each in noted.gone)
-    yield from _incomplete(ending.incomplete, noted)
+    yield from (f"gone: task {visible(each.task_id)} recording {visible(each.recording_id)}" for each in notes.gone)
+    yield from _incomplete(ending.incomplete, notes)
     if ending.uploads_left:
         yield f"uploads left open: {ending.uploads_left}; the next run aborts them"
     if ending.token_unsaved:
@@ -70,8 +70,8 @@ def run_lines(summary: Summary, noted: Noted) -> Iterator[str]:
     yield exit_line(summary.exit_code)
 
 
-def aside_lines(counts: Counts, seen_and_left: Mapping[str, int]) -> Iterator[str]:
-    """Say what came short, and what was seen and is not moved."""
+def not_moved_lines(counts: Counts, seen_and_left: Mapping[str, int]) -> Iterator[str]:
+    """Name what came short, and what was seen and is not moved."""
     if counts.incomplete:
         yield f"  fewer       {counts.incomplete} tasks have fewer recordings than Webex's search counts"
     if seen_and_left:
@@ -80,14 +80,14 @@ def aside_lines(counts: Counts, seen_and_left: Mapping[str, int]) -> Iterator[st
 
 
 def flag_lines(flags: Mapping[str, int]) -> Iterator[str]:
-    """Say what is odd about recordings that are stored all the same; outcomes and the report's rows name them."""
+    """Count what is odd about recordings that are stored all the same; outcomes and the report's rows name them."""
     if flags:
         named = {visible(flag).replace("_", " "): count for flag, count in sorted(flags.items())}
         yield f"  flagged     {sum(flags.values())}   {_listed(named)}: stored, look at them"
 
 
 def exit_line(code: int) -> str:
-    """Say what an exit code means."""
+    """Write what an exit code means."""
     return f"exit {code}: {MEANINGS.get(code, 'see above')}"
 
 
@@ -101,8 +101,8 @@ def failure_lines(failures: Sequence[Failure], count: int) -> Iterator[str]:
         yield f"failed: and {rest} more; `wxrec-async status --json` names all"
 
 
-def _incomplete(windows: Sequence[Window], noted: Noted) -> Iterator[str]:
-    reasons = {str(event.window): event.reason for event in noted.incomplete}
+def _incomplete(windows: Sequence[Window], notes: RunNotes) -> Iterator[str]:
+    reasons = {str(event.window): event.reason for event in notes.incomplete}
     for window in windows:
         reason = reasons.get(str(window), "")
         yield f"not listed to its end: {window}" + (f": {harmless(reason)}" if reason else "")
@@ -133,7 +133,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 
 
 def _volume_lines(plan: Plan) -> Iterator[str]:
-    """Say how much there is to move, day by day and in all."""
+    """Write how much there is to move, day by day and in all."""
     for day in plan.days:
         if day.tasks:
             yield (
@@ -154,7 +154,7 @@ def _volume_lines(plan: Plan) -> Iterator[str]:
 
 
 def _purge_lines(plan: Plan) -> Iterator[str]:
-    """Say what is purged first, and what is purged before a run gets to it."""
+    """Name what is purged first, and what is purged before a run gets to it."""
     if not plan.retention_days or (nearest := plan.nearest) is None:
         return
     days = f"[webex] retention_days = {plan.retention_days}"

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from wxrec_async.cli import limits
+from wxrec_async.cli import rlimits
 from wxrec_async.config import Settings, load_config
 
 
@@ -27,9 +27,9 @@ def settings(concurrency: int) -> Settings:
 def test_the_limit_of_files_is_raised_as_far_as_needed(files: dict[str, tuple[int, int]]) -> None:
     """A soft limit below what the workers need is no reason to be slow."""
     files["limit"] = (64, 4096)
-    assert limits.make_room(settings(32)) == 32
+    assert rlimits.raise_file_limit(settings(32)) == 32
     soft, hard = files["limit"]
-    assert limits.files_for(settings(32), 32) <= soft * 0.8
+    assert rlimits.files_for(settings(32), 32) <= soft * 0.8
     assert soft < hard == 4096
 
 
@@ -37,21 +37,21 @@ def test_the_limit_of_files_is_raised_as_far_as_needed(files: dict[str, tuple[in
 def test_concurrency_is_lowered_to_what_the_hard_limit_allows(files: dict[str, tuple[int, int]]) -> None:
     """Fewer at once is better than failing for want of a file descriptor."""
     files["limit"] = (256, 256)
-    fitting = limits.make_room(settings(500))
+    fitting = rlimits.raise_file_limit(settings(500))
     assert 1 < fitting < 500
-    assert limits.files_for(settings(500), fitting) <= 256 * 0.8 < limits.files_for(settings(500), fitting + 1)
+    assert rlimits.files_for(settings(500), fitting) <= 256 * 0.8 < rlimits.files_for(settings(500), fitting + 1)
 
 
 @pytest.mark.parametrize("limit", [(resource.RLIM_INFINITY, resource.RLIM_INFINITY), (100_000, 100_000)])
 def test_a_generous_limit_is_left_alone(files: dict[str, tuple[int, int]], limit: tuple[int, int]) -> None:
     """Nothing is changed without need."""
     files["limit"] = limit
-    assert limits.make_room(settings(500)) == 500
+    assert rlimits.raise_file_limit(settings(500)) == 500
     assert files["limit"] == limit
 
 
 @pytest.mark.fault("X05")
 def test_there_are_no_core_dumps(files: dict[str, tuple[int, int]]) -> None:
     """A crash file would hold the tokens."""
-    limits.forbid_core_dumps()
+    rlimits.forbid_core_dumps()
     assert files["limit"] == (0, 0)

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, cast
 import anyio
 from anyio.abc import TaskStatus
 
-from wxrec_async.cli.desk import Desk
+from wxrec_async.cli.command import print_summary, read_settings, run_command, settings_of
+from wxrec_async.cli.console import Console
 from wxrec_async.cli.event_log import EventLog
-from wxrec_async.cli.failing import cause_of
-from wxrec_async.cli.flags import RunFlags, WorkerFlags, overrides
-from wxrec_async.cli.running import guarded, settings_of, tell_summary
+from wxrec_async.cli.exit_codes import cause_of
+from wxrec_async.cli.flags import RunFlags, WorkerFlags
 from wxrec_async.cli.session import Session
-from wxrec_async.cli.stopping import SIGNALS
-from wxrec_async.config import Settings, load_config_with_origins
+from wxrec_async.cli.signals import SIGNALS
+from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit
 from wxrec_async.report import EXIT_OK, Summary
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 EXTRA = "this needs the extra: pip install 'wxrec-async[temporal]'"
-# What is said to a run of the fleet; the rest is the workers' business and stands in their configuration.
-GO_WITH_FLEET = frozenset({
+# What concerns the run; the rest is the workers' business and stands in their configuration.
+GO_WITH_TEMPORAL = frozenset({
     "config", "ledger", "from_", "to", "days_back", "temporal", "queue", "exclude_queue", "direction", "min_duration",
     "profile", "region", "ca_bundle", "json", "log_level", "log_format", "no_progress", "quiet", "verbose", "version",
 })  # fmt: skip
@@ -41,22 +41,23 @@ WORKERS_OWN = "how workers work stands in their own configuration"
 INSTEAD = dict.fromkeys(("follow", "scheduled"), "a Temporal schedule does that, see README.md")
 
 
-def run(flags: RunFlags) -> int:
+def run_by_workers(flags: RunFlags) -> int:
     """Back up a period by the workers of a Temporal server."""
-    return guarded(Desk(flags, moves=True), lambda desk: _run(flags, desk))
+    return run_command(Console(flags, moves=True), lambda console: _run(flags, console))
 
 
-def worker(flags: WorkerFlags) -> int:
+def run_worker(flags: WorkerFlags) -> int:
     """Work until a signal comes."""
     if flags.processes is not None and flags.processes > 1:
-        return guarded(Desk(flags), lambda desk: _many(flags, flags.processes or 1, desk))
-    return guarded(Desk(flags), lambda desk: _work(flags, desk))
+        return run_command(Console(flags), lambda console: _many(flags, flags.processes or 1, console))
+    return run_command(Console(flags), lambda console: _work(flags, console))
 
 
-def _run(flags: RunFlags, desk: Desk) -> int:
+def _run(flags: RunFlags, console: Console) -> int:
     _refuse_stray(flags)
     try:
-        from wxrec_async.scaleout.driver import FleetBackfill  # noqa: PLC0415 - an extra
+        # An extra that may be missing; 0.9 s of CPU, which wrong usage is spared.
+        from wxrec_async.scaleout.driver import FleetBackfill  # noqa: PLC0415
     except ImportError as missing:
         raise _without_extra(missing) from None
     address = flags.temporal or ""
@@ -64,13 +65,13 @@ def _run(flags: RunFlags, desk: Desk) -> int:
     def opener(settings: Settings, *, on_event: Emit, read_only: bool) -> Backfill:  # noqa: ARG001 - it writes
         return cast("Backfill", FleetBackfill(settings, address, on_event=on_event))
 
-    session: Session[Summary] = Session(settings_of(flags, desk), desk, lambda fleet: fleet.run(), opener=opener)
-    return tell_summary(session.run(), session, desk)
+    session: Session[Summary] = Session(settings_of(flags, console), console, lambda fleet: fleet.run(), opener=opener)
+    return print_summary(session.run(), session, console)
 
 
 def _refuse_stray(flags: RunFlags) -> None:
     given = {each.name for each in fields(flags) if getattr(flags, each.name) != each.default}
-    if stray := given - GO_WITH_FLEET:
+    if stray := given - GO_WITH_TEMPORAL:
         first = min(stray)
         name, why = first.strip("_").replace("_", "-"), INSTEAD.get(first, WORKERS_OWN)
         raise ConfigError(f"--{name} does not go with --temporal: {why}")
@@ -82,30 +83,31 @@ def _without_extra(missing: ImportError) -> ConfigError:
     return ConfigError(EXTRA)
 
 
-def _work(flags: WorkerFlags, desk: Desk) -> int:
+def _work(flags: WorkerFlags, console: Console) -> int:
     if flags.temporal is None:
         raise ConfigError("--temporal HOST:PORT is needed: where the Temporal server is")
     try:
-        from wxrec_async.scaleout import worker as work  # noqa: PLC0415 - an extra
+        # An extra that may be missing; 0.9 s of CPU and its memory, which the parent of --processes is spared.
+        from wxrec_async.scaleout.worker import serve  # noqa: PLC0415
     except ImportError as missing:
         raise _without_extra(missing) from None
     files: list[Path | None] = [*flags.config] if flags.config else [None]
-    settings = [_settings(flags, file, desk) for file in files]
-    address, log = flags.temporal, EventLog(desk.log, desk.level)
+    settings = [read_settings(file, flags, console) for file in files]
+    address, log = flags.temporal, EventLog(console.log, console.level)
 
     async def main() -> None:
         stop, abort = anyio.Event(), anyio.Event()
         async with anyio.create_task_group() as group:
-            await group.start(_listen, desk, stop, abort)
-            await work.serve(
+            await group.start(_listen, console, stop, abort)
+            await serve(
                 settings,
                 address,
                 stop=stop,
                 abort=abort,
                 keeps_ledger=flags.keep_ledger,
-                on_event=log.hear,
-                on_ready=lambda fleet: desk.say(f"ready: {fleet}"),
-                on_summary=lambda summary: desk.say(f"run {summary.run_id} ended with {summary.exit_code}"),
+                on_event=log.on_event,
+                on_ready=lambda fleet: console.message(f"ready: {fleet}"),
+                on_summary=lambda summary: console.message(f"run {summary.run_id} ended with {summary.exit_code}"),
             )
             group.cancel_scope.cancel()
 
@@ -116,15 +118,8 @@ def _work(flags: WorkerFlags, desk: Desk) -> int:
     return EXIT_OK
 
 
-def _settings(flags: WorkerFlags, file: Path | None, desk: Desk) -> Settings:
-    loaded = load_config_with_origins(file, overrides=overrides(flags))
-    for warning in loaded.warnings:
-        desk.log.warning(warning)
-    return loaded.settings
-
-
 async def _listen(
-    desk: Desk,
+    console: Console,
     stop: anyio.Event,
     abort: anyio.Event,
     *,
@@ -135,14 +130,14 @@ async def _listen(
         task_status.started()
         async for number in signals:
             if stop.is_set():
-                desk.say(f"{number.name}: breaking off")
+                console.message(f"{number.name}: breaking off")
                 abort.set()
             else:
-                desk.say(f"{number.name}: finishing what is in hand; a second signal breaks it off")
+                console.message(f"{number.name}: finishing what is in hand; a second signal breaks it off")
                 stop.set()
 
 
-def _many(flags: WorkerFlags, count: int, desk: Desk) -> int:
+def _many(flags: WorkerFlags, count: int, console: Console) -> int:
     """Run so many processes of the same command; they end together, with the first exit code that is not 0."""
     if flags.keep_ledger:
         raise ConfigError("--keep-ledger is for one process; leave out --processes")
@@ -159,7 +154,7 @@ def _many(flags: WorkerFlags, count: int, desk: Desk) -> int:
 
     for number in SIGNALS:
         signal.signal(number, forward)
-    desk.say(f"{count} processes: {', '.join(str(child.pid) for child in children)}")
+    console.message(f"{count} processes: {', '.join(str(child.pid) for child in children)}")
     codes = [child.wait() for child in children]
     return next((code for code in codes if code), EXIT_OK)
 

@@ -1,4 +1,4 @@
-"""What ``status`` and ``config show`` find."""
+"""``status`` and ``config show``: what the ledger holds, and which settings are in force."""
 
 from __future__ import annotations
 
@@ -7,14 +7,57 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from wxrec_async.cli.summary import NAMED, aside_lines, exit_line, failure_lines, flag_lines, table_lines
+import anyio
+
+from wxrec_async.cli.command import run_command, settings_of
+from wxrec_async.cli.console import Console
+from wxrec_async.cli.flags import CommonFlags, ShowFlags
+from wxrec_async.cli.json_events import failure_record, incomplete_record
+from wxrec_async.cli.parsing import overrides
+from wxrec_async.cli.summary_lines import NAMED, exit_line, failure_lines, flag_lines, not_moved_lines, table_lines
 from wxrec_async.cli.text import harmless, size, visible
-from wxrec_async.config import Loaded, known_keys, secret_free
+from wxrec_async.config import Loaded, known_keys, load_config_with_origins, secret_free
 from wxrec_async.ledger import CatchUp, Counts, Everything, Failure, Identity, Incomplete, RunRecord, open_reader
 from wxrec_async.model import iso
+from wxrec_async.report import EXIT_OK
 
 ALL = 1 << 31
 NO_LAG = CatchUp()
+
+
+def run_status(flags: CommonFlags) -> int:
+    """Show what the ledger holds."""
+    return run_command(Console(flags), lambda console: _status(flags, console))
+
+
+def show_config(flags: ShowFlags) -> int:
+    """Show the effective settings."""
+    return run_command(Console(flags), lambda console: _show_config(flags, console))
+
+
+def _status(flags: CommonFlags, console: Console) -> int:
+    path = settings_of(flags, console).ledger.path
+    found = anyio.run(ledger_status, path, ALL if console.json else NAMED, backend="asyncio")
+    if console.json:
+        for failure in found.failures:
+            console.out.later(failure_record(failure))
+        for task in found.incomplete:
+            console.out.later(incomplete_record(task))
+        console.out.record(found.as_json())
+    else:
+        for line in found.lines():
+            console.out.line(line)
+    return EXIT_OK
+
+
+def _show_config(flags: ShowFlags, console: Console) -> int:
+    shown = settings_shown(load_config_with_origins(flags.config, overrides=overrides(flags)))
+    if console.json:
+        console.out.record({"event": "config", "schema": 1, "settings": {each.key: asdict(each) for each in shown}})
+    else:
+        for each in shown:
+            console.out.line(setting_line(each))
+    return EXIT_OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +101,11 @@ class LedgerStatus:
         run = self.last_run
         if run is None:
             return None
-        ended = {"started": iso(run.started_ms), "ended": iso(run.ended_ms), "exit_code": run.exit_code}
+        times = {"started": iso(run.started_ms), "ended": iso(run.ended_ms), "exit_code": run.exit_code}
         scope = run.scope
         period = {"from": iso(scope.from_ms), "to": iso(scope.to_ms)} if scope else {"from": None, "to": None}
         author = {"tool_version": run.author.tool_version, "who": run.author.who} if run.author else {}
-        return {"run_id": run.run_id, **ended, **period, **author}
+        return {"run_id": run.run_id, **times, **period, **author}
 
     def lines(self) -> Iterator[str]:
         """Write it for people."""
@@ -70,11 +113,13 @@ class LedgerStatus:
         counts = self.counts
         yield from table_lines(replace(counts, stored=counts.stored + counts.already_stored, already_stored=0))
         yield f"  bytes       {size(counts.bytes_total)} stored"
-        yield from aside_lines(counts, self.seen_and_left)
+        yield from not_moved_lines(counts, self.seen_and_left)
         yield from flag_lines(self.flags)
         if self.certified:
-            heard = ", ".join(f"Search {how.replace('_', ' ')} {days}" for how, days in sorted(self.certified.items()))
-            yield f"  certified   {sum(self.certified.values())} days: {heard}"
+            searched = ", ".join(
+                f"Search {how.replace('_', ' ')} {days}" for how, days in sorted(self.certified.items())
+            )
+            yield f"  certified   {sum(self.certified.values())} days: {searched}"
         yield from self._behind_lines()
         for each in self.incomplete[:NAMED]:
             yield f"incomplete: task {visible(each.task_id)}: {each.found} of {each.witnessed} recordings"

@@ -15,7 +15,7 @@ RATE_OVER_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A run at one moment.  ``eta_s`` is None while it cannot be told; ``waiting_s`` is 0 when nobody waits."""
+    """A run at one moment.  ``eta_s`` is None while it cannot be estimated; ``waiting_s`` is 0 when nobody waits."""
 
     totals: RunTotals
     done: int
@@ -27,8 +27,18 @@ class Figures:
     waiting_for: str = ""
     draining: str = ""
 
+    @property
+    def windows_text(self) -> str:
+        """Write how many windows are listed."""
+        return f"{self.totals.windows_listed}/{self.totals.windows} windows"
 
-class Meter:
+    @property
+    def waiting_text(self) -> str:
+        """Write how long is waited yet, and for whom."""
+        return f"waiting {self.waiting_s:.0f} s: {self.waiting_for}"
+
+
+class ProgressState:
     """A listener that counts.  ``clock`` gives monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,7 +50,7 @@ class Meter:
         self._paused_until, self._paused_for = 0.0, ""
         self._draining = ""
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Fold one event in."""
         self.totals.add(event)
         match event:
@@ -76,7 +86,7 @@ class Meter:
         )
 
     def _eta(self, done: int, speed: float, elapsed_s: float) -> float | None:
-        """Tell from windows while some are unlisted (the lister is but a queue ahead of workers), then from work."""
+        """Estimate by windows while some are unlisted (the lister is but a queue ahead of workers), then by work."""
         totals = self.totals
         listed = totals.windows_listed + totals.windows_incomplete
         if not totals.windows or not listed:

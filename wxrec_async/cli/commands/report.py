@@ -1,4 +1,4 @@
-"""What ``report`` does, from its flags to its exit code."""
+"""``report``: the ledger as a page, as CSV and as JSON lines."""
 
 from __future__ import annotations
 
@@ -7,36 +7,31 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-import anyio
-
-from wxrec_async.cli.desk import Desk
-from wxrec_async.cli.failing import cause_of
+from wxrec_async.cli.command import period_of, run_command, settings_of
+from wxrec_async.cli.console import Console
+from wxrec_async.cli.flags import ReportFlags
 from wxrec_async.cli.output import silence
-from wxrec_async.cli.report import ReportFlags
-from wxrec_async.cli.running import guarded, settings_of
-from wxrec_async.cli.session import until_signal
+from wxrec_async.cli.session import run_until_signal
 from wxrec_async.cli.text import harmless, size, visible
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError, WxrecError
 from wxrec_async.ledger import Counts
-from wxrec_async.model import Window, iso
 from wxrec_async.report import EXIT_OK
 from wxrec_async.reporting import ReportDone, Wanted, write_report
 from wxrec_async.reporting.rows import Privacy
-from wxrec_async.rules.windows import read_moment
 
 STDOUT = "-"
 
 
-def report(flags: ReportFlags) -> int:
+def run_report(flags: ReportFlags) -> int:
     """Write what is asked for."""
-    return guarded(Desk(flags), lambda desk: _report(flags, desk))
+    return run_command(Console(flags), lambda console: _report(flags, console))
 
 
-def _report(flags: ReportFlags, desk: Desk) -> int:
+def _report(flags: ReportFlags, console: Console) -> int:
     targets = {name: value for name in ("html", "csv", "jsonl") if (value := getattr(flags, name)) is not None}
     _check(targets, flags)
-    settings = settings_of(flags, desk)
+    settings = settings_of(flags, console)
     now_ms = round(time.time() * 1000)
     plain = flags.phone_numbers == "plain"
     places = {name: _target(name, value, settings) for name, value in targets.items()}
@@ -44,33 +39,28 @@ def _report(flags: ReportFlags, desk: Desk) -> int:
         html=places.get("html"),
         csv=places.get("csv"),
         jsonl=places.get("jsonl"),
-        period=_period(flags, now_ms),
+        period=period_of(flags, now_ms),
         privacy=Privacy(plain_numbers=plain, agent_names=flags.agent_names),
     )
     if plain and settings.ledger.phone_numbers == "masked":
-        desk.say(
+        console.message(
             'the ledger keeps numbers masked ([ledger] phone_numbers = "masked"): plain is only what it was given so'
         )
     try:
-        done = anyio.run(until_signal, lambda: write_report(settings.ledger.path, wanted, now_ms=now_ms))
+        done = run_until_signal(lambda: write_report(settings.ledger.path, wanted, now_ms=now_ms))
         sys.stdout.flush()
-    except BaseExceptionGroup as failures:
-        return _ended_by(cause_of(failures))
     except OSError as failure:
         return _ended_by(failure)
-    _tell(desk, targets, done)
+    _print_done(console, targets, done)
     return EXIT_OK
 
 
-def _ended_by(cause: BaseException) -> int:
-    """Let a reader who has seen enough (``| head``) end it quietly; whatever else it was is told."""
-    if isinstance(cause, OSError):
-        silence(sys.stdout)  # the interpreter would stumble over what is left in it at exit
-    if isinstance(cause, BrokenPipeError):
+def _ended_by(failure: OSError) -> int:
+    """Let a reader who has seen enough (``| head``) end it quietly; raises `WxrecError` for whatever else it was."""
+    silence(sys.stdout)  # the interpreter would stumble over what is left in it at exit
+    if isinstance(failure, BrokenPipeError):
         return EXIT_OK
-    if isinstance(cause, OSError):
-        raise WxrecError(f"the report could not be written: {cause.strerror}") from None
-    raise cause from None
+    raise WxrecError(f"the report could not be written: {failure.strerror}") from None
 
 
 def _check(targets: dict[str, str], flags: ReportFlags) -> None:
@@ -98,32 +88,22 @@ def _target(name: str, value: str, settings: Settings) -> Path | TextIO:
     return path
 
 
-def _period(flags: ReportFlags, now_ms: int) -> Window | None:
-    if flags.from_ is None and flags.to is None:
-        return None
-    from_ms = read_moment(flags.from_, "--from") if flags.from_ else 0
-    to_ms = read_moment(flags.to, "--to") if flags.to else now_ms
-    if from_ms >= to_ms:
-        raise ConfigError(f"--from {iso(from_ms)} is not before --to {iso(to_ms)}")
-    return Window(from_ms, to_ms)
-
-
-def _tell(desk: Desk, targets: dict[str, str], done: ReportDone) -> None:
-    """Say what was written where; on stderr when stdout was one of the places."""
-    if desk.json:
-        desk.out.record(_record(targets, done))
+def _print_done(console: Console, targets: dict[str, str], done: ReportDone) -> None:
+    """Print what was written where; on stderr when stdout was one of the places."""
+    if console.json:
+        console.out.record(_record(targets, done))
         return
-    tell = desk.say if STDOUT in targets.values() else desk.out.line
+    write = console.message if STDOUT in targets.values() else console.out.line
     for name, value in targets.items():
         if value != STDOUT:
             rows = "" if name == "html" else f", {done.rows} rows"
-            tell(f"{visible(value)}: {name}, {size(Path(value).stat().st_size)}{rows}")
+            write(f"{visible(value)}: {name}, {size(Path(value).stat().st_size)}{rows}")
     if done.facts is not None and STDOUT not in targets.values():
-        tell(_counts_line(done.facts.counts))
+        write(_counts_line(done.facts.counts))
 
 
 def _counts_line(counts: Counts) -> str:
-    """Say what the page says at its top."""
+    """Write what the page has at its top."""
     stored = counts.stored + counts.already_stored
     return (
         f"  {counts.tasks_listed} tasks: {stored} recordings stored, {counts.failed + counts.failed_tasks} failed, "

@@ -24,7 +24,7 @@ def files_for(settings: Settings, concurrency: int) -> int:
     return concurrency + uploads + SPARE
 
 
-def make_room(settings: Settings) -> int:
+def raise_file_limit(settings: Settings) -> int:
     """Raise the limit of open files as far as needed; return the concurrency there is room for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = round(files_for(settings, settings.backfill.concurrency) / USABLE) + 1
