@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
+from botocore.loaders import Loader
 from hypothesis import HealthCheck, settings
 
 from tests.outputs import Outputs, watch
@@ -30,6 +33,26 @@ KEPT_QUIET = (
     "urllib3",
     "werkzeug",
 )
+
+
+# One session of botocore reads its models once for all of its clients.  A program has one session; the tests open
+# thousands in one process, and reading the same megabytes of JSON again for each was two fifths of many a room's time.
+_MODELS: dict[tuple[str, ...], dict[object, object]] = {}
+
+
+def _share_models() -> None:
+    kind: Any = Loader
+    begin = kind.__init__
+
+    @functools.wraps(begin)
+    def begun(loader: Any, *args: Any, **kwargs: Any) -> None:
+        begin(loader, *args, **kwargs)
+        loader._cache = _MODELS.setdefault(tuple(loader.search_paths), {})
+
+    kind.__init__ = begun
+
+
+_share_models()
 
 
 @pytest.fixture
@@ -74,6 +97,9 @@ def pytest_runtest_makereport(
         cost = OUTPUTS.cost
         report.user_properties.append((COST, (cost.seconds, cost.files, cost.read)))
         OUTPUTS.cost = type(cost)()
+        item._report_sections.clear()  # an item lives as long as the session, and every line at DEBUG with it
+    if report.passed and "P" not in item.config.option.reportchars:
+        report.sections = []  # nobody shows them, and the controller would keep them all
     return report
 
 
