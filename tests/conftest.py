@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,6 +73,30 @@ def _every_log_line_is_captured() -> Iterator[None]:
     yield
     for logger, level in before.items():
         logger.setLevel(level)
+
+
+# The rooms that start the program or a real server for each test, or wait as long as it waits.
+SLOW = {
+    "benchmarks", "cancel", "contracts", "deploy", "e2e", "evidence", "examples", "fuzz", "kill", "memory", "nemesis",
+    "readme", "reconcile", "scaleout", "soak", "trials", "webex_contract", "worlds",
+}  # fmt: skip
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow, so that ``-m "not slow"`` is the quick tier."""
+    for item in items:
+        if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Take half as many workers again as there are cores: what waits for a deadline or a disk needs none."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0))
+    return cores + (cores + 1) // 2
 
 
 OUTPUTS = Outputs()
