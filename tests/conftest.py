@@ -101,11 +101,18 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 OUTPUTS = Outputs()
 COST = "planted secrets"
+LAST_OF_ITS_MODULE = pytest.StashKey[bool]()
 
 
 def pytest_configure() -> None:
     """Begin to watch, in this process and in each worker."""
     watch(OUTPUTS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Note whether its module ends with this test."""
+    item.stash[LAST_OF_ITS_MODULE] = nextitem is None or nextitem.path != item.path
 
 
 @pytest.hookimpl(wrapper=True)
@@ -116,7 +123,8 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "teardown":
         sections = ((name, text) for _, name, text in item._report_sections)
-        leaks = OUTPUTS.leaks(sections, getattr(item, "funcargs", {}).get("tmp_path"))
+        finished = getattr(item, "funcargs", {}).get("tmp_path")
+        leaks = OUTPUTS.leaks(sections, finished, module_ends=item.stash.get(LAST_OF_ITS_MODULE, True))
         if leaks and report.passed and not _may_show(item):
             report.outcome = "failed"
             report.longrepr = f"planted secrets leaked into {'; '.join(leaks)}"
