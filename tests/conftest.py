@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.loaders import Loader
 from hypothesis import HealthCheck, settings
 
 from tests.outputs import Outputs, watch
@@ -32,6 +37,26 @@ KEPT_QUIET = (
 )
 
 
+# One session of botocore reads its models once for all of its clients.  A program has one session; the tests open
+# thousands in one process, and reading the same megabytes of JSON again for each was two fifths of many a room's time.
+_MODELS: dict[tuple[str, ...], dict[object, object]] = {}
+
+
+def _share_models() -> None:
+    kind: Any = Loader
+    begin = kind.__init__
+
+    @functools.wraps(begin)
+    def begun(loader: Any, *args: Any, **kwargs: Any) -> None:
+        begin(loader, *args, **kwargs)
+        loader._cache = _MODELS.setdefault(tuple(loader.search_paths), {})
+
+    kind.__init__ = begun
+
+
+_share_models()
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """Run asynchronous tests on asyncio: aiohttp and aioboto3 know no other loop."""
@@ -50,13 +75,44 @@ def _every_log_line_is_captured() -> Iterator[None]:
         logger.setLevel(level)
 
 
+# The rooms that start the program or a real server for each test, or wait as long as it waits.
+SLOW = {
+    "benchmarks", "cancel", "contracts", "deploy", "e2e", "evidence", "examples", "fuzz", "kill", "memory", "nemesis",
+    "readme", "reconcile", "scaleout", "soak", "trials", "webex_contract", "worlds",
+}  # fmt: skip
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow, so that ``-m "not slow"`` is the quick tier."""
+    for item in items:
+        if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Take half as many workers again as there are cores: what waits for a deadline or a disk needs none."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0))
+    return cores + (cores + 1) // 2
+
+
 OUTPUTS = Outputs()
 COST = "planted secrets"
+LAST_OF_ITS_MODULE = pytest.StashKey[bool]()
 
 
 def pytest_configure() -> None:
     """Begin to watch, in this process and in each worker."""
     watch(OUTPUTS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Note whether its module ends with this test."""
+    item.stash[LAST_OF_ITS_MODULE] = nextitem is None or nextitem.path != item.path
 
 
 @pytest.hookimpl(wrapper=True)
@@ -67,13 +123,17 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "teardown":
         sections = ((name, text) for _, name, text in item._report_sections)
-        leaks = OUTPUTS.leaks(sections, getattr(item, "funcargs", {}).get("tmp_path"))
+        finished = getattr(item, "funcargs", {}).get("tmp_path")
+        leaks = OUTPUTS.leaks(sections, finished, module_ends=item.stash.get(LAST_OF_ITS_MODULE, True))
         if leaks and report.passed and not _may_show(item):
             report.outcome = "failed"
             report.longrepr = f"planted secrets leaked into {'; '.join(leaks)}"
         cost = OUTPUTS.cost
         report.user_properties.append((COST, (cost.seconds, cost.files, cost.read)))
         OUTPUTS.cost = type(cost)()
+        item._report_sections.clear()  # an item lives as long as the session, and every line at DEBUG with it
+    if report.passed and "P" not in item.config.option.reportchars:
+        report.sections = []  # nobody shows them, and the controller would keep them all
     return report
 
 

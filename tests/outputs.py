@@ -12,12 +12,13 @@ from __future__ import annotations
 import filecmp
 import functools
 import os
+import re
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
+from fnmatch import translate
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ PIECE = 8 << 20  # bytes; of other files, the beginning and the end
 OVERLAP = 128
 
 Told = tuple[str, str]  # what it is, and its text
+Known = dict[str, tuple[int, int]]  # files that were searched, with time and size
 
 
 @dataclass
@@ -57,53 +59,66 @@ class Outputs:
     """What the tests gave out since it was last searched."""
 
     told: list[Told] = field(default_factory=list)
-    folders: dict[Path, dict[Path, tuple[int, int]]] = field(default_factory=dict)
+    folders: dict[Path, Known] = field(default_factory=dict)
+    earlier: dict[Path, Known] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
 
     def tell(self, what: str, text: object) -> None:
         """Remember an output."""
         self.told.append((what, text if isinstance(text, str) else bytes(text).decode("latin-1")))  # type: ignore[call-overload]
 
-    def leaks(self, sections: Iterator[Told], finished: Path | None) -> list[str]:
+    def leaks(self, sections: Iterator[Told], finished: Path | None, *, module_ends: bool = True) -> list[str]:
         """Search what there is, forget it, and return a line for every output with secrets.
 
         ``finished`` is the folder of the test that ended; other folders are
-        searched again after the next test, for what has changed.
+        searched again after the next test, for what has changed, and those of
+        earlier modules when a module ends.
         """
         began = time.perf_counter()
         told, self.told = self.told, []
         hits = [
             (what, found_in(text)) for what, text in (*sections, *told) if may_hold(text.encode("utf-8", "replace"))
         ]
-        for folder, known in list(self.folders.items()):
-            hits += [(str(path.relative_to(folder)), kinds) for path, kinds in self._searched(folder, known)]
+        for folder, known in [*self.folders.items(), *(self.earlier.items() if module_ends else ())]:
+            hits += [(path.removeprefix(f"{folder}/"), kinds) for path, kinds in self._searched(folder, known)]
         if finished is not None:
             self.folders.pop(finished, None)
+        if module_ends:
+            self.earlier.update(self.folders)
+            self.folders.clear()
         self.cost.seconds += time.perf_counter() - began
         return sorted({f"{what}: {', '.join(kinds)}" for what, kinds in hits if kinds})
 
-    def _searched(self, folder: Path, known: dict[Path, tuple[int, int]]) -> Iterator[tuple[Path, list[str]]]:
+    def _searched(self, folder: Path, known: Known) -> Iterator[tuple[str, list[str]]]:
         for path, found in files_below(folder):
             state = (found.st_mtime_ns, found.st_size)
             if known.get(path) != state:
                 known[path] = state
                 self.cost.files += 1
                 self.cost.read += min(found.st_size, 2 * PIECE)
-                kinds = search(path, found.st_size)
-                yield path, [] if kinds and is_copy(path) else kinds
+                kinds = search(Path(path), found.st_size)
+                yield path, [] if kinds and is_copy(Path(path)) else kinds
 
 
-def files_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def files_below(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
     """Every file that is one, and that a rule does not allow to hold secrets."""
     for place, _, names in os.walk(folder):
         for name in names:
-            path = Path(place, name)
+            path = f"{place}/{name}"
             try:
-                found = path.lstat()
+                found = os.lstat(path)
             except OSError:
                 continue
-            if stat.S_ISREG(found.st_mode) and not any(fnmatch(name, pattern) for pattern, _ in ALLOWED):
+            if stat.S_ISREG(found.st_mode) and not _is_allowed(name):
                 yield path, found
+
+
+def _any_of(patterns: Iterable[str]) -> Callable[[str], object]:
+    return re.compile("|".join(map(translate, patterns))).match
+
+
+_is_allowed = _any_of(pattern for pattern, _ in ALLOWED)
+_is_whole = _any_of(WHOLE)
 
 
 def is_copy(path: Path) -> bool:
@@ -114,13 +129,13 @@ def is_copy(path: Path) -> bool:
 
 def search(path: Path, size: int) -> list[str]:
     """Return the kinds of secret in a file: ledgers, reports and logs wholly, of others the first and last 8 MiB."""
-    whole = any(fnmatch(path.name, pattern) for pattern in WHOLE)
+    whole = _is_whole(path.name)
     kinds: set[str] = set()
     try:
         with path.open("rb") as file:
             tail = b""
             while piece := file.read(PIECE):
-                if may_hold(tail + piece):
+                if may_hold(piece) or may_hold(tail + piece[:OVERLAP]):
                     kinds.update(found_in((tail + piece).decode("latin-1")))
                 tail = piece[-OVERLAP:]
                 if not whole and file.tell() < size - PIECE:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import canaries
+from tests.outputs import Outputs
 
 TESTS = Path(__file__).parent
 LEAKS = """
@@ -121,6 +122,18 @@ def test_a_leak_into_any_output_fails_the_test(tmp_path: Path) -> None:
     assert [name for name in names if f"ERROR test_leaks.py::{name} " in done.stdout] == leaking
     assert "CANARY-AT" in done.stdout  # the kind is named
     assert canaries.ACCESS_TOKEN not in done.stdout  # and never shown
+
+
+@pytest.mark.shows_canaries("it is what the test is about")
+def test_a_folder_of_an_earlier_module_is_searched_when_a_later_one_ends(tmp_path: Path) -> None:
+    """Not after each test, but before anything is over; and a file that has not changed is not read again."""
+    outputs = Outputs(folders={tmp_path: {}})
+    assert outputs.leaks(iter(()), None) == []
+    (tmp_path / "report.csv").write_text(canaries.PHONE_NUMBER)
+    assert outputs.leaks(iter(()), None, module_ends=False) == []
+    assert outputs.leaks(iter(()), None) == ["report.csv: a phone number"]
+    assert outputs.leaks(iter(()), None) == []
+    assert outputs.cost.files == 1
 
 
 @pytest.mark.parametrize(

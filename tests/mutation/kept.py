@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Iterable
@@ -38,8 +39,23 @@ def keep(result: Result) -> None:
 
 
 def digest(module: str) -> str:
-    """Return the first digits of a module's SHA-256: its result is stale when they differ."""
-    return hashlib.sha256((RULES / f"{module}.py").read_bytes()).hexdigest()[:16]
+    """Return the first digits of the SHA-256 of what a module decides: its result is stale when they differ.
+
+    Comments, docstrings, imports and layout decide nothing, so a move or a reformatting keeps the result.
+    """
+    tree = _Deciding().visit(ast.parse((RULES / f"{module}.py").read_text("utf-8")))
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16]
+
+
+class _Deciding(ast.NodeTransformer):
+    def visit_Import(self, _node: ast.Import) -> None:
+        return None
+
+    def visit_ImportFrom(self, _node: ast.ImportFrom) -> None:
+        return None
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
+        return ast.Expr(ast.Constant(...)) if isinstance(node.value, ast.Constant) else node
 
 
 def why(module: str, survivor: Survivor) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutation import kept
 from tests.mutation.explained import EXPLAINED
 from tests.mutation.kept import TEXT, load, told
 from tests.mutation.mutants import mutants, planted
@@ -113,14 +114,39 @@ def test_what_no_test_notices_survives_and_is_told(tmp_path: Path) -> None:
 
 def test_the_kept_result_adds_up() -> None:
     """Its text is made from its data, and every explanation is of a survivor."""
-    kept = [result for result, _ in load().values()]
-    assert TEXT.read_text("utf-8") == told(kept)
-    survivors = {f"{result.module}: {each.name}" for result in kept for each in result.survivors}
+    results = [result for result, _ in load().values()]
+    assert TEXT.read_text("utf-8") == told(results)
+    survivors = {f"{result.module}: {each.name}" for result in results for each in result.survivors}
     assert set(EXPLAINED) <= survivors
+
+
+def test_a_result_outlives_a_move_and_a_reformatting_but_no_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Imports, comments, docstrings and layout decide nothing; a limit does."""
+    monkeypatch.setattr(kept, "RULES", tmp_path)
+
+    def digest(source: str) -> str:
+        (tmp_path / "gate.py").write_text(source, "utf-8")
+        return kept.digest("gate")
+
+    before = digest(
+        '"""A."""\nfrom a import b\nLIMIT = 3\ndef f(x: int) -> bool:\n    """B."""\n    return b(x, LIMIT)\n'
+    )
+    moved = (
+        '"""C."""\nimport b\n\nLIMIT = 3  # why\n\ndef f(x: int) -> bool:\n    """D."""\n    return b(\n x, LIMIT)\n'
+    )
+    assert digest(moved) == before
+    assert digest(moved.replace("3", "4")) != before
+
+
+def test_every_kept_result_is_of_a_module() -> None:
+    """A module that was renamed takes its result with it."""
+    assert set(load()) <= set(modules())
 
 
 def test_nine_tenths_of_each_kept_module_are_killed() -> None:
     """And of all together."""
-    kept = [result for result, _ in load().values()]
-    assert [result.module for result in kept if result.percent < 90] == []
-    assert sum(result.killed for result in kept) >= 0.9 * sum(result.mutants for result in kept)
+    results = [result for result, _ in load().values()]
+    assert [result.module for result in results if result.percent < 90] == []
+    assert sum(result.killed for result in results) >= 0.9 * sum(result.mutants for result in results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.teeth.bug import Bug, Edit
+from tests.teeth.bug import Bug, Edit, TextEdit
 
 RULES = ("tests/rules/test_finality.py",)
 FLOW = ("tests/flow/test_finality.py",)
@@ -12,25 +12,13 @@ WINDOW_CLOSED = (
     Bug(
         "closed_though_unsound",
         "a window is closed whose listing broke off",
-        (
-            Edit(
-                "rules/finality.py",
-                "    return Window(window.from_ms, end) if sound and end > window.from_ms else None\n",
-                "    return Window(window.from_ms, end) if end > window.from_ms else None\n",
-            ),
-        ),
+        (Edit("closes_window", "sound and end > window.from_ms", "end > window.from_ms"),),
         RULES,
     ),
     Bug(
         "closed_unsettled",
         "a window is closed up to now, though calls can still appear in its end",
-        (
-            Edit(
-                "rules/finality.py",
-                "    end = min(window.to_ms, asked_ms - settle_ms)\n    return Window",
-                "    end = min(window.to_ms, asked_ms)\n    return Window",
-            ),
-        ),
+        (Edit("closes_window", "asked_ms - settle_ms", "asked_ms"),),
         RULES,
     ),
     Bug(
@@ -38,9 +26,9 @@ WINDOW_CLOSED = (
         "a machine whose clock is ahead closes what has not ended yet",
         (
             Edit(
-                "backfill.py",
-                "        return believed_ms(self._now_ms(), self._in_webex.client.servers_now_ms())\n",
-                "        return self._now_ms()\n",
+                "Backfill._servers_now_ms",
+                "believed_ms(self._now_ms(), self._in_webex.client.servers_now_ms())",
+                "self._now_ms()",
             ),
         ),
         ("tests/flow/test_backfill.py",),
@@ -48,25 +36,13 @@ WINDOW_CLOSED = (
     Bug(
         "errors_in_a_list_overlooked",
         "no tasks and an error beside them pass for a day without calls",
-        (
-            Edit(
-                "webex/completeness.py",
-                "        if _is_wrong(name, value):\n",
-                "        if _is_wrong(name, value) and not isinstance(value, list):\n",
-            ),
-        ),
+        (Edit("errors_in", "_is_wrong(name, value)", "_is_wrong(name, value) and (not isinstance(value, list))"),),
         ("tests/webex/test_wire.py",),
     ),
     Bug(
         "calls_that_go_on_forgotten",
         "a call that goes on is never listed again once its window is closed",
-        (
-            Edit(
-                "rules/windows.py",
-                "    return sorted([*left, *(piece for span in spans for piece in subtract(span, left))])\n",
-                "    return sorted(left)\n",
-            ),
-        ),
+        (Edit("with_spans", "[*left, *(piece for span in spans for piece in subtract(span, left))]", "left"),),
         FLOW,
     ),
 )
@@ -75,13 +51,25 @@ NO_RECORDING = (
     Bug(
         "named_and_forgotten",
         "a later answer that names nothing takes back what an earlier one named",
-        (Edit("rules/finality.py", "    if silence.named or is_bare(task)", "    if is_bare(task)"),),
+        (
+            Edit(
+                "is_no_recording",
+                "silence.named or is_bare(task) or task.capture_requested",
+                "is_bare(task) or task.capture_requested",
+            ),
+        ),
         RULES,
     ),
     Bug(
         "unknown_id_has_none",
         "an id that nobody knows ends as a call without a recording",
-        (Edit("rules/finality.py", "    if silence.named or is_bare(task) or", "    if silence.named or"),),
+        (
+            Edit(
+                "is_no_recording",
+                "silence.named or is_bare(task) or task.capture_requested",
+                "silence.named or task.capture_requested",
+            ),
+        ),
         SELECTION,
     ),
     Bug(
@@ -89,9 +77,9 @@ NO_RECORDING = (
         "a call that goes on is settled by an empty answer",
         (
             Edit(
-                "rules/finality.py",
-                "assume_over_ms=assume_over_ms, now_ms=now_ms):\n        return False\n    if task.capture_requested is False",
-                "assume_over_ms=0, now_ms=now_ms):\n        pass\n    if task.capture_requested is False",
+                "is_no_recording",
+                "if not is_over(task, (), first_seen_ms=seen, assume_over_ms=assume_over_ms, now_ms=now_ms):\n    return False",
+                "if not is_over(task, (), first_seen_ms=seen, assume_over_ms=0, now_ms=now_ms):\n    pass",
             ),
         ),
         RULES,
@@ -101,9 +89,9 @@ NO_RECORDING = (
         "an answer that proves nothing counts as one that names none",
         (
             Edit(
-                "settling.py",
-                "        await self.silent([tasks[task_id] for task_id, why in none.items() if not why])\n",
-                "        await self.silent([tasks[task_id] for task_id in none])\n",
+                "Settling.named_none",
+                "[tasks[task_id] for task_id, why in none.items() if not why]",
+                "[tasks[task_id] for task_id in none]",
             ),
         ),
         FLOW,
@@ -111,13 +99,7 @@ NO_RECORDING = (
     Bug(
         "null_list_passes_for_empty",
         "null in place of a list says that there is nothing",
-        (
-            Edit(
-                "webex/wire.py",
-                '    if not isinstance(rows, list):\n        return [], "list_missing"\n',
-                '    if not isinstance(rows, list):\n        return [], ""\n',
-            ),
-        ),
+        (Edit("_recording_rows", "([], 'list_missing')", "([], '')"),),
         ("tests/webex/test_wire.py",),
     ),
 )
@@ -126,19 +108,19 @@ GONE = (
     Bug(
         "gone_while_named",
         "what captures names is gone because the media host says so",
-        (Edit("rules/finality.py", "    return sound and not named and denied in", "    return sound and denied in"),),
+        (
+            Edit(
+                "is_gone",
+                "sound and (not named) and (denied in DENIED_BY_MEDIA | {SEARCH_DELETED})",
+                "sound and denied in DENIED_BY_MEDIA | {SEARCH_DELETED}",
+            ),
+        ),
         RULES,
     ),
     Bug(
         "gone_by_an_unsound_answer",
         "an answer that proves nothing completes the proof of a deletion",
-        (
-            Edit(
-                "orchestrator.py",
-                "            if not captures[task_id].unsettled:\n",
-                "            if True:\n",
-            ),
-        ),
+        (Edit("Orchestrator._take_up_found", "not captures[task_id].unsettled", "True"),),
         FLOW,
     ),
     Bug(
@@ -146,9 +128,9 @@ GONE = (
         "a proxy's 404 page speaks for the bucket behind it",
         (
             Edit(
-                "rules/retry.py",
-                '        case Rejected(status=404, code="NoSuchKey"):\n',
-                "        case Rejected(status=404):\n",
+                "evidence_of",
+                "case Rejected(status=404, code='NoSuchKey')",
+                "case Rejected(status=404)",
             ),
         ),
         ("tests/rules/test_retry.py", "tests/webex/test_media_resume.py"),
@@ -156,25 +138,13 @@ GONE = (
     Bug(
         "gone_by_captures_alone",
         "a recording that is named no longer is gone, whoever else was asked",
-        (
-            Edit(
-                "rules/retry.py",
-                '    return Gone(evidence) if reason == "missing" and evidence else GiveUp(reason, evidence)\n',
-                '    return Gone(evidence) if reason == "missing" else GiveUp(reason, evidence)\n',
-            ),
-        ),
+        (Edit("without_url", "reason == 'missing' and evidence", "reason == 'missing'"),),
         ("tests/rules/test_retry.py", "tests/webex/test_media_resume.py"),
     ),
     Bug(
         "gone_though_named_again",
         "what was gone and is named again stays gone",
-        (
-            Edit(
-                "ledger/recordings.py",
-                '           WHERE task = ? AND id = ? AND state = \'gone\'""",\n',
-                '           WHERE task = ? AND id = ? AND state = \'no such\'""",\n',
-            ),
-        ),
+        (TextEdit("add", "? AND state = 'gone'", "? AND state = 'no such'"),),
         FLOW,
     ),
 )
@@ -183,13 +153,7 @@ MISSING = (
     Bug(
         "missing_by_one_voice",
         "one empty answer breaks a promise",
-        (
-            Edit(
-                "rules/finality.py",
-                "    return age_ms > missing_ms and now_ms - first_empty >= DAY_MS\n",
-                "    return age_ms > missing_ms\n",
-            ),
-        ),
+        (Edit("is_missing", "age_ms > missing_ms and now_ms - first_empty >= DAY_MS", "age_ms > missing_ms"),),
         RULES,
     ),
     Bug(
@@ -197,9 +161,7 @@ MISSING = (
         "two answers a day apart break a promise, however young the call",
         (
             Edit(
-                "rules/finality.py",
-                "    return age_ms > missing_ms and now_ms - first_empty >= DAY_MS\n",
-                "    return now_ms - first_empty >= DAY_MS\n",
+                "is_missing", "age_ms > missing_ms and now_ms - first_empty >= DAY_MS", "now_ms - first_empty >= DAY_MS"
             ),
         ),
         RULES,
@@ -207,37 +169,19 @@ MISSING = (
     Bug(
         "broken_promise_has_none",
         "what Webex promised and never had ends as a call without a recording",
-        (
-            Edit(
-                "rules/selection.py",
-                '        return Verdict(TaskState.FAILED, "missing")\n',
-                '        return Verdict(TaskState.NO_RECORDING, "missing")\n',
-            ),
-        ),
+        (Edit("_promised", "TaskState.FAILED", "TaskState.NO_RECORDING"),),
         SELECTION,
     ),
     Bug(
         "no_longer_named_in_silence",
         "a recording that captures names no longer is left as it is, and nobody hears of it",
-        (
-            Edit(
-                "settling.py",
-                "                await self._note_failed(known.task_id, recording_id, failed)\n\n    async def _settle",
-                "                failed = failed\n\n    async def _settle",
-            ),
-        ),
+        (Edit("Settling.missing", "await self._note_failed(known.task_id, recording_id, failed)", "failed = failed"),),
         ("tests/flow/test_orchestrator.py", *FLOW),
     ),
     Bug(
         "promise_forgotten",
         "captureRequested true is no promise any more",
-        (
-            Edit(
-                "rules/selection.py",
-                "    if task.capture_requested or silence.named:\n",
-                "    if silence.named:\n",
-            ),
-        ),
+        (Edit("after_empty", "task.capture_requested or silence.named", "silence.named"),),
         SELECTION,
     ),
 )
@@ -248,9 +192,9 @@ STORED = (
         "what captures names of a call that goes on is fetched as if it were all",
         (
             Edit(
-                "settling.py",
-                "        return {task_id: each for task_id, each in found.items() if verdicts.get(task_id) is None}\n",
-                "        return dict(found)\n",
+                "Settling.may_be_fetched",
+                "{task_id: each for task_id, each in found.items() if verdicts.get(task_id) is None}",
+                "dict(found)",
             ),
         ),
         FLOW,
@@ -260,9 +204,9 @@ STORED = (
         "a call that goes on is asked for like any other",
         (
             Edit(
-                "rules/selection.py",
-                "        case Phase.OPEN:\n            judged",
-                "        case Phase.OPEN if False:\n            judged",
+                "before_asking",
+                "case Phase.OPEN",
+                "case Phase.OPEN if False",
             ),
         ),
         SELECTION,
@@ -270,25 +214,13 @@ STORED = (
     Bug(
         "grown_since_and_left_half",
         "a recording whose end has moved is taken for the one that is stored",
-        (
-            Edit(
-                "rules/identity.py",
-                "has_changed(known.stop_ms, each.stop_ms):\n",
-                "has_changed(known.stop_ms, known.stop_ms):\n",
-            ),
-        ),
+        (Edit("identified", "has_changed(known.stop_ms, each.stop_ms)", "has_changed(known.stop_ms, known.stop_ms)"),),
         ("tests/rules/test_identity.py",),
     ),
     Bug(
         "two_under_one_id",
         "another recording under the id of a stored one is taken for that",
-        (
-            Edit(
-                "rules/identity.py",
-                "    if known is None or not is_other(known.start_ms, recording.start_ms):\n",
-                "    if True:\n",
-            ),
-        ),
+        (Edit("_told_apart", "known is None or not is_other(known.start_ms, recording.start_ms)", "True"),),
         ("tests/rules/test_identity.py",),
     ),
     Bug(
@@ -296,9 +228,9 @@ STORED = (
         "a call that never ends is stored as it is and called complete",
         (
             Edit(
-                "ledger/recordings.py",
-                '{"state": "failed" if failing else "captured", "reason": words(failing),',
-                '{"state": "captured", "reason": "",',
+                "_captured",
+                "{'state': 'failed' if failing else 'captured', 'reason': words(failing), 'now': now_ms, 'n': n}",
+                "{'state': 'captured', 'reason': '', 'now': now_ms, 'n': n}",
             ),
         ),
         FLOW,
@@ -309,11 +241,7 @@ ALREADY_STORED = (
     Bug(
         "any_size_is_equal",
         "an object of another size passes for the recording when no checksum speaks against it",
-        (
-            Edit(
-                "rules/parts.py", "    if found.size != size:\n        return False\n    return None", "    return None"
-            ),
-        ),
+        (Edit("same_object", "if found.size != size:\n    return False", ""),),
         ("tests/rules/test_parts.py",),
     ),
     Bug(
@@ -321,9 +249,9 @@ ALREADY_STORED = (
         "an object without a checksum passes for the recording",
         (
             Edit(
-                "rules/parts.py",
-                "    return None if found.crc32 is None else found.crc32 == crc\n",
-                "    return True if found.crc32 is None else found.crc32 == crc\n",
+                "same_object",
+                "None if found.crc32 is None else found.crc32 == crc",
+                "True if found.crc32 is None else found.crc32 == crc",
             ),
         ),
         ("tests/rules/test_parts.py",),
@@ -333,9 +261,9 @@ ALREADY_STORED = (
         "what was read back to be compared is taken for equal",
         (
             Edit(
-                "transfer.py",
-                "            same = await self._store.read_crc32(key) == (size, crc)\n",
-                "            same = await self._store.read_crc32(key) is not None\n",
+                "Transfer._compare",
+                "await self._store.read_crc32(key) == (size, crc)",
+                "await self._store.read_crc32(key) is not None",
             ),
         ),
         ("tests/flow/test_transfer_conflicts.py",),
@@ -345,9 +273,9 @@ ALREADY_STORED = (
         "another recording of the task under the key passes for a conflict of ours",
         (
             Edit(
-                "rules/keys.py",
-                "    return task == encode_id(recording.task_id) and other is not None and other != encode_id(recording.id)\n",
-                "    return False\n",
+                "names_other",
+                "task == encode_id(recording.task_id) and other is not None and (other != encode_id(recording.id))",
+                "False",
             ),
         ),
         ("tests/rules/test_keys.py", "tests/flow/test_transfer_conflicts.py"),
@@ -357,9 +285,9 @@ ALREADY_STORED = (
         "a recording that failed before passes for stored when it is named again",
         (
             Edit(
-                "orchestrator.py",
-                "    return known.recordings.get(recording_id) is RecordingState.STORED\n",
-                "    return known.recordings.get(recording_id) is not None\n",
+                "_is_stored",
+                "known.recordings.get(recording_id) is RecordingState.STORED",
+                "known.recordings.get(recording_id) is not None",
             ),
         ),
         ("tests/flow/test_orchestrator.py",),
@@ -370,61 +298,31 @@ CERTIFIED = (
     Bug(
         "certified_without_the_list",
         "a day is certified though its list could not be read to the end",
-        (
-            Edit(
-                "rules/reconciling.py",
-                "        WhyNot.LIST: day.tasks is not SearchState.PRESENT,\n",
-                "        WhyNot.LIST: False,\n",
-            ),
-        ),
+        (Edit("certified", "day.tasks is not SearchState.PRESENT", "False"),),
         ("tests/rules/test_reconciling.py",),
     ),
     Bug(
         "certified_by_half_of_search",
         "a day is certified though Search broke off",
-        (
-            Edit(
-                "rules/reconciling.py",
-                "    return heard is SearchState.PRESENT if required else heard is not SearchState.PARTIAL\n",
-                "    return heard is SearchState.PRESENT if required else True\n",
-            ),
-        ),
+        (Edit("_search_suffices", "heard is not SearchState.PARTIAL", "True"),),
         ("tests/rules/test_reconciling.py",),
     ),
     Bug(
         "certified_too_young",
         "a day is certified that has not ended, or not settled",
-        (
-            Edit(
-                "rules/reconciling.py",
-                "        WhyNot.YOUNG: not day.settled,\n",
-                "        WhyNot.YOUNG: False,\n",
-            ),
-        ),
+        (Edit("certified", "not day.settled", "False"),),
         ("tests/rules/test_reconciling.py",),
     ),
     Bug(
         "certified_with_work_left",
         "a day is certified of which tasks are owed or failed",
-        (
-            Edit(
-                "rules/reconciling.py",
-                "        WhyNot.TASKS: not is_whole(day.counts),\n",
-                "        WhyNot.TASKS: False,\n",
-            ),
-        ),
+        (Edit("certified", "not is_whole(day.counts)", "False"),),
         ("tests/rules/test_reconciling.py",),
     ),
     Bug(
         "certified_by_an_unproven_deletion",
         "a recording that somebody once called gone counts as deleted",
-        (
-            Edit(
-                "rules/reconciling.py",
-                "        if each.state is RecordingState.GONE and not each.evidence:\n",
-                "        if False:\n",
-            ),
-        ),
+        (Edit("_unsound_recordings", "each.state is RecordingState.GONE and (not each.evidence)", "False"),),
         ("tests/rules/test_reconciling.py",),
     ),
 )

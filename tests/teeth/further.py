@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from tests.teeth.bug import Bug, Edit
+from tests.teeth.bug import Bug, Edit, TextEdit
 
 FURTHER = (
     Bug(
         "taken_means_ours",
         "a key that is taken passes for stored, whatever lies there",
-        (Edit("transfer.py", "        if not same:\n            detail", "        if False:\n            detail"),),
+        (Edit("Transfer._compare", "if not same: ...", "if False: ..."),),
         ("tests/flow/test_transfer_conflicts.py",),
     ),
     Bug(
         "size_is_enough",
         "two objects of one size pass for equal",
-        (
-            Edit(
-                "rules/parts.py",
-                "    return None if found.crc32 is None else found.crc32 == crc\n",
-                "    return True\n",
-            ),
-        ),
+        (Edit("same_object", "None if found.crc32 is None else found.crc32 == crc", "True"),),
         ("tests/rules/test_parts.py",),
     ),
     Bug(
         "resume_without_if_match",
         "a download goes on without asking for the same bytes",
-        (
-            Edit(
-                "webex/media.py",
-                '{"Range": f"bytes={offset}-", "If-Match": etag} if',
-                '{"Range": f"bytes={offset}-"} if',
-            ),
-        ),
+        (Edit("_condition", "{'Range': f'bytes={offset}-', 'If-Match': etag}", "{'Range': f'bytes={offset}-'}"),),
         ("tests/webex/test_media_resume.py",),
     ),
     Bug(
@@ -40,9 +28,9 @@ FURTHER = (
         "the rest of another file is put behind the beginning of the first",
         (
             Edit(
-                "webex/media_stream.py",
-                "        if _differ(_opaque(self._basis.etag), _opaque(head.etag)) or _differ(self.length, head.total):\n",
-                "        if _differ(self.length, head.total):\n",
+                "MediaStream._compare",
+                "_differ(_opaque(self._basis.etag), _opaque(head.etag)) or _differ(self.length, head.total)",
+                "_differ(self.length, head.total)",
             ),
         ),
         ("tests/webex/test_media_resume.py",),
@@ -50,7 +38,7 @@ FURTHER = (
     Bug(
         "skipped_bytes_unchecked",
         "a server that begins again may send other bytes",
-        (Edit("webex/media_stream.py", "        if known_bytes and crc != self.crc32:\n", "        if False:\n"),),
+        (Edit("MediaStream._skipped", "known_bytes and crc != self.crc32", "False"),),
         ("tests/webex/test_media_resume.py",),
     ),
     Bug(
@@ -58,28 +46,24 @@ FURTHER = (
         "the bytes of another range pass for those asked for",
         (
             Edit(
-                "webex/media_head.py",
-                "    if not start <= offset < end or (total is not None and end > total):\n",
-                "    if total is not None and end > total:\n",
+                "_range_of",
+                "not start <= offset < end or (total is not None and end > total)",
+                "total is not None and end > total",
             ),
-            Edit(
-                "webex/media_head.py",
-                "    return start, end, total\n\n\ndef asked",
-                "    return offset, end, total\n\n\ndef asked",
-            ),
+            Edit("_range_of", "(start, end, total)", "(offset, end, total)"),
         ),
         ("tests/webex/test_media_resume.py",),
     ),
     Bug(
         "unproved_end_accepted",
         "a body whose end nothing proves is stored",
-        (Edit("rules/parts.py", "    if not proven and riff != sniffer.size:\n", "    if False:\n"),),
+        (Edit("check_whole", "not proven and riff != sniffer.size", "False"),),
         ("tests/rules/test_parts.py",),
     ),
     Bug(
         "riff_liar_believed_at_once",
         "a contradicting RIFF size is waved through at the first fetch",
-        (Edit("transfer.py", "        if doubts and fingerprint != witness:\n", "        if False:\n"),),
+        (Edit("Transfer._judge", "doubts and fingerprint != witness", "False"),),
         ("tests/flow/test_transfer_failures.py", "tests/flow/test_transfer_bytes.py"),
     ),
     Bug(
@@ -87,9 +71,9 @@ FURTHER = (
         "the byte at the border of two parts is lost",
         (
             Edit(
-                "intake.py",
-                "        self._next = memoryview(chunk)[wanted:] if len(chunk) > wanted else None\n",
-                "        self._next = memoryview(chunk)[wanted + 1 :] if len(chunk) > wanted + 1 else None\n",
+                "PartReader._feed",
+                "memoryview(chunk)[wanted:] if len(chunk) > wanted else None",
+                "memoryview(chunk)[wanted + 1:] if len(chunk) > wanted + 1 else None",
             ),
         ),
         ("tests/flow/test_transfer_bytes.py",),
@@ -97,13 +81,7 @@ FURTHER = (
     Bug(
         "whole_crc_off",
         "the object's checksum forgets the parts before",
-        (
-            Edit(
-                "rules/parts.py",
-                "        return crc32_combine(self._whole_crc, self._part_crc, self._held)\n",
-                "        return self._part_crc\n",
-            ),
-        ),
+        (Edit("PartAssembler.crc32", "crc32_combine(self._whole_crc, self._part_crc, self._held)", "self._part_crc"),),
         ("tests/rules/test_parts.py",),
     ),
     Bug(
@@ -111,10 +89,9 @@ FURTHER = (
         "a window counts as listed although its last rows are not written down",
         (
             Edit(
-                "orchestrator.py",
-                "        trouble = await self._lister.read(window, hold)\n",
-                "        await self._ledger.close_window(window, self._now_ms())\n"
-                "        trouble = await self._lister.read(window, hold)\n",
+                "Orchestrator._feed_window",
+                "trouble = await self._lister.read(window, hold)",
+                "await self._ledger.close_window(window, self._now_ms())\ntrouble = await self._lister.read(window, hold)",
             ),
         ),
         ("tests/flow/test_lister.py", "tests/flow/test_crash.py"),
@@ -124,10 +101,9 @@ FURTHER = (
         "an error of the program passes for a failed recording",
         (
             Edit(
-                "orchestrator.py",
-                "            outcome = await self._carrier.carry(order)\n",
-                "            try:\n                outcome = await self._carrier.carry(order)\n"
-                '            except Exception:  # noqa: BLE001\n                outcome = Failed("error")\n',
+                "Orchestrator._carry",
+                "outcome = await self._carrier.carry(order)",
+                "try:\n    outcome = await self._carrier.carry(order)\nexcept Exception:\n    outcome = Failed('error')",
             ),
         ),
         ("tests/flow/test_orchestrator.py",),
@@ -135,49 +111,25 @@ FURTHER = (
     Bug(
         "no_overlap_in_paging",
         "the next page begins behind the newest row, and its ties are lost",
-        (
-            Edit(
-                "rules/paging.py",
-                "            return self._go_on(new, max(newest - 1, self.from_ms))\n",
-                "            return self._go_on(new, newest + 1)\n",
-            ),
-        ),
+        (Edit("Pager._advance", "max(newest - 1, self.from_ms)", "newest + 1"),),
         ("tests/rules/test_paging.py",),
     ),
     Bug(
         "first_short_page_ends",
         "a page that is not full ends the window although more exist",
-        (
-            Edit(
-                "rules/paging.py",
-                "        if new:\n            return self._go_on(",
-                "        if new and rows >= self._page_size:\n            return self._go_on(",
-            ),
-        ),
+        (Edit("Pager._advance", "if new: ...", "if new and rows >= self._page_size: ..."),),
         ("tests/rules/test_paging.py", "tests/flow/test_lister.py"),
     ),
     Bug(
         "retry_after_date_forgotten",
         "a wait that is written as a date is not kept",
-        (
-            Edit(
-                "rules/retry.py",
-                "    until = _http_date(text)\n    if until is None:\n",
-                "    until = None\n    if until is None:\n",
-            ),
-        ),
+        (Edit("retry_after_s", "_http_date(text)", "None"),),
         ("tests/rules/test_retry.py",),
     ),
     Bug(
         "date_against_our_clock",
         "a wait that is written as a date is measured against our own clock",
-        (
-            Edit(
-                "rules/retry.py",
-                '    return max(0.0, until - (_http_date(server_date or "") or now_s))\n',
-                "    return max(0.0, until - now_s)\n",
-            ),
-        ),
+        (Edit("retry_after_s", "_http_date(server_date or '') or now_s", "now_s"),),
         ("tests/rules/test_retry.py",),
     ),
     Bug(
@@ -185,9 +137,9 @@ FURTHER = (
         "a capture that is still to come passes for none",
         (
             Edit(
-                "rules/selection.py",
-                '    return Verdict(TaskState.OWED, "capture_awaited", next_question(now_ms, age, judged, ages.pace))\n',
-                '    return Verdict(TaskState.NO_RECORDING, "no_capture")\n',
+                "_promised",
+                "Verdict(TaskState.OWED, 'capture_awaited', next_question(now_ms, age, judged, ages.pace))",
+                "Verdict(TaskState.NO_RECORDING, 'no_capture')",
             ),
         ),
         ("tests/rules/test_selection.py",),
@@ -195,31 +147,25 @@ FURTHER = (
     Bug(
         "null_is_none",
         "a young task of which Webex does not know yet passes for one without a recording",
-        (
-            Edit(
-                "rules/finality.py",
-                "    return now_ms - min(task.created_ms or seen, seen) > null_ms\n",
-                "    return True\n",
-            ),
-        ),
+        (Edit("is_no_recording", "now_ms - min(task.created_ms or seen, seen) > null_ms", "True"),),
         ("tests/rules/test_selection.py",),
     ),
     Bug(
         "no_fsync",
         "a renewed token is renamed into place before it is on the disk",
-        (Edit("plumbing/private_files.py", "                    os.fsync(self._fd)\n", ""),),
+        (Edit("Draft.__exit__", "os.fsync(self._fd)", ""),),
         ("tests/auth/test_file_store.py",),
     ),
     Bug(
         "folder_not_synced",
         "the rename of a renewed token may be lost with the power",
-        (Edit("plumbing/private_files.py", "    sync(path.parent)\n", ""),),
+        (Edit("put_in_place", "sync(path.parent)", ""),),
         ("tests/auth/test_file_store.py",),
     ),
     Bug(
         "owner_not_asked",
         "a bucket of somebody else is taken for one that lacks permissions",
-        (Edit("wiring/bucket.py", "        await check_owner(access.client, settings.s3, gate)\n", ""),),
+        (Edit("open_bucket", "await check_owner(access.client, settings.s3, gate)", ""),),
         ("tests/wiring/test_bucket.py",),
     ),
     Bug(
@@ -227,16 +173,14 @@ FURTHER = (
         "listeners hear of a stored recording before the ledger has it",
         (
             Edit(
-                "settling.py",
-                "recording.id, stored.object\n        await self._ledger.stored(\n",
-                "recording.id, stored.object\n"
-                "        self._emit(events.RecordingStored(task_id, recording_id, found.key, found.size, 0, seconds))\n"
-                "        await self._ledger.stored(\n",
+                "Settling.stored",
+                "await self._ledger.stored(task_id, recording_id, found, run_id=self._run_id, already=stored.already, main_place=stored.main_place, flags=stored.flags, now_ms=self._now_ms(), upload_id=stored.upload_id, span=(recording.start_ms, recording.stop_ms) if replaced else None)",
+                "self._emit(events.RecordingStored(task_id, recording_id, found.key, found.size, 0, seconds))\nawait self._ledger.stored(task_id, recording_id, found, run_id=self._run_id, already=stored.already, main_place=stored.main_place, flags=stored.flags, now_ms=self._now_ms(), upload_id=stored.upload_id, span=(recording.start_ms, recording.stop_ms) if replaced else None)",
             ),
             Edit(
-                "settling.py",
-                "        self._stored += 1\n        self._emit(\n",
-                "        self._stored += 1\n        (lambda _: None)(\n",
+                "Settling.stored",
+                "self._emit(events.RecordingStored(task_id, recording_id, found.key, found.size, found.crc32 or 0, seconds, already=stored.already, flags=stored.flags))",
+                "(lambda _: None)(events.RecordingStored(task_id, recording_id, found.key, found.size, found.crc32 or 0, seconds, already=stored.already, flags=stored.flags))",
             ),
         ),
         ("tests/flow/test_orchestrator.py", "tests/flow/test_crash.py"),
@@ -245,11 +189,8 @@ FURTHER = (
         "captures_by_position",
         "answers are matched by their place and not by their task",
         (
-            Edit(
-                "webex/wire.py",
-                '    for entry in entries:\n        said = as_task_id(as_dict(entry).get("taskId"))\n',
-                "    for said, entry in zip(asked, entries):\n",
-            ),
+            Edit("read_captures", "for entry in entries: ...", "for said, entry in zip(asked, entries): ..."),
+            Edit("read_captures", "said = as_task_id(as_dict(entry).get('taskId'))", ""),
         ),
         ("tests/webex/test_wire.py",),
     ),
@@ -258,10 +199,9 @@ FURTHER = (
         "a part's buffer is free for the next one before it was sent",
         (
             Edit(
-                "transfer.py",
-                "            try:\n                receipts.append(await self._store.upload_part(key, upload_id, part))\n",
-                "            try:\n                room.release()\n"
-                "                receipts.append(await self._store.upload_part(key, upload_id, part))\n",
+                "Transfer._upload_parts.upload",
+                "receipts.append(await self._store.upload_part(key, upload_id, part))",
+                "room.release()\nreceipts.append(await self._store.upload_part(key, upload_id, part))",
             ),
         ),
         ("tests/flow/test_transfer_bytes.py", "tests/plumbing/test_pool.py"),
@@ -269,7 +209,7 @@ FURTHER = (
     Bug(
         "intent_not_written",
         "size and checksum are not written down before Complete",
-        (Edit("transfer.py", "        await self._log.completing(upload_id, size, crc)\n", ""),),
+        (Edit("Transfer._complete", "await self._log.completing(upload_id, size, crc)", ""),),
         ("tests/flow/test_transfer_bytes.py", "tests/flow/test_crash.py"),
     ),
     Bug(
@@ -277,8 +217,8 @@ FURTHER = (
         "a begun upload is not written down, so a crash leaves it open",
         (
             Edit(
-                "transfer.py",
-                "            await self._log.upload_created(key, upload_id, recording.task_id, recording.id)\n",
+                "Transfer._create",
+                "await self._log.upload_created(key, upload_id, recording.task_id, recording.id)",
                 "",
             ),
         ),
@@ -289,9 +229,9 @@ FURTHER = (
         "one abort is enough, though a part lands after it",
         (
             Edit(
-                "s3/uploads.py",
-                "                await self._wire.send(lambda: self._client.list_parts(**params, MaxParts=1))\n",
-                "                return True\n",
+                "S3Store._aborted.attempt",
+                "await self._wire.send(lambda: self._client.list_parts(**params, MaxParts=1))",
+                "return True",
             ),
         ),
         ("tests/s3/test_uploads_faults.py", "tests/s3/test_contract.py"),
@@ -301,9 +241,9 @@ FURTHER = (
         "a part goes out without its checksum",
         (
             Edit(
-                "s3/requests.py",
-                "            Body=PartBody(part),\n            ChecksumCRC32=crc32_text(part.crc32),\n        )\n",
-                "            Body=PartBody(part),\n        )\n",
+                "Requests.part",
+                "self.key(key, UploadId=upload_id, PartNumber=part.number, Body=PartBody(part), ChecksumCRC32=crc32_text(part.crc32))",
+                "self.key(key, UploadId=upload_id, PartNumber=part.number, Body=PartBody(part))",
             ),
         ),
         ("tests/s3/test_uploads_faults.py", "tests/s3/test_client.py"),
@@ -313,9 +253,9 @@ FURTHER = (
         "a small recording goes out without its checksum",
         (
             Edit(
-                "s3/requests.py",
-                '            "ChecksumCRC32": crc32_text(part.crc32),\n        }\n\n    def create',
-                "        }\n\n    def create",
+                "Requests.put",
+                "{**self._new_object(target), **_condition(overwrite), 'Body': PartBody(part), 'ChecksumCRC32': crc32_text(part.crc32)}",
+                "{**self._new_object(target), **_condition(overwrite), 'Body': PartBody(part)}",
             ),
         ),
         ("tests/s3/test_uploads_faults.py", "tests/s3/test_client.py", "tests/s3/test_contract.py"),
@@ -324,15 +264,11 @@ FURTHER = (
         "lost_reply_repeated_blindly",
         "after a lost reply the object is not looked for",
         (
+            Edit("Commit.attempt", "if self._open and (found := (await self._ours())):\n    return found", ""),
             Edit(
-                "s3/commit.py",
-                "        if self._open and (found := await self._ours()):\n            return found\n",
-                "",
-            ),
-            Edit(
-                "s3/commit.py",
-                "            case Rejected(status=412) if not self._open:\n",
-                "            case Rejected(status=412):\n",
+                "Commit._despite",
+                "case Rejected(status=412) if not self._open",
+                "case Rejected(status=412)",
             ),
         ),
         ("tests/s3/test_uploads_faults.py",),
@@ -342,9 +278,9 @@ FURTHER = (
         "a late refusal of the token before renews the new one, too",
         (
             Edit(
-                "auth/refresher.py",
-                "        await self._refresher.refresh(generation)\n",
-                "        await self._refresher.refresh(self._refresher.generation)\n",
+                "RefreshingAuth.async_auth_flow",
+                "self._refresher.refresh(generation)",
+                "self._refresher.refresh(self._refresher.generation)",
             ),
         ),
         ("tests/auth/test_refresher.py",),
@@ -354,9 +290,9 @@ FURTHER = (
         "a download follows a redirect to anywhere",
         (
             Edit(
-                "webex/transport.py",
-                "                    allow_redirects=False,\n",
-                "                    allow_redirects=True,\n",
+                "AiohttpTransport.handle_async_request",
+                "self._open_session().request(request.method, url, data=body or None, headers=request.headers.multi_items(), allow_redirects=False)",
+                "self._open_session().request(request.method, url, data=body or None, headers=request.headers.multi_items(), allow_redirects=True)",
             ),
         ),
         ("tests/webex/test_transport_requests.py",),
@@ -366,9 +302,9 @@ FURTHER = (
         "aiohttp repeats a request by itself",
         (
             Edit(
-                "webex/transport.py",
-                "            self._session._retry_connection = False",
-                "            self._session._retry_connection = True",
+                "AiohttpTransport._open_session",
+                "self._session._retry_connection = False",
+                "self._session._retry_connection = True",
             ),
         ),
         ("tests/webex/test_transport_bodies.py",),
@@ -378,9 +314,9 @@ FURTHER = (
         "the address that is connected to is not checked",
         (
             Edit(
-                "webex/transport.py",
-                "        if self._address_check is not None and not self._address_check(str(where[0])):\n",
-                "        if False:\n",
+                "AiohttpTransport._checked_socket",
+                "self._address_check is not None and (not self._address_check(str(where[0])))",
+                "False",
             ),
         ),
         ("tests/webex/test_transport_requests.py",),
@@ -388,25 +324,13 @@ FURTHER = (
     Bug(
         "recovery_trusts_the_size",
         "after a crash an object of the right size counts as stored",
-        (
-            Edit(
-                "recovery.py",
-                "    return found if found and same_object(found, size=upload.size, crc=upload.crc32) else None\n",
-                "    return found if found and found.size == upload.size else None\n",
-            ),
-        ),
+        (Edit("_completed", "same_object(found, size=upload.size, crc=upload.crc32)", "found.size == upload.size"),),
         ("tests/flow/test_recovery.py",),
     ),
     Bug(
         "stored_is_overwritten",
         "a later failure takes a stored recording back",
-        (
-            Edit(
-                "ledger/recordings.py",
-                "           WHERE task = ? AND id = ? AND state NOT IN ('stored', 'gone')\"\"\",\n        (words(reason)",
-                '           WHERE task = ? AND id = ?""",\n        (words(reason)',
-            ),
-        ),
+        (TextEdit("recording_failed", "AND id = ? AND state NOT IN ('stored', 'gone')", "AND id = ?"),),
         ("tests/ledger/test_contract_sqlite.py", "tests/ledger/test_model.py"),
     ),
     Bug(
@@ -414,9 +338,9 @@ FURTHER = (
         "a day is certified without the Search that the settings require",
         (
             Edit(
-                "rules/reconciling.py",
-                "    return heard is SearchState.PRESENT if required else heard is not SearchState.PARTIAL\n",
-                "    return heard is not SearchState.PARTIAL\n",
+                "_search_suffices",
+                "heard is SearchState.PRESENT if required else heard is not SearchState.PARTIAL",
+                "heard is not SearchState.PARTIAL",
             ),
         ),
         ("tests/rules/test_reconciling.py",),
@@ -424,49 +348,31 @@ FURTHER = (
     Bug(
         "named_before_forgotten",
         "fewer recordings than captures once named pass for all",
-        (Edit("rules/reconciling.py", "    if facts.named > len(facts.recordings):\n", "    if False:\n"),),
+        (Edit("_contradiction", "facts.named > len(facts.recordings)", "False"),),
         ("tests/rules/test_reconciling.py",),
     ),
     Bug(
         "deleted_by_one_voice",
         "Search alone says deleted, captures was not asked",
-        (
-            Edit(
-                "rules/reconciling.py",
-                "    confirmed = facts.asked in (Asked.FOUND, Asked.SILENT) or not _fewer_than_search(facts)\n",
-                "    confirmed = True\n",
-            ),
-        ),
+        (Edit("_deletion", "facts.asked in (Asked.FOUND, Asked.SILENT) or not _fewer_than_search(facts)", "True"),),
         ("tests/rules/test_reconciling.py",),
     ),
     Bug(
         "tasks_uncounted",
         "the file of tasks may name others than are counted",
-        (Edit("rules/evidence.py", "        if counted != named:\n", "        if counted < named:\n"),),
+        (Edit("miscounted", "counted != named", "counted < named"),),
         ("tests/rules/test_evidence_words.py",),
     ),
     Bug(
         "stored_times_overwritten",
         "the times of a stored recording become those of another one under its id",
-        (
-            Edit(
-                "ledger/recordings.py",
-                "start_ms = CASE WHEN state = 'stored' THEN coalesce(start_ms, excluded.start_ms)",
-                "start_ms = CASE WHEN state = 'x' THEN coalesce(start_ms, excluded.start_ms)",
-            ),
-        ),
+        (TextEdit("_UPSERT", "start_ms = CASE WHEN state = 'stored' THEN", "start_ms = CASE WHEN state = 'x' THEN"),),
         ("tests/ledger/test_contract_sqlite.py",),
     ),
     Bug(
         "gone_for_ever",
         "what captures names again stays gone",
-        (
-            Edit(
-                "ledger/recordings.py",
-                '           WHERE task = ? AND id = ? AND state = \'gone\'""",\n        (now_ms, n, kept)',
-                '           WHERE task = ? AND id = ? AND state = \'x\'""",\n        (now_ms, n, kept)',
-            ),
-        ),
+        (TextEdit("add", "? AND state = 'gone'", "? AND state = 'x'"),),
         ("tests/ledger/test_contract_sqlite.py",),
     ),
 )

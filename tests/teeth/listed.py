@@ -6,56 +6,42 @@ from tests.teeth.bug import Bug, Edit
 
 SMALL_NEMESIS = "tests/nemesis/test_nemesis.py::test_fifty_recordings_under_every_kind_of_fault"
 UPLOAD_FILEOBJ = """\
-        class Source:
-            async def read(self, _size: int = -1) -> bytes:
-                if reader._filled is None:
-                    if not await reader.more():
-                        return b""
-                    await reader.fill()
-                part, room = reader.take()
-                data = b"".join(bytes(chunk) for chunk in part.chunks)
-                room.release()
-                return data
+class Source:
+    async def read(self, _size: int = -1) -> bytes:
+        if reader._filled is None:
+            if not await reader.more():
+                return b""
+            await reader.fill()
+        part, room = reader.take()
+        data = b"".join(bytes(chunk) for chunk in part.chunks)
+        room.release()
+        return data
 
-        await self._give_way(order)
-        target = order.target
-        client, bucket = self._store._client, self._store._settings.bucket  # type: ignore[attr-defined]
-        extra = {"ContentType": target.content_type, "Metadata": target.metadata}
-        await client.upload_fileobj(Source(), bucket, target.key, ExtraArgs=extra)
-        flags = self._judge(reader, witness)
-        found = await self._store.head(target.key)
-        assert found is not None
-        stored = replace(found, crc32=reader.crc32)
-        return Stored(stored, main_place=order.fallback is not None, flags=flags)
+await self._give_way(order)
+target = order.target
+client, bucket = self._store._client, self._store._settings.bucket
+extra = {"ContentType": target.content_type, "Metadata": target.metadata}
+await client.upload_fileobj(Source(), bucket, target.key, ExtraArgs=extra)
+flags = self._judge(order.recording, reader, witness)
+found = await self._store.head(target.key)
+assert found is not None
+stored = replace(found, crc32=reader.crc32)
+return Stored(stored, main_place=order.fallback is not None, flags=flags)
 """
 
 LISTED = (
     Bug(
         "pipe_close_is_finish",
         "what was read before a failure passes for the whole",
-        (
-            Edit(
-                "plumbing/pipe.py",
-                "        self._failure = failure\n        self._wake()\n",
-                "        self._finished = True\n        self._wake()\n",
-            ),
-        ),
+        (Edit("Pipe.fail", "self._failure = failure", "self._finished = True"),),
         ("tests/plumbing/test_pipe.py", "tests/flow/test_transfer_failures.py"),
     ),
     Bug(
         "no_length_check",
         "a body that is shorter than it was said to be is stored",
         (
-            Edit(
-                "rules/parts.py",
-                "if sniffer.size != sent or (length is not None and sniffer.size != length):",
-                "if False:",
-            ),
-            Edit(
-                "webex/media_stream.py",
-                "        if self.length is not None and self.offset < self.length:\n",
-                "        if False:\n",
-            ),
+            Edit("check_whole", "sniffer.size != sent or (length is not None and sniffer.size != length)", "False"),
+            Edit("MediaStream._ended", "self.length is not None and self.offset < self.length", "False"),
         ),
         ("tests/rules/test_parts.py", "tests/webex/test_media_resume.py"),
     ),
@@ -63,25 +49,15 @@ LISTED = (
         "decoded_bytes",
         "compressed bodies are inflated by httpx, which takes half of one for all of it",
         (
-            Edit(
-                "webex/media_head.py",
-                'any(coding != "identity" for coding in codings)',
-                'any(coding == "never" for coding in codings)',
-            ),
-            Edit("webex/media_head.py", "    return stream.__aiter__()\n", "    return response.aiter_bytes()\n"),
+            Edit("_check_kind", "coding != 'identity'", "coding == 'never'"),
+            Edit("stream_of", "stream.__aiter__", "response.aiter_bytes"),
         ),
         ("tests/webex/test_media_resume.py", "tests/webex/test_transport_bodies.py"),
     ),
     Bug(
         "no_condition",
         "an object that is there is replaced",
-        (
-            Edit(
-                "s3/requests.py",
-                '    return {} if overwrite else {"IfNoneMatch": "*"}\n',
-                "    return {}\n",
-            ),
-        ),
+        (Edit("_condition", "{} if overwrite else {'IfNoneMatch': '*'}", "{}"),),
         ("tests/s3/test_uploads_faults.py", "tests/s3/test_contract.py"),
     ),
     Bug(
@@ -89,12 +65,9 @@ LISTED = (
         "the ledger says stored before the object is there",
         (
             Edit(
-                "orchestrator.py",
-                "            outcome = await self._carrier.carry(order)\n",
-                "            from wxrec_async.model import StoredObject\n\n"
-                '            early = Stored(StoredObject(order.target.key, 0, 0, etag="x"))\n'
-                "            await self._settling.stored(recording.task_id, recording.id, early, 0.0)\n"
-                "            outcome = await self._carrier.carry(order)\n",
+                "Orchestrator._carry",
+                "outcome = await self._carrier.carry(order)",
+                "from wxrec_async.model import StoredObject\nearly = Stored(StoredObject(order.target.key, 0, 0, etag='x'))\nawait self._settling.stored(recording.task_id, recording.id, early, 0.0)\noutcome = await self._carrier.carry(order)",
             ),
         ),
         ("tests/flow/test_crash.py", "tests/flow/test_orchestrator.py"),
@@ -104,9 +77,9 @@ LISTED = (
         "an upload stays open when its worker is cancelled",
         (
             Edit(
-                "transfer.py",
-                "        except BaseException:\n            await self._abort(key, upload_id)\n            raise\n",
-                "        except Exception:\n            await self._abort(key, upload_id)\n            raise\n",
+                "Transfer._multipart",
+                "BaseException",
+                "Exception",
             ),
         ),
         ("tests/flow/test_transfer_failures.py", "tests/flow/test_backfill.py", "tests/flow/test_orchestrator.py"),
@@ -114,13 +87,7 @@ LISTED = (
     Bug(
         "no_refresh_lock",
         "everybody renews the token",
-        (
-            Edit(
-                "auth/refresher.py",
-                "        rounds = self._rounds\n        async with self._lock:\n",
-                "        rounds = self._rounds\n        async with anyio.Lock():\n",
-            ),
-        ),
+        (Edit("Refresher._one_at_a_time", "async with self._lock: ...", "async with anyio.Lock(): ..."),),
         ("tests/auth/test_refresher.py",),
     ),
     Bug(
@@ -128,10 +95,9 @@ LISTED = (
         "a rotated token is used before it is written down",
         (
             Edit(
-                "auth/keeper.py",
-                "            tokens = await self._kept(tokens)\n            self._adopt(tokens)\n",
-                "            self._adopt(tokens)\n            self._emit(TokenRefreshed(tokens.expires_at))\n"
-                "            tokens = await self._kept(tokens)\n",
+                "Keeper._exchange",
+                "tokens = await self._kept(tokens)\nself._adopt(tokens)",
+                "self._adopt(tokens)\nself._emit(TokenRefreshed(tokens.expires_at))\ntokens = await self._kept(tokens)",
             ),
         ),
         ("tests/auth/test_refresher.py", "tests/auth/test_processes.py"),
@@ -141,10 +107,9 @@ LISTED = (
         "every fifth request goes past the gate",
         (
             Edit(
-                "plumbing/pacer.py",
-                "                await passage.enter_async_context(self.gate.passage())\n",
-                "                if self.passed % 5 != 4:\n"
-                "                    await passage.enter_async_context(self.gate.passage())\n",
+                "Pacer.turn",
+                "await passage.enter_async_context(self.gate.passage())",
+                "if self.passed % 5 != 4:\n    await passage.enter_async_context(self.gate.passage())",
             ),
         ),
         ("tests/plumbing/test_pacer.py", "tests/webex/test_pacing.py"),
@@ -154,10 +119,9 @@ LISTED = (
         "a failure is logged as it came, with the signed URL in it",
         (
             Edit(
-                "webex/transport.py",
-                "            failure = _translated(exc)\n        else:\n            return _as_httpx",
-                '            __import__("logging").getLogger("wxrec_async").warning("%s: %r", request.url, exc)\n'
-                "            failure = _translated(exc)\n        else:\n            return _as_httpx",
+                "AiohttpTransport.handle_async_request",
+                "failure = _translated(exc)",
+                "__import__('logging').getLogger('wxrec_async').warning('%s: %r', request.url, exc)\nfailure = _translated(exc)",
             ),
         ),
         ("tests/webex/test_transport_requests.py", "tests/webex/test_media_resume.py"),
@@ -165,26 +129,13 @@ LISTED = (
     Bug(
         "unbounded_pipe",
         "a source that is faster than S3 fills the memory",
-        (
-            Edit(
-                "plumbing/pipe.py",
-                "        return waits and not self._ended and not self._abandoned\n",
-                "        return waits and False\n",
-            ),
-        ),
+        (Edit("Pipe._is_full", "waits and (not self._ended) and (not self._abandoned)", "waits and False"),),
         ("tests/plumbing/test_pipe.py", "tests/flow/test_transfer_bytes.py"),
     ),
     Bug(
         "upload_fileobj",
         "aioboto3's own upload in place of ours",
-        (
-            Edit(
-                "transfer.py",
-                '        """Upload part by part; before the first one, look whether there is anything to upload at all."""\n',
-                '        """Leave it to the library."""\n' + UPLOAD_FILEOBJ + "\n    async def _multipart_of_ours(\n"
-                "        self, order: Order, reader: PartReader, witness: _Fingerprint | None\n    ) -> Stored:\n",
-            ),
-        ),
+        (Edit("Transfer._multipart", "await self._give_way(order)", UPLOAD_FILEOBJ),),
         (SMALL_NEMESIS,),
     ),
 )

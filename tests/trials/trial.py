@@ -91,7 +91,7 @@ class Trial:
 
     def call(self, *arguments: str, within_s: float = PATIENCE_S) -> Told:
         """Run any command of the program to its end; fail when that does not come."""
-        return self._program([sys.executable, "-W", "error", "-m", "wxrec_async", *arguments], within_s)
+        return self._program([sys.executable, "-W", "error", "-m", "tests.trials.hurried", *arguments], within_s)
 
     def _program(self, words: list[str], within_s: float) -> Told:
         self.organisation.step += 1
