@@ -28,7 +28,7 @@ async def test_a_refresh_cancelled_at_any_turn_loses_no_token_and_frees_the_lock
             await cancelled_after(turns, b.refresher.current, natively=natively)
             assert number(b.store.tokens) == b.rules.newest
             finished_without_asking += b.rules.posts == 0
-            with anyio.fail_after(2):
+            with anyio.fail_after(24):
                 assert number(await b.refresher.current()) == 2
             assert b.rules.posts == 1
     assert 0 < finished_without_asking < 40  # the cancellations did hit both sides of the request
@@ -90,7 +90,7 @@ async def test_work_that_hangs_is_left_a_while_after_the_cancellation_but_not_wh
             await anyio.sleep(0.05)
             steps.append("saved")
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await cancelled_after(5, lambda: finish(hangs, hurried_s=0.01), natively=natively)
         await cancelled_after(5, lambda: finish(saves, hurried_s=0.01), natively=natively)
     assert steps == ["left", "saved"]

@@ -84,7 +84,7 @@ def serving(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     try:
         yield child
         child.send_signal(signal.SIGTERM)
-        assert child.wait(timeout=10) == 0
+        assert child.wait(timeout=60) == 0
     finally:
         child.kill()
         child.communicate()

@@ -80,7 +80,7 @@ def test_a_run_writes_below_its_state_alone_and_starts_no_process(tmp_path: Path
         told, state = tmp_path / "audit.txt", world.config.parent
         command = [sys.executable, "-B", "-c", WATCHED, str(told), "run", "--config", str(world.config)]
         done = subprocess.run(
-            command, env=world.environment, cwd=state, capture_output=True, text=True, timeout=90, check=False
+            command, env=world.environment, cwd=state, capture_output=True, text=True, timeout=540, check=False
         )
         assert done.returncode == 0, done.stderr[-2000:]
     events = [line.split(" ", 1) for line in told.read_text("utf-8").splitlines()]

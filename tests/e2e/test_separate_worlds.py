@@ -71,7 +71,7 @@ async def test_downloads_that_hold_every_connection_do_not_starve_the_api_and_th
     ):
         for _ in range(6):
             group.start_soon(media_of, world, media.url())
-        with anyio.fail_after(5):
+        with anyio.fail_after(25):
             while media.connections < 2:
                 await anyio.sleep(0.005)
             await world.client.tasks_page(WINDOW, from_ms=WINDOW.from_ms)
@@ -98,7 +98,7 @@ async def test_api_that_hangs_does_not_starve_the_downloads() -> None:
     ):
         for number in range(worlds.API_CONNECTIONS + 4):
             group.start_soon(world.client.captures, [f"t{number}"])
-        with anyio.fail_after(5):
+        with anyio.fail_after(25):
             while api.connections < worlds.API_CONNECTIONS:
                 await anyio.sleep(0.005)
             assert await media_of(world, media.url()) == AUDIO

@@ -80,7 +80,7 @@ def test_following_is_a_process_that_a_service_manager_can_run(tmp_path: Path) -
         assert behind["caught_up_to"] == behind["listed_to"] or behind["caught_up_to"]
         assert behind["next_poll"]
         process.terminate()
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=180)
         assert process.returncode == 143, err
         summaries = [json.loads(line) for line in out.splitlines() if '"summary"' in line]
         assert [each.get("follow", {}).get("round") for each in summaries] == [None, 1, 1]

@@ -72,4 +72,4 @@ def secrets_manager() -> Iterator[Vault]:
         yield Vault(json.loads(process.stdout.readline())["url"])
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)

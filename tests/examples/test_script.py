@@ -18,7 +18,7 @@ def test_the_script_stores_everything_and_exits_with_the_runs_code(tmp_path: Pat
     with sandbox(tmp_path, *SMALL) as world:
         done = subprocess.run(
             [sys.executable, "-W", "error", str(SCRIPT), str(world.config)],
-            env=world.environment, cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False,
+            env=world.environment, cwd=tmp_path, text=True, capture_output=True, timeout=360, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert world.bucket() == world.truth()
@@ -33,7 +33,7 @@ def test_the_script_names_what_failed(tmp_path: Path) -> None:
         spoil(world, some_recordings(world, 2))
         done = subprocess.run(
             [sys.executable, str(SCRIPT), str(world.config)],
-            env=world.environment, cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False,
+            env=world.environment, cwd=tmp_path, text=True, capture_output=True, timeout=360, check=False,
         )  # fmt: skip
         assert len(world.bucket()) == len(world.truth()) - 2
     assert done.returncode == 3, done.stderr

@@ -332,7 +332,7 @@ async def test_a_full_ledger_is_raised(house: House) -> None:
 async def test_stopping_between_rounds_is_at_once_and_within_one_drains(house: House) -> None:
     """`stop` is heard while it waits; the summary says what stopped it, and Draining was told."""
     async with house.backfill() as backfill:
-        with anyio.fail_after(20):
+        with anyio.fail_after(120):
             async with anyio.create_task_group() as group:
                 ended: list[Summary] = []
 

@@ -80,7 +80,7 @@ async def carried(*scripts: Script, max_bytes: int = 8 << 30, stop_ms: int | Non
         asked = order()
         asked = replace(asked, recording=replace(asked.recording, start_ms=0, stop_ms=stop_ms))
         asked = Order(await renew(asked.recording), asked.target, asked.fallback)
-        with anyio.fail_after(20):
+        with anyio.fail_after(120):
             outcome = await work.carry(asked)
         assert pool.free == pool.total
         assert not made._session.connector._acquired  # type: ignore[union-attr]

@@ -336,7 +336,7 @@ async def test_cancelled_at_any_moment_nothing_is_held_or_open(data: bytes, how:
     under_way = True
     while under_way:
         bench = Bench(Body(cut(data, 300)), in_flight=2)
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             under_way = await _cancelled_after(bench, steps, how)
         assert set(bench.store.contents().values()) <= {data}
         bench.check_tidy()
@@ -373,7 +373,7 @@ async def test_aborting_does_not_outlast_its_deadline(monkeypatch: pytest.Monkey
     monkeypatch.setattr("wxrec_async.transfer.HURRIED_ABORT_DEADLINE_S", 0.05)
     bench = Bench(Body(cut(LARGE, 300)))
     bench.store.script |= {"upload_part": [hang], "abort": [hang, hang]}
-    with anyio.fail_after(2), anyio.move_on_after(0.05):
+    with anyio.fail_after(24), anyio.move_on_after(0.05):
         await bench.transfer.carry(order())
     assert bench.told == [UploadLeftOpen(KEY, "u1")]
     assert bench.pool.free == bench.pool.total
@@ -382,14 +382,14 @@ async def test_aborting_does_not_outlast_its_deadline(monkeypatch: pytest.Monkey
 @pytest.mark.fault("L01")
 async def test_abort_under_way_hurries_when_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second signal ends the process soon, also while an upload that failed is being aborted."""
-    monkeypatch.setattr(Transfer._abort, "__defaults__", (5.0,))  # ABORT_DEADLINE_S, which no test waits for
+    monkeypatch.setattr(Transfer._abort, "__defaults__", (60.0,))  # ABORT_DEADLINE_S, which no test waits for
     monkeypatch.setattr("wxrec_async.transfer.HURRIED_ABORT_DEADLINE_S", 0.05)
     bench = Bench(Body(cut(LARGE, 300)))
     bench.store.script |= {"complete": [refused()], "abort": [hang]}
     begun = anyio.current_time()
     with anyio.move_on_after(0.05):
         await bench.transfer.carry(order())
-    assert anyio.current_time() - begun < 2
+    assert anyio.current_time() - begun < 24
 
 
 @pytest.mark.fault("L13")

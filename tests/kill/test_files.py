@@ -47,7 +47,7 @@ def test_a_file_is_the_old_one_or_the_new_one_at_every_moment(tmp_path: Path) ->
         path = tmp_path / f"{at}.json"
         assert replace_private(path, OLD) is None
         done = subprocess.run(
-            [sys.executable, "-c", CHILD, str(path), str(at)], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-c", CHILD, str(path), str(at)], capture_output=True, text=True, timeout=360, check=False
         )
         states.append(path.read_bytes())
         assert states[-1] in (OLD, NEW)

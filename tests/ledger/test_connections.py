@@ -117,7 +117,7 @@ def test_every_acknowledged_commit_was_written_and_synced_before(tmp_path: Path)
     command = [sys.executable, "-c", SYNCER, str(path), HOME.org_id, HOME.bucket, HOME.key_template]
     calls = "trace=fsync,fdatasync,pwrite64,write"
     done = subprocess.run(
-        ["strace", "-f", "-y", "-e", calls, "-o", str(trace), *command], check=False, capture_output=True, timeout=60
+        ["strace", "-f", "-y", "-e", calls, "-o", str(trace), *command], check=False, capture_output=True, timeout=360
     )
     if b"ptrace" in done.stderr.lower() and done.returncode:
         pytest.skip("tracing is not allowed here")

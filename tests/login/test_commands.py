@@ -104,7 +104,7 @@ def test_a_redirect_elsewhere_is_pasted_without_being_asked_and_not_echoed(tmp_p
         os.write(ours, b"CANARY-half-a-line")
         time.sleep(0.2)  # until a kernel thread has taken it over to the terminal: nothing shows when
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "is not on this machine" in err
     assert CANARY not in out + err

@@ -28,7 +28,7 @@ async def test_room_is_taken_and_given_back_once() -> None:
 async def test_a_wish_beyond_the_pool_gets_all_of_it() -> None:
     """One recording always gets through, however large its parts."""
     pool = BufferPool(10)
-    with anyio.fail_after(1):
+    with anyio.fail_after(12):
         room = await pool.take(1_000)
     assert (room.size, pool.free) == (10, 0)
     room.release()
@@ -76,7 +76,7 @@ async def test_a_waiter_that_is_cancelled_lets_the_next_one_go() -> None:
                 await anyio.wait_all_tasks_blocked()
                 assert not served.is_set()
                 await anyio.sleep(5)
-        with anyio.fail_after(1):
+        with anyio.fail_after(12):
             await served.wait()
     held.release()
     assert pool.free == 10

@@ -226,6 +226,6 @@ def test_without_the_extra_one_line_says_what_to_install() -> None:
     program = "import sys; sys.modules['temporalio'] = None; from wxrec_async.__main__ import main; main()"
     for command in ("worker", "run"):
         arguments = [sys.executable, "-c", program, command, "--temporal", "127.0.0.1:1"]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=360)
         assert done.returncode == 2
         assert done.stderr.splitlines()[-1] == "error: this needs the extra: pip install 'wxrec-async[temporal]'"

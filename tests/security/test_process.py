@@ -63,7 +63,7 @@ def test_with_every_library_at_debug_no_secret_passes_the_one_pipeline(world: Wo
     command += ["--ledger", str(world.folder / f"{form}.db"), "--overwrite", "--json"]
     command += ["--log-level", "debug", "--log-format", form]
     done = subprocess.run(
-        command, env=world.environment, cwd=world.folder, capture_output=True, text=True, timeout=90, check=False
+        command, env=world.environment, cwd=world.folder, capture_output=True, text=True, timeout=540, check=False
     )
     spilled = beside.read_text("utf-8")
     beside.unlink()  # what it holds is no output of ours

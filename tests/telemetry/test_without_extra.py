@@ -31,7 +31,7 @@ def python(code: str, *arguments: str, world: World | None = None, **environment
     """Run code in an interpreter of its own; return what it printed."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, *arguments],
-        capture_output=True, text=True, timeout=60, check=False, cwd=PACKAGE.parent,
+        capture_output=True, text=True, timeout=360, check=False, cwd=PACKAGE.parent,
         env={**(world.environment if world else {}), **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

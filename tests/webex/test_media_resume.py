@@ -535,7 +535,7 @@ async def test_drip_is_not_progress() -> None:
             await read(media(made, told=told, min_progress=1000, progress_s=0.1), recording(server.url()))
     assert caught.value.decision == GiveUp("retries_exhausted")
     assert isinstance(caught.value.trouble, TimedOut)
-    assert 0.7 < time.monotonic() - started < 3.0
+    assert 0.7 < time.monotonic() - started < 9.0  # one answer alone would take 10 s
 
 
 @pytest.mark.fault("D17")
