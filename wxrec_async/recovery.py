@@ -7,18 +7,22 @@ Every other open upload is aborted; its recording is fetched again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import anyio
 
-from wxrec_async.errors import Rejected
+from wxrec_async.errors import Rejected, Trouble
 from wxrec_async.events import Emit, RecordingStored, UploadLeftOpen, ignore
-from wxrec_async.ledger.protocol import Ledger
-from wxrec_async.model import OpenUpload, Recording, StoredObject
+from wxrec_async.flow.run_ledger import RunLedger
+from wxrec_async.ledger.protocol import StartedKey
+from wxrec_async.model import OpenUpload, Order, Recording, StoredObject
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.rules.keys import in_main_place
+from wxrec_async.rules.ids import canonical
+from wxrec_async.rules.keys import constant_prefix, in_main_place
 from wxrec_async.rules.parts import same_object
 
 AT_ONCE = 16
@@ -31,23 +35,69 @@ class Store(Protocol):
     async def abort(self, key: str, upload_id: str) -> bool: ...
 
 
+class Lister(Protocol):
+    async def open_uploads(self, prefix: str) -> list[OpenUpload]: ...
+
+
 class Sweeper(Protocol):
     async def sweep(self, key: str) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """What the ledger knows to be left over: uploads seen open, and keys that were begun and did not come to rest."""
+
+    uploads: Sequence[OpenUpload] = ()
+    started: Sequence[StartedKey] = ()
+
+    def by_task(self) -> dict[str, Interrupted]:
+        """Return what is left over of each task."""
+        uploads, started = defaultdict[str, list[OpenUpload]](list), defaultdict[str, list[StartedKey]](list)
+        for upload in self.uploads:
+            uploads[canonical(upload.task_id)].append(upload)
+        for begun in self.started:
+            started[canonical(begun.task_id)].append(begun)
+        return {task_id: Interrupted(uploads[task_id], started[task_id]) for task_id in uploads.keys() | started.keys()}
+
+
+class EarlierUploads:
+    """Uploads that were open before a run began; whoever takes up their recording aborts them.
+
+    The bucket knows more of them than the ledger: a worker of a fleet that is killed
+    tells nobody what it has begun, and a ledger may have been lost.
+    """
+
+    def __init__(self, bucket: Lister, sweeper: Sweeper, template: str) -> None:
+        self._bucket, self._sweeper, self._template = bucket, sweeper, template
+        self._keys: set[str] = set()
+
+    async def look(self) -> None:
+        """Find them, before the first upload of this run is begun; where they cannot be listed, there are none."""
+        try:
+            found = await self._bucket.open_uploads(constant_prefix(self._template))
+        except (Trouble, GivenUp):
+            return
+        self._keys = {upload.key for upload in found}
+
+    async def abort(self, order: Order) -> None:
+        """Abort what is left over of a recording that is about to be stored."""
+        for target in filter(None, (order.target, order.fallback)):
+            if target.key in self._keys:
+                self._keys.discard(target.key)
+                await self._sweeper.sweep(target.key)
 
 
 class Recovery:
     """Settles what the ledger knows to be open, and looks for what it never got to know."""
 
-    def __init__(self, ledger: Ledger, store: Store, sweeper: Sweeper, template: str, emit: Emit = ignore) -> None:
+    def __init__(self, ledger: RunLedger, store: Store, sweeper: Sweeper, template: str, emit: Emit = ignore) -> None:
         self._ledger, self._store, self._sweeper = ledger, store, sweeper
         self._template, self._emit = template, emit
 
-    async def run(self, run_id: str, now_ms: int) -> None:
+    async def run(self, run_id: str, now_ms: int, interrupted: Interrupted) -> None:
         """Leave no upload of an earlier run open; what turns out to be stored counts as stored before ``run_id``."""
-        known = await self._ledger.open_uploads()
-        begun = {row.key for row in await self._ledger.started_keys()}
-        await _all_of(known, lambda upload: self._settle(upload, run_id, now_ms))
-        await _all_of(begun, self._sweeper.sweep)
+        await _all_of(interrupted.uploads, lambda upload: self._settle(upload, run_id, now_ms))
+        await _all_of({row.key for row in interrupted.started}, self._sweeper.sweep)
 
     async def _settle(self, upload: OpenUpload, run_id: str, now_ms: int) -> None:
         found = await _completed(self._store, upload)

@@ -102,8 +102,8 @@ NO_RECORDING = (
         (
             Edit(
                 "settling.py",
-                "        await self.silent([tasks[task_id] for task_id, why in none.items() if not why])\n",
-                "        await self.silent([tasks[task_id] for task_id in none])\n",
+                "        await self.silent([task for task_id, task in tasks.items() if not unsettled.get(task_id)])\n",
+                "        await self.silent(list(tasks.values()))\n",
             ),
         ),
         FLOW,
@@ -134,8 +134,8 @@ GONE = (
         "an answer that proves nothing completes the proof of a deletion",
         (
             Edit(
-                "orchestrator.py",
-                "            if not captures[task_id].unsettled:\n",
+                "flow/run_log.py",
+                "            if not each.unsettled:\n",
                 "            if True:\n",
             ),
         ),
@@ -248,9 +248,9 @@ STORED = (
         "what captures names of a call that goes on is fetched as if it were all",
         (
             Edit(
-                "settling.py",
-                "        return {task_id: each for task_id, each in found.items() if verdicts.get(task_id) is None}\n",
-                "        return dict(found)\n",
+                "flow/batch.py",
+                "    if wanted and selection.while_it_goes_on(task, wanted, seen, rules.ages, now_ms):\n",
+                "    if False:\n",
             ),
         ),
         FLOW,
@@ -358,8 +358,8 @@ ALREADY_STORED = (
         (
             Edit(
                 "orchestrator.py",
-                "    return known.recordings.get(recording_id) is RecordingState.STORED\n",
-                "    return known.recordings.get(recording_id) is not None\n",
+                "        stored = [name for name, state in known.recordings.items() if state is RecordingState.STORED]\n",
+                "        stored = [name for name in known.recordings]\n",
             ),
         ),
         ("tests/flow/test_orchestrator.py",),

@@ -113,7 +113,7 @@ FURTHER = (
             Edit(
                 "orchestrator.py",
                 "        trouble = await self._lister.read(window, hold)\n",
-                "        await self._ledger.close_window(window, self._now_ms())\n"
+                "        await self._log.close_window(window, asked_ms, None)\n"
                 "        trouble = await self._lister.read(window, hold)\n",
             ),
         ),
@@ -125,9 +125,10 @@ FURTHER = (
         (
             Edit(
                 "orchestrator.py",
-                "            outcome = await self._carrier.carry(order)\n",
-                "            try:\n                outcome = await self._carrier.carry(order)\n"
-                '            except Exception:  # noqa: BLE001\n                outcome = Failed("error")\n',
+                "        outcome = await batch.carry(order, self._carrier)\n",
+                "        from wxrec_async.model import Failed, Outcome\n\n"
+                "        try:\n            outcome: Outcome = await batch.carry(order, self._carrier)\n"
+                '        except Exception:  # noqa: BLE001\n            outcome = Failed("error")\n',
             ),
         ),
         ("tests/flow/test_orchestrator.py",),

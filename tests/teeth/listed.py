@@ -90,11 +90,11 @@ LISTED = (
         (
             Edit(
                 "orchestrator.py",
-                "            outcome = await self._carrier.carry(order)\n",
-                "            from wxrec_async.model import StoredObject\n\n"
-                '            early = Stored(StoredObject(order.target.key, 0, 0, etag="x"))\n'
-                "            await self._settling.stored(recording.task_id, recording.id, early, 0.0)\n"
-                "            outcome = await self._carrier.carry(order)\n",
+                "        outcome = await batch.carry(order, self._carrier)\n",
+                "        from wxrec_async.model import Stored, StoredObject\n\n"
+                '        early = Stored(StoredObject(order.target.key, 0, 0, etag="x"))\n'
+                "        await self._log.record_outcome(recording, early)\n"
+                "        outcome = await batch.carry(order, self._carrier)\n",
             ),
         ),
         ("tests/flow/test_crash.py", "tests/flow/test_orchestrator.py"),

@@ -7,9 +7,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
+from wxrec_async.flow.batch import CAPTURES_BATCH, CapturesAnswer
 from wxrec_async.ledger import SqliteLedger, TaskRow
 from wxrec_async.model import Capture, Recording, TaskState
-from wxrec_async.orchestrator import CAPTURES_BATCH, CapturesAnswer
 from wxrec_async.rules import selection
 from wxrec_async.rules.finality import Silence
 from wxrec_async.rules.reconciling import Asked, TaskFacts
