@@ -157,11 +157,14 @@ class Station:
                 yield
         except BudgetSpent:
             self._count_refusal()
-            raise ComeBack("the token was refused and is renewed", 0.0, tries) from None
+            raise self._given_back(ComeBack("the token was refused and is renewed", 0.0, tries)) from None
         except ComeBack as back:
-            self._emit(Retrying("webex", back.tries.attempts + back.tries.waits, back.after_s, str(back)))
-            raise
+            raise self._given_back(back) from None
         self._refusals = 0
+
+    def _given_back(self, back: ComeBack) -> ComeBack:
+        self._emit(Retrying("webex", back.tries.attempts + back.tries.waits, back.after_s, str(back)))
+        return back
 
     def _count_refusal(self) -> None:
         """Count tokens, not calls: any number of calls under way meet the end of the same one."""

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import anyio
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from wxrec_async.errors import AuthError, ConfigError, LedgerError, RunStopped
 from wxrec_async.model import Period
@@ -244,7 +244,9 @@ def _told(failure: Exception, beat: _Beat) -> ApplicationError:
             beat(beat.progress.after(failure.tries))
             beat.send()
             delay = timedelta(seconds=max(failure.after_s, IN_TURN_S))
-            return ApplicationError(str(failure), type="ComeBack", next_retry_delay=delay)
+            # Expected: the engine's own log would have forty lines of an exception for it.
+            benign = ApplicationErrorCategory.BENIGN
+            return ApplicationError(str(failure), type="ComeBack", next_retry_delay=delay, category=benign)
         case RunStopped():
             return _ending(failure, failure.exit_code)
         case AuthError():
