@@ -13,41 +13,37 @@ nothing behind.
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from wxrec_async import events, worlds
+from wxrec_async import worlds
 from wxrec_async.auth.token_store import TokenStore
 from wxrec_async.auth.tokens import Credentials
-from wxrec_async.author import this_program
-from wxrec_async.choices import ages_of, asked_period, filters_of
+from wxrec_async.choices import ages_of, asked_period, filters_of, job_of, rhythm_of
 from wxrec_async.config import Settings
-from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, ignore
+from wxrec_async.flow.job import Job, new_run_id
+from wxrec_async.flow.run_log import RunLog
 from wxrec_async.following import Follower, OnRound, Pause, Shape
-from wxrec_async.ledger.records import ALL_WORK, CatchUp, Everything, InPeriod, NamedFor, Scope, Work
+from wxrec_async.ledger.records import CatchUp, Everything, InPeriod, NamedFor, Scope
 from wxrec_async.left_out import count_left_out
 from wxrec_async.lister import Lister
-from wxrec_async.model import DAY_MS, Window
-from wxrec_async.orchestrator import Job, Orchestrator
+from wxrec_async.model import Window
+from wxrec_async.orchestrator import Orchestrator
 from wxrec_async.plan import Plan
 from wxrec_async.planned_day import Outlook
 from wxrec_async.planner import Planner
-from wxrec_async.recovery import Recovery
+from wxrec_async.recovery import EarlierUploads, Recovery
 from wxrec_async.report import EXIT_AUTH, Ending, Summary
-from wxrec_async.rules import keys, windows
+from wxrec_async.rules import windows
 from wxrec_async.rules.filters import NO_FILTERS, Filters
-from wxrec_async.rules.identity import Changed
 from wxrec_async.rules.polling import Look, Rhythm
 from wxrec_async.rules.purging import Timeline
-from wxrec_async.rules.schedule import MINUTE_MS
-from wxrec_async.rules.selection import Ages
 from wxrec_async.rules.server_time import believed_ms
 from wxrec_async.running import Announcer, Budget, Run
 from wxrec_async.s3.owner import why_denied
@@ -160,8 +156,8 @@ class Backfill:
         """
         asked = self._clamped(period)
         with self._one_run(on_event):
-            job = replace(await self._backfill_of(asked.period, scheduled=scheduled), limit=limit)
-            return await self._do(job, asked.period, max_duration_s, asked.clamped)
+            log = self._log(self._job_of(InPeriod(asked.period), asked.period, asked.clamped, limit=limit))
+            return await self._do(log, await self._listing(log, asked.period, scheduled=scheduled), max_duration_s)
 
     async def follow(
         self, period: Window | None = None, *, on_round: OnRound = _nobody, on_event: Emit | None = None
@@ -177,8 +173,8 @@ class Backfill:
         """
         asked = self._clamped(period)
         with self._one_run(on_event):
-            job = await self._backfill_of(asked.period, scheduled=True)
-            summary = await self._do(job, asked.period, None, asked.clamped)
+            log = self._log(self._job_of(InPeriod(asked.period), asked.period, asked.clamped))
+            summary = await self._do(log, await self._listing(log, asked.period, scheduled=True), None)
             on_round(summary)
             if summary.ending.stopped or summary.ending.error_exit == EXIT_AUTH:
                 return summary
@@ -199,11 +195,10 @@ class Backfill:
 
         Who names a task wants it: the settings' filters do not apply.
         """
-        run_id = _new_run_id()
-        named = self._job(NamedFor(run_id), run_id=run_id, task_ids=task_ids, limit=limit)
-        job, notes = replace(named, filters=NO_FILTERS), (FILTERS_PASSED_OVER,) if named.filters else ()
+        run_id, notes = new_run_id(), (FILTERS_PASSED_OVER,) if filters_of(self.settings) else ()
+        job = self._job_of(NamedFor(run_id), None, notes, run_id=run_id, filters=NO_FILTERS, limit=limit)
         with self._one_run(on_event):
-            return await self._do(job, None, max_duration_s, notes)
+            return await self._do(self._log(job), replace(job, task_ids=task_ids), max_duration_s)
 
     async def retry(
         self, *, limit: int | None = None, max_duration_s: float | None = None, on_event: Emit | None = None
@@ -212,33 +207,26 @@ class Backfill:
 
         The days of calls that went on are listed again, to learn whether they are over.
         """
-        going_on = await self._going_on(Everything(), due_only=False)
-        job = self._job(Everything(), windows=tuple(going_on), only=ALL_WORK, limit=limit)
-        job = replace(job, look_again=Window(0, self._now_ms() + 1))
         with self._one_run(on_event):
-            return await self._do(job, None, max_duration_s)
+            log = self._log(self._job_of(Everything(), limit=limit))
+            going_on = await log.going_on(Everything(), due_only=False)
+            job = replace(log.job, windows=tuple(going_on), look_again=Window(0, self._now_ms() + 1))
+            return await self._do(log, job, max_duration_s)
 
     async def _round(self, period: Window, look: Look, shape: Shape) -> Summary:
         """List what the backfill of ``period`` left, and a window anew, closed or not; work on all that is due."""
-        listable = windows.listable(period, lookback_days=self.settings.webex.lookback_days, now_ms=self._now_ms())
-        left: list[Window] = []
-        if listable is not None:
-            closed = await self._in_storage.ledger.closed_windows(listable)
-            left = _left(listable, [*closed, look.window])
-        covered = windows.with_spans(left, [look.window])
-        going_on = [piece for span in await self._going_on(Everything()) for piece in windows.subtract(span, covered)]
-        left = windows.with_spans(left, going_on)
-        job = self._job(Everything(), windows=(*left, *windows.cut(look.window)))
-        trailing = Window(look.window.to_ms - self._rhythm().trailing_ms, look.window.to_ms)
-        job = replace(job, due_only=True, look_again=trailing)
-        summary = await self._do(job, look.window, None, shape=lambda done: shape(replace(done, period=None)))
+        log = self._log(self._job_of(Everything(), look.window))
+        left = await log.windows_of_round(period, look.window)
+        trailing = Window(look.window.to_ms - log.job.trailing_ms, look.window.to_ms)
+        job = replace(log.job, windows=tuple(left), due_only=True, look_again=trailing)
+        summary = await self._do(log, job, None, shape=lambda done: shape(replace(done, period=None)))
         self._running = None
         return summary
 
     async def plan(self, period: Window | None = None) -> Plan:
         """Say what `run` would do: tasks are listed, nothing is asked of captures, nothing is written."""
         asked = self._clamped(period)
-        webex, filters, now_ms = self.settings.webex, self._filters(), self._now_ms()
+        webex, filters, now_ms = self.settings.webex, filters_of(self.settings), self._now_ms()
         lister = Lister(self._in_webex.client, webex.page_size, webex.channel_types, sure=False)
         # Looking for what is left out must not hand it out to a run that is under way.
         storage = None if filters else self._storage
@@ -246,10 +234,10 @@ class Backfill:
             closed = await ledger.closed_windows(asked.period)
             left = await count_left_out(ledger, InPeriod(asked.period), filters, now_ms)
             known = left.out_of(await ledger.counts(InPeriod(asked.period), None))
-            listed = windows.subtract(asked.period, _left(asked.period, closed))
+            listed = windows.subtract(asked.period, windows.left(asked.period, closed))
             behind = [await count_left_out(ledger, InPeriod(span), filters, now_ms) for span in listed]
             planner = Planner(ledger, lister, self._sizes(), self._outlook(filters, now_ms))
-            planned, days = await planner.plan(asked.period, _left(asked.period, closed))
+            planned, days = await planner.plan(asked.period, windows.left(asked.period, closed))
         return Plan(
             asked.period,
             planned,
@@ -269,7 +257,7 @@ class Backfill:
     def _outlook(self, filters: Filters, now_ms: int) -> Outlook:
         webex, speed = self.settings.webex, self.settings.backfill.max_mib_per_second
         timeline = Timeline(now_ms, webex.requests_per_minute, webex.retention_days, speed * (1 << 20))
-        return Outlook(timeline, self._ages(), filters, now_ms)
+        return Outlook(timeline, ages_of(self.settings), filters, now_ms)
 
     def stop(self, reason: str) -> None:
         """Take no new work; what is in flight has the grace period to finish.  Without a run it does nothing."""
@@ -320,28 +308,13 @@ class Backfill:
             return self.period()
         return windows.clamp(period, lookback_days=self.settings.webex.lookback_days, now_ms=self._now_ms())
 
-    def _ages(self) -> Ages:
-        return ages_of(self.settings)
-
     def _rhythm(self) -> Rhythm:
-        follow = self.settings.follow
-        return Rhythm(round(follow.poll_minutes * MINUTE_MS), round(follow.trailing_days * DAY_MS))
+        return rhythm_of(self.settings)
 
-    async def _backfill_of(self, period: Window, *, scheduled: bool) -> Job:
-        """Return the job that lists what of a period is still to be listed."""
-        closed = await self._in_storage.ledger.closed_windows(period)
-        if scheduled:
-            closed = windows.reopened(closed, self._now_ms() - self._rhythm().trailing_ms)
-        going_on = await self._going_on(InPeriod(period), due_only=scheduled)
-        job = self._job(InPeriod(period), windows=tuple(windows.with_spans(_left(period, closed), going_on)))
-        return replace(job, due_only=scheduled, look_again=period)
-
-    async def _going_on(self, scope: Scope, *, due_only: bool = True) -> list[Window]:
-        """Return the spans that are listed again to learn whether a call is over, as far as Webex lists them."""
-        now_ms, lookback = self._now_ms(), self.settings.webex.lookback_days
-        spans = await self._in_storage.ledger.open_spans(scope, now_ms=now_ms, due_only=due_only)
-        seen = (windows.listable(span, lookback_days=lookback, now_ms=now_ms) for span in spans)
-        return [span for span in seen if span is not None]
+    async def _listing(self, log: RunLog, period: Window, *, scheduled: bool) -> Job:
+        """Return the job of a run with what of a period is still to be listed."""
+        left = await log.windows_left(period, scheduled=scheduled)
+        return replace(log.job, windows=tuple(left), due_only=scheduled, look_again=period)
 
     def _make_follower(self, period: Window) -> Follower:
         return Follower(
@@ -353,92 +326,49 @@ class Backfill:
             pause=self._pause,
         )
 
-    def _filters(self) -> Filters:
-        return filters_of(self.settings)
+    def _job_of(self, scope: Scope, period: Window | None = None, notes: tuple[str, ...] = (), **facts: Any) -> Job:
+        facts = {"concurrency": self._in_storage.concurrency} | facts
+        return job_of(self.settings, self._in_webex.org_id, scope, period=period, notes=notes, **facts)
 
-    def _job(
-        self,
-        scope: Scope,
-        *,
-        run_id: str = "",
-        windows: tuple[Window, ...] = (),
-        task_ids: Iterable[str] = (),
-        only: frozenset[Work] = ALL_WORK,
-        limit: int | None = None,
-    ) -> Job:
-        settings = self.settings
-        return Job(
-            run_id=run_id or _new_run_id(),
-            scope=scope,
-            windows=windows,
-            task_ids=task_ids,
-            only=only,
-            concurrency=self._in_storage.concurrency,
-            page_size=settings.webex.page_size,
-            channel_types=settings.webex.channel_types,
-            other_channels=settings.webex.other_channels,
-            ages=self._ages(),
-            key_template=settings.s3.key,
-            metadata={"wx-org-id": keys.encode_id(self._in_webex.org_id)},
-            include_segments=settings.webex.include_segments,
-            filters=self._filters(),
-            changed=Changed(settings.backfill.changed),
-            limit=limit,
-            max_failures_in_row=settings.backfill.max_failures_in_row,
+    def _log(self, job: Job) -> RunLog:
+        return RunLog(
+            job,
+            self._in_storage.ledger,
+            self._emit,
+            self._now_ms,
+            judged_ms=self._servers_now_ms,
+            sidecars=self._sidecars() if self.settings.s3.sidecar else None,
+            denied_hint=why_denied(self.settings.s3),
         )
 
     async def _do(
-        self,
-        job: Job,
-        period: Window | None,
-        max_duration_s: float | None,
-        notes: tuple[str, ...] = (),
-        shape: Shape | None = None,
+        self, log: RunLog, job: Job, max_duration_s: float | None, shape: Shape = lambda summary: summary
     ) -> Summary:
         """Run one job from its first note in the ledger to its last."""
-        storage, begun = self._in_storage, anyio.current_time()
-        self._emit.uploads.clear()
-        self._tell_start(job, period, notes)
-        await storage.ledger.begin_run(job.run_id, self._now_ms(), period, author=this_program())
-        try:
-            ending = await self._carry_out(job, max_duration_s)
-        finally:
-            with anyio.CancelScope(shield=True):
-                saved = await self._in_webex.refresher.save_pending()
-        ending = replace(ending, token_unsaved=not saved, uploads_left=len(self._emit.uploads))
-        left = await count_left_out(storage.ledger, job.scope, job.filters, self._now_ms())
-        counts = left.out_of(await storage.ledger.counts(job.scope, job.run_id))
-        failures = left.wanted(await storage.ledger.failures(job.scope, limit=left.failures_to_read))
-        seconds = anyio.current_time() - begun
-        aside = await storage.ledger.left_alone(job.scope)
-        flags = await storage.ledger.flag_counts(job.scope)
-        summary = Summary(
-            job.run_id, period, counts, ending, seconds, failures, notes, left.reasons, aside, flags=flags
-        )
-        summary = shape(summary) if shape else summary
-        await storage.ledger.end_run(job.run_id, self._now_ms(), summary.exit_code, summary.as_json())
-        return summary
+        with self._emit.heard_by(log.hear):
+            await log.begin(len(job.windows))
+            try:
+                ending = await self._carry_out(log, job, max_duration_s)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    saved = await self._in_webex.refresher.save_pending()
+            return await log.finish(replace(ending, token_unsaved=not saved), shape)
 
-    async def _carry_out(self, job: Job, max_duration_s: float | None) -> Ending:
+    async def _carry_out(self, log: RunLog, job: Job, max_duration_s: float | None) -> Ending:
         """Tidy up after a crash, run, and sweep the keys of which it is not known whether an upload is open."""
-        storage, carrier, pacer = self._in_storage, self._transfer(), self._in_webex.pacer
-        webex = self._in_webex
-        sidecars = self._sidecars() if self.settings.s3.sidecar else None
-        orchestrator = Orchestrator(
-            job,
-            webex.client,
-            storage.ledger,
-            carrier,
-            self._emit,
-            self._servers_now_ms,
-            others=webex.others,
-            at_rest=sidecars.at_rest if sidecars else None,
-        )
+        storage, carrier, webex = self._in_storage, self._transfer(), self._in_webex
+        earlier = EarlierUploads(storage.store, carrier, job.key_template)
+        orchestrator = Orchestrator(job, webex.client, log, carrier, self._emit, others=webex.others, earlier=earlier)
         recovery = Recovery(storage.ledger, storage.store, carrier, job.key_template, self._emit)
+
+        async def prepare() -> None:
+            await recovery.run(job.run_id, self._now_ms(), log.interrupted)
+            await earlier.look()
+
         self._running = Run(
             orchestrator,
-            lambda: recovery.run(job.run_id, self._now_ms()),
-            Budget(lambda: pacer.passed, self.settings.webex.requests_per_minute),
+            prepare,
+            Budget(lambda: webex.pacer.passed, self.settings.webex.requests_per_minute),
             grace_s=self.settings.backfill.grace_seconds,
             emit=self._emit,
         )
@@ -446,33 +376,16 @@ class Backfill:
             self._running.stop(self._stop_reason)
         error = await self._running.carry_out(max_duration_s)
         error = error or await storage.sweep_uncertain(carrier)
-        if sidecars and orchestrator.stopped in {None, "limit"}:
-            error = error or await sidecars.catch_up(job.scope)
-        return Ending(
-            incomplete=tuple(orchestrator.incomplete),
-            stopped=orchestrator.stopped,
-            error=self._words_of(error) if error else None,
-            error_exit=_exit_of(error),
-        )
+        return Ending(stopped=orchestrator.stopped).or_refused(error)
 
     def _sidecars(self) -> Sidecars:
         storage, org_id = self._in_storage, self._in_webex.org_id
         return make_sidecars(self.settings, org_id, storage.store, storage.ledger, self._emit)
 
-    def _words_of(self, error: AuthError | RunStopped) -> str:
-        denied = isinstance(error, AuthError) and "AccessDenied" in str(error)
-        return f"{error}; {why_denied(self.settings.s3)}" if denied else str(error)
-
     def _transfer(self) -> Transfer:
         storage, media = self._in_storage, self._in_webex.media
         log = worlds.LedgerLog(storage.ledger, self._now_ms)
         return make_transfer(self.settings, media, storage.store, log, self._emit)
-
-    def _tell_start(self, job: Job, period: Window | None, notes: tuple[str, ...]) -> None:
-        for note in notes:
-            self._emit(events.Clamped(note))
-        ceiling = self.settings.memory.ceiling_mib
-        self._emit(events.RunStarted(job.run_id, period, len(job.windows), job.concurrency, ceiling))
 
 
 class _Rounds:
@@ -489,18 +402,3 @@ class _Rounds:
 
 
 FILTERS_PASSED_OVER = "the filters of the settings do not apply to tasks that are named by id"
-
-
-def _left(period: Window, closed: list[Window]) -> list[Window]:
-    """Return the windows of a period that are still to be listed, oldest first: what is purged first is saved first."""
-    return [window for left in windows.subtract(period, closed) for window in windows.cut(left)]
-
-
-def _exit_of(error: AuthError | RunStopped | None) -> int:
-    if error is None:
-        return 0
-    return error.exit_code if isinstance(error, RunStopped) else EXIT_AUTH
-
-
-def _new_run_id() -> str:
-    return uuid.uuid4().hex[:12]

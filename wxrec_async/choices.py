@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from wxrec_async.config import Settings
+from wxrec_async.flow.batch import Rules
+from wxrec_async.flow.job import Job, new_run_id
+from wxrec_async.ledger.records import Scope
 from wxrec_async.model import DAY_MS
-from wxrec_async.rules import windows
+from wxrec_async.rules import keys, windows
 from wxrec_async.rules.filters import Filters
+from wxrec_async.rules.identity import Changed
+from wxrec_async.rules.polling import Rhythm
 from wxrec_async.rules.schedule import MINUTE_MS, Pace
 from wxrec_async.rules.selection import HOUR_MS, Ages
 from wxrec_async.rules.windows import Asked
@@ -42,3 +49,42 @@ def asked_period(settings: Settings, now_ms: int) -> Asked:
     asked = settings.backfill
     lookback = settings.webex.lookback_days
     return windows.ask(asked.from_, asked.to, asked.days_back, lookback_days=lookback, now_ms=now_ms)
+
+
+def rhythm_of(settings: Settings) -> Rhythm:
+    """Return how often a follower polls, and how far back."""
+    follow = settings.follow
+    return Rhythm(round(follow.poll_minutes * MINUTE_MS), round(follow.trailing_days * DAY_MS))
+
+
+def rules_of(settings: Settings, org_id: str) -> Rules:
+    """Return by what answers are read and recordings placed."""
+    return Rules(**_rules(settings, org_id))
+
+
+def _rules(settings: Settings, org_id: str) -> dict[str, Any]:
+    return {
+        "ages": ages_of(settings),
+        "changed": Changed(settings.backfill.changed),
+        "include_segments": settings.webex.include_segments,
+        "key_template": settings.s3.key,
+        "metadata": {"wx-org-id": keys.encode_id(org_id)},
+    }
+
+
+def job_of(settings: Settings, org_id: str, scope: Scope, **facts: Any) -> Job:
+    """Return a run's job as the settings want it; ``facts`` are fields of `Job` that they do not know, or otherwise."""
+    webex, backfill = settings.webex, settings.backfill
+    wanted = {
+        "run_id": new_run_id(),
+        "concurrency": backfill.concurrency,
+        "memory_mib": settings.memory.ceiling_mib,
+        "page_size": webex.page_size,
+        "channel_types": webex.channel_types,
+        "other_channels": webex.other_channels,
+        "filters": filters_of(settings),
+        "max_failures_in_row": backfill.max_failures_in_row,
+        "lookback_days": webex.lookback_days,
+        "trailing_ms": rhythm_of(settings).trailing_ms,
+    }
+    return Job(scope=scope, **{**_rules(settings, org_id), **wanted, **facts})

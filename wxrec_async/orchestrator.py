@@ -16,59 +16,32 @@ exception ends the run.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import anyio
 
 from wxrec_async import events
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit
-from wxrec_async.ledger.records import ALL_WORK, BacklogTask, KnownTask, NamedFor, Scope, Work
+from wxrec_async.flow import batch
+from wxrec_async.flow.batch import CAPTURES_BATCH, CapturesAnswer, TaskAnswer
+from wxrec_async.flow.job import Cursor, Job
+from wxrec_async.flow.run_log import RunLog
+from wxrec_async.ledger.records import KnownTask, Work
 from wxrec_async.lister import Lister, PageSource
-from wxrec_async.model import (
-    Capture,
-    Failed,
-    Gone,
-    Order,
-    Outcome,
-    Recording,
-    RecordingState,
-    Stored,
-    Task,
-    TaskPage,
-    Window,
-)
+from wxrec_async.model import Capture, Order, RecordingState, Task, TaskPage, Window
 from wxrec_async.plumbing.batches import BatchQueue
 from wxrec_async.plumbing.groups import first_failure
-from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.plumbing.signal import Signal
-from wxrec_async.rules import finality, keys, selection
-from wxrec_async.rules.filters import NO_FILTERS, Filters
-from wxrec_async.rules.identity import Changed, Identified, marked
-from wxrec_async.rules.selection import Ages
-from wxrec_async.settling import Settling
+from wxrec_async.recovery import EarlierUploads
+from wxrec_async.rules import selection
 
-if TYPE_CHECKING:
-    from wxrec_async.ledger.store import SqliteLedger
-
-CAPTURES_BATCH = 10
 NAMED_BATCH = 500
 WINDOWS_AHEAD = 8  # listed at once: between two short windows there is little else than waiting for the next answer
 BATCH_PATIENCE_S = 5.0  # while tasks come in slowly a call is worth more than the seconds until its batch is full
-
-
-class CapturesAnswer(Protocol):
-    """Every task asked for is in one of the two: what Webex has of it, or why it could not be asked."""
-
-    @property
-    def captures(self) -> Mapping[str, Capture]: ...
-
-    @property
-    def failed(self) -> Mapping[str, str]: ...
 
 
 class TaskSource(PageSource, Protocol):
@@ -78,72 +51,31 @@ class TaskSource(PageSource, Protocol):
         """Ask for one to ten tasks at once."""
 
 
-class Carrier(Protocol):
-    """Whoever stores one recording: `transfer.Transfer`."""
-
-    async def carry(self, order: Order) -> Outcome: ...
-
-    async def occupant(self, key: str) -> str | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What this run is to do.
-
-    ``scope`` is what the ledger is asked about, ``windows`` what Webex is asked
-    to list, ``task_ids`` are taken as they are.  ``only`` narrows the backlog,
-    ``due_only`` leaves what is owed or failed alone until its time has come, and
-    tasks placed in ``look_again`` get the second look that they deserve.
-    ``other_channels`` are listed to be counted.  ``limit`` counts recordings begun.
-    """
-
-    run_id: str
-    scope: Scope
-    windows: tuple[Window, ...] = ()
-    task_ids: Iterable[str] = ()
-    only: frozenset[Work] = ALL_WORK
-    due_only: bool = False
-    look_again: Window | None = None
-    other_channels: tuple[str, ...] = ()
-    concurrency: int = 32
-    page_size: int = 1000
-    channel_types: tuple[str, ...] = ("telephony",)
-    ages: Ages = field(default_factory=Ages)
-    key_template: str = "call-detail/{task_id}/recording{ext}"
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    include_segments: bool = False
-    filters: Filters = NO_FILTERS
-    changed: Changed = Changed.BESIDE
-    limit: int | None = None
-    max_failures_in_row: int = 100
-
-
-AtRest = Callable[[str], Awaitable[None]]
+class Carrier(batch.Carrier, batch.Bucket, Protocol):
+    """Whoever stores one recording and sees the bucket: `transfer.Transfer`."""
 
 
 class Orchestrator:
-    """Runs one job once.
+    """Runs a job once.
 
     ``others`` lists the contacts of other channels, if they are to be counted;
-    ``at_rest`` is called with a task's id when nothing more is done for it in this run.
+    ``earlier`` knows which uploads were open before.
     """
 
     def __init__(  # noqa: PLR0913 - the outsides, each behind its Protocol, and one who listens
         self,
         job: Job,
         webex: TaskSource,
-        ledger: SqliteLedger,
+        log: RunLog,
         carrier: Carrier,
         emit: Emit,
-        now_ms: Callable[[], int],
         *,
         others: PageSource | None = None,
-        at_rest: AtRest | None = None,
+        earlier: EarlierUploads | None = None,
     ) -> None:
-        self._others = others
-        self._job, self._webex, self._ledger, self._carrier = job, webex, ledger, carrier
-        self._emit, self._now_ms = emit, now_ms
-        self._at_rest, self._left = at_rest, Counter[str]()
+        self._job, self._webex, self._log, self._carrier = job, webex, log, carrier
+        self._emit, self._others, self._earlier = emit, others, earlier
+        self._left = Counter[str]()
         self._lister = Lister(webex, job.page_size, job.channel_types)
         self._tasks: BatchQueue[Task] = BatchQueue(
             max(100, CAPTURES_BATCH * job.concurrency), linger_s=BATCH_PATIENCE_S
@@ -154,19 +86,8 @@ class Orchestrator:
         self._asking = self._idle = 0
         self._in_flight = 0
         self._begun = 0
-        self._settling = Settling(
-            job.run_id,
-            ledger,
-            emit,
-            now_ms,
-            ages=job.ages,
-            filters=job.filters,
-            max_failures_in_row=job.max_failures_in_row,
-            changed=job.changed,
-        )
         self._scope = anyio.CancelScope()
         self._intake: set[anyio.CancelScope] = set()
-        self.incomplete: list[Window] = []
         self.stopped: str | None = None
 
     async def run(self) -> None:
@@ -235,56 +156,25 @@ class Orchestrator:
 
     async def _feed_named(self) -> None:
         ids = iter(self._job.task_ids)
-        while batch := [Task(task_id) for task_id in islice(ids, NAMED_BATCH)]:
-            await self._take_up(batch, listed_in=None)
+        while named := list(islice(ids, NAMED_BATCH)):
+            await self._tasks.put(await self._log.ingest_named(named))
 
-    async def _feed_backlog(self, only: frozenset[Work]) -> None:
-        """Take up again what an earlier run left, what is purged first before the rest."""
-        last: BacklogTask | None = None
-        scope, due = self._job.scope, self._job.due_only
-        while not isinstance(scope, NamedFor) and (
-            oldest := await self._ledger.oldest_work(
-                scope,
-                now_ms=self._now_ms(),
-                after=last,
-                only=only,
-                due_only=due,
-                patient=due,
-                open_since_ms=self._open_since_ms(),
-            )
-        ):
-            last = oldest[-1]
-            await self._resume(oldest, only)
-        after = 0
-        while rows := await self._ledger.backlog(
-            self._job.scope,
-            now_ms=self._now_ms(),
-            after=after,
-            only=only,
-            due_only=due,
-            patient=due,
-            open_since_ms=self._open_since_ms(),
-        ):
-            after = rows[-1].row
-            await self._resume(rows, only)
-
-    def _open_since_ms(self) -> int:
-        """Calls that were created since then and go on are listed again; older ones are asked for as they are."""
-        return self._now_ms() - self._job.ages.missing_ms
-
-    async def _resume(self, rows: Sequence[BacklogTask], only: frozenset[Work]) -> None:
-        if Work.FAILED in only:
-            self._settling.failed_before.update(row.task.id for row in rows)
-        await self._consider([row.task for row in rows])
+    async def _feed_backlog(self, kinds: frozenset[Work]) -> None:
+        """Take up again what an earlier run left."""
+        await self._feed_pages(lambda cursor: self._log.backlog(kinds, cursor, due_only=self._job.due_only))
 
     async def _feed_late(self) -> None:
         """Ask once more for tasks that have recordings and may have got further ones since."""
-        after, span = 0, self._job.look_again
-        while span is not None and (
-            rows := await self._ledger.late(span, now_ms=self._now_ms(), after=after, due_only=self._job.due_only)
-        ):
-            after = rows[-1].row
-            await self._tasks.put(self._settling.wanted([row.task for row in rows], None))
+        if span := self._job.look_again:
+            await self._feed_pages(lambda cursor: self._log.second_looks(span, cursor, due_only=self._job.due_only))
+
+    async def _feed_pages(
+        self, read: Callable[[Cursor | None], Awaitable[tuple[Sequence[Task], Cursor | None]]]
+    ) -> None:
+        tasks, cursor = await read(None)
+        while cursor is not None:
+            await self._tasks.put(tasks)
+            tasks, cursor = await read(cursor)
 
     async def _feed_windows(self) -> None:
         """List some windows at once; their tasks are taken in one window after the other, as they are given."""
@@ -300,7 +190,7 @@ class Orchestrator:
     async def _feed_window(self, window: Window, room: anyio.Semaphore, before: anyio.Event, done: anyio.Event) -> None:
         # A page proves what was there when it was read, however long the queue was full.  What time that was the
         # servers know, and say so with their first answer.
-        asked_ms = self._now_ms()
+        asked_ms = self._log.judged_ms()
         held: list[tuple[Window, TaskPage, Sequence[Task]]] = []
 
         async def take_held() -> None:
@@ -311,7 +201,7 @@ class Orchestrator:
         async def hold(part: Window, page: TaskPage, new: Sequence[Task]) -> None:
             """Read on to the end of a short window before its turn comes; of a long one, a page's worth is held."""
             nonlocal asked_ms
-            asked_ms = min(asked_ms, self._now_ms())
+            asked_ms = min(asked_ms, self._log.judged_ms())
             held.append((part, page, new))
             if before.is_set() or sum(page.rows for _, page, _ in held) >= self._job.page_size:
                 await take_held()
@@ -319,20 +209,10 @@ class Orchestrator:
         trouble = await self._lister.read(window, hold)
         await take_held()
         done.set()
-        await self._close_window(window, asked_ms, trouble)
+        if not trouble:
+            await self._count_others(window)
+        await self._log.close_window(window, asked_ms, trouble)
         room.release()
-
-    async def _close_window(self, window: Window, asked_ms: int, trouble: str | None) -> None:
-        if trouble:
-            self.incomplete.append(window)
-            self._emit(events.WindowIncomplete(window, trouble))
-            return
-        await self._count_others(window)
-        settle_ms = self._job.ages.settle_ms
-        closed = finality.closes_window(window, sound=not trouble, settle_ms=settle_ms, asked_ms=asked_ms)
-        if closed is not None:
-            await self._ledger.close_window(closed, self._now_ms())
-        self._emit(events.WindowListed(window, closed=closed == window))
 
     async def _count_others(self, window: Window) -> None:
         """Count the contacts of other channels; they are not what was asked for, so trouble is only said."""
@@ -344,26 +224,14 @@ class Orchestrator:
         except (AuthError, RunStopped) as refusal:
             trouble = str(refusal)
         if trouble:
-            self._emit(events.Warned("others_not_counted", f"contacts of other channels in {window}: {trouble}"))
+            self._log.others_not_counted(window, trouble)
 
     async def _take_note(self, window: Window, _page: TaskPage, new: Sequence[Task]) -> None:
-        await self._settling.other_contacts(new, window)
+        await self._log.ingest_other(window, new)
 
     async def _take_in(self, window: Window, page: TaskPage, new: Sequence[Task]) -> None:
-        self._emit(events.PageListed(window, rows=page.rows, new=len(new)))
-        await self._take_up(new, listed_in=window)
-
-    async def _take_up(self, tasks: Sequence[Task], *, listed_in: Window | None) -> None:
-        """Write tasks down, then see to those with work left."""
-        named_for = None if listed_in else self._job.run_id
-        todo = await self._ledger.add_tasks(
-            tasks, listed_in=listed_in, now_ms=self._now_ms(), named_for=named_for, patient=self._job.due_only
-        )
-        await self._consider(todo, listed_in)
-
-    async def _consider(self, tasks: Sequence[Task], listed_in: Window | None = None) -> None:
-        """Leave out what is not wanted, settle what needs no captures call, queue the rest."""
-        await self._tasks.put(await self._settling.to_ask(tasks, listed_in))
+        todo = await self._log.ingest_page(window, page.rows, new, due_only=self._job.due_only)
+        await self._tasks.put(todo)
 
     # The workers
 
@@ -424,73 +292,42 @@ class Orchestrator:
     async def _ask_for_more(self) -> None:
         """Take a batch of tasks and hand what captures has of them to whoever is idle."""
         try:
-            if batch := await self._tasks.take(CAPTURES_BATCH):
-                self._orders.extend(await self._ask(batch))
+            if tasks := await self._tasks.take(CAPTURES_BATCH):
+                self._orders.extend(await self._ask(tasks))
         finally:
             self._asking -= 1
             self._changed.notify()
             self._hungry.notify()
 
-    async def _ask(self, batch: Sequence[Task]) -> list[Order]:
+    async def _ask(self, tasks: Sequence[Task]) -> list[Order]:
         begun = anyio.current_time()
-        answer = await self._webex.captures([task.id for task in batch])
-        await self._settling.beside([(task, _beside(answer.captures.get(task.id))) for task in batch])
-        wanted = {task_id: self._wanted(capture) for task_id, capture in answer.captures.items()}
-        found: Mapping[str, Sequence[Recording]] = {task_id: named for task_id, named in wanted.items() if named}
-        count = sum(map(len, found.values()))
-        self._emit(events.CapturesAsked(len(batch), count, anyio.current_time() - begun))
-        tasks = {task.id: task for task in batch}
-        await self._settling.named_none(tasks, answer.captures, found)
-        await self._settling.refused(answer.failed)
-        found = await self._settling.may_be_fetched(tasks, found)
-        return await self._take_up_found(tasks, answer.captures, found) if found else []
-
-    async def _take_up_found(
-        self, tasks: Mapping[str, Task], captures: Mapping[str, Capture], found: Mapping[str, Sequence[Recording]]
-    ) -> list[Order]:
-        """Write down what was found of calls that are over, and make orders of what is not at rest."""
-        named = await self._settling.identified(found)
-        asked = [tasks[task_id] for task_id in found]
-        known = await self._ledger.captured_many(
-            {task_id: each.recordings for task_id, each in named.items()},
-            self._now_ms(),
-            self._settling.second_looks(asked),
-            self._settling.never_ended(asked),
-        )
-        orders = []
-        for task_id, each in named.items():
-            if not captures[task_id].unsettled:
-                await self._settling.missing(known[task_id], {one.id for one in each.recordings})
-            orders += await self._orders_of(tasks[task_id], each, known[task_id])
-        self._left.update(each.recording.task_id for each in orders)
+        answer = await self._webex.captures([task.id for task in tasks])
+        asked_s = anyio.current_time() - begun
+        answers = await self._read(tasks, answer.captures)
+        known = await self._log.record_answers(answers, refused=len(answer.failed), asked_s=asked_s)
+        await self._log.record_refused(answer.failed)
+        orders = [order for name, each in known.items() for order in await self._placed(answers[name], each)]
+        self._left.update(order.recording.task_id for order in orders)
         return orders
 
-    def _wanted(self, capture: Capture) -> list[Recording]:
-        return selection.wanted_recordings(capture, include_segments=self._job.include_segments)
+    async def _read(self, tasks: Sequence[Task], captures: Mapping[str, Capture]) -> dict[str, TaskAnswer]:
+        """Read an answer by what is known of the tasks for which it names a recording."""
+        before = await self._log.before([name for name, each in captures.items() if each.recordings])
+        now, job = self._log.judged_ms(), self._job
+        return {
+            task.id: batch.read_answer(task, captures[task.id], before.get(task.id, batch.Before()), job, now)
+            for task in tasks
+            if task.id in captures
+        }
 
-    async def _orders_of(self, task: Task, named: Identified, known: KnownTask) -> list[Order]:
-        """Give each recording of a task that is not at rest its place; who holds the main place keeps it."""
-        open_ones = [each for each in named.recordings if each.id in named.replacing or not _is_stored(known, each.id)]
-        holder = known.holder
-        try:
-            if holder is None and len(named.recordings) > 1:
-                holder = await self._holder_in_bucket(task, named.recordings)
-        except GivenUp as given_up:
-            for each in open_ones:
-                await self._settling.failed(each.task_id, each.id, Failed("bucket_unreadable", str(given_up)))
-            return []
-        template, base = self._job.key_template, self._job.metadata
-        placed = keys.orders(task, named.recordings, template=template, holder=holder, base=base)
-        flags = tuple(self._settling.never_ended([task]).values())
-        return [marked(order, named, flags) for order in placed if order.recording in open_ones]
-
-    async def _holder_in_bucket(self, task: Task, recordings: Sequence[Recording]) -> str | None:
-        """Ask the bucket, for the ledger may have been lost and the first recording to come was another one."""
-        by_encoded_id = {keys.encode_id(each.id): each.id for each in recordings}
-        for key in keys.main_keys(task, recordings, template=self._job.key_template):
-            if (occupant := await self._carrier.occupant(key)) in by_encoded_id:
-                return by_encoded_id[occupant]
-        return None
+    async def _placed(self, answer: TaskAnswer, known: KnownTask) -> list[Order]:
+        """Give each recording of a task that is not stored its place; what was gone and is named again is not gone."""
+        stored = [name for name, state in known.recordings.items() if state is RecordingState.STORED]
+        left, now = batch.open_recordings(answer.named, stored), self._log.judged_ms()
+        placed = await batch.place(answer, left, known.holder, self._job, self._carrier, now)
+        for recording, failed in placed.unplaced:
+            await self._log.record_outcome(recording, failed)
+        return list(placed.orders)
 
     # One recording
 
@@ -498,32 +335,15 @@ class Orchestrator:
         recording = order.recording
         self._emit(events.RecordingStarted(recording.task_id, recording.id))
         begun = anyio.current_time()
-        if recording.url is None:
-            outcome: Outcome = Failed(recording.problem or "no_url")
-        else:
-            outcome = await self._carrier.carry(order)
-        match outcome:
-            case Stored():
-                seconds = anyio.current_time() - begun
-                await self._settling.stored(recording, outcome, seconds, replaced=order.replaces)
-            case Failed():
-                await self._settling.failed(recording.task_id, recording.id, outcome)
-            case Gone():
-                await self._settling.gone(recording.task_id, recording.id, outcome)
+        if self._earlier is not None:
+            await self._earlier.abort(order)
+        outcome = await batch.carry(order, self._carrier)
+        seconds = anyio.current_time() - begun
+        await self._log.record_outcome(recording, outcome, seconds, replaced=order.replaces)
         await self._perhaps_at_rest(recording.task_id)
 
     async def _perhaps_at_rest(self, task_id: str) -> None:
         self._left[task_id] -= 1
         if self._left[task_id] <= 0:
             del self._left[task_id]
-            if self._at_rest is not None:
-                await self._at_rest(task_id)
-
-
-def _is_stored(known: KnownTask, recording_id: str) -> bool:
-    """Say whether nothing is left to do; what was gone and is named again is not gone."""
-    return known.recordings.get(recording_id) is RecordingState.STORED
-
-
-def _beside(capture: Capture | None) -> list[tuple[str, str]]:
-    return [(each.id, each.kind) for each in capture.attachments] if capture else []
+            await self._log.at_rest([task_id])

@@ -7,18 +7,21 @@ Every other open upload is aborted; its recording is fetched again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from wxrec_async.errors import Rejected
+from wxrec_async.errors import Rejected, Trouble
 from wxrec_async.events import Emit, RecordingStored, UploadLeftOpen, ignore
-from wxrec_async.model import OpenUpload, Recording, StoredObject
+from wxrec_async.flow.run_ledger import RunLedger
+from wxrec_async.ledger.records import StartedKey
+from wxrec_async.model import OpenUpload, Order, Recording, StoredObject
 from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.rules.keys import in_main_place
+from wxrec_async.rules.ids import canonical
+from wxrec_async.rules.keys import constant_prefix, in_main_place
 from wxrec_async.rules.parts import same_object
-
-if TYPE_CHECKING:
-    from wxrec_async.ledger.store import SqliteLedger
 
 AT_ONCE = 16
 
@@ -29,25 +32,69 @@ class Store(Protocol):
     async def abort(self, key: str, upload_id: str) -> bool: ...
 
 
+class Lister(Protocol):
+    async def open_uploads(self, prefix: str) -> list[OpenUpload]: ...
+
+
 class Sweeper(Protocol):
     async def sweep(self, key: str) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """What the ledger knows to be left over: uploads seen open, and keys that were begun and did not come to rest."""
+
+    uploads: Sequence[OpenUpload] = ()
+    started: Sequence[StartedKey] = ()
+
+    def by_task(self) -> dict[str, Interrupted]:
+        """Return what is left over of each task."""
+        uploads, started = defaultdict[str, list[OpenUpload]](list), defaultdict[str, list[StartedKey]](list)
+        for upload in self.uploads:
+            uploads[canonical(upload.task_id)].append(upload)
+        for begun in self.started:
+            started[canonical(begun.task_id)].append(begun)
+        return {task_id: Interrupted(uploads[task_id], started[task_id]) for task_id in uploads.keys() | started.keys()}
+
+
+class EarlierUploads:
+    """Uploads that were open before a run began; whoever takes up their recording aborts them.
+
+    The bucket knows more of them than the ledger: a worker of a fleet that is killed
+    tells nobody what it has begun, and a ledger may have been lost.
+    """
+
+    def __init__(self, bucket: Lister, sweeper: Sweeper, template: str) -> None:
+        self._bucket, self._sweeper, self._template = bucket, sweeper, template
+        self._keys: set[str] = set()
+
+    async def look(self) -> None:
+        """Find them, before the first upload of this run is begun; where they cannot be listed, there are none."""
+        try:
+            found = await self._bucket.open_uploads(constant_prefix(self._template))
+        except (Trouble, GivenUp):
+            return
+        self._keys = {upload.key for upload in found}
+
+    async def abort(self, order: Order) -> None:
+        """Abort what is left over of a recording that is about to be stored."""
+        for target in filter(None, (order.target, order.fallback)):
+            if target.key in self._keys:
+                self._keys.discard(target.key)
+                await self._sweeper.sweep(target.key)
 
 
 class Recovery:
     """Settles what the ledger knows to be open, and looks for what it never got to know."""
 
-    def __init__(
-        self, ledger: SqliteLedger, store: Store, sweeper: Sweeper, template: str, emit: Emit = ignore
-    ) -> None:
+    def __init__(self, ledger: RunLedger, store: Store, sweeper: Sweeper, template: str, emit: Emit = ignore) -> None:
         self._ledger, self._store, self._sweeper = ledger, store, sweeper
         self._template, self._emit = template, emit
 
-    async def run(self, run_id: str, now_ms: int) -> None:
+    async def run(self, run_id: str, now_ms: int, interrupted: Interrupted) -> None:
         """Leave no upload of an earlier run open; what turns out to be stored counts as stored before ``run_id``."""
-        known = await self._ledger.open_uploads()
-        begun = {row.key for row in await self._ledger.started_keys()}
-        await each_of(known, lambda upload: self._settle(upload, run_id, now_ms), AT_ONCE)
-        await each_of(begun, self._sweeper.sweep, AT_ONCE)
+        await each_of(interrupted.uploads, lambda upload: self._settle(upload, run_id, now_ms), AT_ONCE)
+        await each_of({row.key for row in interrupted.started}, self._sweeper.sweep, AT_ONCE)
 
     async def _settle(self, upload: OpenUpload, run_id: str, now_ms: int) -> None:
         found = await _completed(self._store, upload)

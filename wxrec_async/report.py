@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
+from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.ledger.records import Counts, Failure
 from wxrec_async.model import Window, iso
 
@@ -38,6 +39,13 @@ class Ending:
     error_exit: int = EXIT_OK
     token_unsaved: bool = False
     uploads_left: int = 0
+
+    def or_refused(self, refusal: AuthError | RunStopped | None) -> Ending:
+        """Return the ending with what refused to go on; what ended the run before stays."""
+        if refusal is None or self.error:
+            return self
+        code = refusal.exit_code if isinstance(refusal, RunStopped) else EXIT_AUTH
+        return replace(self, error=str(refusal), error_exit=code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import anyio
 
 from wxrec_async.errors import AuthError, RunStopped
-from wxrec_async.events import Draining, Emit, Event, Gauges, UploadLeftOpen
+from wxrec_async.events import Draining, Emit, Event, Gauges
 from wxrec_async.orchestrator import Orchestrator
 from wxrec_async.plumbing.groups import first_failure
 
@@ -96,15 +96,12 @@ class Run:
 
 
 class Announcer:
-    """Passes events on to who listens, and remembers which uploads were left open."""
+    """Passes events on to who listens."""
 
     def __init__(self, emit: Emit) -> None:
         self._listeners = [emit]
-        self.uploads: set[tuple[str, str]] = set()
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, UploadLeftOpen):
-            self.uploads.add((event.key, event.upload_id))
         for listen in self._listeners:
             listen(event)
 

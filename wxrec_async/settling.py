@@ -1,29 +1,26 @@
 """What becomes of tasks and recordings: judged by the rules, written to the ledger, and told after that.
 
-One `Settling` for each run, wherever its work is done: the orchestrator settles what
-its own workers bring, `remote.books` what comes from other machines.
+One `Settling` for each run, wherever its work is done: `flow.run_log` has it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import anyio
 
 from wxrec_async import events
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit
-from wxrec_async.ledger.records import KnownRecording, KnownTask
+from wxrec_async.flow.run_ledger import RunLedger
+from wxrec_async.ledger.records import KnownTask
 from wxrec_async.model import (
     AT_REST,
-    Capture,
     Failed,
     Gone,
     LeftAlone,
     Recording,
-    RecordingState,
     Stored,
     Task,
     TaskState,
@@ -33,11 +30,7 @@ from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.rules import finality, schedule, selection
 from wxrec_async.rules.filters import Filters
 from wxrec_async.rules.finality import Silence
-from wxrec_async.rules.identity import Changed, Identified, identified
 from wxrec_async.rules.selection import Ages, Verdict
-
-if TYPE_CHECKING:
-    from wxrec_async.ledger.store import SqliteLedger
 
 
 class Settling:
@@ -46,18 +39,16 @@ class Settling:
     def __init__(  # noqa: PLR0913 - whom to tell and by which rules
         self,
         run_id: str,
-        ledger: SqliteLedger,
+        ledger: RunLedger,
         emit: Emit,
         now_ms: Callable[[], int],
         *,
         ages: Ages,
         filters: Filters,
         max_failures_in_row: int,
-        changed: Changed = Changed.BESIDE,
     ) -> None:
         self._run_id, self._ledger, self._emit, self._now_ms = run_id, ledger, emit, now_ms
         self._ages, self._filters, self._most = ages, filters, max_failures_in_row
-        self._changed = changed
         self._streak = self._stored = 0
         self.failed_before: set[str] = set()
 
@@ -114,13 +105,10 @@ class Settling:
         looks = {task.id: schedule.second_look(task.created_ms, after, now) for task in tasks}
         return {task_id: due for task_id, due in looks.items() if due is not None}
 
-    async def named_none(
-        self, tasks: Mapping[str, Task], captures: Mapping[str, Capture], found: Collection[str]
-    ) -> None:
-        """Judge the tasks of an answer that named no recording: by the silence, or by why it proves nothing."""
-        none = {task_id: capture.unsettled for task_id, capture in captures.items() if task_id not in found}
-        await self.silent([tasks[task_id] for task_id, why in none.items() if not why])
-        await self.unsettled(tasks, {task_id: why for task_id, why in none.items() if why})
+    async def named_none(self, tasks: Mapping[str, Task], unsettled: Mapping[str, str]) -> None:
+        """Judge tasks of which no recording was named: by the silence, or by why the answer proves nothing."""
+        await self.silent([task for task_id, task in tasks.items() if not unsettled.get(task_id)])
+        await self.unsettled(tasks, {task_id: unsettled[task_id] for task_id in tasks if unsettled.get(task_id)})
 
     async def silent(self, tasks: Sequence[Task]) -> None:
         """Judge the tasks for which captures had nothing, by what was asked before."""
@@ -137,35 +125,21 @@ class Settling:
         }
         await self._settle(verdicts, empty_answer=False)
 
-    async def may_be_fetched(
-        self, tasks: Mapping[str, Task], found: Mapping[str, Sequence[Recording]]
-    ) -> dict[str, Sequence[Recording]]:
-        """Owe the tasks whose recordings may still grow; return what was found of the others."""
-        untold = [tasks[task_id] for task_id in found if finality.phase(tasks[task_id]) is not finality.Phase.OVER]
-        silences, now = await self._silences(untold), self._now_ms()
-        verdicts = {
-            task.id: selection.while_it_goes_on(task, found[task.id], silences[task.id], self._ages, now)
-            for task in untold
-        }
-        await self.goes_on(
-            {task_id: (verdict, len(found[task_id])) for task_id, verdict in verdicts.items() if verdict}
-        )
-        return {task_id: each for task_id, each in found.items() if verdicts.get(task_id) is None}
+    async def goes_on(self, tasks: Mapping[str, Task], found: Mapping[str, Sequence[Recording]]) -> None:
+        """Owe tasks whose recordings may still grow, and remember how many were named of each.
 
-    async def goes_on(self, owed: Mapping[str, tuple[Verdict, int]]) -> None:
-        """Owe tasks that may go on, and remember how many recordings were named of each."""
-        for task_id, (verdict, named) in owed.items():
-            await self._settle({task_id: verdict}, empty_answer=False, named=named)
+        One that is over by now, after its worker fetched nothing, is asked for again at once.
+        """
+        silences, now = await self._silences(list(tasks.values())), self._now_ms()
+        soon = Verdict(TaskState.OWED, selection.MAY_GO_ON, now + selection.MINUTE_MS)
+        for task_id, task in tasks.items():
+            going_on = selection.while_it_goes_on(task, found[task_id], silences[task_id], self._ages, now)
+            await self._settle({task_id: going_on or soon}, empty_answer=False, named=len(found[task_id]))
 
     def never_ended(self, tasks: Sequence[Task]) -> dict[str, str]:
         """Return the word for those that are said to go on for too long to believe."""
         now = self._now_ms()
         return {task.id: selection.NEVER_ENDED for task in tasks if selection.never_ended(task, self._ages, now)}
-
-    async def identified(self, found: Mapping[str, Sequence[Recording]]) -> dict[str, Identified]:
-        """Tell what was found from what is stored: another one under a known id, or a later state of it."""
-        known = await self._ledger.known_many(list(found))
-        return {task_id: identified(each, _stored(known[task_id]), self._changed) for task_id, each in found.items()}
 
     async def _silences(self, tasks: Sequence[Task]) -> dict[str, Silence]:
         if not tasks:
@@ -279,7 +253,3 @@ class Settling:
             return
         words = f"{self._streak} failures in a row, the last one {reason}" + (f": {detail}" if detail else "")
         raise AuthError(words) if reason.endswith("AccessDenied") else RunStopped(words)
-
-
-def _stored(known: KnownTask) -> dict[str, KnownRecording]:
-    return {name: it for name, it in known.known.items() if it.state is RecordingState.STORED}

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -144,7 +145,7 @@ def test_an_impossible_period_is_refused_before_anything_is_opened(cli: Cli, mon
 @pytest.mark.fault("X09")
 def test_no_flag_takes_a_secret() -> None:
     """The command line is visible to everybody on the machine."""
-    kinds = (commands.ProgramFlags, SandboxFlags, *(entry.flags for entry in commands.COMMANDS))
+    kinds: tuple[Any, ...] = (commands.ProgramFlags, SandboxFlags, *(entry.flags for entry in commands.COMMANDS))
     names = {name for kind in kinds for name in kind.__dataclass_fields__}
     suspects = {name for name in names if re.search("secret|token|password|key|credential", name)}
     assert suspects == {"tokens_from"}  # the name of a file, or - for stdin

@@ -10,9 +10,11 @@ from typing import Any
 import anyio
 
 from wxrec_async.events import Event
+from wxrec_async.flow.job import Job
+from wxrec_async.flow.run_log import RunLog
 from wxrec_async.ledger import Counts, Failure, Identity, InPeriod, Scope, SqliteLedger, open_ledger
 from wxrec_async.model import Recording, Secret, Task, Window
-from wxrec_async.orchestrator import Job, Orchestrator
+from wxrec_async.orchestrator import Orchestrator
 from wxrec_async.plumbing.pool import BufferPool
 from wxrec_async.recovery import Recovery
 from wxrec_async.rules import windows
@@ -102,7 +104,6 @@ class Flow:
         async with self.ledger() as opened:
             ledger: SqliteLedger = self.wrap(FusedLedger(opened, self.fuse))
             run_id = f"run{self.runs}"
-            await ledger.begin_run(run_id, self.now_ms, period)
             closed = await ledger.closed_windows(period)
             if "windows" not in job and "task_ids" not in job:
                 left = windows.subtract(period, closed)
@@ -115,13 +116,14 @@ class Flow:
                 "key_template": HOME.key_template,
             } | job
             transfer = self._transfer(ledger)
-            work = Job(run_id, scope or InPeriod(period), **facts)
-            orchestrator = Orchestrator(work, self.webex, ledger, transfer, self.told.append, self._now)
+            work = Job(run_id, scope or InPeriod(period), period, **facts)
+            self.log = log = RunLog(work, ledger, self.told.append, self._now)
+            await log.begin(len(work.windows))
+            orchestrator = Orchestrator(work, self.webex, log, transfer, self.told.append)
             self.on_start(orchestrator)
+            recovery = Recovery(ledger, self.store, transfer, work.key_template, self.told.append)
             with anyio.fail_after(within_s):
-                await Recovery(ledger, self.store, transfer, work.key_template, self.told.append).run(
-                    run_id, self._now()
-                )
+                await recovery.run(run_id, self._now(), log.interrupted)
                 await orchestrator.run()
             return orchestrator
 

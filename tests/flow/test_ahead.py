@@ -12,9 +12,11 @@ import anyio.to_thread
 import pytest
 
 from tests.plumbing.virtual import OPTIONS
+from wxrec_async.flow.job import Job
+from wxrec_async.flow.run_log import RunLog
 from wxrec_async.ledger import InPeriod
 from wxrec_async.model import Order, Outcome, Stored, StoredObject, Task, TaskPage, Window
-from wxrec_async.orchestrator import Job, Orchestrator
+from wxrec_async.orchestrator import Orchestrator
 from wxrec_async.plumbing.pacer import Pacer
 from wxrec_async.rules import windows
 
@@ -108,13 +110,13 @@ async def run(path: Path, webex: Distant, porter: Porter, *, tasks: int, days: i
     for task in webex.tasks:
         webex.give(task.id, f"r-{task.id}")
     async with flow.ledger() as ledger:
-        await ledger.begin_run("run", flow.now_ms, period)
         job = Job(
-            "run", InPeriod(period), windows=tuple(windows.cut(period)), concurrency=workers,
+            "run", InPeriod(period), period, windows=tuple(windows.cut(period)), concurrency=workers,
             key_template=HOME.key_template,
         )  # fmt: skip
-        orchestrator = Orchestrator(job, webex, ledger, porter, flow.told.append, lambda: flow.now_ms)
-        await orchestrator.run()
+        log = RunLog(job, ledger, flow.told.append, lambda: flow.now_ms)
+        await log.begin(len(job.windows))
+        await Orchestrator(job, webex, log, porter, flow.told.append).run()
         assert (await ledger.counts(InPeriod(period), "run")).stored == tasks
         assert await ledger.closed_windows(period) == [period]
 

@@ -90,8 +90,8 @@ async def test_window_that_cannot_be_listed_is_named_and_the_others_are_done(flo
         return None
 
     flow.webex.on_page = refuse
-    orchestrator = await flow.run(period)
-    assert orchestrator.incomplete == [bad]
+    await flow.run(period)
+    assert flow.log.incomplete == [bad]
     assert [event.window for event in flow.of(WindowIncomplete)] == [bad]
     assert reason in flow.of(WindowIncomplete)[0].reason
     assert len(flow.store.objects) == 3
@@ -113,8 +113,8 @@ async def test_what_was_seen_of_an_incomplete_window_is_worked_on(tmp_path: Path
         return None
 
     flow.webex.on_page = refuse
-    orchestrator = await flow.run()
-    assert orchestrator.incomplete == [YESTERDAY]
+    await flow.run()
+    assert flow.log.incomplete == [YESTERDAY]
     assert 5 <= len(flow.store.objects) < 20
     flow.webex.on_page = lambda _window, _from: None
     await flow.run()
@@ -135,8 +135,8 @@ async def test_window_that_is_too_large_is_halved(flow: Flow, reason: str) -> No
         return None
 
     flow.webex.on_page = refuse
-    orchestrator = await flow.run()
-    assert orchestrator.incomplete == []
+    await flow.run()
+    assert flow.log.incomplete == []
     assert await flow.closed() == [YESTERDAY]
     assert len(flow.store.objects) == 6
 
@@ -149,8 +149,8 @@ async def test_halving_has_an_end(flow: Flow) -> None:
         raise given_up("http_400")
 
     flow.webex.on_page = refuse
-    orchestrator = await flow.run()
-    assert orchestrator.incomplete == [YESTERDAY]
+    await flow.run()
+    assert flow.log.incomplete == [YESTERDAY]
     assert len(flow.webex.pages) == 63
 
 
@@ -167,8 +167,8 @@ async def test_disordered_pages_are_listed_again_by_halves(tmp_path: Path) -> No
         return TaskPage(tuple(found[:10]), len(found[:10]))
 
     flow.webex.on_page = shuffled
-    orchestrator = await flow.run()
-    assert orchestrator.incomplete == []
+    await flow.run()
+    assert flow.log.incomplete == []
     assert len(flow.store.objects) == 18
     assert set(flow.source.gets.values()) == {1}
 
@@ -183,8 +183,8 @@ async def test_window_that_stays_disordered_is_named(flow: Flow) -> None:
         return TaskPage(tuple(found), len(found))
 
     flow.webex.on_page = reversed_
-    orchestrator = await flow.run()
-    assert orchestrator.incomplete == [YESTERDAY]
+    await flow.run()
+    assert flow.log.incomplete == [YESTERDAY]
     assert "order" in flow.of(WindowIncomplete)[0].reason
     assert await flow.closed() == []
     assert len(flow.store.objects) == 8
@@ -197,8 +197,8 @@ async def test_more_tasks_in_one_millisecond_than_a_page_holds_are_told(tmp_path
     for n in range(9):
         flow.add(f"tie{n}", (f"x{n}", wav(60)), created_ms=YESTERDAY.from_ms + 500)
     flow.fill(7, start_ms=YESTERDAY.from_ms + 1000)
-    orchestrator = await flow.run()
-    assert orchestrator.incomplete == [YESTERDAY]
+    await flow.run()
+    assert flow.log.incomplete == [YESTERDAY]
     assert {f"c/t{n}/recording.wav" for n in range(7)} <= set(flow.store.objects)
 
 
@@ -206,8 +206,8 @@ async def test_more_tasks_in_one_millisecond_than_a_page_holds_are_told(tmp_path
 async def test_next_links_that_lead_in_a_circle_end_and_are_told(flow: Flow) -> None:
     """A link that repeats is trouble, not an endless loop and not the end."""
     flow.webex.on_page = lambda _window, _from: TaskPage((), 0, next_link="https://api.test/next")
-    orchestrator = await flow.run()
-    assert orchestrator.incomplete == [YESTERDAY]
+    await flow.run()
+    assert flow.log.incomplete == [YESTERDAY]
     assert len(flow.webex.pages) < 50
 
 
@@ -236,6 +236,6 @@ async def test_window_with_a_row_that_cannot_be_read_is_not_called_whole(flow: F
         return TaskPage(found, rows=len(found) + 1, unreadable=1)
 
     flow.webex.on_page = one_unreadable
-    orchestrator = await flow.run()
-    assert orchestrator.incomplete == [YESTERDAY]
+    await flow.run()
+    assert flow.log.incomplete == [YESTERDAY]
     assert await flow.closed() == []

@@ -12,12 +12,12 @@ from wxrec_async.events import RecordingStored, UploadLeftOpen
 from wxrec_async.ledger import SqliteLedger
 from wxrec_async.model import Part, Recording, StoredObject, Target, Task
 from wxrec_async.plumbing.pool import BufferPool
-from wxrec_async.recovery import Recovery
+from wxrec_async.recovery import EarlierUploads, Interrupted, Recovery
 from wxrec_async.transfer import Transfer
 from wxrec_async.worlds import LedgerLog
 
 from .bench import HOME, YESTERDAY, Flow
-from .kit import PART, FakeSource, crc_of, refused, wav
+from .kit import PART, FakeSource, Log, crc_of, order, refused, wav
 
 pytestmark = pytest.mark.anyio
 
@@ -48,7 +48,8 @@ async def recovered(flow: Flow, ledger: SqliteLedger, template: str = HOME.key_t
     log = LedgerLog(ledger, lambda: 5)
     transfer = Transfer(FakeSource({}), flow.store, log, BufferPool(PART), emit=flow.told.append)
     await ledger.begin_run("new", 5, None)
-    await Recovery(ledger, flow.store, transfer, template, flow.told.append).run("new", 5)
+    interrupted = Interrupted(await ledger.open_uploads(), await ledger.started_keys())
+    await Recovery(ledger, flow.store, transfer, template, flow.told.append).run("new", 5, interrupted)
 
 
 @pytest.mark.fault("K12", "K13", "K14", "S04", "P2")
@@ -159,3 +160,29 @@ async def test_main_place_is_recognised_with_any_template(flow: Flow) -> None:
         await recovered(flow, ledger, "calls/x-{task_id}{ext}")
         known = await captured(ledger, "t", [Recording("t", "t")], 6)
     assert known.holder == "t"
+
+
+@pytest.mark.fault("L03")
+async def test_what_the_bucket_alone_knows_of_is_aborted_with_its_recording(flow: Flow) -> None:
+    """A worker that was killed told nobody; uploads of other keys, and those begun since, are let alone."""
+    transfer = Transfer(FakeSource({}), flow.store, Log(), BufferPool(PART), emit=flow.told.append)
+    earlier = EarlierUploads(flow.store, transfer, HOME.key_template)
+    await flow.store.create(Target(order().target.key, "audio/wav"))
+    stranger = await flow.store.create(Target("c/other.wav", "audio/wav"))
+    await earlier.look()
+    await earlier.abort(order())
+    assert set(flow.store.uploads) == {stranger}
+    ours = await flow.store.create(Target(order().target.key, "audio/wav"))
+    await earlier.abort(order())
+    assert set(flow.store.uploads) == {stranger, ours}
+
+
+async def test_who_may_not_list_uploads_knows_of_none(flow: Flow) -> None:
+    """Then a lifecycle rule must see to them; the run goes on."""
+    transfer = Transfer(FakeSource({}), flow.store, Log(), BufferPool(PART), emit=flow.told.append)
+    earlier = EarlierUploads(flow.store, transfer, HOME.key_template)
+    flow.store.forbid_list = True
+    await earlier.look()
+    await earlier.abort(order())
+    assert flow.store.count("abort") == 0
+    assert flow.told == []

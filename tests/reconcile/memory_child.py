@@ -11,7 +11,9 @@ from pathlib import Path
 import anyio
 
 from wxrec_async.events import ignore
-from wxrec_async.ledger import Identity, SqliteLedger, open_ledger, open_seen_tasks
+from wxrec_async.flow.job import Job
+from wxrec_async.flow.run_log import RunLog
+from wxrec_async.ledger import Everything, Identity, SqliteLedger, open_ledger, open_seen_tasks
 from wxrec_async.lister import Lister
 from wxrec_async.model import DAY_MS, Recording, SearchPage, StoredObject, Task, TaskPage, Window, Witness
 from wxrec_async.reconcile.asking import Asker
@@ -117,7 +119,7 @@ async def main(count: int) -> None:
                 lister=Lister(everybody, 1000, ("telephony",)),
                 search=SearchReader(everybody),
                 search_required=True,
-                asker=Asker(everybody, ledger, Ages(), lambda: NOW, include_segments=False),
+                asker=Asker(everybody, ledger, RunLog(Job("run", Everything()), ledger, ignore, lambda: NOW)),
                 bucket=everybody,
                 comparison=Comparison(everybody, Level.HEAD),
                 sides=Sides(NO_FILTERS, counts=True),

@@ -10,7 +10,7 @@ from wxrec_async.config import Settings
 from wxrec_async.events import Event, ignore
 from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
 from wxrec_async.model import DAY_MS, Window
-from wxrec_async.remote import Answer, At, BatchOutcome, Books, Done, Found, TaskRow, Todo
+from wxrec_async.remote import Answer, BatchOutcome, Books, Cursor, Done, Found, TaskRow, Todo
 
 HOUR_MS = 3_600_000
 NOON = 20_000 * DAY_MS + 12 * HOUR_MS
@@ -41,7 +41,7 @@ class Desk:
     async def left(self, run: str, *only: str, scheduled: bool = False) -> list[str]:
         """Go through all that earlier runs left."""
         found: list[str] = []
-        at: At | None = At(PERIOD.from_ms)
+        at: Cursor | None = Cursor(PERIOD.from_ms)
         while at is not None:
             todos, at = await self.books.backlog(run, PERIOD, at, only, scheduled=scheduled)
             found += [todo.id for todo in todos]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.scaleout.bench import Engine, engine
+from wxrec_async.choices import rules_of
 from wxrec_async.remote import Batch, BatchOutcome, ComeBack, Done, Found, Progress, Todo
 from wxrec_async.rules.retry import Tries
 
@@ -25,7 +26,9 @@ def decided(bench: Engine, **backfill: object) -> None:
     """Let the station have other settings of [backfill]."""
     settings = bench.stations[0].settings
     changed = settings.backfill.model_copy(update=backfill)
-    bench.stations[0].settings = settings.model_copy(update={"backfill": changed})
+    station = bench.stations[0]
+    station.settings = settings.model_copy(update={"backfill": changed})
+    station._storing.rules = rules_of(station.settings, station.org_id)
 
 
 @pytest.mark.parametrize("kind", ["not_ready", "missing_entry", "null_lists", "no_lists"])

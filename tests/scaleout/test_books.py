@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.ledgers import captured
 from tests.scaleout.desk import HOUR_MS, LEFT_OVER, NOON, PERIOD, desk, row
-from wxrec_async.events import SeenAndLeft, UploadLeftOpen, Warned
+from wxrec_async.config import Settings
+from wxrec_async.events import Clamped, SeenAndLeft, UploadLeftOpen, Warned
 from wxrec_async.ledger.records import Everything
-from wxrec_async.model import DAY_MS, Window
-from wxrec_async.remote import LATE, Answer, At, BatchOutcome, Done, Found, LeftOpen, TaskRow, Todo
-from wxrec_async.report import Ending
+from wxrec_async.model import DAY_MS, Recording, Window
+from wxrec_async.remote import LATE, Answer, BatchOutcome, Cursor, Done, Found, LeftOpen, TaskRow, Todo
+from wxrec_async.report import EXIT_AUTH, Ending
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +52,7 @@ async def test_a_young_task_with_a_recording_gets_a_second_look(tmp_path: Path) 
             await kept.answer("first", Todo(task.id, task.created_ms, True), "main")
         assert await kept.left("second", LATE) == []
         kept.now_ms += DAY_MS
-        todos, _ = await kept.books.backlog("third", PERIOD, At(PERIOD.from_ms), [LATE])
+        todos, _ = await kept.books.backlog("third", PERIOD, Cursor(PERIOD.from_ms), [LATE])
         assert [(todo.id, todo.settled) for todo in todos] == [("young", ["main"])]
         await kept.answer("third", todos[0], "main", "consult")
         assert await kept.left("fourth", LATE) == []
@@ -98,8 +100,59 @@ async def test_an_upload_that_a_worker_left_open_is_counted_and_handed_to_the_ne
         assert UploadLeftOpen("task/main", "upload") in kept.told
         assert [each.upload_id for each in await kept.ledger.open_uploads()] == ["upload"]
 
-        todos, _ = await kept.books.backlog("second", PERIOD, At(PERIOD.from_ms), ["failed"])
+        todos, _ = await kept.books.backlog("second", PERIOD, Cursor(PERIOD.from_ms), ["failed"])
         assert [todo.uploads for todo in todos] == [[("main", "task/main", "upload")]]
         await kept.answer("second", todos[0], "main")
         assert await kept.ledger.open_uploads() == []
         assert (await kept.books.end("second", PERIOD, Ending())).as_json()["uploads_left_open"] == 0
+
+
+@pytest.mark.fault("K12")
+async def test_a_key_that_somebody_began_is_handed_out_with_its_task(tmp_path: Path) -> None:
+    """Whether an upload was begun there nobody knows, so whoever takes the task up looks."""
+    task = row("task", NOON - 2 * DAY_MS)
+    async with desk(tmp_path) as kept:
+        await kept.page("first", task)
+        await captured(kept.ledger, "task", [Recording("task", "main")], kept.now_ms)
+        await kept.ledger.started("task", "main", "task/main", kept.now_ms)
+        todos, _ = await kept.books.backlog("second", PERIOD, Cursor(PERIOD.from_ms), LEFT_OVER)
+        assert [todo.begun for todo in todos] == [[("main", "task/main")]]
+        await kept.answer("second", todos[0], "main")
+        assert await kept.ledger.started_keys() == []
+
+
+async def test_a_day_that_webex_no_longer_lists_is_not_listed_for_a_call_that_went_on(tmp_path: Path) -> None:
+    """As on one machine: asking for it would be refused, and the whole run would seem to have failed."""
+    lookback_days = 100
+    settings = Settings.model_validate({"webex": {"lookback_days": lookback_days}})
+    period = Window(NOON - 300 * DAY_MS, NOON)
+    async with desk(tmp_path, settings) as kept:
+        kept.now_ms -= 200 * DAY_MS
+        going_on = row("open", kept.now_ms - DAY_MS, requested=None, status="connected")
+        await kept.books.take_in("first", period, PERIOD, 1, [going_on])
+        kept.now_ms = NOON
+        await kept.ledger.close_window(period, kept.now_ms)
+        assert await kept.books.windows_left("second", period) == []
+
+
+async def test_the_summary_says_what_any_other_run_says(tmp_path: Path) -> None:
+    """What was changed of the period, why access may be denied, and that a worker's token is not stored."""
+    settings = Settings.model_validate({"s3": {"tags": {"kind": "call"}}})
+    async with desk(tmp_path, settings) as kept:
+        await kept.books.begin("run", PERIOD, ["beginning later"])
+        unsaved = BatchOutcome([], worker="one", token_unsaved=True)
+        await kept.books.record("run", PERIOD, [BatchOutcome.read(unsaved.plain())])
+        denied = Ending(error="S3 403 AccessDenied", error_exit=EXIT_AUTH)
+        summary = await kept.books.end("run", PERIOD, denied, ["beginning later", "joining it"])
+        assert summary.notes == ("beginning later", "joining it")
+        assert "s3:PutObjectTagging may be missing" in str(summary.ending.error)
+        assert summary.ending.token_unsaved
+        assert Clamped("beginning later") in kept.told
+
+
+async def test_a_token_that_was_stored_after_all_is_no_trouble(tmp_path: Path) -> None:
+    """The last word of each worker counts."""
+    async with desk(tmp_path) as kept:
+        for unsaved in (True, False):
+            await kept.books.record("run", PERIOD, [BatchOutcome([], worker="one", token_unsaved=unsaved)])
+        assert (await kept.books.end("run", PERIOD, Ending())).exit_code == 0

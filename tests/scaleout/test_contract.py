@@ -73,9 +73,10 @@ def test_an_outcome_and_its_progress_arrive_as_they_left() -> None:
 def test_what_a_later_attempt_and_the_keeper_judge_by_arrives_as_it_left() -> None:
     """Why an answer settles nothing, that a call goes on, what a deletion rests on, and whether a call is over."""
     todo = Todo("a", 3, phase="untold", first_seen_ms=4, times={"r": [1, None]}, denied={"r": "http_410"}, bare=True)
+    todo = replace(todo, begun=[("r", "key")])
     answers = [Answer(todo, [Found("r", earlier=True)], unsettled="entry_missing"), Answer(Todo("b"), goes_on=True)]
     done = [Done("a", "r", "gone", evidence="no_such_key")]
-    outcome = BatchOutcome(answers, done=done, asked_s=0.1)
+    outcome = BatchOutcome(answers, done=done, asked_s=0.1, worker="one", token_unsaved=True)
     assert BatchOutcome.read(through_json(outcome.plain())) == outcome
     row = TaskRow("a", active=False)
     assert row.task().active is False
@@ -93,13 +94,22 @@ def test_a_worker_of_the_release_before_is_understood() -> None:
     assert TaskRow(id="a").active is None
 
 
+def test_a_history_of_the_release_before_goes_on() -> None:
+    """Its messages lack what is new here."""
+    assert Batch.read({"org": "org", "todos": [{"id": "a"}], "halved": False}) == Batch("org", [Todo("a")])
+    assert contract.End("run", Span(1, 2), "error", 3).notes == []
+    assert contract.BackfillAsk("org", "queue", Span(1, 2)).notes == []
+    plan = {"period": Span(1, 2), "windows": [], "shape": contract.Shape(), "filtered": False}
+    assert contract.Plan(**plan).notes == []  # type: ignore[arg-type]
+
+
 def test_what_is_asked_and_listed_arrives_as_it_left() -> None:
     """A page, a batch and what asks for a page survive JSON; what is as by default is not sent along."""
     ask = PageAsk("org", Span(1, 9), 3, "/v1/tasks?cursor=x", others=True)
     assert PageAsk.read(through_json(asdict(ask))) == ask
     todos = [Todo("a", 3, False, ["r"], "r", 1, [("r", "key", "upload")]), Todo("b")]
-    batch = {"org": "org", "todos": [todo.plain() for todo in todos], "halved": True}
-    assert Batch.read(through_json(batch)) == Batch("org", todos, halved=True)
+    batch = {"org": "org", "todos": [todo.plain() for todo in todos], "halved": True, "run": "r"}
+    assert Batch.read(through_json(batch)) == Batch("org", todos, halved=True, run="r")
     assert todos[1].plain() == {"id": "b"}
     rows = [TaskRow("a", "telephony", created_ms=0, capture_requested=False), TaskRow("b")]
     plain = through_json(PageRow(rows, 2, asked_ms=7).plain())

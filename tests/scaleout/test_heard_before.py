@@ -14,7 +14,7 @@ from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError
 from wxrec_async.ledger.records import Counts
 from wxrec_async.model import DAY_MS, RecordingState, TaskState, Window
-from wxrec_async.remote import LATE, Answer, At, BatchOutcome, Done, Found, TaskRow, Todo
+from wxrec_async.remote import LATE, Answer, BatchOutcome, Cursor, Done, Found, TaskRow, Todo
 from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, Ending
 
 pytestmark = pytest.mark.anyio
@@ -122,7 +122,7 @@ async def test_a_call_that_never_ends_is_fetched_under_a_flag_and_failed_by_name
         assert (summary.exit_code, summary.counts.failed_tasks) == (EXIT_FAILED, 1)
         assert dict(summary.flags) == {"never_ended": 1}
         assert [failure.reason for failure in summary.failures] == ["never_ended"]
-        todos, _ = await kept.books.backlog("second", PERIOD, At(PERIOD.from_ms), ["failed"])
+        todos, _ = await kept.books.backlog("second", PERIOD, Cursor(PERIOD.from_ms), ["failed"])
         assert [(each.settled, each.times) for each in todos] == [(["a"], {"a": [OLD, OLD + HOUR_MS]})]
 
 
@@ -133,7 +133,7 @@ async def test_the_later_state_of_a_recording_takes_its_place_with_its_times(tmp
         (todo,) = await handed(kept, "run", row("task", NOON - 2 * HOUR_MS))
         await told(kept, "run", Answer(todo, [Found("a", start_ms=1, stop_ms=60_001)]), stored("task", "a"))
         kept.now_ms += DAY_MS
-        (todo,), _ = await kept.books.backlog("second", PERIOD, At(PERIOD.from_ms), [LATE])
+        (todo,), _ = await kept.books.backlog("second", PERIOD, Cursor(PERIOD.from_ms), [LATE])
         assert todo.times == {"a": [1, 60_001]}
         whole = Answer(todo, [Found("a", start_ms=1, stop_ms=180_001)])
         await told(kept, "second", whole, stored("task", "a", already=already, flags=["changed_at_source"]))

@@ -14,7 +14,7 @@ from tests.canaries import found_in
 from tests.scaleout.bench import Engine, engine
 from wxrec_async.errors import AuthError
 from wxrec_async.model import Target
-from wxrec_async.remote import BatchOutcome, Done, Progress, Span, Todo
+from wxrec_async.remote import Batch, BatchOutcome, Done, Progress, Span, Todo
 from wxrec_async.remote.terms import MAX_RETURNS
 
 pytestmark = pytest.mark.anyio
@@ -244,6 +244,87 @@ async def test_an_upload_that_stays_open_is_told_and_aborted_by_the_next_run(
         done = await bench.carry([again])
         assert done.left_open == []
         assert bench.sandbox.uploads() == []
+
+
+def last_recording(bench: Engine) -> tuple[Todo, Target, str]:
+    """A task with one recording, where that goes, and its id."""
+    item = bench.sandbox.truth()[-1]
+    todo = next(todo for todo in bench.todos() if todo.id == item.task_id)
+    return todo, Target(item.key, "audio/wav"), item.recording_id
+
+
+@pytest.mark.fault("K12")
+async def test_a_key_that_may_carry_an_upload_is_swept_and_what_stays_open_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whoever takes the task up, once; the keeper of the ledger hears which upload could not be aborted."""
+    async with engine(tmp_path, monkeypatch, tasks=3) as bench:
+        todo, target, recording_id = last_recording(bench)
+        store = bench.stations[0]._storing._store
+        upload_id = await store.create(target)
+        begun = replace(todo, begun=[(recording_id, target.key)])
+        bench.sandbox.faults.add("s3.AbortMultipartUpload", "access_denied", attempts=None)
+        told = await bench.carry([begun])
+        assert [(each.recording_id, each.upload_id) for each in told.left_open] == [(recording_id, upload_id)]
+        bench.sandbox.faults.clear()
+        assert (await bench.carry([begun])).left_open == []
+        assert bench.sandbox.uploads() == []
+
+
+@pytest.mark.fault("L03")
+async def test_what_was_open_before_a_run_is_aborted_with_the_recording_it_belongs_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed worker told nobody; the bucket is asked once a run, and uploads of other keys are let alone."""
+    async with engine(tmp_path, monkeypatch, tasks=3) as bench:
+        todo, target, _ = last_recording(bench)
+        station = bench.stations[0]
+        await station._storing._store.create(target)
+        stranger = await station._storing._store.create(replace(target, key=f"{target.key}.other"))
+        others = [each for each in bench.todos() if each.id != todo.id]
+        for batch in ([todo], others):
+            await station.carry(Batch(station.org_id, batch, run="second"), Progress(), lambda _: None)
+        assert [upload.id for upload in bench.sandbox.uploads()] == [stranger]
+        assert bench.sandbox.log.count("s3.ListMultipartUploads") == 2
+        assert await bench.sandbox.differences() == []
+
+
+@pytest.mark.fault("K7")
+async def test_an_upload_whose_id_never_arrived_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it could not be found at once, it is with the recording's end, or at the latest when the worker ends."""
+    async with engine(tmp_path, monkeypatch, tasks=3) as bench:
+        todo, target, _ = last_recording(bench)
+        store = bench.stations[0]._storing._store
+        await store.create(target)
+        store.uncertain_keys.add(target.key)
+        await bench.carry([todo])
+        assert bench.sandbox.uploads() == []
+        elsewhere = replace(target, key="call-detail/elsewhere.wav")
+        await store.create(elsewhere)
+        store.uncertain_keys.add(elsewhere.key)
+        await bench.stations[0].__aexit__(None, None, None)
+        assert bench.sandbox.uploads() == []
+
+
+async def test_a_token_that_cannot_be_stored_is_told_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keeper of the ledger ends the run with it; who never had such trouble says nothing of it."""
+    async with engine(tmp_path, monkeypatch, tasks=3) as bench:
+        todo, refresher = bench.todos()[0], bench.stations[0]._webex.refresher
+        assert (await bench.carry([todo])).worker == ""
+        answers = [False, True]
+
+        async def save_pending() -> bool:
+            return answers.pop(0)
+
+        monkeypatch.setattr(refresher, "save_pending", save_pending)
+        told = [await bench.carry([todo]) for _ in range(2)]
+        assert [each.token_unsaved for each in told] == [True, False]
+        assert len({each.worker for each in told} - {""}) == 1
+        answers.append(True)
 
 
 async def _quietly(bench: Engine, todos: list[Todo]) -> None:

@@ -90,8 +90,8 @@ NO_RECORDING = (
         (
             Edit(
                 "Settling.named_none",
-                "[tasks[task_id] for task_id, why in none.items() if not why]",
-                "[tasks[task_id] for task_id in none]",
+                "[task for task_id, task in tasks.items() if not unsettled.get(task_id)]",
+                "list(tasks.values())",
             ),
         ),
         FLOW,
@@ -120,7 +120,7 @@ GONE = (
     Bug(
         "gone_by_an_unsound_answer",
         "an answer that proves nothing completes the proof of a deletion",
-        (Edit("Orchestrator._take_up_found", "not captures[task_id].unsettled", "True"),),
+        (Edit("RunLog._record_found", "not each.unsettled", "True"),),
         FLOW,
     ),
     Bug(
@@ -192,9 +192,9 @@ STORED = (
         "what captures names of a call that goes on is fetched as if it were all",
         (
             Edit(
-                "Settling.may_be_fetched",
-                "{task_id: each for task_id, each in found.items() if verdicts.get(task_id) is None}",
-                "dict(found)",
+                "read_answer",
+                "wanted and selection.while_it_goes_on(task, wanted, seen, rules.ages, now_ms)",
+                "False",
             ),
         ),
         FLOW,
@@ -285,9 +285,9 @@ ALREADY_STORED = (
         "a recording that failed before passes for stored when it is named again",
         (
             Edit(
-                "_is_stored",
-                "known.recordings.get(recording_id) is RecordingState.STORED",
-                "known.recordings.get(recording_id) is not None",
+                "Orchestrator._placed",
+                "[name for name, state in known.recordings.items() if state is RecordingState.STORED]",
+                "list(known.recordings)",
             ),
         ),
         ("tests/flow/test_orchestrator.py",),

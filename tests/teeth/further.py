@@ -91,7 +91,7 @@ FURTHER = (
             Edit(
                 "Orchestrator._feed_window",
                 "trouble = await self._lister.read(window, hold)",
-                "await self._ledger.close_window(window, self._now_ms())\ntrouble = await self._lister.read(window, hold)",
+                "await self._log.close_window(window, asked_ms, None)\ntrouble = await self._lister.read(window, hold)",
             ),
         ),
         ("tests/flow/test_lister.py", "tests/flow/test_crash.py"),
@@ -102,8 +102,8 @@ FURTHER = (
         (
             Edit(
                 "Orchestrator._carry",
-                "outcome = await self._carrier.carry(order)",
-                "try:\n    outcome = await self._carrier.carry(order)\nexcept Exception:\n    outcome = Failed('error')",
+                "outcome = await batch.carry(order, self._carrier)",
+                "from wxrec_async.model import Failed\ntry:\n    outcome = await batch.carry(order, self._carrier)\nexcept Exception:\n    outcome = Failed('error')",
             ),
         ),
         ("tests/flow/test_orchestrator.py",),

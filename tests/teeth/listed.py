@@ -66,8 +66,8 @@ LISTED = (
         (
             Edit(
                 "Orchestrator._carry",
-                "outcome = await self._carrier.carry(order)",
-                "from wxrec_async.model import StoredObject\nearly = Stored(StoredObject(order.target.key, 0, 0, etag='x'))\nawait self._settling.stored(recording.task_id, recording.id, early, 0.0)\noutcome = await self._carrier.carry(order)",
+                "outcome = await batch.carry(order, self._carrier)",
+                "from wxrec_async.model import Stored, StoredObject\nearly = Stored(StoredObject(order.target.key, 0, 0, etag='x'))\nawait self._log.record_outcome(recording, early)\noutcome = await batch.carry(order, self._carrier)",
             ),
         ),
         ("tests/flow/test_crash.py", "tests/flow/test_orchestrator.py"),

@@ -10,12 +10,13 @@ from contextlib import asynccontextmanager
 import anyio
 
 from wxrec_async import worlds
-from wxrec_async.choices import ages_of, asked_period, filters_of
+from wxrec_async.choices import ages_of, asked_period, filters_of, job_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.evidence import open_issuer
-from wxrec_async.ledger import open_seen_tasks
+from wxrec_async.flow.run_log import RunLog
+from wxrec_async.ledger import Everything, open_seen_tasks
 from wxrec_async.lister import Lister
 from wxrec_async.model import Period, Window, iso
 from wxrec_async.reconcile.asking import Asker
@@ -156,19 +157,14 @@ async def _bench(
         def judged_ms() -> int:
             return believed_ms(round(clock() * 1000), webex.client.servers_now_ms())
 
+        log = RunLog(job_of(settings, secrets.org_id, Everything()), ledger, emit, judged_ms)
         bench = Bench(
             ledger=ledger,
             sightings=sightings,
             lister=Lister(webex.client, chosen.page_size, chosen.channel_types),
             search=SearchReader(webex.search) if webex.search and chosen.search != "off" else None,
             search_required=chosen.search == "required",
-            asker=Asker(
-                webex.client,
-                ledger,
-                ages,
-                judged_ms,
-                include_segments=chosen.include_segments,
-            ),
+            asker=Asker(webex.client, ledger, log),
             bucket=bucket,
             comparison=Comparison(bucket, Level.HEAD),
             sides=Sides(filters_of(settings), counts=chosen.search_counts),

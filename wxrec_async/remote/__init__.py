@@ -5,22 +5,23 @@ the side that remembers: it keeps the one ledger.  Between them travel the recor
 of `remote.records`, through whatever engine there is; `wxrec_async.scaleout` is one.
 """
 
+from wxrec_async.flow.job import Cursor
 from wxrec_async.lister import Lister
 from wxrec_async.remote.books import LATE, Books
 from wxrec_async.remote.opening import open_books, who
 from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done, Found, LeftOpen, Progress
-from wxrec_async.remote.records import At, Batch, PageAsk, PageRow, Span, TaskRow, Todo
+from wxrec_async.remote.records import Batch, PageAsk, PageRow, Span, TaskRow, Todo
 from wxrec_async.remote.station import Station
 from wxrec_async.remote.terms import ComeBack
 
 __all__ = [
     "LATE",
     "Answer",
-    "At",
     "Batch",
     "BatchOutcome",
     "Books",
     "ComeBack",
+    "Cursor",
     "Done",
     "Found",
     "LeftOpen",

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wxrec_async.remote.outcomes import Answer, Done, Found, Progress
+from wxrec_async.flow.batch import TaskAnswer
+from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done, Found, Progress
 from wxrec_async.remote.records import Todo
+from wxrec_async.rules.identity import Identified
 
 
 def named_before(kept: Progress) -> dict[str, list[Found]]:
@@ -33,6 +35,24 @@ def with_done(answer: Answer, done: Sequence[Done]) -> Answer:
     more = {each.recording_id for each in done if each.task_id == answer.todo.id} - named
     added = [Found(recording_id, earlier=True) for recording_id in sorted(more)]
     return replace(answer, recordings=[*answer.recordings, *added]) if added else answer
+
+
+def read_answers(outcome: BatchOutcome) -> dict[str, TaskAnswer]:
+    """Return what a worker heard of each task of a batch, as the log of a run takes it."""
+    return {each.todo.id: _read(with_done(each, outcome.done), outcome) for each in outcome.answers}
+
+
+def _read(answer: Answer, outcome: BatchOutcome) -> TaskAnswer:
+    task = answer.todo.task()
+    kept = {each.recording_id for each in outcome.done if each.task_id == task.id}
+    return TaskAnswer(
+        task,
+        Identified(tuple(each.recording(task.id) for each in answer.recordings)),
+        answer.beside,
+        answer.unsettled,
+        goes_on=answer.goes_on and not kept,  # an earlier attempt took the call to be over
+        earlier=frozenset(each.id for each in answer.recordings if each.earlier) - kept,
+    )
 
 
 def left_of(todo: Todo, done: Sequence[Done]) -> Todo:

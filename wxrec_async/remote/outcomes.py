@@ -8,6 +8,7 @@ from typing import Any
 
 from wxrec_async.model import Failed, Gone, Outcome, Recording, Stored, StoredObject
 from wxrec_async.remote.records import Todo, fields_of
+from wxrec_async.rules.finality import is_gone
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import Tries
 
@@ -96,6 +97,18 @@ class Done:
             case Gone(evidence=evidence):
                 return cls(*ids, "gone", seconds=round(seconds, 3), evidence=evidence)
 
+    def outcome(self) -> Outcome:
+        """Return it as a worker on this machine would have told it."""
+        match self.kind:
+            case "stored":
+                return Stored(self.object(), self.already, self.main_place, flags=tuple(self.flags))
+            case "gone" if is_gone(self.evidence, named=False, sound=True):
+                return Gone(self.evidence)
+            case "gone":  # a worker of an earlier release took any 404 for a deletion
+                return Failed("not_found", "a 404 from the media host")
+            case _:
+                return Failed(self.reason, self.detail, self.evidence)
+
     def object(self) -> StoredObject:
         known = StoredObject(self.key, self.size, self.crc32, etag=self.etag, version_id=self.version_id)
         return replace(known, sha256=self.sha256, content_type=self.content_type)
@@ -123,6 +136,8 @@ class BatchOutcome:
     Each task is in ``answers`` or ``failed`` (a stable word), or comes back: in
     ``again`` when recordings of it are left that need a fresh URL or another
     worker, in ``halves`` when the batch must be halved to find the id at fault.
+    ``worker`` is named by one whose renewed token could not be stored: whether that
+    is so now, ``token_unsaved`` says.
     """
 
     answers: list[Answer] = field(default_factory=list)
@@ -132,6 +147,8 @@ class BatchOutcome:
     halves: list[list[Todo]] = field(default_factory=list)
     asked_s: float = 0.0
     left_open: list[LeftOpen] = field(default_factory=list)
+    worker: str = ""
+    token_unsaved: bool = False
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON has it; `read` reads it."""
@@ -152,6 +169,7 @@ class BatchOutcome:
             "halves": [[fields_of(each) for each in half] for half in self.halves],
             "asked_s": self.asked_s,
             "left_open": [fields_of(each) for each in self.left_open],
+            **({"worker": self.worker, "token_unsaved": self.token_unsaved} if self.worker else {}),
         }
 
     @classmethod
@@ -172,6 +190,8 @@ class BatchOutcome:
             [Done(**each) for each in row["done"]],
             asked_s=row["asked_s"],
             left_open=[LeftOpen(**each) for each in row["left_open"]],
+            worker=row.get("worker", ""),
+            token_unsaved=row.get("token_unsaved", False),
         )
 
 

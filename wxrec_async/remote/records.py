@@ -13,11 +13,14 @@ stays at home.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
+from wxrec_async.flow.batch import Before
 from wxrec_async.model import Task, Window
-from wxrec_async.rules.finality import Phase
+from wxrec_async.recovery import Interrupted
+from wxrec_async.rules.finality import Phase, is_bare, phase
+from wxrec_async.rules.identity import Times
 from wxrec_async.rules.redact import mask_number, redact_text
 
 LISTED = "listed"
@@ -42,14 +45,6 @@ class Span:
 
     def window(self) -> Window:
         return Window(self.from_ms, self.to_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class At:
-    """A place in what earlier runs left: behind ``row`` of the tasks placed at ``place_ms``; None: by row alone."""
-
-    place_ms: int | None
-    row: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +112,8 @@ class Todo:
 
     ``settled`` are its recordings that are stored, ``holder`` the one that is
     stored under its main key.  ``returns`` counts how often its URLs had expired.
-    ``uploads`` were left open: recording, key and upload id of each.  ``phase`` is
+    ``uploads`` were left open: recording, key and upload id of each, and of ``begun``,
+    recording and key, nobody knows whether one was.  ``phase`` is
     whether the call is over (`rules.finality.Phase`), ``first_seen_ms`` when it was listed first, and
     ``times`` says of stored recordings when they begin and end.  ``denied`` is what the media host
     said of recordings that came back for a fresh URL (`rules.finality.is_gone`), ``bare`` that
@@ -136,11 +132,32 @@ class Todo:
     times: dict[str, list[int | None]] = field(default_factory=dict)
     denied: dict[str, str] = field(default_factory=dict)
     bare: bool = False
+    begun: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, task: Task, before: Before, interrupted: Interrupted) -> Todo:
+        """Return a task to ask for with what the ledger knows of it and of what was left open."""
+        todo = cls(task.id, task.created_ms, task.capture_requested, phase=str(phase(task)), bare=is_bare(task))
+        return replace(
+            todo,
+            settled=list(before.stored),
+            holder=before.holder,
+            uploads=[(each.recording_id, each.key, each.upload_id) for each in interrupted.uploads],
+            first_seen_ms=before.first_seen_ms,
+            times={name: [it.start_ms, it.stop_ms] for name, it in before.stored.items()},
+            begun=[(each.recording_id, each.key) for each in interrupted.started],
+        )
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Todo:
         uploads = [(recording, key, upload_id) for recording, key, upload_id in row.get("uploads", ())]
-        return cls(**{**row, "uploads": uploads})
+        begun = [(recording, key) for recording, key in row.get("begun", ())]
+        return cls(**{**row, "uploads": uploads, "begun": begun})
+
+    def before(self) -> Before:
+        """Return what was known of the task when it was handed out."""
+        stored = {name: Times(*times) for name, times in self.times.items()}
+        return Before(self.first_seen_ms, stored, self.holder)
 
     def task(self) -> Task:
         """Return as much of the task as is known here."""
@@ -154,15 +171,19 @@ class Todo:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One to ten tasks for one captures call; ``halved`` when it is a piece of one that failed as a whole."""
+    """One to ten tasks for one captures call; ``halved`` when it is a piece of one that failed as a whole.
+
+    ``run`` names the backfill it belongs to.
+    """
 
     org: str
     todos: list[Todo]
     halved: bool = False
+    run: str = ""
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Batch:
-        return cls(row["org"], [Todo.read(each) for each in row["todos"]], row["halved"])
+        return cls(row["org"], [Todo.read(each) for each in row["todos"]], row["halved"], row.get("run", ""))
 
 
 def fields_of(row: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ is aborted.
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
@@ -22,7 +23,6 @@ from types import TracebackType
 import anyio
 
 from wxrec_async import worlds
-from wxrec_async.choices import ages_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, Rejected
 from wxrec_async.events import Emit, Retrying, ignore
@@ -34,7 +34,6 @@ from wxrec_async.remote.records import Batch, PageAsk, PageRow, TaskRow
 from wxrec_async.remote.storing import Storing
 from wxrec_async.remote.terms import Allowance, BudgetSpent, ComeBack, EngineTerms, Further, allowed
 from wxrec_async.remote.work import Tell, Work
-from wxrec_async.rules.identity import Changed
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.selection import of_channel
@@ -43,6 +42,7 @@ from wxrec_async.wiring.bucket import open_bucket
 
 BATCH_PATIENCE = 3
 MAX_REFUSALS = 3
+LAST_SWEEP_S = 10.0
 
 
 class Station:
@@ -68,6 +68,7 @@ class Station:
         self._stack = AsyncExitStack()
         self._in_hand: set[anyio.CancelScope] = set()
         self._refusals = self._renewed_as = 0
+        self._name, self._was_unsaved = uuid.uuid4().hex[:12], False
 
     async def __aenter__(self) -> Station:
         async with AsyncExitStack() as stack:
@@ -89,6 +90,8 @@ class Station:
         try:
             with anyio.CancelScope(shield=True):
                 await self._webex.refresher.save_pending()
+            with anyio.move_on_after(LAST_SWEEP_S, shield=True):
+                await self._storing.sweep_uncertain()
         finally:
             await self._stack.aclose()
 
@@ -155,11 +158,14 @@ class Station:
                 yield
         except BudgetSpent:
             self._count_refusal()
-            raise ComeBack("the token was refused and is renewed", 0.0, tries) from None
+            raise self._given_back(ComeBack("the token was refused and is renewed", 0.0, tries)) from None
         except ComeBack as back:
-            self._emit(Retrying("webex", back.tries.attempts + back.tries.waits, back.after_s, str(back)))
-            raise
+            raise self._given_back(back) from None
         self._refusals = 0
+
+    def _given_back(self, back: ComeBack) -> ComeBack:
+        self._emit(Retrying("webex", back.tries.attempts + back.tries.waits, back.after_s, str(back)))
+        return back
 
     def _count_refusal(self) -> None:
         """Count tokens, not calls: any number of calls under way meet the end of the same one."""
@@ -201,18 +207,14 @@ class Station:
         except GivenUp as given_up:
             halve = len(batch.todos) > 1 and _may_halve(given_up)
             return _halved(batch, kept) if halve else _all_failed(batch, kept, given_up)
-        segments = self.settings.webex.include_segments
-        work = Work(
-            self._storing,
-            batch,
-            kept,
-            tell,
-            segments=segments,
-            repeated=repeated,
-            ages=ages_of(self.settings),
-            changed=Changed(self.settings.backfill.changed),
-        )
-        return await work.done(captures, anyio.current_time() - begun)
+        work = Work(self._storing, batch, kept, tell, repeated=repeated)
+        return await self._signed(await work.done(captures, anyio.current_time() - begun))
+
+    async def _signed(self, outcome: BatchOutcome) -> BatchOutcome:
+        """Say whether a renewed token could not be stored; who never had such trouble says nothing of it."""
+        saved = await self._webex.refresher.save_pending()
+        self._was_unsaved = self._was_unsaved or not saved
+        return replace(outcome, worker=self._name, token_unsaved=not saved) if self._was_unsaved else outcome
 
 
 def _since(begun: float, servers_now_ms: int) -> int:

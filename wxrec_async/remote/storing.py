@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
 import anyio
 
+from wxrec_async.choices import rules_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import Rejected, WxrecError
 from wxrec_async.events import Emit, Event, UploadLeftOpen
-from wxrec_async.model import Failed, Order, Outcome, Recording, Stored, StoredObject, Task
+from wxrec_async.flow.batch import carry
+from wxrec_async.model import Failed, Order, Outcome, Recording, Stored, StoredObject, Target
 from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.recovery import EarlierUploads
 from wxrec_async.remote.outcomes import Done, LeftOpen
 from wxrec_async.remote.records import Todo
 from wxrec_async.remote.terms import FRESH_URL, Allowance, EngineTerms, allowed
 from wxrec_async.rules import keys
 from wxrec_async.transfer import MediaSource, ObjectStore, Transfer
 from wxrec_async.wiring.transfers import make_transfer
+
+RUNS_KNOWN = 8
 
 
 class Sums(Protocol):
@@ -63,11 +69,14 @@ class Storing:
     ) -> None:
         self.draining = False
         self.room = anyio.Semaphore(settings.backfill.concurrency)
-        self._settings, self._org_id, self._store = settings, org_id, store
+        self.rules = rules_of(settings, org_id)
+        self._settings, self._store = settings, store
         self._terms, self._emit = terms, emit
-        self._transfer = self._wired(media)
+        self.transfer = self._wired(media)
         self._left: dict[str, set[str]] = {}
         self._denied: dict[tuple[str, str], str] = {}
+        self._earlier: OrderedDict[str, EarlierUploads] = OrderedDict()
+        self._looking = anyio.Lock()
 
     def _wired(self, media: MediaSource) -> Transfer:
         return make_transfer(self._settings, self._terms.watched(media), self._store, NoLog(), self._hear)
@@ -80,21 +89,38 @@ class Storing:
     def left_open(self, order: Order) -> list[LeftOpen]:
         """Return the uploads of a recording that stayed open; each is told once."""
         ids = (order.recording.task_id, order.recording.id)
-        return [
-            LeftOpen(*ids, target.key, upload_id)
-            for target in (order.target, order.fallback)
-            if target is not None
-            for upload_id in sorted(self._left.pop(target.key, ()))
-        ]
+        return [each for target in _places(order) for each in self._told(target.key, *ids)]
+
+    def _told(self, key: str, task_id: str, recording_id: str) -> list[LeftOpen]:
+        return [LeftOpen(task_id, recording_id, key, upload_id) for upload_id in sorted(self._left.pop(key, ()))]
 
     def denied(self, order: Order) -> str:
         """Return what the media host said of a deletion before the recording came back for a fresh URL; told once."""
         return self._denied.pop((order.recording.task_id, order.recording.id), "")
 
+    async def look_for_uploads(self, run: str) -> None:
+        """Find out, once for each run, what was open before this worker began to work for it."""
+        async with self._looking:
+            if run and run not in self._earlier:
+                earlier = EarlierUploads(self._store, self.transfer, self.rules.key_template)
+                await earlier.look()
+                self._earlier[run] = earlier
+                while len(self._earlier) > RUNS_KNOWN:
+                    self._earlier.popitem(last=False)
+
     async def close(self, todo: Todo) -> list[LeftOpen]:
-        """Abort the uploads that an earlier run left open; return those that are open still."""
+        """Abort the uploads that an earlier run left open, or may have; return those that are open still."""
         known = [LeftOpen(todo.id, *upload) for upload in todo.uploads]
-        return [each for each in known if not await self._aborted(each)]
+        left = [each for each in known if not await self._aborted(each)]
+        for recording_id, key in todo.begun:
+            await self.transfer.sweep(key)
+            left += self._told(key, todo.id, recording_id)
+        return left
+
+    async def sweep_uncertain(self) -> None:
+        """Abort what may have been begun without our learning of it: nobody else will ever know of it."""
+        for key in tuple(self._store.uncertain_keys):
+            await self.transfer.sweep(key)
 
     async def _aborted(self, upload: LeftOpen) -> bool:
         try:
@@ -105,7 +131,7 @@ class Storing:
         self._emit(UploadLeftOpen(upload.key, upload.upload_id))
         return False
 
-    async def store(self, order: Order, *, repeated: bool, returns: int) -> Done | None:
+    async def store(self, order: Order, *, repeated: bool, returns: int, run: str = "") -> Done | None:
         """Store one recording when there is room; None when it has to come back for a fresh URL or another worker."""
         recording = order.recording
         key = (recording.task_id, recording.id)
@@ -115,7 +141,12 @@ class Storing:
             begun = anyio.current_time()
             self._terms.returns[key] = returns
             try:
+                if run in self._earlier:
+                    await self._earlier[run].abort(order)
                 outcome = await self._stored(order, repeated=repeated)
+                for target in _places(order):
+                    if target.key in self._store.uncertain_keys:
+                        await self.transfer.sweep(target.key)
             finally:
                 self._terms.returns.pop(key, None)
             if isinstance(outcome, Failed) and outcome.reason == FRESH_URL:
@@ -124,23 +155,20 @@ class Storing:
             return Done.of(recording, outcome, anyio.current_time() - begun)
 
     async def _stored(self, order: Order, *, repeated: bool) -> Outcome:
-        recording = order.recording
         # What is to be replaced lies there, too; whether it has been is for the transfer to find out.
         if repeated and not order.replaces and (there := await self._there_already(order)):
             return there
-        if recording.url is None:
-            return Failed(recording.problem or "no_url")
         with allowed(Allowance(calls=0)):
-            return await self._transfer.carry(order)
+            return await carry(order, self.transfer)
 
     async def _there_already(self, order: Order) -> Stored | None:
         """After an attempt that broke off: abort what it left open, and recognise what it finished.
 
         An object of ours appears only when all its bytes were checked, and says whose it is.
         """
-        for target in filter(None, (order.target, order.fallback)):
+        for target in _places(order):
             self._left.pop(target.key, None)  # what cannot be aborted now either is told again
-            await self._transfer.sweep(target.key)
+            await self.transfer.sweep(target.key)
             try:
                 found = await self._store.head(target.key)
             except (Rejected, GivenUp):
@@ -162,24 +190,14 @@ class Storing:
         same = (read.size, read.crc32) == (found.size, found.crc32)
         return replace(found, sha256=read.sha256) if same else found
 
-    async def holder_in_bucket(self, task: Task, recordings: Sequence[Recording]) -> str | None:
-        """Return which of several recordings holds the task's main key; raises `GivenUp` when it cannot be seen."""
-        by_encoded_id = {keys.encode_id(each.id): each.id for each in recordings}
-        for key in keys.main_keys(task, recordings, template=self._settings.s3.key):
-            if (occupant := await self._transfer.occupant(key)) in by_encoded_id:
-                return by_encoded_id[occupant]
-        return None
-
-    def orders(self, todo: Todo, recordings: Sequence[Recording], holder: str | None) -> list[Order]:
-        """Give each recording of a task its place."""
-        base = {"wx-org-id": keys.encode_id(self._org_id)}
-        task = Task(todo.id, created_ms=todo.created_ms)
-        return keys.orders(task, recordings, template=self._settings.s3.key, holder=holder, base=base)
-
     def bytes_of(self, recordings: Sequence[Recording]) -> int:
         """Count the bytes read so far of what is under way."""
         streams = [self._terms.under_way.get((each.task_id, each.id)) for each in recordings]
         return sum(stream.offset for stream in streams if stream is not None)
+
+
+def _places(order: Order) -> list[Target]:
+    return [order.target] if order.fallback is None else [order.target, order.fallback]
 
 
 def _names(metadata: dict[str, str], recording: Recording) -> bool:

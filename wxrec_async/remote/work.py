@@ -9,18 +9,15 @@ from dataclasses import replace
 import anyio
 from anyio.abc import TaskGroup
 
-from wxrec_async.model import Capture, Failed, Order, Recording
+from wxrec_async.flow.batch import TaskAnswer, open_recordings, place, read_answer
+from wxrec_async.model import Capture, Order
 from wxrec_async.plumbing.groups import first_failure
-from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.remote.earlier import left_of, named_before
 from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done, Found, LeftOpen, Progress
 from wxrec_async.remote.records import Batch, Todo
 from wxrec_async.remote.storing import Storing
-from wxrec_async.rules import finality, selection
-from wxrec_async.rules.finality import Silence
-from wxrec_async.rules.identity import Changed, Identified, Times, identified, marked
+from wxrec_async.rules import finality
 from wxrec_async.rules.redact import redact_text
-from wxrec_async.rules.selection import Ages
 
 TELL_EVERY_S = 2.0
 Tell = Callable[[Progress], None]
@@ -34,25 +31,20 @@ def now_ms() -> int:
 class Work:
     """What is left of one batch once captures has answered."""
 
-    def __init__(  # noqa: PLR0913 - one batch, what is known of it, and by which rules
+    def __init__(
         self,
         storing: Storing,
         batch: Batch,
         kept: Progress,
         tell: Tell,
         *,
-        segments: bool,
         repeated: bool,
-        ages: Ages,
-        changed: Changed = Changed.BESIDE,
         now_ms: Callable[[], int] = now_ms,
     ) -> None:
         self._storing, self._batch, self._tell = storing, batch, tell
-        self._segments, self._repeated = segments, repeated
-        self._ages, self._changed, self._now_ms = ages, changed, now_ms
-        self._named: dict[str, Identified] = {}
+        self._repeated, self._now_ms = repeated, now_ms
+        self._read: dict[str, TaskAnswer] = {}
         self._earlier = named_before(kept)
-        self._goes_on: dict[str, list[Recording]] = {}
         self._kept = {(each.task_id, each.recording_id): each for each in kept.done}
         self._again: set[str] = set()
         self._expired: set[str] = set()
@@ -61,7 +53,12 @@ class Work:
 
     async def done(self, captures: Mapping[str, Capture], asked_s: float) -> BatchOutcome:
         """Store everything; a task whose recordings cannot all be stored now comes back."""
-        self._named = {todo.id: self._to_fetch(todo, captures[todo.id]) for todo in self._batch.todos}
+        rules, now = self._storing.rules, self._now_ms()
+        self._read = {
+            todo.id: read_answer(todo.task(), captures[todo.id], todo.before(), rules, now)
+            for todo in self._batch.todos
+        }
+        await self._storing.look_for_uploads(self._batch.run)
         for todo in self._batch.todos:
             self._note_gone(todo, captures[todo.id])
         self.tell()
@@ -75,25 +72,14 @@ class Work:
         except BaseExceptionGroup as failures:
             raise first_failure(failures) from None
         answers = [
-            self._answer(todo, captures[todo.id])
+            self._answer(todo)
             for todo in self._batch.todos
-            if self._named[todo.id].recordings or todo.id not in self._again
+            if self._read[todo.id].named.recordings or todo.id not in self._again
         ]
         again = [self._left_of(todo) for todo in self._batch.todos if todo.id in self._again]
         return BatchOutcome(
             answers, {}, list(self._kept.values()), again, asked_s=round(asked_s, 3), left_open=self._left_open
         )
-
-    def _to_fetch(self, todo: Todo, capture: Capture) -> Identified:
-        """Return what is to be fetched of an answer: nothing while the call may go on."""
-        wanted = selection.wanted_recordings(capture, include_segments=self._segments)
-        now = self._now_ms()
-        seen = Silence(now if todo.first_seen_ms is None else todo.first_seen_ms)
-        if wanted and selection.while_it_goes_on(todo.task(), wanted, seen, self._ages, now):
-            self._goes_on[todo.id] = wanted
-            return Identified(())
-        stored = {name: Times(*times) for name, times in todo.times.items()}
-        return identified(wanted, stored, self._changed)
 
     def _note_gone(self, todo: Todo, capture: Capture) -> None:
         """Call gone what the media host denied to have, now that captures was asked after that and may have its say."""
@@ -103,32 +89,25 @@ class Work:
             if finality.is_gone(evidence, named=named, sound=not capture.unsettled):
                 self._kept.setdefault((todo.id, name), Done(todo.id, name, "gone", evidence=evidence))
 
-    def _answer(self, todo: Todo, capture: Capture) -> Answer:
-        goes_on = todo.id in self._goes_on
-        return Answer(todo, self._all_named(todo.id), _beside(capture), capture.unsettled, goes_on)
+    def _answer(self, todo: Todo) -> Answer:
+        read = self._read[todo.id]
+        beside = [(name, redact_text(kind)) for name, kind in read.beside]
+        return Answer(todo, self._all_named(todo.id), beside, read.unsettled, read.goes_on)
 
     async def _task(self, todo: Todo, group: TaskGroup) -> None:
-        named = self._named[todo.id]
-        recordings = named.recordings
         self._left_open += await self._storing.close(todo)
-        done = {name for task, name in self._kept if task == todo.id}
-        at_rest = (set(todo.settled) - named.replacing) | done
-        open_ones = [each for each in recordings if each.id not in at_rest]
-        holder = self._holder_of(todo)
-        try:
-            if holder is None and len(recordings) > 1:
-                holder = await self._storing.holder_in_bucket(todo.task(), recordings)
-        except GivenUp as given_up:
-            for each in open_ones:
-                self._note(Done.of(each, Failed("bucket_unreadable", str(given_up))))
+        answer, storing = self._read[todo.id], self._storing
+        if answer.goes_on:
             return
-        flags = (selection.NEVER_ENDED,) if selection.never_ended(todo.task(), self._ages, self._now_ms()) else ()
-        for order in self._storing.orders(todo, recordings, holder):
-            if order.recording in open_ones:
-                group.start_soon(self._store, todo, marked(order, named, flags))
+        left = open_recordings(answer.named, todo.settled, {name for task, name in self._kept if task == todo.id})
+        placed = await place(answer, left, self._holder_of(todo), storing.rules, storing.transfer, self._now_ms())
+        for recording, failed in placed.unplaced:
+            self._note(Done.of(recording, failed))
+        for order in placed.orders:
+            group.start_soon(self._store, todo, order)
 
     async def _store(self, todo: Todo, order: Order) -> None:
-        done = await self._storing.store(order, repeated=self._repeated, returns=todo.returns)
+        done = await self._storing.store(order, repeated=self._repeated, returns=todo.returns, run=self._batch.run)
         self._left_open += self._storing.left_open(order)
         if done is not None:
             self._note(done)
@@ -146,15 +125,14 @@ class Work:
     def tell(self) -> None:
         """Let the engine keep what is done."""
         done = list(self._kept.values())
-        under_way = [each for named in self._named.values() for each in named.recordings]
+        under_way = [each for read in self._read.values() if not read.goes_on for each in read.named.recordings]
         moved = sum(each.size for each in done) + self._storing.bytes_of(under_way)
-        named = {task_id: self._all_named(task_id) for task_id in self._named}
+        named = {task_id: self._all_named(task_id) for task_id in self._read}
         self._tell(Progress({}, done, len(under_way), moved, {task: found for task, found in named.items() if found}))
 
     def _all_named(self, task_id: str) -> list[Found]:
         """Return what this answer names of a task, and what only those of earlier attempts did."""
-        now = self._goes_on.get(task_id) or self._named[task_id].recordings
-        named = {each.id: Found.of(each) for each in now}
+        named = {each.id: Found.of(each) for each in self._read[task_id].named.recordings}
         for each in self._earlier.get(task_id, ()):
             named.setdefault(each.id, replace(each, earlier=True))
         return list(named.values())
@@ -174,8 +152,5 @@ class Work:
             returns=todo.returns + (todo.id in self._expired),
             uploads=[(each.recording_id, each.key, each.upload_id) for each in left_open],
             denied=self._denied.get(todo.id, {}),
+            begun=[],
         )
-
-
-def _beside(capture: Capture) -> list[tuple[str, str]]:
-    return [(each.id, redact_text(each.kind)) for each in capture.attachments]

@@ -109,6 +109,11 @@ def subtract(window: Window, covered: Iterable[Window]) -> list[Window]:
     return left
 
 
+def left(period: Window, closed: Iterable[Window]) -> list[Window]:
+    """Return the windows of a period that are in none of ``closed``, oldest first, none longer than a day."""
+    return [window for gap in subtract(period, closed) for window in cut(gap)]
+
+
 def with_spans(left: Sequence[Window], spans: Iterable[Window]) -> list[Window]:
     """Return the windows ``left`` to list, and what of ``spans`` is in none of them, oldest first."""
     return sorted([*left, *(piece for span in spans for piece in subtract(span, left))])

@@ -12,9 +12,10 @@ from typing import TypeVar
 
 import anyio
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from wxrec_async.errors import AuthError, ConfigError, LedgerError, RunStopped
+from wxrec_async.model import Period
 from wxrec_async.remote import (
     Batch,
     BatchOutcome,
@@ -28,6 +29,7 @@ from wxrec_async.remote import (
     Todo,
 )
 from wxrec_async.report import EXIT_AUTH, EXIT_ERROR, EXIT_LEDGER, EXIT_USAGE, Ending, Summary
+from wxrec_async.rules.windows import Asked
 from wxrec_async.scaleout import contract
 
 T = TypeVar("T")
@@ -93,10 +95,11 @@ class Ledger:
     @activity.defn(name="wxrec-plan")
     async def plan(self, ask: contract.PlanAsk) -> contract.Plan:
         async def answer() -> contract.Plan:
-            period = ask.span.window() if ask.span else self._books.trailing(ask.trailing_s)
-            windows = await self._books.windows_left(ask.run, period, scheduled=ask.span is None)
+            asked = _asked(ask.span) if ask.span else self._books.trailing(ask.trailing_s)
+            await self._books.begin(ask.run, asked.period, asked.clamped)
+            windows = await self._books.windows_left(ask.run, asked.period, scheduled=ask.span is None)
             left, shape = [Span.of(window) for window in windows], contract.Shape.of(self._books.settings)
-            return contract.Plan(Span.of(period), left, shape, self._books.filtered)
+            return contract.Plan(Span.of(asked.period), left, shape, self._books.filtered, list(asked.clamped))
 
         return await self._once(answer)
 
@@ -136,7 +139,7 @@ class Ledger:
     async def end(self, ask: contract.End) -> contract.Report:
         async def answer() -> contract.Report:
             ending = Ending(error=ask.error or None, error_exit=ask.exit_code)
-            summary = await self._books.end(ask.run, ask.period.window(), ending)
+            summary = await self._books.end(ask.run, ask.period.window(), ending, ask.notes)
             self._ended(summary)
             counts = summary.counts
             return contract.Report(
@@ -155,6 +158,10 @@ class Ledger:
                 while len(self._answers) > KEPT:
                     self._answers.popitem(last=False)
             return self._answers[key]  # type: ignore[return-value]
+
+
+def _asked(span: Span) -> Asked:
+    return Asked(Period(span.from_ms, span.to_ms))
 
 
 def _plain(todos: Iterable[Todo]) -> list[contract.Plain]:
@@ -237,7 +244,9 @@ def _told(failure: Exception, beat: _Beat) -> ApplicationError:
             beat(beat.progress.after(failure.tries))
             beat.send()
             delay = timedelta(seconds=max(failure.after_s, IN_TURN_S))
-            return ApplicationError(str(failure), type="ComeBack", next_retry_delay=delay)
+            # Expected: the engine's own log would have forty lines of an exception for it.
+            benign = ApplicationErrorCategory.BENIGN
+            return ApplicationError(str(failure), type="ComeBack", next_retry_delay=delay, category=benign)
         case RunStopped():
             return _ending(failure, failure.exit_code)
         case AuthError():

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wxrec_async.config import Settings
-from wxrec_async.remote import At, Span
+from wxrec_async.remote import Cursor, Span
 
 Plain = dict[str, Any]
 BATCH = 10
@@ -112,7 +112,8 @@ class BackfillAsk:
 
     One of a schedule asks for what is owed or failed when it is due only, and lists
     the trailing days again.  Without a ``shape`` it is cut as the keeper's settings
-    say.  ``run``, ``left`` and ``filtered`` are set when it goes on in a new history.
+    say.  ``notes`` say what was changed of the period to make it one that can be listed.
+    ``run``, ``left`` and ``filtered`` are set when it goes on in a new history.
     """
 
     org: str
@@ -123,6 +124,7 @@ class BackfillAsk:
     run: str = ""
     left: list[Span] | None = None
     filtered: bool = False
+    notes: list[str] = field(default_factory=list)
 
     @property
     def scheduled(self) -> bool:
@@ -148,7 +150,7 @@ class WindowAsk:
     whole: Span | None = None
     asked_ms: int = 0
     trouble: str = ""
-    at: At | None = None
+    at: Cursor | None = None
     others: bool = False
     scheduled: bool = False
 
@@ -168,6 +170,7 @@ class Plan:
     windows: list[Span]
     shape: Shape
     filtered: bool
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +201,7 @@ class BacklogAsk:
 
     run: str
     period: Span
-    at: At
+    at: Cursor
     only: list[str]
     scheduled: bool = False
 
@@ -208,7 +211,7 @@ class Backlog:
     r"""``todos`` are `remote.Todo`\ s as JSON has them; ``at`` is where to go on; None: there is no more."""
 
     todos: Any
-    at: At | None
+    at: Cursor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,12 +235,13 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """``error`` is what ended the run before its time, ``exit_code`` what goes with it."""
+    """``error`` is what ended the run before its time, ``exit_code`` what goes with it; ``notes`` go along."""
 
     run: str
     period: Span
     error: str = ""
     exit_code: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,8 @@ class Crew:
     def _begin(self, *, partly: bool = False) -> None:
         while len(self._under_way) < self._ask.shape.batches and (self._pile.full or (partly and self._pile)):
             todos, halved = self._pile.next()
-            self._under_way.append(carry(self._ask, {"org": self._ask.org, "todos": todos, "halved": halved}))
+            batch = {"org": self._ask.org, "todos": todos, "halved": halved, "run": self._ask.run}
+            self._under_way.append(carry(self._ask, batch))
 
     def _write(self) -> None:
         if self._unwritten and self._writing is None:

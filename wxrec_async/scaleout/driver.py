@@ -21,7 +21,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from wxrec_async.config import Settings
-from wxrec_async.events import Clamped, Draining, Emit, Event, Warned, ignore
+from wxrec_async.events import Draining, Emit, Event, Warned, ignore
 from wxrec_async.model import Window
 from wxrec_async.remote import Span, open_books, who
 from wxrec_async.report import EXIT_FAILED, Ending, Summary
@@ -82,25 +82,24 @@ class FleetBackfill:
 
     async def run(self) -> Summary:
         """Begin the backfill of the settings' period, or join the one that is under way, and see it to its end."""
-        asked = self._books.period()
-        for note in asked.clamped:
-            self._emit(Clamped(note))
-        handle, run, period = await self._begin(asked)
-        await self._books.begin(run, period)
+        handle, run, period, notes = await self._begin(self._books.period())
+        await self._books.begin(run, period, notes)
         ended = None
         with anyio.CancelScope() as self._scope:
             ended = await self._see_through(handle)
         if self._stopped or ended or self._summary is None:
             ending = Ending(stopped=self._stopped, error=ended, error_exit=EXIT_FAILED if ended else 0)
-            return await self._books.end(run, period, ending)
+            return await self._books.end(run, period, ending, notes)
         return self._summary
 
-    async def _begin(self, asked: Asked) -> tuple[WorkflowHandle[BackfillFlow, Report], str, Window]:
-        """Begin or join; return what is under way, its name, and its period."""
+    async def _begin(self, asked: Asked) -> tuple[WorkflowHandle[BackfillFlow, Report], str, Window, list[str]]:
+        """Begin or join; return what is under way, its name, its period, and what is to be said of that."""
         span, run = Span.of(asked.period), uuid.uuid4().hex
         handle = await self._client.start_workflow(
             BackfillFlow.run,
-            BackfillAsk(self._books.org_id, self._queue, span, shape=Shape.of(self.settings), run=run),
+            BackfillAsk(
+                self._books.org_id, self._queue, span, shape=Shape.of(self.settings), run=run, notes=list(asked.clamped)
+            ),
             id=contract.backfill_id(self._books.org_id),
             task_queue=self._queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -108,9 +107,10 @@ class FleetBackfill:
         )
         memo = await (await handle.describe()).memo()
         period = Window(int(memo["from_ms"]), int(memo["to_ms"]))
+        notes = list(asked.clamped)
         if memo["run"] != run:
-            self._emit(Clamped(f"the backfill of {period} is under way; joining it instead of beginning another one"))
-        return handle, str(memo["run"]), period
+            notes = [f"the backfill of {period} is under way; joining it instead of beginning another one"]
+        return handle, str(memo["run"]), period, notes
 
     async def _see_through(self, handle: WorkflowHandle[BackfillFlow, Report]) -> str | None:
         """Keep the ledger until the backfill is over; return what ended it when that was not itself."""

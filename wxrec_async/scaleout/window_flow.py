@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from wxrec_async.errors import Nonsense
     from wxrec_async.model import Task, TaskPage, Window
     from wxrec_async.plumbing.retrying import GivenUp
-    from wxrec_async.remote import At, Lister, PageAsk, Span
+    from wxrec_async.remote import Cursor, Lister, PageAsk, Span
     from wxrec_async.rules.retry import GiveUp
     from wxrec_async.scaleout import asking, contract
     from wxrec_async.scaleout.asking import is_long, note, of_run
@@ -39,14 +39,14 @@ class WindowFlow:
             raise
 
     async def _backlog(self, ask: WindowAsk, crew: Crew) -> None:
-        at: Any = ask.at or At(ask.period.from_ms)
+        at: Any = ask.at or Cursor(ask.period.from_ms)
         while at is not None:
             asked = {**of_run(ask), "at": _plain(at), "only": ask.only, "scheduled": ask.scheduled}
             found = await note(ask.org, "backlog", asked, dict)
             await crew.take(found["todos"])
             at = found["at"]
             if at is not None and is_long():
-                raise _Rest(replace(ask, at=At(**at)))
+                raise _Rest(replace(ask, at=Cursor(**at)))
 
     async def _window(self, ask: WindowAsk, crew: Crew) -> None:
         whole, asked_ms, trouble = ask.whole or ask.span, ask.asked_ms, ask.trouble

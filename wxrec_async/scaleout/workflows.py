@@ -52,8 +52,9 @@ class BackfillFlow:
     async def run(self, ask: BackfillAsk) -> Report:
         ask = ask if ask.run else replace(ask, run=f"{workflow.info().workflow_id}/{workflow.info().run_id}")
         plan = await self._plan(ask)
-        ask = replace(ask, span=plan.period, shape=plan.shape, filtered=plan.filtered)
-        ended = contract.End(ask.run, plan.period)
+        notes = ask.notes or plan.notes
+        ask = replace(ask, span=plan.period, shape=plan.shape, filtered=plan.filtered, notes=notes)
+        ended = contract.End(ask.run, plan.period, notes=notes)
         try:
             await self._all(ask, plan.period, plan.windows, begin=ask.left is None)
         except (ActivityError, ChildWorkflowError) as failure:

@@ -1,0 +1,149 @@
+"""From what captures answered to what is transferred, and where: pure but for one look at the bucket.
+
+Whoever works (a worker of `orchestrator`, one of a fleet, `reconcile`) reads an
+answer, places what is open of it and carries it by the functions here, so that a
+recording gets the same name, the same key and the same flags everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from wxrec_async.model import Capture, Failed, Order, Outcome, Recording, Task
+from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.rules import keys, selection
+from wxrec_async.rules.finality import Silence
+from wxrec_async.rules.identity import Changed, Identified, Known, identified, marked
+from wxrec_async.rules.selection import Ages
+
+CAPTURES_BATCH = 10  # tasks that one call to captures may ask for
+NOTHING_NAMED = Identified(())
+
+
+class CapturesAnswer(Protocol):
+    """Every task asked for is in one of the two: what Webex has of it, or why it could not be asked."""
+
+    @property
+    def captures(self) -> Mapping[str, Capture]: ...
+
+    @property
+    def failed(self) -> Mapping[str, str]: ...
+
+
+class Bucket(Protocol):
+    """The bucket, as far as finding out who holds a key goes: `transfer.Transfer`."""
+
+    async def occupant(self, key: str) -> str | None: ...
+
+
+class Carrier(Protocol):
+    """Whoever stores one recording: `transfer.Transfer`."""
+
+    async def carry(self, order: Order) -> Outcome: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """By what an answer is read and its recordings are placed; ``metadata`` goes with every object."""
+
+    ages: Ages = field(default_factory=Ages)
+    changed: Changed = Changed.BESIDE
+    include_segments: bool = False
+    key_template: str = "call-detail/{task_id}/recording{ext}"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was known of a task before captures was asked: when it was seen first, and what is ``stored`` of it."""
+
+    first_seen_ms: int | None = None
+    stored: Mapping[str, Known] = field(default_factory=dict)
+    holder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAnswer:
+    """What captures said of one task.
+
+    ``beside`` is id and kind of what it named that is no audio, ``unsettled`` why it
+    proves nothing about what it does not name.  With ``goes_on`` the call may not be
+    over, so that nothing of it is fetched yet.  ``earlier`` are ids that only an
+    earlier answer named.
+    """
+
+    task: Task
+    named: Identified = NOTHING_NAMED
+    beside: Sequence[tuple[str, str]] = ()
+    unsettled: str = ""
+    goes_on: bool = False
+    earlier: frozenset[str] = frozenset()
+
+    @property
+    def offered(self) -> set[str]:
+        """The ids that can be had now."""
+        return {each.id for each in self.named.recordings} - self.earlier
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where the open recordings of a task go; ``unplaced`` could not be given a place, and why."""
+
+    orders: Sequence[Order] = ()
+    unplaced: Sequence[tuple[Recording, Failed]] = ()
+
+
+def read_answer(task: Task, capture: Capture, before: Before, rules: Rules, now_ms: int) -> TaskAnswer:
+    """Tell what is to be fetched of an answer, each recording under an id of its own; nothing while the call goes on.
+
+    ``now_ms`` is milliseconds since the epoch.  A task without a first sight is seen now.
+    """
+    wanted = selection.wanted_recordings(capture, include_segments=rules.include_segments)
+    beside = [(each.id, each.kind) for each in capture.attachments]
+    seen = Silence(now_ms if before.first_seen_ms is None else before.first_seen_ms)
+    if wanted and selection.while_it_goes_on(task, wanted, seen, rules.ages, now_ms):
+        return TaskAnswer(task, Identified(tuple(wanted)), beside, capture.unsettled, goes_on=True)
+    return TaskAnswer(task, identified(wanted, before.stored, rules.changed), beside, capture.unsettled)
+
+
+def open_recordings(named: Identified, settled: Collection[str], done: Collection[str] = ()) -> list[Recording]:
+    """Return what is left to do: neither ``done`` in this run nor ``settled`` before it, but what is replaced."""
+    settled = (set(settled) - named.replacing) | set(done)
+    return [each for each in named.recordings if each.id not in settled]
+
+
+async def place(
+    answer: TaskAnswer, left: Sequence[Recording], holder: str | None, rules: Rules, bucket: Bucket, now_ms: int
+) -> Placed:
+    """Give each recording that is ``left`` of a task its place; who holds the main place keeps it.
+
+    The bucket is asked when ``holder`` is not known: the ledger may have been lost,
+    and the first recording to come was another one.
+    """
+    task, named = answer.task, answer.named.recordings
+    try:
+        if holder is None and len(named) > 1:
+            holder = await _holder_in_bucket(task, named, rules, bucket)
+    except GivenUp as given_up:
+        return Placed(unplaced=[(each, Failed("bucket_unreadable", str(given_up))) for each in left])
+    placed = keys.orders(task, named, template=rules.key_template, holder=holder, base=rules.metadata)
+    flags = (selection.NEVER_ENDED,) if selection.never_ended(task, rules.ages, now_ms) else ()
+    return Placed([marked(order, answer.named, flags) for order in placed if order.recording in left])
+
+
+async def _holder_in_bucket(task: Task, recordings: Sequence[Recording], rules: Rules, bucket: Bucket) -> str | None:
+    """Return which of several recordings lies under the task's main key; raises `GivenUp` when it cannot be seen."""
+    by_encoded_id = {keys.encode_id(each.id): each.id for each in recordings}
+    for key in keys.main_keys(task, recordings, template=rules.key_template):
+        if (occupant := await bucket.occupant(key)) in by_encoded_id:
+            return by_encoded_id[occupant]
+    return None
+
+
+async def carry(order: Order, carrier: Carrier) -> Outcome:
+    """Store one recording; one without a URL has failed by the name of its problem."""
+    if order.recording.url is None:
+        return Failed(order.recording.problem or "no_url")
+    return await carrier.carry(order)

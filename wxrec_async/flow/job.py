@@ -1,0 +1,69 @@
+"""What a run is to do, and where it is in what earlier runs left."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from wxrec_async.flow.batch import Rules
+from wxrec_async.ledger.records import ALL_WORK, AskedBefore, BacklogTask, Scope, Work
+from wxrec_async.model import DAY_MS, Task, TaskState, Window
+from wxrec_async.rules.filters import NO_FILTERS, Filters
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Rules):
+    """What a run is to do.
+
+    ``scope`` is what the ledger is asked about, ``period`` what the user asked for,
+    ``notes`` what was changed of it.  ``windows`` are listed, ``task_ids`` taken as they
+    are.  ``only`` narrows the backlog, ``due_only`` leaves what is owed or failed alone
+    until its time has come, and tasks placed in ``look_again`` get the second look that
+    they deserve.  ``other_channels`` are listed to be counted.  ``limit`` counts
+    recordings begun.  Webex lists no calls older than ``lookback_days``, and a scheduled
+    run lists again what is younger than ``trailing_ms``.
+    """
+
+    run_id: str
+    scope: Scope
+    period: Window | None = None
+    notes: tuple[str, ...] = ()
+    windows: tuple[Window, ...] = ()
+    task_ids: Iterable[str] = ()
+    only: frozenset[Work] = ALL_WORK
+    due_only: bool = False
+    look_again: Window | None = None
+    other_channels: tuple[str, ...] = ()
+    concurrency: int = 32
+    memory_mib: int = 0
+    page_size: int = 1000
+    channel_types: tuple[str, ...] = ("telephony",)
+    filters: Filters = NO_FILTERS
+    limit: int | None = None
+    max_failures_in_row: int = 100
+    lookback_days: int = 1095
+    trailing_ms: int = 7 * DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in what earlier runs left: behind ``row`` of the tasks placed at ``place_ms``; None: by row alone."""
+
+    place_ms: int | None
+    row: int = 0
+
+    @classmethod
+    def behind(cls, rows: Sequence[BacklogTask]) -> Cursor | None:
+        """Return the place behind a page; None when the page is empty, and so the last one."""
+        return cls(rows[-1].place_ms, rows[-1].row) if rows else None
+
+    @property
+    def last(self) -> BacklogTask:
+        """The last task before this place, as far as the ledger wants to know it."""
+        return BacklogTask(self.row, Task(""), AskedBefore(TaskState.LISTED, 0), self.place_ms)
+
+
+def new_run_id() -> str:
+    """Return a name that no other run has."""
+    return uuid.uuid4().hex[:12]
