@@ -111,7 +111,7 @@ RULES = {
         {*FLOW_MAY, "flow.run_ledger"}, SDKS, "judged by the rules, written by a Protocol: wherever the work is done"
     ),
     "flow": rule(
-        {*FLOW_MAY, "flow", "author", "left_out", "recovery", "report", "settling", "sidecars"},
+        {*FLOW_MAY, "flow", "author", "left_out", "lister", "recovery", "report", "settling", "sidecars"},
         SDKS | {"temporalio"},
         "one job, whoever works: a Temporal workflow imports it too",
     ),

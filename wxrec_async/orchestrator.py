@@ -24,15 +24,15 @@ from typing import Protocol
 import anyio
 
 from wxrec_async import events
-from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit
 from wxrec_async.flow import batch
 from wxrec_async.flow.batch import CAPTURES_BATCH, CapturesAnswer, TaskAnswer
 from wxrec_async.flow.job import Cursor, Job
 from wxrec_async.flow.run_log import RunLog
+from wxrec_async.flow.window_reader import WindowReader
 from wxrec_async.ledger.records import KnownTask, Work
-from wxrec_async.lister import Lister, PageSource
-from wxrec_async.model import Capture, Order, RecordingState, Task, TaskPage, Window
+from wxrec_async.lister import PageSource
+from wxrec_async.model import Capture, Order, RecordingState, Task
 from wxrec_async.plumbing.batches import BatchQueue
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.signal import Signal
@@ -40,7 +40,6 @@ from wxrec_async.recovery import EarlierUploads
 from wxrec_async.rules import selection
 
 NAMED_BATCH = 500
-WINDOWS_AHEAD = 8  # listed at once: between two short windows there is little else than waiting for the next answer
 BATCH_PATIENCE_S = 5.0  # while tasks come in slowly a call is worth more than the seconds until its batch is full
 
 
@@ -74,12 +73,12 @@ class Orchestrator:
         earlier: EarlierUploads | None = None,
     ) -> None:
         self._job, self._webex, self._log, self._carrier = job, webex, log, carrier
-        self._emit, self._others, self._earlier = emit, others, earlier
+        self._emit, self._earlier = emit, earlier
         self._left = Counter[str]()
-        self._lister = Lister(webex, job.page_size, job.channel_types)
         self._tasks: BatchQueue[Task] = BatchQueue(
             max(100, CAPTURES_BATCH * job.concurrency), linger_s=BATCH_PATIENCE_S
         )
+        self._windows = WindowReader(job, webex, log, self._tasks.put, others=others)
         self._orders: deque[Order] = deque()
         self._changed = Signal()
         self._hungry = Signal()
@@ -142,7 +141,7 @@ class Orchestrator:
             await self._feed_named()
             if not filtered:
                 await self._feed_backlog(left)
-            await self._feed_windows()
+            await self._windows.run()
             if filtered:
                 # Each task is handed out once: by a page, if one still lists it, for by now that may say what was
                 # missing before, a queue or an agent.
@@ -175,63 +174,6 @@ class Orchestrator:
         while cursor is not None:
             await self._tasks.put(tasks)
             tasks, cursor = await read(cursor)
-
-    async def _feed_windows(self) -> None:
-        """List some windows at once; their tasks are taken in one window after the other, as they are given."""
-        room = anyio.Semaphore(WINDOWS_AHEAD)
-        turn = anyio.Event()
-        turn.set()
-        async with anyio.create_task_group() as group:
-            for window in self._job.windows:
-                await room.acquire()
-                turn, before = anyio.Event(), turn
-                group.start_soon(self._feed_window, window, room, before, turn)
-
-    async def _feed_window(self, window: Window, room: anyio.Semaphore, before: anyio.Event, done: anyio.Event) -> None:
-        # A page proves what was there when it was read, however long the queue was full.  What time that was the
-        # servers know, and say so with their first answer.
-        asked_ms = self._log.judged_ms()
-        held: list[tuple[Window, TaskPage, Sequence[Task]]] = []
-
-        async def take_held() -> None:
-            await before.wait()
-            while held:
-                await self._take_in(*held.pop(0))
-
-        async def hold(part: Window, page: TaskPage, new: Sequence[Task]) -> None:
-            """Read on to the end of a short window before its turn comes; of a long one, a page's worth is held."""
-            nonlocal asked_ms
-            asked_ms = min(asked_ms, self._log.judged_ms())
-            held.append((part, page, new))
-            if before.is_set() or sum(page.rows for _, page, _ in held) >= self._job.page_size:
-                await take_held()
-
-        trouble = await self._lister.read(window, hold)
-        await take_held()
-        done.set()
-        if not trouble:
-            await self._count_others(window)
-        await self._log.close_window(window, asked_ms, trouble)
-        room.release()
-
-    async def _count_others(self, window: Window) -> None:
-        """Count the contacts of other channels; they are not what was asked for, so trouble is only said."""
-        if self._others is None:
-            return
-        lister = Lister(self._others, self._job.page_size, self._job.other_channels, sure=False)
-        try:
-            trouble = await lister.read(window, self._take_note)
-        except (AuthError, RunStopped) as refusal:
-            trouble = str(refusal)
-        if trouble:
-            self._log.others_not_counted(window, trouble)
-
-    async def _take_note(self, window: Window, _page: TaskPage, new: Sequence[Task]) -> None:
-        await self._log.ingest_other(window, new)
-
-    async def _take_in(self, window: Window, page: TaskPage, new: Sequence[Task]) -> None:
-        todo = await self._log.ingest_page(window, page.rows, new, due_only=self._job.due_only)
-        await self._tasks.put(todo)
 
     # The workers
 

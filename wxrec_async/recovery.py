@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from wxrec_async.errors import Rejected, Trouble
+from wxrec_async.errors import Rejected, WxrecError
 from wxrec_async.events import Emit, RecordingStored, UploadLeftOpen, ignore
 from wxrec_async.flow.run_ledger import RunLedger
 from wxrec_async.ledger.records import StartedKey
@@ -72,8 +72,8 @@ class EarlierUploads:
         """Find them, before the first upload of this run is begun; where they cannot be listed, there are none."""
         try:
             found = await self._bucket.open_uploads(constant_prefix(self._template))
-        except (Trouble, GivenUp):
-            return
+        except (WxrecError, GivenUp):
+            return  # a permission that is missing here costs no recording: whoever needs it says so
         self._keys = {upload.key for upload in found}
 
     async def abort(self, order: Order) -> None:

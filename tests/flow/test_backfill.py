@@ -382,12 +382,34 @@ async def test_uncertain_keys_are_swept_at_the_end(house: House) -> None:
     assert summary.ending.uploads_left == 0
 
 
+@pytest.mark.fault("L03")
+async def test_upload_that_the_bucket_alone_knows_of_goes_with_its_recording(house: House) -> None:
+    """A killed worker of a fleet left it, or a run whose ledger was lost; that of another key is not ours to judge."""
+    house.flow.fill(1)
+    await house.flow.store.create(Target("c/t0/recording.wav", "audio/wav"))
+    stranger = await house.flow.store.create(Target("c/elsewhere/recording.wav", "audio/wav"))
+    async with house.backfill() as backfill:
+        summary = await backfill.run()
+    assert (summary.counts.stored, summary.ending.uploads_left) == (1, 0)
+    assert set(house.flow.store.uploads) == {stranger}
+
+
+@pytest.mark.parametrize("failure", [AuthError("refused"), RunStopped("the bucket is gone")])
+async def test_uploads_that_cannot_be_listed_at_the_beginning_cost_nothing(house: House, failure: Exception) -> None:
+    """A policy may lack ``s3:ListBucketMultipartUploads``; recordings are stored all the same."""
+    house.flow.fill(2)
+    house.flow.store.script["list"] = [failure]
+    async with house.backfill() as backfill:
+        summary = await backfill.run()
+    assert (summary.counts.stored, summary.exit_code) == (2, 0)
+
+
 @pytest.mark.parametrize("failure", [AuthError("refused"), RunStopped("the bucket is gone")])
 async def test_sweep_that_is_refused_does_not_cost_the_summary(house: House, failure: Exception) -> None:
     """What was stored is told and the run is closed in the ledger, even if the last sweep is refused."""
     house.flow.fill(2)
     house.flow.store.uncertain_keys.add("c/lost/recording.wav")
-    house.flow.store.script["list"] = [failure]
+    house.flow.store.script["list"] = [None, failure]  # not what is looked up at the beginning
     async with house.backfill() as backfill:
         summary = await backfill.run()
     assert summary.counts.stored == 2

@@ -89,7 +89,7 @@ FURTHER = (
         "a window counts as listed although its last rows are not written down",
         (
             Edit(
-                "Orchestrator._feed_window",
+                "WindowReader._read",
                 "trouble = await self._lister.read(window, hold)",
                 "await self._log.close_window(window, asked_ms, None)\ntrouble = await self._lister.read(window, hold)",
             ),
@@ -320,6 +320,30 @@ FURTHER = (
             ),
         ),
         ("tests/webex/test_transport_requests.py",),
+    ),
+    Bug(
+        "killed_workers_uploads_stay",
+        "what the bucket alone knows to be open is left open",
+        (
+            Edit(
+                "recovery.py",
+                "                await self._sweeper.sweep(target.key)\n",
+                "                pass\n",
+            ),
+        ),
+        ("tests/flow/test_recovery.py", "tests/flow/test_backfill.py"),
+    ),
+    Bug(
+        "begun_keys_stay_at_home",
+        "a fleet's workers are not told which keys somebody began",
+        (
+            Edit(
+                "remote/records.py",
+                "            begun=[(each.recording_id, each.key) for each in interrupted.started],\n",
+                "            begun=[],\n",
+            ),
+        ),
+        ("tests/scaleout/test_books.py",),
     ),
     Bug(
         "recovery_trusts_the_size",
