@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.test_architecture import SOURCES
+from tests import house
+
+SOURCES = {file.path: file.tree for file in house.files()}
 
 # The only modules that name files.  Each takes the name from a flag, the settings, or a file it stands beside;
 # what comes from Webex or S3 never gets there.
