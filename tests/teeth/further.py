@@ -326,9 +326,9 @@ FURTHER = (
         "what the bucket alone knows to be open is left open",
         (
             Edit(
-                "recovery.py",
-                "                await self._sweeper.sweep(target.key)\n",
-                "                pass\n",
+                "EarlierUploads.abort",
+                "await self._sweeper.sweep(target.key)",
+                "",
             ),
         ),
         ("tests/flow/test_recovery.py", "tests/flow/test_backfill.py"),
@@ -338,9 +338,9 @@ FURTHER = (
         "a fleet's workers are not told which keys somebody began",
         (
             Edit(
-                "remote/records.py",
-                "            begun=[(each.recording_id, each.key) for each in interrupted.started],\n",
-                "            begun=[],\n",
+                "Todo.of",
+                "[(each.recording_id, each.key) for each in interrupted.started]",
+                "[]",
             ),
         ),
         ("tests/scaleout/test_books.py",),
