@@ -18,6 +18,7 @@ from wxrec_async.rules.windows import (
     clamp,
     cut,
     halves,
+    left,
     read_moment,
     subtract,
 )
@@ -187,3 +188,15 @@ def test_moments_are_written_as_they_are_read() -> None:
     """What the program prints can be given back to it."""
     assert read_moment(str(Window(NOW, NOW + 1)).split("/")[0], "--from") == NOW
     assert datetime.fromtimestamp(NOW / 1000, UTC).isoformat() == "2026-01-01T00:00:00+00:00"
+
+
+def test_what_is_left_of_a_period_is_in_no_closed_span_and_cut_at_midnights() -> None:
+    """Oldest first, each piece of one UTC day; nothing is left of what is closed as a whole."""
+    noon = DAY_MS // 2
+    period = Window(noon, 3 * DAY_MS)
+    assert left(period, [Window(0, noon + 1), Window(2 * DAY_MS - 5, 2 * DAY_MS + 5)]) == [
+        Window(noon + 1, DAY_MS),
+        Window(DAY_MS, 2 * DAY_MS - 5),
+        Window(2 * DAY_MS + 5, 3 * DAY_MS),
+    ]
+    assert left(period, [period]) == []
