@@ -61,8 +61,9 @@ def all_sdks_but(*names: str) -> set[str]:
 
 
 FLOW_MAY = {*NOUNS, *PIECES, "events", "config", "ledger.records"}
-ABOVE = {"cli", "sandbox", "scaleout"}
+AS_OPENED = {*FLOW_MAY, "flow", "ledger", "s3.reader", "s3.api", "wiring"}
 RULES = {
+    "_version": rule(set(), SDKS | IMPURE, "a number"),
     "model": rule(set(), SDKS | IMPURE, "every room knows the nouns, so they may know no room"),
     "errors": rule(set(), SDKS | IMPURE, "a failure is named where it happens, by whoever"),
     "rules": rule(
@@ -77,129 +78,55 @@ RULES = {
     "config": rule(
         {*NOUNS}, all_sdks_but("pydantic", "pydantic_settings"), "settings are read before anything is opened"
     ),
+    "aws_session": rule(
+        set(), all_sdks_but("aiohttp", "aiobotocore"), "what two worlds need of one SDK knows neither of them"
+    ),
     "webex": rule(
         {*NOUNS, *PIECES, "events", "config", "webex"},
         all_sdks_but("httpx", "aiohttp", "yarl", "pydantic"),
         "one world, one SDK: httpx over aiohttp",
     ),
     "auth": rule(
-        {*NOUNS, *PIECES, "events", "config", "auth", "aws", "aws_session"},
+        {*NOUNS, *PIECES, "events", "config", "auth", "aws_session"},
         all_sdks_but("httpx", "aioboto3", "botocore", "aiobotocore", "aiohttp", "pydantic"),
         "httpx for the token endpoint, aioboto3 for Secrets Manager",
     ),
-    "aws": rule(set(), all_sdks_but("aiohttp", "aiobotocore"), "what two worlds need of one SDK knows neither of them"),
     "s3": rule(
-        {*NOUNS, *PIECES, "events", "config", "s3", "aws", "aws_session"},
+        {*NOUNS, *PIECES, "events", "config", "s3", "aws_session"},
         all_sdks_but("aioboto3", "aiobotocore", "botocore", "aiohttp"),
         "aioboto3, and aiohttp beneath it",
     ),
     "ledger": rule({*NOUNS, *PIECES, "events", "config", "ledger"}, all_sdks_but("sqlite3"), "SQLite and nothing else"),
-    "lister": rule({*FLOW_MAY, "lister"}, SDKS, "the flow sees worlds only through small Protocols"),
-    "intake": rule(FLOW_MAY, SDKS, "bytes into parts, wherever they come from"),
-    "bandwidth": rule({*FLOW_MAY, "transfer", "intake"}, SDKS, "it wraps a source, and knows none"),
-    "left_out": rule({*FLOW_MAY, "left_out"}, SDKS, "what was not done is counted from the ledger alone"),
-    "telemetry": rule({*NOUNS, "events"}, all_sdks_but("opentelemetry"), "a listener; its SDK comes late"),
-    "exporting": rule(
-        {*NOUNS, "events", "telemetry"}, all_sdks_but("opentelemetry"), "its own environment, and no world"
-    ),
-    "telling": rule({*NOUNS, *PIECES, "events"}, SDKS, "plumbing knows no events, and worlds share this one bridge"),
-    "following": rule({*FLOW_MAY, "report"}, SDKS, "a rhythm; what a round does is a Protocol's business"),
-    "running": rule({*FLOW_MAY, "orchestrator"}, SDKS, "how a run is stopped has nothing to do with where it reads"),
-    "transfer": rule({*FLOW_MAY, "intake"}, SDKS, "one recording, whatever its source and store: no ledger needed"),
-    "recovery": rule({*FLOW_MAY, "flow.run_ledger"}, SDKS, "the flow sees worlds only through small Protocols"),
-    "settling": rule(
-        {*FLOW_MAY, "flow.run_ledger"}, SDKS, "judged by the rules, written by a Protocol: wherever the work is done"
-    ),
     "flow": rule(
-        {*FLOW_MAY, "flow", "author", "left_out", "lister", "recovery", "report", "settling", "sidecars"},
+        {*FLOW_MAY, "flow", "_version"},
         SDKS | {"temporalio"},
-        "one job, whoever works: a Temporal workflow imports it too",
+        "one job, whoever works: worlds are seen through small Protocols, and a Temporal workflow imports it too",
     ),
-    "orchestrator": rule(
-        {*FLOW_MAY, "flow", "lister", "recovery"}, SDKS, "the flow sees worlds only through small Protocols"
-    ),
-    "author": rule({"ledger.records", "_version"}, SDKS, "who runs this is asked of the operating system alone"),
-    "sidecars": rule(FLOW_MAY, SDKS, "the flow sees worlds only through small Protocols"),
-    "evidence": rule(
-        {*FLOW_MAY, "evidence", "author", "ledger", "report", "s3.inspection", "s3.wire", "wiring.bucket"},
-        SDKS,
-        "it stands on the bucket and the ledger as they are opened, like verify, and knows no SDK and no Webex",
-    ),
-    "searching": rule({*FLOW_MAY, "searching"}, SDKS, "the flow sees worlds only through small Protocols"),
-    "choices": rule({*NOUNS, "config", "flow", "ledger.records", "rules"}, SDKS, "settings into what the job takes"),
-    "plan": rule({*FLOW_MAY, "lister", "config", "planned_day"}, SDKS, "what would be done is arithmetic"),
-    "planned_day": rule({*NOUNS, "rules"}, SDKS | IMPURE, "what would be done is arithmetic"),
-    "planner": rule(
-        {*FLOW_MAY, "ledger", "lister", "searching", "plan", "planned_day"}, SDKS, "it reads lists and the ledger"
-    ),
-    "reconcile": rule(
-        {
-            *FLOW_MAY,
-            "author",
-            "evidence",
-            "flow",
-            "reconcile",
-            "ledger",
-            "lister",
-            "searching",
-            "verify",
-            "report",
-            "choices",
-            "telling",
-            "worlds",
-            "wiring",
-            "s3.inspection",
-        },
-        SDKS,
-        "worlds are opened by worlds and wiring; it knows no SDK",
-    ),
+    "otel": rule({*NOUNS, "events", "otel"}, all_sdks_but("opentelemetry"), "a listener; its SDK comes late"),
+    "planning": rule({*FLOW_MAY, "flow", "ledger", "planning"}, SDKS, "it reads lists and the ledger"),
     "wiring": rule(
-        {*FLOW_MAY, "ledger", "s3", "telling", "transfer", "intake", "bandwidth", "sidecars", "wiring", "_version"},
+        {*FLOW_MAY, "_version", "auth", "flow", "ledger", "s3", "webex", "wiring"},
         all_sdks_but("httpx"),
         "settings into what others work with; it is opened here, and nothing is done with it",
     ),
-    "report": rule({*FLOW_MAY, "config"}, SDKS, "rows in, text out"),
-    "remote": rule(
-        {
-            *NOUNS,
-            *PIECES,
-            "events",
-            "config",
-            "ledger.records",
-            "lister",
-            "flow",
-            "intake",
-            "bandwidth",
-            "recovery",
-            "telling",
-            "transfer",
-            "report",
-            "choices",
-            "s3.owner",
-            "sidecars",
-            "worlds",
-            "wiring",
-            "webex.media",
-            "remote",
-        },
-        SDKS | {"temporalio"},
-        "beside backfill: it wires the same worlds for an engine, and knows no engine",
+    "maintenance": rule({*AS_OPENED, "maintenance"}, SDKS, "it stands on the bucket and the ledger as they are opened"),
+    "setup": rule(
+        {*FLOW_MAY, "auth", "flow", "ledger", "s3", "setup", "webex", "wiring"},
+        all_sdks_but("httpx"),
+        "it looks at every world before the first run, and shows none",
     ),
-    "scaleout": rule(
-        {
-            *NOUNS,
-            "_version",
-            "events",
-            "config",
-            "report",
-            "remote",
-            "rules.retry",
-            "rules.windows",
-            "plumbing.retrying",
-            "scaleout",
-        },
-        SDKS | {"sqlite3"},
-        "an engine carries what wxrec_async.remote hands out, and sees no world",
+    "evidence": rule(
+        {*AS_OPENED, "evidence"},
+        SDKS,
+        "it stands on the bucket and the ledger as they are opened, like verify, and knows no SDK and no Webex",
+    ),
+    "reconciliation": rule(
+        {*AS_OPENED, "evidence", "maintenance", "reconciliation"}, SDKS, "worlds are opened by wiring; it knows no SDK"
+    ),
+    "temporal": rule(
+        {*FLOW_MAY, "_version", "flow", "wiring", "webex.media", "s3.bucket_owner", "temporal"},
+        SDKS,
+        "an engine carries the same job, and sees no world but as it is opened",
     ),
     "reporting": rule(
         {*NOUNS, *PIECES, "ledger", "reporting", "_version"},
@@ -208,39 +135,8 @@ RULES = {
     ),
     "sandbox": rule({"sandbox"}, {"httpx"}, "a witness that shared our code would confirm our mistakes"),
 }
-# Rooms that are being built, a line each; a rule holds from the first file on.  What stands in RULES and moves into one
-# of them takes its line out there.
-AS_OPENED = {*FLOW_MAY, "flow", "wiring", "ledger", "_version", "s3.reader", "s3.inspection", "s3.transport", "s3.wire"}
-COMING = {
-    "_version": rule(set(), SDKS | IMPURE, "a number"),
-    "aws_session": RULES["aws"],
-    "flow": rule({*FLOW_MAY, "flow"}, SDKS, "the flow sees worlds only through small Protocols; Temporal loads it too"),
-    "wiring": rule(
-        None, {"typer", "click", "rich", "pydantic", "jinja2", "pygal"}, "it opens every world, and shows none"
-    ),
-    "planning": rule({*FLOW_MAY, "flow", "ledger", "planning"}, SDKS, "it reads lists and the ledger"),
-    "maintenance": rule({*AS_OPENED, "maintenance"}, SDKS, "it stands on the bucket and the ledger as they are opened"),
-    "setup": rule(
-        None, {"typer", "click", "rich", "sqlite3", "jinja2", "pygal"}, "it looks at every world, and shows none"
-    ),
-    "otel": rule({*NOUNS, "events", "otel"}, all_sdks_but("opentelemetry"), "a listener; its SDK comes late"),
-    "reconciliation": rule({*AS_OPENED, "evidence", "maintenance", "reconciliation"}, SDKS, "it knows no SDK"),
-    "temporal": rule(
-        {*FLOW_MAY, "_version", "flow", "wiring", "webex.media", "temporal"},
-        SDKS | {"sqlite3"},
-        "an engine carries the same job, and sees no world but as it is opened",
-    ),
-}
-# Modules and rooms that move; once they have, their lines above go.
-MOVING = {
-    "aws", "lister", "intake", "bandwidth", "left_out", "telemetry", "exporting", "telling", "following", "running",
-    "transfer", "recovery", "settling", "orchestrator", "author", "sidecars", "searching", "choices", "plan",
-    "planned_day", "planner", "reconcile", "report", "remote", "scaleout",
-}  # fmt: skip
-HELD = {room: held for room, held in (COMING | RULES).items() if room in house.rooms()}
-FREE = {  # they stand above the rest and may know it all
-    "__init__", "__main__", "cli", "backfill", "bucket", "cleanup", "doctor", "login", "rebuild", "verify", "worlds",
-}  # fmt: skip
+HELD = RULES
+FREE = {"__init__", "__main__", "cli", "backfill"}  # they stand above the rest and may know it all
 
 
 @dataclass(frozen=True)
@@ -274,12 +170,9 @@ LIMITS = {
 NOBODY_IMPORTS = {
     "cli": "embedding is first class: nothing needs the command line",
     "sandbox": "a simulated organisation is for people and tests",
-    "scaleout": "nothing of the job on one machine needs an engine",
-    "remote": "nothing of the job on one machine is done in pieces",
     "temporal": "nothing of the job on one machine needs an engine",
 }
 MAY_SHOW_THE_SANDBOX = "cli"
-ABOVE_IT = {("remote", "scaleout")}
 
 
 def allowed(target: str, names: frozenset[str]) -> bool:
@@ -311,8 +204,7 @@ def test_a_room_imports_only_what_it_may(file: File, held: Rule) -> None:
 
 def test_every_room_has_its_rule_and_every_rule_its_room() -> None:
     """A new room gets a line; a rule for a room that has moved would hold nothing."""
-    assert house.rooms() == set(HELD) | (FREE & house.rooms())
-    assert set(RULES) - house.rooms() <= MOVING
+    assert house.rooms() == set(HELD) | FREE
 
 
 @pytest.mark.parametrize("name", LIMITS)
@@ -350,7 +242,7 @@ def test_an_import_is_seen_wherever_it_stands() -> None:
 def test_nothing_imports_the_edges(room: str) -> None:
     """They import us."""
     for file in FILES:
-        if file.room not in {room, MAY_SHOW_THE_SANDBOX, "__main__"} and (room, file.room) not in ABOVE_IT:
+        if file.room not in {room, MAY_SHOW_THE_SANDBOX, "__main__"}:
             assert not [name for name in imported(file) if (ours(name) or "").split(".")[0] == room], (
                 f"{file.path}: {NOBODY_IMPORTS[room]}"
             )
@@ -359,16 +251,12 @@ def test_nothing_imports_the_edges(room: str) -> None:
 def test_only_the_engines_room_knows_the_engine() -> None:
     """One machine alone needs no extra: nobody else imports it, and importing a run does not."""
     for file in FILES:
-        if file.room not in {"scaleout", "temporal"}:
+        if file.room != "temporal":
             assert not [name for name in imported(file) if name.split(".")[0] == "temporalio"], file.path
     code = "import sys, wxrec_async.backfill, wxrec_async.cli.commands.run, wxrec_async.cli.app; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
     loaded = done.stdout.split()
-    assert not [
-        name
-        for name in loaded
-        if name.startswith(("temporalio", "wxrec_async.remote", "wxrec_async.scaleout", "wxrec_async.temporal"))
-    ]
+    assert not [name for name in loaded if name.startswith(("temporalio", "wxrec_async.temporal"))]
 
 
 def test_rules_are_not_asynchronous() -> None:

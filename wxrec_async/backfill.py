@@ -21,36 +21,36 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from wxrec_async import worlds
 from wxrec_async.auth.token_store import TokenStore
-from wxrec_async.auth.tokens import Credentials
-from wxrec_async.choices import ages_of, asked_period, filters_of, job_of, rhythm_of
+from wxrec_async.auth.token_values import Credentials
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit, ignore
+from wxrec_async.flow.filtered_out import count_left_out
+from wxrec_async.flow.follow import Follower, OnRound, Pause, Shape
 from wxrec_async.flow.job import Job, new_run_id
+from wxrec_async.flow.orchestrator import Orchestrator
+from wxrec_async.flow.policies import ages_of, asked_period, filters_of, job_of, rhythm_of
+from wxrec_async.flow.recovery import EarlierUploads, Recovery
+from wxrec_async.flow.run_control import Announcer, Budget, Run
 from wxrec_async.flow.run_log import RunLog
-from wxrec_async.following import Follower, OnRound, Pause, Shape
+from wxrec_async.flow.search_lister import SearchReader
+from wxrec_async.flow.sidecar_writer import Sidecars
+from wxrec_async.flow.summary import EXIT_AUTH, Ending, Summary
+from wxrec_async.flow.task_lister import Lister
+from wxrec_async.flow.transfer import Transfer
 from wxrec_async.ledger.records import CatchUp, Everything, InPeriod, NamedFor, Scope
-from wxrec_async.left_out import count_left_out
-from wxrec_async.lister import Lister
 from wxrec_async.model import Window
-from wxrec_async.orchestrator import Orchestrator
-from wxrec_async.plan import Plan
-from wxrec_async.planned_day import Outlook
-from wxrec_async.planner import Planner
-from wxrec_async.recovery import EarlierUploads, Recovery
-from wxrec_async.report import EXIT_AUTH, Ending, Summary
+from wxrec_async.planning.plan import Plan
+from wxrec_async.planning.planned_day import Outlook
+from wxrec_async.planning.planner import Planner
 from wxrec_async.rules import windows
 from wxrec_async.rules.filters import NO_FILTERS, Filters
-from wxrec_async.rules.polling import Look, Rhythm
-from wxrec_async.rules.purging import Timeline
+from wxrec_async.rules.follow_schedule import Look, Rhythm
+from wxrec_async.rules.retention import Timeline
 from wxrec_async.rules.server_time import believed_ms
-from wxrec_async.running import Announcer, Budget, Run
-from wxrec_async.s3.owner import why_denied
-from wxrec_async.searching import SearchReader
-from wxrec_async.sidecars import Sidecars
-from wxrec_async.telling import telling_reach
-from wxrec_async.transfer import Transfer
+from wxrec_async.s3.bucket_owner import why_denied
+from wxrec_async.wiring import clients
+from wxrec_async.wiring.observed import telling_reach
 from wxrec_async.wiring.transfers import make_sidecars, make_transfer
 
 if TYPE_CHECKING:
@@ -101,11 +101,11 @@ class Backfill:
         self.settings = settings
         self._emit = Announcer(on_event)
         self._clock = clock
-        self._given = worlds.Given(token_store, credentials, api_transport, media_transport, s3_session)
+        self._given = clients.Given(token_store, credentials, api_transport, media_transport, s3_session)
         self._read_only = read_only
         self._stack = AsyncExitStack()
-        self._webex: worlds.WebexWorld | None = None
-        self._storage: worlds.Storage | None = None
+        self._webex: clients.WebexWorld | None = None
+        self._storage: clients.Storage | None = None
         self._reach = telling_reach(self._emit)
         self._busy = False
         self._running: Run | None = None
@@ -113,12 +113,12 @@ class Backfill:
 
     async def __aenter__(self) -> Backfill:
         async with AsyncExitStack() as stack:
-            secrets = await worlds.load_secrets(self.settings, self._given, self._emit, self._clock)
-            tls = worlds.trusted(self.settings)
+            secrets = await clients.load_secrets(self.settings, self._given, self._emit, self._clock)
+            tls = clients.trusted(self.settings)
             if not self._read_only:
-                opening = worlds.open_storage(self.settings, secrets.org_id, self._emit, self._reach, self._given)
+                opening = clients.open_storage(self.settings, secrets.org_id, self._emit, self._reach, self._given)
                 self._storage = await stack.enter_async_context(opening)
-            webex = worlds.open_webex(self.settings, secrets, tls, self._emit, self._reach, self._clock, self._given)
+            webex = clients.open_webex(self.settings, secrets, tls, self._emit, self._reach, self._clock, self._given)
             self._webex = await stack.enter_async_context(webex)
             self._stack = stack.pop_all()
         return self
@@ -230,7 +230,7 @@ class Backfill:
         lister = Lister(self._in_webex.client, webex.page_size, webex.channel_types, sure=False)
         # Looking for what is left out must not hand it out to a run that is under way.
         storage = None if filters else self._storage
-        async with worlds.looking_at_ledger(self.settings.ledger.path, storage) as ledger:
+        async with clients.looking_at_ledger(self.settings.ledger.path, storage) as ledger:
             closed = await ledger.closed_windows(asked.period)
             left = await count_left_out(ledger, InPeriod(asked.period), filters, now_ms)
             known = left.out_of(await ledger.counts(InPeriod(asked.period), None))
@@ -285,13 +285,13 @@ class Backfill:
             self._busy, self._running, self._stop_reason, self._follower = False, None, None, None
 
     @property
-    def _in_webex(self) -> worlds.WebexWorld:
+    def _in_webex(self) -> clients.WebexWorld:
         if self._webex is None:
             raise RuntimeError("use Backfill as an async context manager")
         return self._webex
 
     @property
-    def _in_storage(self) -> worlds.Storage:
+    def _in_storage(self) -> clients.Storage:
         if self._storage is None:
             raise RuntimeError("this Backfill is read only" if self._webex else "use Backfill as a context manager")
         return self._storage
@@ -384,7 +384,7 @@ class Backfill:
 
     def _transfer(self) -> Transfer:
         storage, media = self._in_storage, self._in_webex.media
-        log = worlds.LedgerLog(storage.ledger, self._now_ms)
+        log = clients.LedgerLog(storage.ledger, self._now_ms)
         return make_transfer(self.settings, media, storage.store, log, self._emit)
 
 

@@ -238,7 +238,7 @@ class LedgerSettings(Section):
 
 
 class TemporalSettings(Section):
-    """How a backfill is cut for `wxrec_async.scaleout`; one machine alone needs none of it."""
+    """How a backfill is cut for `wxrec_async.temporal`; one machine alone needs none of it."""
 
     windows: Annotated[int, Field(ge=1, le=64)] = 4
     batches: Annotated[int, Field(ge=1, le=500)] = 64

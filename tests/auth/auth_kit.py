@@ -17,7 +17,7 @@ from anyio import lowlevel
 
 from wxrec_async.auth.refresher import Refresher
 from wxrec_async.auth.token_store import TokenStore
-from wxrec_async.auth.tokens import Credentials, Tokens
+from wxrec_async.auth.token_values import Credentials, Tokens
 from wxrec_async.errors import AuthError
 from wxrec_async.events import Event
 from wxrec_async.model import Secret

@@ -12,7 +12,7 @@ from anyio import to_thread
 
 from wxrec_async.auth.file_store import FileTokenStore
 from wxrec_async.auth.refresher import Refresher
-from wxrec_async.auth.tokens import Credentials
+from wxrec_async.auth.token_values import Credentials
 from wxrec_async.errors import AuthError
 from wxrec_async.model import Secret
 

@@ -29,7 +29,7 @@ from tests.auth.auth_kit import (
 )
 from wxrec_async.auth.file_store import FileTokenStore
 from wxrec_async.auth.open_store import load_credentials
-from wxrec_async.auth.tokens import Tokens
+from wxrec_async.auth.token_values import Tokens
 from wxrec_async.errors import AuthError, ConfigError, TimedOut
 from wxrec_async.model import Secret
 

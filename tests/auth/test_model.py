@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.auth.auth_kit import DAY, T0, Bench, TokenRules, bench, cancelled_after, number, pair, renewal
 from tests.stateful import walks
-from wxrec_async.auth.tokens import Tokens
+from wxrec_async.auth.token_values import Tokens
 from wxrec_async.errors import AuthError
 
 WORKERS = st.integers(1, 5)

@@ -29,7 +29,7 @@ from tests.auth.auth_kit import (
 from wxrec_async.auth import refresher as refresher_module
 from wxrec_async.auth.refresher import Refresher, RefreshingAuth
 from wxrec_async.auth.token_store import StoreMoved
-from wxrec_async.auth.tokens import Tokens
+from wxrec_async.auth.token_values import Tokens
 from wxrec_async.errors import AuthError, ConfigError, Nonsense
 from wxrec_async.events import Retrying, TokenRefreshed, Warned
 from wxrec_async.model import Secret

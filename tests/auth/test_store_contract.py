@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer
 from tests.auth.auth_kit import T0, as_json, pair, shown, write_private
 from wxrec_async.auth.open_store import open_token_store
 from wxrec_async.auth.token_store import AwsOptions, TokenStore
-from wxrec_async.auth.tokens import Tokens
+from wxrec_async.auth.token_values import Tokens
 from wxrec_async.model import Secret
 
 pytestmark = pytest.mark.anyio

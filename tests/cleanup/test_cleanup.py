@@ -12,10 +12,10 @@ import pytest
 from tests.ledgers import captured
 from tests.verify.site import Site, open_site
 from wxrec_async import Backfill
-from wxrec_async.cleanup import Cleaned, Fate, cleanup
 from wxrec_async.errors import ConfigError, LedgerError
 from wxrec_async.events import ignore
 from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
+from wxrec_async.maintenance.cleanup import Cleaned, Fate, cleanup
 from wxrec_async.model import Recording, Task, Window
 
 pytestmark = pytest.mark.anyio

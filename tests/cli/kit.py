@@ -14,10 +14,10 @@ from wxrec_async import events
 from wxrec_async.cli.app import app
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit, Event
+from wxrec_async.flow.summary import Ending, Summary
 from wxrec_async.ledger import Counts, Failure
 from wxrec_async.model import Period, Window
-from wxrec_async.plan import Plan, PlannedWindow
-from wxrec_async.report import Ending, Summary
+from wxrec_async.planning.plan import Plan, PlannedWindow
 from wxrec_async.rules.windows import Asked
 
 DAY = 86_400_000

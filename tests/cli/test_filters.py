@@ -7,9 +7,9 @@ import json
 import pytest
 
 from wxrec_async.cli.summary_lines import RunNotes, plan_lines, run_lines
+from wxrec_async.flow.summary import Ending, Summary
 from wxrec_async.ledger import Counts
-from wxrec_async.plan import Plan, PlannedWindow
-from wxrec_async.report import Ending, Summary
+from wxrec_async.planning.plan import Plan, PlannedWindow
 
 from .kit import PERIOD, Cli, summary_of
 

@@ -10,9 +10,9 @@ from wxrec_async import events
 from wxrec_async.cli.event_log import EventLog
 from wxrec_async.cli.logs import set_up
 from wxrec_async.cli.summary_lines import RunNotes, run_lines
+from wxrec_async.flow.summary import EXIT_OWED, Ending, Following, Summary, exit_code
 from wxrec_async.ledger import Counts
 from wxrec_async.model import Window
-from wxrec_async.report import EXIT_OWED, Ending, Following, Summary, exit_code
 
 from .kit import DAY, Cli, summary_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wxrec_async.doctor import notes
+from wxrec_async.setup.doctor import notes
 
 from .kit import Clinic, clinic
 

@@ -13,10 +13,10 @@ import aioboto3
 from botocore.config import Config
 
 from wxrec_async.config import Settings, load_config
-from wxrec_async.doctor import Finding, examine, exit_code_of
 from wxrec_async.events import Event
 from wxrec_async.sandbox import Sandbox
 from wxrec_async.sandbox.options import Options
+from wxrec_async.setup.doctor import Finding, examine, exit_code_of
 
 CANARY = "CANARY"
 
@@ -30,7 +30,7 @@ class Clinic:
     heard: list[Event] = field(default_factory=list)
 
     def settings(self, **overrides: object) -> Settings:
-        """Return the settings; ``s3__bucket`` stands for ``s3.bucket``."""
+        """Return the settings; ``s3__bucket`` stands for ``s3.bucket_check``."""
         return load_config(self.config, overrides={key.replace("__", "."): value for key, value in overrides.items()})
 
     async def findings(self, settings: Settings | None = None, **options: Any) -> Findings:

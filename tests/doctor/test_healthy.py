@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from wxrec_async.doctor import Finding, examine
+from wxrec_async.setup.doctor import Finding, examine
 
 from .kit import Clinic
 

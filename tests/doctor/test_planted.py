@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from wxrec_async.doctor import examine_file, exit_code_of
 from wxrec_async.sandbox import Sandbox
 from wxrec_async.sandbox.options import Options
+from wxrec_async.setup.doctor import examine_file, exit_code_of
 
 from .kit import Clinic, clinic
 

@@ -13,7 +13,7 @@ from anyio import to_thread
 from wxrec_async.auth.refresher import Refresher
 from wxrec_async.auth.secrets_manager import SecretsManagerTokenStore
 from wxrec_async.auth.token_store import AwsOptions
-from wxrec_async.auth.tokens import Credentials
+from wxrec_async.auth.token_values import Credentials
 from wxrec_async.errors import AuthError
 from wxrec_async.model import Secret
 

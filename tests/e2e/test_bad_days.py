@@ -21,7 +21,7 @@ from tests.e2e.world import finish
 from tests.e2e.world import sandbox as in_a_process
 from wxrec_async import Backfill, Settings, load_config
 from wxrec_async.events import Event, RecordingStarted
-from wxrec_async.report import Summary
+from wxrec_async.flow.summary import Summary
 from wxrec_async.sandbox import Options, Organisation, Sandbox
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ from aiohttp import web
 from tests.verify.site import Site, open_site
 from wxrec_async import Backfill, load_config
 from wxrec_async.errors import ConfigError
-from wxrec_async.report import Summary
+from wxrec_async.flow.summary import Summary
 from wxrec_async.sandbox import Options, Organisation, Sandbox
 from wxrec_async.sandbox.front import Call, Problem
 from wxrec_async.sandbox.s3 import objects as sandbox_objects

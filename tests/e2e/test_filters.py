@@ -10,8 +10,8 @@ import pytest
 
 from tests.verify.site import Site, open_site
 from wxrec_async import Backfill, load_config
-from wxrec_async.plan import Plan
-from wxrec_async.report import Summary
+from wxrec_async.flow.summary import Summary
+from wxrec_async.planning.plan import Plan
 from wxrec_async.sandbox import Options, Organisation, Sandbox
 
 pytestmark = pytest.mark.anyio

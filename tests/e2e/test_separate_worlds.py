@@ -14,8 +14,7 @@ import trustme
 
 from tests.auth.auth_kit import CREDENTIALS, ORG, MemoryStore, access, pair
 from tests.webex.kit import PLAIN, Connection, Request, Server, chain_text, cut, recording, serving, whole
-from wxrec_async import worlds
-from wxrec_async.auth.tokens import Tokens
+from wxrec_async.auth.token_values import Tokens
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, WxrecError
 from wxrec_async.events import ignore
@@ -23,6 +22,7 @@ from wxrec_async.model import Secret, Window
 from wxrec_async.plumbing.reach import Reach
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp
+from wxrec_async.wiring import clients
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +36,7 @@ COOKIE = "Set-Cookie: session=CANARY-AT-cookie; Path=/"
 @asynccontextmanager
 async def opened(
     base_url: str, auth_url: str = "https://idp.test/v1", *, tokens: Tokens | None = None, **webex: object
-) -> AsyncIterator[worlds.WebexWorld]:
+) -> AsyncIterator[clients.WebexWorld]:
     """Open Webex as a run does, with two workers and a token that lives for another hour."""
     settings = Settings.model_validate(
         {
@@ -46,12 +46,12 @@ async def opened(
         }
     )
     store = MemoryStore(tokens or pair(1, time.time() + 3600))
-    secrets = worlds.Secrets(CREDENTIALS, store, ORG)
-    async with worlds.open_webex(settings, secrets, PLAIN, ignore, Reach(), time.time) as world:
+    secrets = clients.Secrets(CREDENTIALS, store, ORG)
+    async with clients.open_webex(settings, secrets, PLAIN, ignore, Reach(), time.time) as world:
         yield world
 
 
-async def media_of(world: worlds.WebexWorld, url: str) -> bytes:
+async def media_of(world: clients.WebexWorld, url: str) -> bytes:
     got = b""
     async with world.media.open(recording(url)) as stream:
         async for chunk in stream:
@@ -96,10 +96,10 @@ async def test_api_that_hangs_does_not_starve_the_downloads() -> None:
         opened(api.url("/v1")) as world,
         anyio.create_task_group() as group,
     ):
-        for number in range(worlds.API_CONNECTIONS + 4):
+        for number in range(clients.API_CONNECTIONS + 4):
             group.start_soon(world.client.captures, [f"t{number}"])
         with anyio.fail_after(25):
-            while api.connections < worlds.API_CONNECTIONS:
+            while api.connections < clients.API_CONNECTIONS:
                 await anyio.sleep(0.005)
             assert await media_of(world, media.url()) == AUDIO
         group.cancel_scope.cancel()
@@ -144,7 +144,7 @@ async def test_no_client_goes_where_a_redirect_points(client: str, status: int) 
     assert "CANARY" not in chain_text(refused.value)
 
 
-async def _use(world: worlds.WebexWorld, client: str, server: Server) -> None:
+async def _use(world: clients.WebexWorld, client: str, server: Server) -> None:
     match client:
         case "captures":
             failed = (await world.client.captures(["a"])).failed

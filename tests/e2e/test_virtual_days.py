@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 from wxrec_async import Backfill, Summary, load_config
 from wxrec_async.events import TokenRefreshed
 from wxrec_async.model import DAY_MS
-from wxrec_async.rules import polling
+from wxrec_async.rules import follow_schedule
 from wxrec_async.sandbox.options import Options
 from wxrec_async.sandbox.organisation import HOUR_MS, Organisation
 from wxrec_async.sandbox.server import Sandbox
@@ -62,7 +62,7 @@ async def test_fourteen_days_across_tokens_midnights_and_late_captures(
         organisation=organisation, clock=sky.clock, s3_clock=time.time, requests_per_minute=0,
         token_expires_in=TOKEN_LIVES_S, budget_clock=time.monotonic,
     )  # fmt: skip
-    monkeypatch.setattr(polling, "MAX_NAP_S", 3600.0)
+    monkeypatch.setattr(follow_schedule, "MAX_NAP_S", 3600.0)
     renewed: list[float] = []
     summaries: list[Summary] = []
     async with Sandbox(options) as sandbox:

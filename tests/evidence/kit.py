@@ -10,7 +10,7 @@ from typing import Any
 from tests.verify.site import Site
 from wxrec_async.events import ignore
 from wxrec_async.evidence import Issuer, open_issuer
-from wxrec_async.evidence.issuing import PART_SIZE
+from wxrec_async.evidence.certify import PART_SIZE
 from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.rules.evidence import Basis, Ended

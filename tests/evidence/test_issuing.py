@@ -94,7 +94,7 @@ async def test_a_day_that_changes_gets_a_further_certificate(site: Site) -> None
 
 async def test_a_lost_ledger_finds_the_chain_again(site: Site) -> None:
     """A rebuilt ledger learns every certificate from the bucket and goes on at the next number."""
-    from wxrec_async.rebuild import rebuild  # noqa: PLC0415
+    from wxrec_async.maintenance.rebuild import rebuild  # noqa: PLC0415
 
     issued = await certify_all(site)
     site.lose_ledger()

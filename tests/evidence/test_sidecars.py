@@ -13,9 +13,9 @@ from tests.evidence.kit import said
 from tests.verify.site import Site, open_site
 from wxrec_async.config import load_config
 from wxrec_async.errors import ConfigError
-from wxrec_async.rebuild import rebuild
+from wxrec_async.maintenance.rebuild import rebuild
+from wxrec_async.maintenance.verify import verify
 from wxrec_async.rules import keys
-from wxrec_async.verify import verify
 
 pytestmark = pytest.mark.anyio
 HIVE = "calls/year={year}/month={month}/day={day}/{task_id}/recording{ext}"

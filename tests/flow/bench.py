@@ -11,15 +11,15 @@ import anyio
 
 from wxrec_async.events import Event
 from wxrec_async.flow.job import Job
+from wxrec_async.flow.orchestrator import Orchestrator
+from wxrec_async.flow.recovery import Recovery
 from wxrec_async.flow.run_log import RunLog
+from wxrec_async.flow.transfer import Limits, Transfer
 from wxrec_async.ledger import Counts, Failure, Identity, InPeriod, Scope, SqliteLedger, open_ledger
 from wxrec_async.model import Recording, Secret, Task, Window
-from wxrec_async.orchestrator import Orchestrator
 from wxrec_async.plumbing.pool import BufferPool
-from wxrec_async.recovery import Recovery
 from wxrec_async.rules import windows
-from wxrec_async.transfer import Limits, Transfer
-from wxrec_async.worlds import LedgerLog
+from wxrec_async.wiring.clients import LedgerLog
 
 from .kit import LONG_AGO_MS, PART, Body, FakeSource, FakeStore, FakeWebex, Fuse, cut, wav
 

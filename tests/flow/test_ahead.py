@@ -13,10 +13,10 @@ import pytest
 
 from tests.plumbing.virtual import OPTIONS
 from wxrec_async.flow.job import Job
+from wxrec_async.flow.orchestrator import Orchestrator
 from wxrec_async.flow.run_log import RunLog
 from wxrec_async.ledger import InPeriod
 from wxrec_async.model import Order, Outcome, Stored, StoredObject, Task, TaskPage, Window
-from wxrec_async.orchestrator import Orchestrator
 from wxrec_async.plumbing.pacer import Pacer
 from wxrec_async.rules import windows
 

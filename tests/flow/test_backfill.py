@@ -13,8 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from wxrec_async import worlds
-from wxrec_async.auth.tokens import Credentials
+from wxrec_async.auth.token_values import Credentials
 from wxrec_async.backfill import Backfill
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, ConfigError, LedgerFull, RunStopped
@@ -22,6 +21,7 @@ from wxrec_async.events import Clamped, Draining, RunStarted
 from wxrec_async.ledger import SqliteLedger
 from wxrec_async.model import Target, Window
 from wxrec_async.plumbing.pacer import Pacer
+from wxrec_async.wiring import clients
 
 from .bench import DAY, HOUR, NOON, YESTERDAY, Flow
 from .kit import PART, Body, hang, refused, wav
@@ -48,23 +48,23 @@ class House:
         self.flow, self.refresher = Flow(tmp_path), FakeRefresher()
         self.wrap: Callable[[SqliteLedger], Any] = lambda ledger: ledger
         self.grace, self.poll_minutes = 0.0, 15.0
-        monkeypatch.setattr(worlds, "open_storage", self._storage)
-        monkeypatch.setattr(worlds, "open_webex", self._webex)
-        monkeypatch.setattr(worlds, "load_secrets", self._secrets)
-        monkeypatch.setattr(worlds, "trusted", lambda _settings: None)
+        monkeypatch.setattr(clients, "open_storage", self._storage)
+        monkeypatch.setattr(clients, "open_webex", self._webex)
+        monkeypatch.setattr(clients, "load_secrets", self._secrets)
+        monkeypatch.setattr(clients, "trusted", lambda _settings: None)
 
     async def _secrets(self, *_: object) -> object:
-        return worlds.Secrets(Credentials("id", None, "org"), None, "org")  # type: ignore[arg-type]
+        return clients.Secrets(Credentials("id", None, "org"), None, "org")  # type: ignore[arg-type]
 
     @asynccontextmanager
     async def _storage(self, *_: object) -> AsyncIterator[object]:
         async with self.flow.ledger() as ledger:
-            yield worlds.Storage(self.flow.store, self.wrap(ledger), 4)  # type: ignore[arg-type]
+            yield clients.Storage(self.flow.store, self.wrap(ledger), 4)  # type: ignore[arg-type]
 
     @asynccontextmanager
     async def _webex(self, *_: object) -> AsyncIterator[object]:
         flow = self.flow
-        yield worlds.WebexWorld(flow.webex, flow.source, self.refresher, "org", Pacer(300))  # type: ignore[arg-type]
+        yield clients.WebexWorld(flow.webex, flow.source, self.refresher, "org", Pacer(300))  # type: ignore[arg-type]
 
     def backfill(self, **options: Any) -> Backfill:
         settings = Settings.model_validate(

@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from tests.plumbing.virtual import OPTIONS
-from wxrec_async.bandwidth import LimitedSource, limited
 from wxrec_async.errors import Unfit
+from wxrec_async.flow.rate_limited import LimitedSource, limited
 from wxrec_async.model import Recording
 from wxrec_async.plumbing.throttle import Throttle
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from wxrec_async.flow.orchestrator import Orchestrator
 from wxrec_async.ledger import InPeriod, NamedFor
 from wxrec_async.model import DAY_MS
-from wxrec_async.orchestrator import Orchestrator
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules import retry
 from wxrec_async.rules.identity import Changed

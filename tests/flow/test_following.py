@@ -16,10 +16,10 @@ from anyio.lowlevel import checkpoint
 from wxrec_async.backfill import Backfill
 from wxrec_async.errors import AuthError, LedgerFull, RunStopped
 from wxrec_async.events import Draining, Polled, TaskSettled
+from wxrec_async.flow.summary import EXIT_AUTH, Summary
 from wxrec_async.ledger import Everything
 from wxrec_async.model import Recording, Secret, Task, Window
-from wxrec_async.report import EXIT_AUTH, Summary
-from wxrec_async.rules import polling
+from wxrec_async.rules import follow_schedule
 
 from .bench import DAY, HOUR, NOON
 from .kit import Body, wav
@@ -89,7 +89,7 @@ def deliver(house: House, task_id: str, *names: str) -> None:
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     found = House(tmp_path, monkeypatch)
     found.poll_minutes = 60
-    monkeypatch.setattr(polling, "MAX_NAP_S", 600.0)
+    monkeypatch.setattr(follow_schedule, "MAX_NAP_S", 600.0)
     return found
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from wxrec_async.events import PageListed, RunTotals, TasksLeftOut
+from wxrec_async.flow.filtered_out import LeftOut, count_left_out
+from wxrec_async.flow.summary import Ending, exit_code
 from wxrec_async.ledger import Counts, Everything, InPeriod, Scope, Work
-from wxrec_async.left_out import LeftOut, count_left_out
 from wxrec_async.model import RecordingState, TaskState
-from wxrec_async.report import Ending, exit_code
 from wxrec_async.rules.filters import NO_FILTERS, Filters
 
 from .bench import HOUR, YESTERDAY, Flow

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from wxrec_async.lister import Lister
+from wxrec_async.flow.task_lister import Lister
 from wxrec_async.model import Task, TaskPage, Window
 
 pytestmark = pytest.mark.anyio

@@ -20,11 +20,11 @@ import pytest
 from tests.webex.kit import Connection, Request, Script, head, media, ranged, raw, s3_error, serving, transport, whole
 from tests.webex.kit import cut as promise
 from wxrec_async.errors import Nonsense, RunStopped
+from wxrec_async.flow.transfer import Limits, Transfer
 from wxrec_async.model import Failed, Gone, Order, Outcome, Recording, Secret, Stored
 from wxrec_async.plumbing.pool import BufferPool
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp
-from wxrec_async.transfer import Limits, Transfer
 
 from .kit import PART, FakeStore, Log, order, wav
 

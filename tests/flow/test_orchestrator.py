@@ -23,12 +23,12 @@ from wxrec_async.events import (
     RecordingStored,
     TaskSettled,
 )
+from wxrec_async.flow.orchestrator import BATCH_PATIENCE_S
+from wxrec_async.flow.summary import Ending, exit_code
 from wxrec_async.ledger import Everything, Incomplete, InPeriod, NamedFor, Work
 from wxrec_async.ledger.migrations import seal
 from wxrec_async.model import Attachment, Recording, TaskPage, Window
-from wxrec_async.orchestrator import BATCH_PATIENCE_S
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.report import Ending, exit_code
 from wxrec_async.rules import retry
 
 from .bench import DAY, HOUR, NOON, YESTERDAY, Flow

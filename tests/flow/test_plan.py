@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from wxrec_async.errors import Trouble
+from wxrec_async.flow.task_lister import Lister
 from wxrec_async.ledger import Counts
-from wxrec_async.lister import Lister
 from wxrec_async.model import Task, TaskPage, Window
-from wxrec_async.plan import Listing, Plan, PlannedWindow
+from wxrec_async.planning.plan import Listing, Plan, PlannedWindow
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.selection import Ages

@@ -9,12 +9,12 @@ import pytest
 from tests.ledgers import captured
 from wxrec_async.errors import RunStopped
 from wxrec_async.events import RecordingStored, UploadLeftOpen
+from wxrec_async.flow.recovery import EarlierUploads, Interrupted, Recovery
+from wxrec_async.flow.transfer import Transfer
 from wxrec_async.ledger import SqliteLedger
 from wxrec_async.model import Part, Recording, StoredObject, Target, Task
 from wxrec_async.plumbing.pool import BufferPool
-from wxrec_async.recovery import EarlierUploads, Interrupted, Recovery
-from wxrec_async.transfer import Transfer
-from wxrec_async.worlds import LedgerLog
+from wxrec_async.wiring.clients import LedgerLog
 
 from .bench import HOME, YESTERDAY, Flow
 from .kit import PART, FakeSource, Log, crc_of, order, refused, wav

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wxrec_async.flow.summary import Ending, Summary, exit_code
 from wxrec_async.ledger import Counts
 from wxrec_async.model import Window
-from wxrec_async.report import Ending, Summary, exit_code
 
 PERIOD = Window(1_700_000_000_000, 1_700_086_400_000)
 

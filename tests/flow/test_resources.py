@@ -15,6 +15,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 from isal.isal_zlib import crc32
 
+from wxrec_async.flow.transfer import Limits, Transfer
 from wxrec_async.model import (
     OpenUpload,
     Part,
@@ -29,7 +30,6 @@ from wxrec_async.model import (
 )
 from wxrec_async.plumbing.pool import BufferPool
 from wxrec_async.rules import parts
-from wxrec_async.transfer import Limits, Transfer
 
 from .bench import DAY, HOUR, NOON, YESTERDAY, Flow
 from .kit import PART, FakeStore, Log, cut, order, wav

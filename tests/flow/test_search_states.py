@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from wxrec_async.errors import Rejected
+from wxrec_async.flow.search_lister import SearchReader
 from wxrec_async.model import DAY_MS, SearchPage, SearchState, Window, Witness
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp
-from wxrec_async.searching import SearchReader
 
 pytestmark = pytest.mark.anyio
 

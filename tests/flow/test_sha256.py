@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
+from wxrec_async.flow.transfer import Limits, Transfer
 from wxrec_async.model import Stored
 from wxrec_async.plumbing.pool import BufferPool
-from wxrec_async.transfer import Limits, Transfer
 
 from .kit import PART, Body, FakeSource, FakeStore, Log, cut, no_such_upload, order, wav
 

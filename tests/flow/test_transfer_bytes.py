@@ -13,9 +13,9 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from wxrec_async.events import Event
+from wxrec_async.flow.transfer import Limits, Transfer
 from wxrec_async.model import Failed, Outcome, Stored
 from wxrec_async.plumbing.pool import BufferPool
-from wxrec_async.transfer import Limits, Transfer
 
 from .kit import PART, Body, FakeSource, FakeStore, Log, cut, order, refused, wav
 

@@ -12,11 +12,11 @@ from anyio.lowlevel import checkpoint
 
 from wxrec_async.errors import AuthError, ConnectionLost, LedgerFull, Rejected, RunStopped, SourceChanged
 from wxrec_async.events import UploadLeftOpen
+from wxrec_async.flow.transfer import Transfer
 from wxrec_async.model import Failed, Gone, Recording, Stored
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules import retry
 from wxrec_async.rules.retry import GiveUp, Restart
-from wxrec_async.transfer import Transfer
 
 from .kit import PART, Body, FakeStream, cut, hang, no_such_upload, order, refused, wav
 from .test_transfer_bytes import Bench
@@ -370,7 +370,7 @@ async def test_cancelled_while_the_pool_is_full_takes_no_room() -> None:
 
 async def test_aborting_does_not_outlast_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the abort hangs too, a cancelled transfer ends all the same, and the upload is named."""
-    monkeypatch.setattr("wxrec_async.transfer.HURRIED_ABORT_DEADLINE_S", 0.05)
+    monkeypatch.setattr("wxrec_async.flow.transfer.HURRIED_ABORT_DEADLINE_S", 0.05)
     bench = Bench(Body(cut(LARGE, 300)))
     bench.store.script |= {"upload_part": [hang], "abort": [hang, hang]}
     with anyio.fail_after(24), anyio.move_on_after(0.05):
@@ -383,7 +383,7 @@ async def test_aborting_does_not_outlast_its_deadline(monkeypatch: pytest.Monkey
 async def test_abort_under_way_hurries_when_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second signal ends the process soon, also while an upload that failed is being aborted."""
     monkeypatch.setattr(Transfer._abort, "__defaults__", (60.0,))  # ABORT_DEADLINE_S, which no test waits for
-    monkeypatch.setattr("wxrec_async.transfer.HURRIED_ABORT_DEADLINE_S", 0.05)
+    monkeypatch.setattr("wxrec_async.flow.transfer.HURRIED_ABORT_DEADLINE_S", 0.05)
     bench = Bench(Body(cut(LARGE, 300)))
     bench.store.script |= {"complete": [refused()], "abort": [hang]}
     begun = anyio.current_time()

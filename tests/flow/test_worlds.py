@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.auth.auth_kit import MemoryStore
-from wxrec_async import worlds
-from wxrec_async.auth.tokens import Credentials, Tokens
+from wxrec_async.auth.token_values import Credentials, Tokens
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, ConfigError
 from wxrec_async.events import Event, Warned
 from wxrec_async.ledger import Counts, Everything, Identity, open_ledger
 from wxrec_async.model import Secret, Window
 from wxrec_async.plumbing.reach import Reach
+from wxrec_async.wiring import clients
 from wxrec_async.wiring.bucket import SPARE_CONNECTIONS, s3_connections
-from wxrec_async.worlds import looking_at_ledger, organisation, trusted
+from wxrec_async.wiring.clients import looking_at_ledger, organisation, trusted
 
 A = "aaaaaaaa-1111-2222-3333-444444444444"
 B = "bbbbbbbb-1111-2222-3333-444444444444"
@@ -108,10 +108,10 @@ async def test_plan_looks_at_the_ledger_as_it_lies_there(tmp_path: Path) -> None
 async def test_media_that_answer_show_that_the_network_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """A download that gets an answer ends an outage as an API call does: all share one `Reach`."""
     given: dict[str, object] = {}
-    monkeypatch.setattr(worlds, "MediaSource", lambda *_args, **named: given.update(named))
+    monkeypatch.setattr(clients, "MediaSource", lambda *_args, **named: given.update(named))
     settings, reach = Settings(), Reach()
-    secrets = worlds.Secrets(Credentials("id", Secret("s"), "org"), None, "org")  # type: ignore[arg-type]
-    async with worlds.open_webex(settings, secrets, trusted(settings), lambda _event: None, reach, time.time):
+    secrets = clients.Secrets(Credentials("id", Secret("s"), "org"), None, "org")  # type: ignore[arg-type]
+    async with clients.open_webex(settings, secrets, trusted(settings), lambda _event: None, reach, time.time):
         pass
     assert given["gate"] is not None
     assert given.get("reach") is reach
@@ -126,6 +126,6 @@ async def test_run_warns_of_a_refresh_token_that_is_about_to_die(days_left: floa
     ends = None if days_left is None else now + days_left * 86_400
     settings = Settings.model_validate({"s3": {"bucket": "b"}})
     store = MemoryStore(Tokens(Secret(f"opaque_{A}"), Secret("r"), now + 3600, refresh_expires_at=ends))
-    given = worlds.Given(token_store=store, credentials=Credentials("id", Secret("s"), A))
-    await worlds.load_secrets(settings, given, told.append, lambda: now)
+    given = clients.Given(token_store=store, credentials=Credentials("id", Secret("s"), A))
+    await clients.load_secrets(settings, given, told.append, lambda: now)
     assert [event.code for event in told if isinstance(event, Warned)] == ["refresh_token_ends"] * warned

@@ -8,7 +8,8 @@ import atheris
 
 # Only what reads is watched: to watch all of pydantic or asyncio costs more than it finds.
 INSTRUMENTED = [
-    "wxrec_async.webex.wire", "wxrec_async.webex.coerce", "wxrec_async.webex.beside", "wxrec_async.webex.search_wire",
+    "wxrec_async.webex.parse", "wxrec_async.webex.lenient", "wxrec_async.webex.attachments",
+    "wxrec_async.webex.search_parse",
     "wxrec_async.rules", "wxrec_async.auth", "wxrec_async.config", "wxrec_async.s3.errors", "tomllib",
     "botocore.parsers",
 ]  # fmt: skip

@@ -25,11 +25,11 @@ import yarl
 from botocore.parsers import ResponseParserError, create_parser
 
 from tests.canaries import found_in
+from wxrec_async.auth.authorization_code import read_reply
 from wxrec_async.auth.endpoint import TokenEndpoint
 from wxrec_async.auth.file_store import FileTokenStore
 from wxrec_async.auth.leases import read_lease
-from wxrec_async.auth.login import read_reply
-from wxrec_async.auth.tokens import Credentials, credentials_from, parse_object, tokens_from, tokens_to
+from wxrec_async.auth.token_values import Credentials, credentials_from, parse_object, tokens_from, tokens_to
 from wxrec_async.config import load_config
 from wxrec_async.errors import AuthError, ConfigError, Nonsense, Rejected, Trouble, Unfit, WxrecError
 from wxrec_async.events import ignore
@@ -43,8 +43,8 @@ from wxrec_async.rules.sidecars import says_as_much
 from wxrec_async.rules.tokens import refuses_token
 from wxrec_async.rules.wav import HEAD_SIZE, Sniffer
 from wxrec_async.s3.errors import rejected, translated
-from wxrec_async.webex.search_wire import SearchRefused, read_search
-from wxrec_async.webex.wire import Lease, cut_words, read_captures, read_error, read_s3_error, read_tasks
+from wxrec_async.webex.parse import Lease, cut_words, read_captures, read_error, read_s3_error, read_tasks
+from wxrec_async.webex.search_parse import SearchRefused, read_search
 
 Target = Callable[[bytes], None]
 

@@ -18,9 +18,9 @@ from typing import Any
 from tests.kill.dying_client import Moment
 from wxrec_async.sandbox import Options, Organisation, Sandbox
 from wxrec_async.sandbox.audio import MULAW, Audio
-from wxrec_async.sandbox.draw import Draw
 from wxrec_async.sandbox.organisation import HOUR_MS, SandboxTask
-from wxrec_async.sandbox.tokens import Rotation
+from wxrec_async.sandbox.seeded import Draw
+from wxrec_async.sandbox.token_service import Rotation
 
 CONCURRENCY = 2
 PATIENCE_S = 30.0

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from wxrec_async.auth.files import replace_private
+from wxrec_async.auth.secret_files import replace_private
 
 # Dies at the n-th of the calls by which a file is replaced: made, written (twice half), flushed, renamed, made durable.
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-from wxrec_async.auth.files import replace_private
+from wxrec_async.auth.secret_files import replace_private
 
 path, at, seen = Path(sys.argv[1]), int(sys.argv[2]), 0
 

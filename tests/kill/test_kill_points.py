@@ -16,7 +16,7 @@ import pytest
 
 from tests.kill.dying_client import FRAME, Moment
 from tests.kill.site import Site, site
-from wxrec_async.sandbox.tokens import Rotation
+from wxrec_async.sandbox.token_service import Rotation
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,16 @@ import pytest
 
 from wxrec_async.errors import ConfigError, LedgerDamaged, LedgerError, LedgerFull, LedgerInUse
 from wxrec_async.events import Event, Warned, ignore
-from wxrec_async.ledger import Everything, Identity, checks, files, migrations, open_ledger, open_reader, opening
+from wxrec_async.ledger import (
+    Everything,
+    Identity,
+    checks,
+    database_files,
+    migrations,
+    open_ledger,
+    open_reader,
+    opening,
+)
 from wxrec_async.model import Task
 from wxrec_async.plumbing import private_files
 
@@ -269,7 +278,7 @@ async def test_on_a_network_file_system_there_is_no_shared_log(
     """WAL needs shared memory, which it does not give: a rollback journal is used, and that is said."""
     async with opener() as ledger:
         await add(ledger, "t1")
-    monkeypatch.setattr(files, "network_kind", lambda _: "nfs4")
+    monkeypatch.setattr(database_files, "network_kind", lambda _: "nfs4")
     async with opener() as ledger:
         await add(ledger, "t2")
         assert not path.with_name("wxrec.db-wal").exists()
@@ -285,7 +294,7 @@ async def test_on_a_network_file_system_there_is_no_shared_log(
 )  # fmt: skip
 def test_the_file_system_is_that_of_the_longest_mount(path: str, kind: str) -> None:
     """Mount points nest, carry escaped blanks, and are compared by whole names."""
-    assert files.kind_of(Path(path), MOUNTS) == kind
+    assert database_files.kind_of(Path(path), MOUNTS) == kind
 
 
 @pytest.mark.fault("L09", "K19")
@@ -297,7 +306,7 @@ async def test_a_half_written_transaction_is_rolled_back_without_a_log(
         await add(ledger, *(f"t{i}" for i in range(50)))
     killed = tmp_path / "killed" / "wxrec.db"
     assert leave_hot_journal(path, killed) > 0
-    monkeypatch.setattr(files, "network_kind", lambda _: "nfs4")
+    monkeypatch.setattr(database_files, "network_kind", lambda _: "nfs4")
     async with open_ledger(killed, HOME, mask=masked, emit=ignore) as ledger:
         assert (await ledger.counts(Everything(), None)).owed == 0
         assert (await ledger.counts(Everything(), None)).tasks_listed == 50
@@ -318,18 +327,18 @@ def leave_hot_journal(path: Path, copy: Path) -> int:
     connection.execute("BEGIN")
     connection.execute("UPDATE tasks SET state = 'owed', reason = hex(zeroblob(2000))")
     for suffix in ("", "-journal"):
-        source = files.beside(path, suffix)
-        files.beside(copy, suffix).write_bytes(source.read_bytes())
-        files.beside(copy, suffix).chmod(0o600)
+        source = database_files.beside(path, suffix)
+        database_files.beside(copy, suffix).write_bytes(source.read_bytes())
+        database_files.beside(copy, suffix).chmod(0o600)
     assert b"owed" in copy.read_bytes().replace(b"'owed'", b"")
     connection.execute("ROLLBACK")
     connection.close()
-    return files.beside(copy, "-journal").stat().st_size
+    return database_files.beside(copy, "-journal").stat().st_size
 
 
 def test_a_system_without_mountinfo_counts_as_local(tmp_path: Path) -> None:
     """Not knowing is no reason to refuse."""
-    assert files.network_kind(tmp_path, tmp_path / "missing") is None
+    assert database_files.network_kind(tmp_path, tmp_path / "missing") is None
 
 
 async def test_a_killed_creation_leaves_no_half_ledger(

@@ -18,12 +18,12 @@ import anyio
 import httpx
 
 from tests.ports import free_port
-from wxrec_async.auth import login as oauth
+from wxrec_async.auth import authorization_code as oauth
 from wxrec_async.config import Settings, load_config
 from wxrec_async.events import Event
-from wxrec_async.login import LoggedIn, login
 from wxrec_async.sandbox import Sandbox
 from wxrec_async.sandbox.options import Options
+from wxrec_async.setup.login import LoggedIn, login
 
 CANARY = "CANARY"
 

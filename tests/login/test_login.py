@@ -16,12 +16,12 @@ import pytest
 
 from wxrec_async.auth.file_store import FileTokenStore
 from wxrec_async.auth.token_store import StoreMoved
-from wxrec_async.auth.tokens import Tokens
+from wxrec_async.auth.token_values import Tokens
 from wxrec_async.errors import AuthError, ConfigError
 from wxrec_async.events import Warned
-from wxrec_async.login import can_catch_redirect, login, take_tokens
-from wxrec_async.sandbox.tokens import Grant
-from wxrec_async.worlds import Given
+from wxrec_async.sandbox.token_service import Grant
+from wxrec_async.setup.login import can_catch_redirect, login, take_tokens
+from wxrec_async.wiring.clients import Given
 
 from .kit import CANARY, Place, follow, listening_at, new_browser, query_of, sent_to
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from wxrec_async.auth import login as oauth
+from wxrec_async.auth import authorization_code as oauth
 from wxrec_async.errors import AuthError, ConfigError
 from wxrec_async.model import Secret
 

@@ -11,9 +11,9 @@ import aioboto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from wxrec_async.doctor import examine
 from wxrec_async.errors import ConfigError
-from wxrec_async.login import login
+from wxrec_async.setup.doctor import examine
+from wxrec_async.setup.login import login
 
 from .kit import CANARY, Place
 

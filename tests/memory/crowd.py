@@ -7,8 +7,8 @@ from typing import Any
 
 from wxrec_async.sandbox import Organisation
 from wxrec_async.sandbox.audio import MULAW, SAMPLE_RATE, Audio
-from wxrec_async.sandbox.draw import Draw
 from wxrec_async.sandbox.organisation import Bounds, SandboxTask
+from wxrec_async.sandbox.seeded import Draw
 
 MOST_A_PAGE = 1001  # a page has a thousand rows at most; one more says that there are more
 NONE, UNKNOWN, ONE = "none", "unknown", "one"

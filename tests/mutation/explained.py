@@ -41,7 +41,7 @@ EXPLAINED: dict[str, str] = {
         "equivalent: a page that brings something has rows, so the largest has"
     ),
     "paging: Pager._step_over: () -> None #2": "equivalent: the next line leaves it out",
-    "purging: Timeline._elapsed_ms: 0.0 -> 1.0": "a floor of a millisecond, where every call takes longer",
+    "retention: Timeline._elapsed_ms: 0.0 -> 1.0": "a floor of a millisecond, where every call takes longer",
     "redact: one_line: text.split -> text.rsplit": "equivalent without a limit",
     "redact: redact_text: break -> continue": "equivalent: nothing changes any more, only time is lost",
     "retry: module: 'request has expired' -> 'XXrequest has expiredXX'": "equivalent: 'expired' is listed too",

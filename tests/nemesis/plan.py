@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from tests.nemesis.menus import MENU, RATES, TRANSIENT, TRANSIENT_RATE, Row, line
 from wxrec_async.sandbox import Organisation, TruthRecording
-from wxrec_async.sandbox.kinds import ENTRIES, ON_RANGES, UNDOCUMENTED
+from wxrec_async.sandbox.fault_kinds import ENTRIES, ON_RANGES, UNDOCUMENTED
 
 DAYS = 7
 SECONDS = (0.2, 0.6)

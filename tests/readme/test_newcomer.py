@@ -28,9 +28,9 @@ NOT_RUN = {
     "aws s3api ": "needs an AWS account; test_snippets reads the files it names",
     "aws secretsmanager ": "needs an AWS account; tests/login and tests/auth have both secrets against a server",
     "podman build ": "needs a builder of images; tests/deploy lints the file and runs its steps",
-    "temporal server start-dev ": "tests/scaleout starts server, workers and run",
-    "wxrec-async worker --temporal temporal.internal": "needs machines; tests/scaleout has two organisations",
-    "temporal schedule create ": "tests/scaleout creates such a schedule",
+    "temporal server start-dev ": "tests/temporal starts server, workers and run",
+    "wxrec-async worker --temporal temporal.internal": "needs machines; tests/temporal has two organisations",
+    "temporal schedule create ": "tests/temporal creates such a schedule",
     ".venv/bin/python -m tests.benchmarks": "takes an hour; tests/benchmarks and tests/memory have each in small",
 }
 NIGHTLY, AUDIT = "#!/bin/sh\n# The summary", "#!/bin/sh\n# audit.sh"

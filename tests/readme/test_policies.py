@@ -12,13 +12,13 @@ import pytest
 
 from tests.readme.text import named
 from wxrec_async import AuthError, Backfill, Settings, load_config
-from wxrec_async.cleanup import cleanup
-from wxrec_async.doctor import examine, exit_code_of
 from wxrec_async.events import Event, UploadLeftOpen
-from wxrec_async.rebuild import rebuild
+from wxrec_async.maintenance.cleanup import cleanup
+from wxrec_async.maintenance.rebuild import rebuild
+from wxrec_async.maintenance.verify import Level, verify
 from wxrec_async.sandbox import Options, Sandbox
 from wxrec_async.sandbox.s3.service import OPERATIONS
-from wxrec_async.verify import Level, verify
+from wxrec_async.setup.doctor import examine, exit_code_of
 
 pytestmark = pytest.mark.anyio
 

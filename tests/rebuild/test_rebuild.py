@@ -12,9 +12,9 @@ from tests.verify.site import Site, open_site
 from wxrec_async import Backfill
 from wxrec_async.errors import AuthError, LedgerError
 from wxrec_async.ledger import Counts, Everything, InPeriod, open_reader
+from wxrec_async.maintenance.rebuild import RebuildReport, Why, rebuild
+from wxrec_async.maintenance.verify import verify
 from wxrec_async.model import Window
-from wxrec_async.rebuild import RebuildReport, Why, rebuild
-from wxrec_async.verify import verify
 
 pytestmark = pytest.mark.anyio
 

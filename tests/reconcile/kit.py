@@ -13,10 +13,10 @@ import pytest
 
 from tests.verify.site import Site
 from wxrec_async import Backfill
+from wxrec_async.flow.summary import Summary
 from wxrec_async.model import DAY_MS, Window
-from wxrec_async.reconcile import Difference, ReconcileReport, reconcile
-from wxrec_async.reconcile.day import EndedTasks
-from wxrec_async.report import Summary
+from wxrec_async.reconciliation import Difference, ReconcileReport, reconcile
+from wxrec_async.reconciliation.day import EndedTasks
 from wxrec_async.rules.evidence import Basis, Ended
 from wxrec_async.sandbox import Options, Organisation, Sandbox
 from wxrec_async.sandbox.tampering import Tampering

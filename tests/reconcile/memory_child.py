@@ -13,18 +13,18 @@ import anyio
 from wxrec_async.events import ignore
 from wxrec_async.flow.job import Job
 from wxrec_async.flow.run_log import RunLog
+from wxrec_async.flow.search_lister import SearchReader
+from wxrec_async.flow.task_lister import Lister
 from wxrec_async.ledger import Everything, Identity, SqliteLedger, open_ledger, open_seen_tasks
-from wxrec_async.lister import Lister
+from wxrec_async.maintenance.verify import Comparison, Level
 from wxrec_async.model import DAY_MS, Recording, SearchPage, StoredObject, Task, TaskPage, Window, Witness
-from wxrec_async.reconcile.asking import Asker
-from wxrec_async.reconcile.day import Bench, Day
-from wxrec_async.reconcile.facts import Sides
+from wxrec_async.reconciliation.day import Bench, Day
+from wxrec_async.reconciliation.facts import Sides
+from wxrec_async.reconciliation.recheck import Asker
 from wxrec_async.rules.filters import NO_FILTERS
 from wxrec_async.rules.selection import Ages
 from wxrec_async.rules.windows import cut
-from wxrec_async.s3.wire import Digest
-from wxrec_async.searching import SearchReader
-from wxrec_async.verify import Comparison, Level
+from wxrec_async.s3.api import Digest
 from wxrec_async.webex.client import CapturesAnswer
 
 DAYS = 30

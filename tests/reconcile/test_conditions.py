@@ -12,11 +12,11 @@ import pytest
 from tests.canaries import found_in
 from wxrec_async import Backfill
 from wxrec_async.errors import AuthError, LedgerError
+from wxrec_async.flow.search_lister import SearchReader
 from wxrec_async.ledger import open_reader
 from wxrec_async.model import DAY_MS, SearchState
-from wxrec_async.reconcile import period
+from wxrec_async.reconciliation import period
 from wxrec_async.sandbox.faults import Rule
-from wxrec_async.searching import SearchReader
 
 from .kit import Certificates, Month, month
 

@@ -9,7 +9,7 @@ import pytest
 
 from wxrec_async import Backfill
 from wxrec_async.model import DAY_MS, Window
-from wxrec_async.plan import Plan
+from wxrec_async.planning.plan import Plan
 from wxrec_async.sandbox.faults import Rule
 
 from .kit import Month, month

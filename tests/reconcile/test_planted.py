@@ -11,7 +11,7 @@ from tests.ledgers import captured
 from wxrec_async.events import ignore
 from wxrec_async.ledger import Everything, Identity, open_ledger, open_reader
 from wxrec_async.model import DAY_MS, Recording
-from wxrec_async.rules.reconciling import Disagreement, Standing
+from wxrec_async.rules.day_comparison import Disagreement, Standing
 from wxrec_async.sandbox.organisation import SandboxTask
 
 from .kit import Certificates, month

@@ -16,12 +16,12 @@ import pytest
 from tests.report.kit import written
 from wxrec_async.errors import ConfigError, WxrecError
 from wxrec_async.reporting import Wanted
-from wxrec_async.reporting.files import replacing
+from wxrec_async.reporting.output_files import replacing
 
 CHILD = """
 import os, sys
 from pathlib import Path
-from wxrec_async.reporting.files import replacing
+from wxrec_async.reporting.output_files import replacing
 with replacing(Path(sys.argv[1])) as file:
     file.write("half of a new report")
     file.flush()

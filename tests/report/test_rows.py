@@ -17,7 +17,7 @@ from tests.report.test_page import FIRST, hostile_ledger
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.reporting import Wanted
 from wxrec_async.reporting import writing as writing_room
-from wxrec_async.reporting.rows import COLUMNS, Privacy
+from wxrec_async.reporting.table_rows import COLUMNS, Privacy
 
 
 def test_every_task_and_recording_is_there_once(month: Path) -> None:

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.model import DAY_MS, RecordingState, SearchState, TaskState
-from wxrec_async.rules.finality import Phase
-from wxrec_async.rules.reconciling import (
+from wxrec_async.rules.day_comparison import (
     SOUND,
     Asked,
     DayFacts,
@@ -29,6 +28,7 @@ from wxrec_async.rules.reconciling import (
     may_be_deleted,
     must_ask,
 )
+from wxrec_async.rules.finality import Phase
 from wxrec_async.rules.selection import HOUR_MS, Ages
 
 AGES = Ages()

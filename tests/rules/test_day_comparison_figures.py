@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from wxrec_async.model import RecordingState, TaskState
-from wxrec_async.rules.finality import Phase
-from wxrec_async.rules.reconciling import (
+from wxrec_async.rules.day_comparison import (
     SOUND,
     Asked,
     Held,
@@ -22,6 +21,7 @@ from wxrec_async.rules.reconciling import (
     may_be_deleted,
     must_ask,
 )
+from wxrec_async.rules.finality import Phase
 from wxrec_async.rules.selection import HOUR_MS, Ages
 
 AGES = Ages()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.model import DAY_MS
-from wxrec_async.rules.polling import FULL_EVERY_MS, MAX_NAP_S, Rhythm, is_due, look, nap_s, next_poll
+from wxrec_async.rules.follow_schedule import FULL_EVERY_MS, MAX_NAP_S, Rhythm, is_due, look, nap_s, next_poll
 
 NOW = 1_767_225_600_000
 RHYTHM = Rhythm()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from wxrec_async.model import DAY_MS, Window
-from wxrec_async.rules import polling
-from wxrec_async.rules.polling import Look, Rhythm, is_due, look, nap_s, next_poll
+from wxrec_async.rules import follow_schedule
+from wxrec_async.rules.follow_schedule import Look, Rhythm, is_due, look, nap_s, next_poll
 
 NOW = 1_767_225_600_000
 MINUTE = 60_000
@@ -16,8 +16,8 @@ RHYTHM = Rhythm()
 def test_the_rhythm_is_the_one_operators_are_told() -> None:
     """A quarter of an hour, eight days, everything each six hours, naps of half a minute."""
     assert Rhythm(poll_ms=15 * MINUTE, trailing_ms=8 * DAY_MS) == RHYTHM
-    assert (polling.RECENT_MS, polling.FULL_EVERY_MS) == (DAY_MS, 360 * MINUTE)
-    assert (polling.MAX_JITTER, polling.MAX_NAP_S) == (0.1, 30.0)
+    assert (follow_schedule.RECENT_MS, follow_schedule.FULL_EVERY_MS) == (DAY_MS, 360 * MINUTE)
+    assert (follow_schedule.MAX_JITTER, follow_schedule.MAX_NAP_S) == (0.1, 30.0)
 
 
 @pytest.mark.parametrize(("chance", "later"), [(0.0, 0), (0.5, 45_000), (1.0, 90_000)])

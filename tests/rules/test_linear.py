@@ -14,7 +14,7 @@ import pytest
 import wxrec_async
 from wxrec_async.rules.redact import one_line, redact_text
 from wxrec_async.rules.tokens import refuses_token, server_words
-from wxrec_async.webex.wire import cut_words, read_error, read_s3_error
+from wxrec_async.webex.parse import cut_words, read_error, read_s3_error
 
 LENGTH = 64 << 10
 QUICK_S = 0.5  # what a linear one takes on a machine that is ten times slower than usual
@@ -35,7 +35,7 @@ TEXTS = [*ATOMS, *map("".join, pairwise(ATOMS)), "x" * 50 + "_" + "0" * 8 + "-"]
 def patterns() -> Iterator[tuple[str, re.Pattern[str] | re.Pattern[bytes]]]:
     """Every compiled expression of the program; what a sandbox reads comes from us."""
     for found in pkgutil.walk_packages(wxrec_async.__path__, "wxrec_async."):
-        if any(part in found.name for part in (".sandbox", ".scaleout", "__main__")):
+        if any(part in found.name for part in (".sandbox", ".temporal", "__main__")):
             continue
         for name, value in vars(importlib.import_module(found.name)).items():
             for number, each in enumerate(value if isinstance(value, tuple) else (value,)):

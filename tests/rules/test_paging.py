@@ -52,7 +52,7 @@ class Listing:
 
 
 def listing(server: Server, window: Window, page_size: int, most: int) -> Listing:
-    """List the window to its end, as `lister` does."""
+    """List the window to its end, as `task_lister` does."""
     pager, found, troubles = Pager(window, page_size), list[str](), list[str]()
     while True:
         assert server.pages < most, "paging does not end"

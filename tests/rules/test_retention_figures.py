@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from wxrec_async.model import DAY_MS, Task
-from wxrec_async.rules import purging
-from wxrec_async.rules.purging import AtRisk, Timeline, length_ms
+from wxrec_async.rules import retention
+from wxrec_async.rules.retention import AtRisk, Timeline, length_ms
 
 NOW = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 
 
 def test_the_figures_are_those_of_webex() -> None:
     """Stereo G.711 and 16 bit linear at 8 kHz, ten tasks to a call, and the middle of the two as what is likely."""
-    assert purging.BYTES_PER_SECOND == (16_000, 32_000)
-    assert purging.LIKELY_BYTES_PER_SECOND == 24_000
-    assert (purging.BATCH, purging.MINUTE_MS) == (10, 60_000)
+    assert retention.BYTES_PER_SECOND == (16_000, 32_000)
+    assert retention.LIKELY_BYTES_PER_SECOND == 24_000
+    assert (retention.BATCH, retention.MINUTE_MS) == (10, 60_000)
 
 
 def test_a_task_at_risk_is_told_in_dates() -> None:

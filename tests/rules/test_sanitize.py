@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.rules.shown import number_shown, spreadsheet_cell, visible, words_shown
+from wxrec_async.rules.sanitize import number_shown, spreadsheet_cell, visible, words_shown
 
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "'=1", '"=1', "＝1", "＋1", "－1", "＠a")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wxrec_async.rules.shown import spreadsheet_cell, visible
+from wxrec_async.rules.sanitize import spreadsheet_cell, visible
 
 WRITTEN_OUT = {
     *range(0x20), *range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.model import DAY_MS, SearchPage, Task, Window, Witness
-from wxrec_async.rules.cursors import MAX_BACK_MS, MAX_EMPTY_PAGES, MAX_ROWS, CursorPager, searchable
+from wxrec_async.rules.search_paging import MAX_BACK_MS, MAX_EMPTY_PAGES, MAX_ROWS, CursorPager, searchable
 
 NOW = 1_767_225_600_000
 DAY = Window(NOW - DAY_MS, NOW)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from wxrec_async.model import DAY_MS, SearchPage, Window
-from wxrec_async.rules import cursors
-from wxrec_async.rules.cursors import CursorPager, searchable
+from wxrec_async.rules import search_paging
+from wxrec_async.rules.search_paging import CursorPager, searchable
 
 NOW = 1_767_225_600_000
 DAY = Window(NOW - DAY_MS, NOW)
@@ -12,7 +12,11 @@ DAY = Window(NOW - DAY_MS, NOW)
 
 def test_the_limits_are_those_of_search() -> None:
     """Well below 100,000 rows, and 36 months back."""
-    assert (cursors.MAX_EMPTY_PAGES, cursors.MAX_ROWS, cursors.MAX_BACK_MS) == (20, 90_000, 1095 * DAY_MS)
+    assert (search_paging.MAX_EMPTY_PAGES, search_paging.MAX_ROWS, search_paging.MAX_BACK_MS) == (
+        20,
+        90_000,
+        1095 * DAY_MS,
+    )
 
 
 def test_a_pager_begins_without_a_cursor() -> None:

@@ -12,9 +12,9 @@ from wxrec_async.plumbing.pacer import Gate
 from wxrec_async.plumbing.reach import Reach
 from wxrec_async.plumbing.retrying import Retrier
 from wxrec_async.rules.retry import for_s3
+from wxrec_async.s3.api import Deadlines
 from wxrec_async.s3.client import Access, open_access
 from wxrec_async.s3.uploads import S3Store
-from wxrec_async.s3.wire import Deadlines
 
 Retries = list[tuple[str, Trouble]]
 

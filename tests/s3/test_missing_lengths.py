@@ -17,7 +17,7 @@ from wxrec_async.plumbing.retrying import Retrier
 from wxrec_async.rules.parts import strong_etag
 from wxrec_async.rules.retry import for_s3
 from wxrec_async.s3.client import open_access
-from wxrec_async.s3.inspection import BLOCK, S3Inspector
+from wxrec_async.s3.reader import BLOCK, S3Inspector
 
 pytestmark = pytest.mark.anyio
 

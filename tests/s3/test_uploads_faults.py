@@ -28,8 +28,8 @@ from wxrec_async.errors import ConnectionLost, Nonsense, ObjectExists, Rejected,
 from wxrec_async.model import Part, PartReceipt, StoredObject, Target
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import MAX_ATTEMPTS, GiveUp
+from wxrec_async.s3.api import Deadlines
 from wxrec_async.s3.uploads import S3Store
-from wxrec_async.s3.wire import Deadlines
 
 pytestmark = pytest.mark.anyio
 

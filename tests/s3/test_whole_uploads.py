@@ -20,13 +20,13 @@ from tests.s3.fake_s3 import Behaviour, FakeS3, Seen, does_then_says, error, say
 from wxrec_async.config import S3Settings
 from wxrec_async.errors import AuthError, Rejected, RunStopped
 from wxrec_async.events import Event, UploadLeftOpen
+from wxrec_async.flow.transfer import Limits, Transfer
 from wxrec_async.model import Failed, Outcome, Stored
 from wxrec_async.plumbing.pool import BufferPool
 from wxrec_async.rules import parts
 from wxrec_async.rules.retry import MAX_ATTEMPTS, MAX_FRESH_TRIES
+from wxrec_async.s3.api import Deadlines
 from wxrec_async.s3.uploads import S3Store
-from wxrec_async.s3.wire import Deadlines
-from wxrec_async.transfer import Limits, Transfer
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from wxrec_async.sandbox.tokens import Rotation, s256
+from wxrec_async.sandbox.token_service import Rotation, s256
 
 from .kit import Webex
 

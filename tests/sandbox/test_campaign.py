@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from wxrec_async.sandbox.campaign import Campaign
+from wxrec_async.sandbox.fault_kinds import Fault
 from wxrec_async.sandbox.faults import Faults
-from wxrec_async.sandbox.kinds import Fault
 
 PLAN = {
     "seed": 5,

@@ -15,7 +15,7 @@ from tests.auth.auth_kit import CREDENTIALS, access, pair
 from tests.e2e.test_separate_worlds import WINDOW, opened
 from tests.security.test_tls import CONNECTIONS
 from tests.webex.kit import Connection, Request, head, media, recording, serving, transport, whole
-from wxrec_async import aws
+from wxrec_async import aws_session
 from wxrec_async.auth.endpoint import TokenEndpoint
 from wxrec_async.errors import AuthError, Nonsense, Rejected, WxrecError
 from wxrec_async.events import ignore
@@ -25,7 +25,7 @@ from wxrec_async.rules import retry
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.webex.media import MediaSource
-from wxrec_async.webex.wire import cut_words
+from wxrec_async.webex.parse import cut_words
 
 pytestmark = pytest.mark.anyio
 
@@ -148,7 +148,7 @@ async def test_an_answer_of_aws_is_not_read_for_ever(
     connection: str, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The SDK wants XML and JSON whole: so much of it, and then the connection is broken off."""
-    monkeypatch.setattr(aws, "MAX_ANSWER", MIB)
+    monkeypatch.setattr(aws_session, "MAX_ANSWER", MIB)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "CANARY-SK-1")
     monkeypatch.setattr(retry, "MAX_ATTEMPTS", 1)

@@ -13,8 +13,9 @@ SOURCES = {file.path: file.tree for file in house.files()}
 # The only modules that name files.  Each takes the name from a flag, the settings, or a file it stands beside;
 # what comes from Webex or S3 never gets there.
 NAME_FILES = {
-    "auth/file_store.py", "auth/files.py", "auth/open_store.py", "config.py", "doctor/examination.py",
-    "doctor/place.py", "ledger/checks.py", "ledger/files.py", "ledger/opening.py", "ledger/replace.py",
+    "auth/file_store.py", "auth/secret_files.py", "auth/open_store.py", "config.py", "setup/doctor/all_checks.py",
+    "setup/doctor/ledger_file.py", "ledger/checks.py", "ledger/database_files.py", "ledger/opening.py",
+    "ledger/replace.py",
     "ledger/seen_tasks.py",
     "plumbing/private_files.py",  # stands behind the others: the name is always handed in
     "ledger/migrations.py", "reporting/writing.py",  # the package's own schema and templates

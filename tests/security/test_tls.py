@@ -15,7 +15,6 @@ import trustme
 from tests.auth.auth_kit import CREDENTIALS, ORG, MemoryStore, access, pair
 from tests.s3.benches import open_store
 from tests.webex.kit import Server, recording, serving, whole
-from wxrec_async import worlds
 from wxrec_async.auth.secrets_manager import SecretsManagerTokenStore
 from wxrec_async.auth.token_store import AwsOptions
 from wxrec_async.config import S3Settings, Settings
@@ -24,6 +23,7 @@ from wxrec_async.events import ignore
 from wxrec_async.model import Part, Target, Window
 from wxrec_async.plumbing.reach import Reach
 from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.wiring import clients
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +47,7 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def webex(url: str, ca: Path | None, *, expired: bool = False) -> AsyncIterator[worlds.WebexWorld]:
+async def webex(url: str, ca: Path | None, *, expired: bool = False) -> AsyncIterator[clients.WebexWorld]:
     settings = Settings.model_validate(
         {
             "webex": {"base_url": f"{url}/v1", "auth_url": f"{url}/v1", "requests_per_minute": 60_000},
@@ -56,9 +56,9 @@ async def webex(url: str, ca: Path | None, *, expired: bool = False) -> AsyncIte
         }
     )
     store = MemoryStore(pair(1, time.time() + (-1 if expired else 3600)))
-    secrets = worlds.Secrets(CREDENTIALS, store, ORG)
-    tls = worlds.trusted(settings)
-    async with worlds.open_webex(settings, secrets, tls, ignore, Reach(), time.time) as world:
+    secrets = clients.Secrets(CREDENTIALS, store, ORG)
+    tls = clients.trusted(settings)
+    async with clients.open_webex(settings, secrets, tls, ignore, Reach(), time.time) as world:
         yield world
 
 

@@ -299,31 +299,31 @@ CERTIFIED = (
         "certified_without_the_list",
         "a day is certified though its list could not be read to the end",
         (Edit("certified", "day.tasks is not SearchState.PRESENT", "False"),),
-        ("tests/rules/test_reconciling.py",),
+        ("tests/rules/test_day_comparison.py",),
     ),
     Bug(
         "certified_by_half_of_search",
         "a day is certified though Search broke off",
         (Edit("_search_suffices", "heard is not SearchState.PARTIAL", "True"),),
-        ("tests/rules/test_reconciling.py",),
+        ("tests/rules/test_day_comparison.py",),
     ),
     Bug(
         "certified_too_young",
         "a day is certified that has not ended, or not settled",
         (Edit("certified", "not day.settled", "False"),),
-        ("tests/rules/test_reconciling.py",),
+        ("tests/rules/test_day_comparison.py",),
     ),
     Bug(
         "certified_with_work_left",
         "a day is certified of which tasks are owed or failed",
         (Edit("certified", "not is_whole(day.counts)", "False"),),
-        ("tests/rules/test_reconciling.py",),
+        ("tests/rules/test_day_comparison.py",),
     ),
     Bug(
         "certified_by_an_unproven_deletion",
         "a recording that somebody once called gone counts as deleted",
         (Edit("_unsound_recordings", "each.state is RecordingState.GONE and (not each.evidence)", "False"),),
-        ("tests/rules/test_reconciling.py",),
+        ("tests/rules/test_day_comparison.py",),
     ),
 )
 

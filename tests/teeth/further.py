@@ -343,7 +343,7 @@ FURTHER = (
                 "[]",
             ),
         ),
-        ("tests/scaleout/test_books.py",),
+        ("tests/temporal/test_books.py",),
     ),
     Bug(
         "recovery_trusts_the_size",
@@ -367,19 +367,19 @@ FURTHER = (
                 "heard is not SearchState.PARTIAL",
             ),
         ),
-        ("tests/rules/test_reconciling.py",),
+        ("tests/rules/test_day_comparison.py",),
     ),
     Bug(
         "named_before_forgotten",
         "fewer recordings than captures once named pass for all",
         (Edit("_contradiction", "facts.named > len(facts.recordings)", "False"),),
-        ("tests/rules/test_reconciling.py",),
+        ("tests/rules/test_day_comparison.py",),
     ),
     Bug(
         "deleted_by_one_voice",
         "Search alone says deleted, captures was not asked",
         (Edit("_deletion", "facts.asked in (Asked.FOUND, Asked.SILENT) or not _fewer_than_search(facts)", "True"),),
-        ("tests/rules/test_reconciling.py",),
+        ("tests/rules/test_day_comparison.py",),
     ),
     Bug(
         "tasks_uncounted",

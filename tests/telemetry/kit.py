@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from wxrec_async.events import Event
-from wxrec_async.telemetry import Telemetry
+from wxrec_async.otel.listener import Telemetry
 
 Point = NumberDataPoint | HistogramDataPoint
 

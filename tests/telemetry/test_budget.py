@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from wxrec_async.running import Budget
+from wxrec_async.flow.run_control import Budget
 
 
 def test_each_reading_counts_from_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,11 +25,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.canaries import found_in
 from tests.e2e.world import sandbox
-from wxrec_async import Backfill, ConfigError, Summary, load_config, running
+from wxrec_async import Backfill, ConfigError, Summary, load_config
 from wxrec_async.events import Emit, Event, RunTotals
-from wxrec_async.exporting import from_environment
+from wxrec_async.flow import run_control
+from wxrec_async.otel.listener import Telemetry
+from wxrec_async.otel.providers import from_environment
 from wxrec_async.sandbox import Options, Organisation, Rule, Sandbox
-from wxrec_async.telemetry import Telemetry
 
 LEVELS = (
     "wxrec_recordings_in_flight",
@@ -90,7 +91,7 @@ async def test_a_prometheus_server_gets_the_numbers_of_the_summary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spans: InMemorySpanExporter
 ) -> None:
     """Scraped over HTTP after a real run with failures and retries; and nothing secret is in any of it."""
-    monkeypatch.setattr(running, "GAUGES_EVERY_S", 0.1)
+    monkeypatch.setattr(run_control, "GAUGES_EVERY_S", 0.1)
     registry, told = CollectorRegistry(), RunTotals()
     listener = telemetry(registry, spans)
 
@@ -134,7 +135,7 @@ async def test_levels_are_seen_while_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spans: InMemorySpanExporter
 ) -> None:
     """In the middle of slow downloads a scrape sees them in flight; cancelled, all levels return to nothing."""
-    monkeypatch.setattr(running, "GAUGES_EVERY_S", 0.5)
+    monkeypatch.setattr(run_control, "GAUGES_EVERY_S", 0.5)
     registry = CollectorRegistry()
     listener, seen = telemetry(registry, spans), dict[str, float]()
     organisation = Organisation(60, 3, seconds=(30.0, 60.0), large=False)

@@ -48,7 +48,7 @@ def test_without_the_extra_a_line_says_how_to_install_it() -> None:
     """`ConfigError`, not a traceback out of an import."""
     code = BLOCKED + (
         "from wxrec_async import ConfigError\n"
-        "from wxrec_async.telemetry import Telemetry\n"
+        "from wxrec_async.otel.listener import Telemetry\n"
         "try: Telemetry()\n"
         "except ConfigError as error: print(error)"
     )
@@ -57,7 +57,7 @@ def test_without_the_extra_a_line_says_how_to_install_it() -> None:
 
 def test_without_the_extra_the_environment_asks_in_vain() -> None:
     """A cluster that sets OTEL_* for everybody does not break a tool that was installed without."""
-    code = BLOCKED + "from wxrec_async.exporting import from_environment; print(from_environment())"
+    code = BLOCKED + "from wxrec_async.otel.providers import from_environment; print(from_environment())"
     assert python(code, OTEL_METRICS_EXPORTER="otlp") == "None\n"
 
 
@@ -70,5 +70,5 @@ def test_only_two_modules_know_opentelemetry(path: Path) -> None:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         if any(name.partition(".")[0] == "opentelemetry" for name in names):
-            assert path.name in {"telemetry.py", "exporting.py"}
+            assert path.name in {"listener.py", "providers.py"}
             assert node in hidden

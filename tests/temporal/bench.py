@@ -12,10 +12,13 @@ from typing import TypeVar
 import pytest
 
 from wxrec_async import load_config
-from wxrec_async.remote import Batch, BatchOutcome, ComeBack, PageAsk, PageRow, Progress, Span, Station, Todo
 from wxrec_async.sandbox import Sandbox
 from wxrec_async.sandbox.options import Options
 from wxrec_async.sandbox.organisation import Organisation
+from wxrec_async.temporal.call_budget import ComeBack
+from wxrec_async.temporal.messages import Batch, PageAsk, PageRow, Span, Todo
+from wxrec_async.temporal.results import BatchOutcome, Progress
+from wxrec_async.temporal.worker_service import Station
 
 T = TypeVar("T")
 CALLS = ("tasks", "captures")

@@ -1,4 +1,4 @@
-"""By hand: the calls of two workers against one budget.  ``python -m tests.scaleout.budget 1000``
+"""By hand: the calls of two workers against one budget.  ``python -m tests.temporal.budget 1000``
 
 So many tasks are offered at once against 5 calls a second: the sandbox refuses more
 than 300 a minute.  30 % of the URLs have expired; refusals, server errors, a broken
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.world import World, finish, sandbox
-from tests.scaleout.kit import Server, fleet, per_minute, temporal
+from tests.temporal.kit import Server, fleet, per_minute, temporal
 
 CALLS = ("tasks", "captures", "organization")
 

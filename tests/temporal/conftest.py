@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.scaleout.kit import Server, temporal
+from tests.temporal.kit import Server, temporal
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""By hand: CPU seconds per recording, of a plain run and of a worker.  ``python -m tests.scaleout.cpu 2000 60 300 5``
+"""By hand: CPU seconds per recording, of a plain run and of a worker.  ``python -m tests.temporal.cpu 2000 60 300 5``
 
 So many tasks with recordings of so many seconds, so many pairs.  CPU time, user and
 system, children included, not wall time.  Starting up is left out on both sides:
@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from tests.e2e.world import World, sandbox
-from tests.scaleout.kit import fleet, temporal, wait_until
+from tests.temporal.kit import fleet, temporal, wait_until
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PERIOD = ("--days-back", "3", "--no-progress", "--log-level", "error")

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from wxrec_async.config import Settings
 from wxrec_async.events import Event, ignore
+from wxrec_async.flow.job import Cursor
 from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
 from wxrec_async.model import DAY_MS, Window
-from wxrec_async.remote import Answer, BatchOutcome, Books, Cursor, Done, Found, TaskRow, Todo
+from wxrec_async.temporal.ledger_service import Books
+from wxrec_async.temporal.messages import TaskRow, Todo
+from wxrec_async.temporal.results import Answer, BatchOutcome, Done, Found
 
 HOUR_MS = 3_600_000
 NOON = 20_000 * DAY_MS + 12 * HOUR_MS

@@ -1,4 +1,4 @@
-"""By hand: what token expiries cost two workers.  ``python -m tests.scaleout.expiries 100``
+"""By hand: what token expiries cost two workers.  ``python -m tests.temporal.expiries 100``
 
 Two worker processes with one token file, the real server; every access token is
 expired again and again while they list and store.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.world import World, finish, sandbox
-from tests.scaleout.kit import Server, fleet, per_minute, temporal
+from tests.temporal.kit import Server, fleet, per_minute, temporal
 
 CALLS_BETWEEN = 4  # so that both workers, who take turns at the queue, have met an expiry before the next one
 TASKS_FOR_EACH = 60  # a page of ten and its batch are a call each

@@ -1,4 +1,4 @@
-"""By hand: how long histories get.  ``python -m tests.scaleout.histories 100000``
+"""By hand: how long histories get.  ``python -m tests.temporal.histories 100000``
 
 The real server and the real workflows; the pieces of work are stand-ins that answer
 at once, one window of so many tasks with 1.2 recordings each.
@@ -17,10 +17,11 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from tests.scaleout.kit import temporal
-from wxrec_async.remote import Answer, Batch, BatchOutcome, Done, Found, PageAsk, PageRow, Span, TaskRow, Todo
-from wxrec_async.scaleout import contract
-from wxrec_async.scaleout.worker import RUNNER, WORKFLOWS
+from tests.temporal.kit import temporal
+from wxrec_async.temporal import contract
+from wxrec_async.temporal.messages import Batch, PageAsk, PageRow, Span, TaskRow, Todo
+from wxrec_async.temporal.results import Answer, BatchOutcome, Done, Found
+from wxrec_async.temporal.worker import RUNNER, WORKFLOWS
 
 ORG, QUEUE = "00000000-0000-4000-8000-000000000000", "wxrec-histories"
 DAY_MS = 86_400_000

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.scaleout.bench import Engine, engine
-from wxrec_async.choices import rules_of
-from wxrec_async.remote import Batch, BatchOutcome, ComeBack, Done, Found, Progress, Todo
+from tests.temporal.bench import Engine, engine
+from wxrec_async.flow.policies import rules_of
 from wxrec_async.rules.retry import Tries
+from wxrec_async.temporal.call_budget import ComeBack
+from wxrec_async.temporal.messages import Batch, Todo
+from wxrec_async.temporal.results import BatchOutcome, Done, Found, Progress
 
 pytestmark = pytest.mark.anyio
 

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from tests.ledgers import captured
-from tests.scaleout.desk import HOUR_MS, LEFT_OVER, NOON, PERIOD, desk, row
+from tests.temporal.desk import HOUR_MS, LEFT_OVER, NOON, PERIOD, desk, row
 from wxrec_async.config import Settings
 from wxrec_async.events import Clamped, SeenAndLeft, UploadLeftOpen, Warned
+from wxrec_async.flow.job import Cursor
+from wxrec_async.flow.summary import EXIT_AUTH, Ending
 from wxrec_async.ledger.records import Everything
 from wxrec_async.model import DAY_MS, Recording, Window
-from wxrec_async.remote import LATE, Answer, BatchOutcome, Cursor, Done, Found, LeftOpen, TaskRow, Todo
-from wxrec_async.report import EXIT_AUTH, Ending
+from wxrec_async.temporal.ledger_service import LATE
+from wxrec_async.temporal.messages import TaskRow, Todo
+from wxrec_async.temporal.results import Answer, BatchOutcome, Done, Found, LeftOpen
 
 pytestmark = pytest.mark.anyio
 

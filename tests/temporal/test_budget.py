@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scaleout.budget import seen_of
-from tests.scaleout.kit import Server
+from tests.temporal.budget import seen_of
+from tests.temporal.kit import Server
 
 pytestmark = pytest.mark.temporal
 

@@ -15,25 +15,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from wxrec_async.model import Failed, Recording, Stored, StoredObject, Task
-from wxrec_async.remote import (
-    Answer,
-    Batch,
-    BatchOutcome,
-    ComeBack,
-    Done,
-    Found,
-    LeftOpen,
-    PageAsk,
-    PageRow,
-    Progress,
-    Span,
-    TaskRow,
-    Todo,
-)
-from wxrec_async.remote.records import fields_of
 from wxrec_async.rules.retry import Tries
-from wxrec_async.scaleout import contract
-from wxrec_async.scaleout.activities import Calls, Ledger
+from wxrec_async.temporal import contract
+from wxrec_async.temporal.activities import Calls, Ledger
+from wxrec_async.temporal.call_budget import ComeBack
+from wxrec_async.temporal.messages import Batch, PageAsk, PageRow, Span, TaskRow, Todo, fields_of
+from wxrec_async.temporal.results import Answer, BatchOutcome, Done, Found, LeftOpen, Progress
 
 TODOS = st.lists(st.builds(Todo, id=st.uuids().map(str)), max_size=60, unique_by=lambda todo: todo.id)
 

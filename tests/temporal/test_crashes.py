@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.world import finish, sandbox
-from tests.scaleout.kit import fleet, recordings_in, settings, temporal
+from tests.temporal.kit import fleet, recordings_in, settings, temporal
 
 pytestmark = pytest.mark.temporal
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scaleout.expiries import cost
-from tests.scaleout.kit import Server
+from tests.temporal.expiries import cost
+from tests.temporal.kit import Server
 
 pytestmark = pytest.mark.temporal
 

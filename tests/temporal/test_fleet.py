@@ -29,11 +29,11 @@ from temporalio.worker import Replayer
 
 from tests.canaries import found_in
 from tests.e2e.world import World, finish, sandbox
-from tests.scaleout.kit import Server, fleet, recordings_in, settings, told, wait_until
+from tests.temporal.kit import Server, fleet, recordings_in, settings, told, wait_until
 from wxrec_async import load_config
-from wxrec_async.scaleout import contract
-from wxrec_async.scaleout.connecting import converter
-from wxrec_async.scaleout.worker import RUNNER, WORKFLOWS
+from wxrec_async.temporal import contract
+from wxrec_async.temporal.connecting import converter
+from wxrec_async.temporal.worker import RUNNER, WORKFLOWS
 
 pytestmark = [pytest.mark.temporal, pytest.mark.anyio]
 
@@ -145,14 +145,14 @@ async def test_one_worker_serves_two_organisations_by_schedule_and_the_server_re
     with sandbox(tmp_path / "one", *few, "--seed", "4") as one, sandbox(tmp_path / "two", *few, "--seed", "2") as two:
         worlds = {"one": one, "two": two}
         for world in worlds.values():
-            settings(world, 'codec = "tests.scaleout.codec:make"')
+            settings(world, 'codec = "tests.temporal.codec:make"')
         keys = two_profiles(tmp_path, worlds)
         for name in one.told["environment"]:
             one.environment.pop(name)
         one.environment.update(keys | {"PYTHONPATH": str(Path(__file__).parents[2])})
         with fleet(one, server) as crew:
             crew.workers(1, "--keep-ledger", configs=(one.config, two.config))
-            client = await Client.connect(server.address, data_converter=converter("tests.scaleout.codec:make"))
+            client = await Client.connect(server.address, data_converter=converter("tests.temporal.codec:make"))
             orgs = [await scheduled(client, world) for world in worlds.values()]
             for org in orgs:
                 await until_completed(client, org)

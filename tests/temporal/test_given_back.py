@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.world import finish, sandbox
-from tests.scaleout.budget import faults
-from tests.scaleout.kit import Server, fleet
+from tests.temporal.budget import faults
+from tests.temporal.kit import Server, fleet
 
 pytestmark = pytest.mark.temporal
 

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
-from tests.scaleout.desk import HOUR_MS, LEFT_OVER, NOON, PERIOD, Desk, desk, row
+from tests.temporal.desk import HOUR_MS, LEFT_OVER, NOON, PERIOD, Desk, desk, row
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError
+from wxrec_async.flow.job import Cursor
+from wxrec_async.flow.summary import EXIT_AUTH, EXIT_FAILED, Ending
 from wxrec_async.ledger.records import Counts
 from wxrec_async.model import DAY_MS, RecordingState, TaskState, Window
-from wxrec_async.remote import LATE, Answer, BatchOutcome, Cursor, Done, Found, TaskRow, Todo
-from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, Ending
+from wxrec_async.temporal.ledger_service import LATE
+from wxrec_async.temporal.messages import TaskRow, Todo
+from wxrec_async.temporal.results import Answer, BatchOutcome, Done, Found
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from tests.e2e.world import Finished, World, finish, sandbox
-from tests.scaleout.budget import faults
-from tests.scaleout.kit import Fleet, Server, fleet, settings
+from tests.temporal.budget import faults
+from tests.temporal.kit import Fleet, Server, fleet, settings
 from wxrec_async import load_config
 
 pytestmark = [pytest.mark.temporal, pytest.mark.anyio]

@@ -11,7 +11,7 @@ import pytest
 from botocore.config import Config
 
 from tests.e2e.world import World, finish, sandbox
-from tests.scaleout.kit import Server, fleet, settings
+from tests.temporal.kit import Server, fleet, settings
 from wxrec_async import load_config
 
 pytestmark = pytest.mark.temporal

@@ -11,11 +11,12 @@ import anyio.lowlevel
 import pytest
 
 from tests.canaries import found_in
-from tests.scaleout.bench import Engine, engine
+from tests.temporal.bench import Engine, engine
 from wxrec_async.errors import AuthError
 from wxrec_async.model import Target
-from wxrec_async.remote import Batch, BatchOutcome, Done, Progress, Span, Todo
-from wxrec_async.remote.terms import MAX_RETURNS
+from wxrec_async.temporal.call_budget import MAX_RETURNS
+from wxrec_async.temporal.messages import Batch, Span, Todo
+from wxrec_async.temporal.results import BatchOutcome, Done, Progress
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from wxrec_async import Backfill, Settings, load_config
-from wxrec_async.report import Summary
+from wxrec_async.flow.summary import Summary
 from wxrec_async.sandbox import Options, Organisation, Sandbox
 from wxrec_async.sandbox.s3.blobs import MemoryBlob
 from wxrec_async.sandbox.s3.state import StoredBody

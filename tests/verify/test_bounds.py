@@ -8,9 +8,9 @@ import pytest
 from wxrec_async.config import BackfillSettings
 from wxrec_async.errors import Rejected
 from wxrec_async.ledger import StoredRow
+from wxrec_async.maintenance.verify import Finding, Level, Verdict, _Verification
 from wxrec_async.model import StoredObject, Window
-from wxrec_async.s3.wire import Digest
-from wxrec_async.verify import Finding, Level, Verdict, _Verification
+from wxrec_async.s3.api import Digest
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,8 @@ from tests.verify.site import Site, open_site
 from wxrec_async import Backfill
 from wxrec_async.errors import AuthError, ConfigError, LedgerError
 from wxrec_async.ledger import Everything, open_reader
+from wxrec_async.maintenance.verify import Finding, Level, Verdict, VerifyReport, verify
 from wxrec_async.model import Window
-from wxrec_async.verify import Finding, Level, Verdict, VerifyReport, verify
 
 pytestmark = pytest.mark.anyio
 
@@ -217,7 +217,7 @@ async def test_reading_everything_back_fills_in_a_missing_sha256(
     site: Site, level: str, mark: bool, known: bool
 ) -> None:
     """A ledger made of the bucket has none; only who reads the bytes and may write the ledger can add it."""
-    from wxrec_async.rebuild import rebuild  # noqa: PLC0415
+    from wxrec_async.maintenance.rebuild import rebuild  # noqa: PLC0415
 
     site.lose_ledger()
     await rebuild(site.settings)

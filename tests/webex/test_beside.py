@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.model import Attachment, Capture
-from wxrec_async.webex.wire import Lease, read_captures
+from wxrec_async.webex.parse import Lease, read_captures
 
 NOON, FIVE, NINE = 1_767_268_800_000, 1_767_268_800_005, 1_767_268_800_009
 

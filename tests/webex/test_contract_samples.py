@@ -13,9 +13,9 @@ from wxrec_async.rules.media_urls import media_url_problem
 from wxrec_async.rules.retry import Again, GiveUp, Stop, Tries, WaitForAll, for_api
 from wxrec_async.rules.tokens import read_grant
 from wxrec_async.rules.wav import Sniffer
-from wxrec_async.webex.coerce import as_task_id
-from wxrec_async.webex.search_wire import SearchRefused, read_search, unknown_fields
-from wxrec_async.webex.wire import Lease, read_captures, read_error, read_s3_error, read_tasks
+from wxrec_async.webex.lenient import as_task_id
+from wxrec_async.webex.parse import Lease, read_captures, read_error, read_s3_error, read_tasks
+from wxrec_async.webex.search_parse import SearchRefused, read_search, unknown_fields
 
 OTHER_QUERIES = {"search-aggregation", "search-activities", "search-older-task-query"}  # answers to what we do not ask
 NOT_ANSWERS = {"transcript-legacy", "transcript-vcon", "webhook-capture-available"}  # files, and a call to others

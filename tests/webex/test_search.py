@@ -18,7 +18,7 @@ from wxrec_async.model import Task, Window, Witness
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.webex.search import TaskSearch
-from wxrec_async.webex.search_wire import SearchRefused, read_search, search_body
+from wxrec_async.webex.search_parse import SearchRefused, read_search, search_body
 
 from .kit import Told, api_retrier
 

@@ -20,8 +20,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from wxrec_async.errors import ConnectionLost, RunStopped, TimedOut, Trouble, Unfit, Unreachable, Untrusted
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp
+from wxrec_async.webex.errors import FOREIGN, CertificateRefused, trouble_from
 from wxrec_async.webex.transport import Timeouts
-from wxrec_async.webex.troubles import FOREIGN, CertificateRefused, trouble_from
 
 from .kit import (
     Connection,

@@ -16,8 +16,8 @@ import pytest
 import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from wxrec_async.webex.errors import AddressRefused, CertificateRefused
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
-from wxrec_async.webex.troubles import AddressRefused, CertificateRefused
 
 from .kit import Connection, Request, chain_text, cut, drained, fetch, raw, serving, transport, whole
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from wxrec_async.errors import Nonsense
 from wxrec_async.model import Recording, Task
-from wxrec_async.webex.coerce import as_count, as_flag, as_id, as_ms, as_text
-from wxrec_async.webex.wire import Lease, read_captures, read_error, read_s3_error, read_tasks
+from wxrec_async.webex.lenient import as_count, as_flag, as_id, as_ms, as_text
+from wxrec_async.webex.parse import Lease, read_captures, read_error, read_s3_error, read_tasks
 
 LEASE = Lease(leased_at=12.0, lease_s=3600.0)
 MS = 1_700_000_000_123

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.world import World, finish, sandbox
-from tests.scaleout.kit import Server, fleet, temporal
+from tests.temporal.kit import Server, fleet, temporal
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300.0  # a command takes two seconds; a machine that does a dozen other things takes its time

@@ -9,7 +9,7 @@ from tests.webex_contract.samples import SAMPLES, Sample
 from tests.webex_contract.spec import OPERATIONS, SEARCH, SPEC
 from wxrec_async.sandbox.search_fields import ENUMS
 from wxrec_async.sandbox.search_schema import INPUT_TYPES, OBJECT_TYPES, QUERY
-from wxrec_async.sandbox.webex import CHANNELS
+from wxrec_async.sandbox.webex_api import CHANNELS
 
 # What deviates although it is marked as seen or reported: said here, so that a new deviation is noticed.
 DEVIATES = {

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from wxrec_async.auth.endpoint import InvalidGrant, TokenEndpoint
 from wxrec_async.auth.token_store import StoreMoved, TokenStore
-from wxrec_async.auth.tokens import Tokens, granted
+from wxrec_async.auth.token_values import Tokens, granted
 from wxrec_async.errors import AuthError, ConfigError, Nonsense, Trouble
 from wxrec_async.model import Secret
 from wxrec_async.plumbing.finishing import finish

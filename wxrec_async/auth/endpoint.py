@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 import anyio
 import httpx
 
-from wxrec_async.auth.bodies import beginning, unpacked
-from wxrec_async.auth.tokens import LOGIN_HINT, Credentials, Tokens, granted
+from wxrec_async.auth.bounded_read import beginning, unpacked
+from wxrec_async.auth.token_values import LOGIN_HINT, Credentials, Tokens, granted
 from wxrec_async.errors import (
     AuthError,
     ConnectionLost,

@@ -10,9 +10,9 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from wxrec_async.auth import files
+from wxrec_async.auth import secret_files
 from wxrec_async.auth.token_store import LOCK_WAIT_S
-from wxrec_async.auth.tokens import LOGIN_HINT, Tokens, parse_object, tokens_from, tokens_to
+from wxrec_async.auth.token_values import LOGIN_HINT, Tokens, parse_object, tokens_from, tokens_to
 from wxrec_async.errors import AuthError, TimedOut
 from wxrec_async.plumbing.private_files import read_private
 
@@ -39,21 +39,21 @@ class FileTokenStore:
         present = read_private(self._path)
         kept = {} if present is None else parse_object(present, str(self._path))
         text = json.dumps(tokens_to(tokens, kept), indent=2, ensure_ascii=False) + "\n"
-        failure = files.replace_private(self._path, text.encode("utf-8", "surrogatepass"))
+        failure = secret_files.replace_private(self._path, text.encode("utf-8", "surrogatepass"))
         if failure is not None:
             raise AuthError(f"the token could not be saved to {self._path}: {failure}")
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
         """Hold ``<file>.lock``; see `TokenStore.lock`."""
-        held = await to_thread.run_sync(files.open_lock, self._path)
+        held = await to_thread.run_sync(secret_files.open_lock, self._path)
         try:
             await self._acquire(held)
             yield
         finally:
             held.close()
 
-    async def _acquire(self, held: files.LockFile) -> None:
+    async def _acquire(self, held: secret_files.LockFile) -> None:
         """Ask again and again: a thread blocked in flock could be neither cancelled nor joined."""
         pause, deadline = 0.01, anyio.current_time() + self._lock_wait_s
         while not held.try_lock():

@@ -8,7 +8,7 @@ from anyio import to_thread
 
 from wxrec_async.auth.file_store import FileTokenStore
 from wxrec_async.auth.token_store import AwsOptions, TokenStore
-from wxrec_async.auth.tokens import Credentials, credentials_from, parse_object
+from wxrec_async.auth.token_values import Credentials, credentials_from, parse_object
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
 from wxrec_async.plumbing.private_files import read_private

@@ -11,11 +11,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 import anyio
 import httpx
 
-from wxrec_async.auth.bodies import beginning, unpacked
+from wxrec_async.auth.bounded_read import beginning, unpacked
 from wxrec_async.auth.endpoint import TokenEndpoint
-from wxrec_async.auth.keeper import Keeper
+from wxrec_async.auth.token_manager import Keeper
 from wxrec_async.auth.token_store import TokenStore
-from wxrec_async.auth.tokens import Credentials, Tokens
+from wxrec_async.auth.token_values import Credentials, Tokens
 from wxrec_async.errors import AuthError, Rejected, Trouble, Untrusted, WxrecError
 from wxrec_async.events import Emit, Retrying, Warned, ignore
 from wxrec_async.rules.retry import MAX_WAIT_S, backoff_s

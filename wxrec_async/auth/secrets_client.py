@@ -24,8 +24,8 @@ from aiobotocore.config import AioConfig
 from botocore import exceptions as sdk
 
 from wxrec_async.auth.token_store import AwsOptions
-from wxrec_async.auth.tokens import JsonObject, parse_object
-from wxrec_async.aws import CarefulSession
+from wxrec_async.auth.token_values import JsonObject, parse_object
+from wxrec_async.aws_session import CarefulSession
 from wxrec_async.config import is_loopback
 from wxrec_async.errors import (
     AuthError,

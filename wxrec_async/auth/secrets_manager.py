@@ -1,6 +1,6 @@
 """Tokens in AWS Secrets Manager, shared by as many processes as one likes.
 
-What AWS has to allow is in `secret_versions`.  A renewal writes two versions, the lease (see `leases`) and
+What AWS has to allow is in `secrets_client`.  A renewal writes two versions, the lease (see `leases`) and
 the tokens.
 """
 
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import anyio
 
 from wxrec_async.auth.leases import FIRST_S, STAGE, Labelled, Lease, Leases
-from wxrec_async.auth.secret_versions import CURRENT, Client, IdTaken, Missing, NoValue, SecretReader
+from wxrec_async.auth.secrets_client import CURRENT, Client, IdTaken, Missing, NoValue, SecretReader
 from wxrec_async.auth.token_store import LOCK_WAIT_S, AwsOptions, StoreMoved
-from wxrec_async.auth.tokens import LOGIN_HINT, JsonObject, Tokens, tokens_from, tokens_to
+from wxrec_async.auth.token_values import LOGIN_HINT, JsonObject, Tokens, tokens_from, tokens_to
 from wxrec_async.errors import AuthError, TimedOut
 from wxrec_async.events import Emit, Warned, ignore
 

@@ -8,7 +8,7 @@ import anyio
 
 from wxrec_async.auth.endpoint import InvalidGrant, TokenEndpoint
 from wxrec_async.auth.token_store import StoreMoved, TokenStore
-from wxrec_async.auth.tokens import Tokens
+from wxrec_async.auth.token_values import Tokens
 from wxrec_async.errors import WxrecError
 from wxrec_async.events import Emit, TokenRefreshed, Warned
 from wxrec_async.plumbing.finishing import finish

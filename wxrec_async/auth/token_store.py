@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from wxrec_async.auth.tokens import Tokens
+from wxrec_async.auth.token_values import Tokens
 from wxrec_async.errors import WxrecError
 
 LOCK_WAIT_S = 60.0

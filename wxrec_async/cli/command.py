@@ -17,8 +17,8 @@ from wxrec_async.cli.summary_lines import run_lines
 from wxrec_async.cli.text import harmless
 from wxrec_async.config import Settings, load_config_with_origins
 from wxrec_async.errors import ConfigError
+from wxrec_async.flow.summary import EXIT_SIGINT, Summary
 from wxrec_async.model import Window, iso
-from wxrec_async.report import EXIT_SIGINT, Summary
 from wxrec_async.rules.windows import read_moment
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wxrec_async.cli.text import harmless
 from wxrec_async.errors import AuthError, ConfigError, LedgerError, RunStopped, WxrecError
-from wxrec_async.report import EXIT_AUTH, EXIT_ERROR, EXIT_LEDGER, EXIT_USAGE
+from wxrec_async.flow.summary import EXIT_AUTH, EXIT_ERROR, EXIT_LEDGER, EXIT_USAGE
 
 
 def cause_of(failure: BaseException) -> BaseException:

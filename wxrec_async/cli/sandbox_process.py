@@ -16,7 +16,7 @@ from typing import Any
 
 from wxrec_async.cli.flags import SiteFlags
 from wxrec_async.errors import ConfigError, WxrecError
-from wxrec_async.report import EXIT_SIGINT, EXIT_SIGTERM
+from wxrec_async.flow.summary import EXIT_SIGINT, EXIT_SIGTERM
 
 FOLDER = Path("wxrec-sandbox")
 ENDS_WITHIN_S = 5.0

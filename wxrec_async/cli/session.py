@@ -20,7 +20,7 @@ from wxrec_async.cli.signals import SIGNALS, Stopper
 from wxrec_async.cli.summary_lines import RunNotes
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit, Event, RunStarted
-from wxrec_async.exporting import Exporting, from_environment
+from wxrec_async.otel.providers import Exporting, from_environment
 
 if TYPE_CHECKING:
     from wxrec_async import Backfill

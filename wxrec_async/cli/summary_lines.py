@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from wxrec_async import events
 from wxrec_async.cli.text import harmless, size, span, visible
 from wxrec_async.events import Event
+from wxrec_async.flow.summary import Summary
 from wxrec_async.ledger.records import Counts, Failure
 from wxrec_async.model import Window, iso
-from wxrec_async.plan import Plan
-from wxrec_async.report import Summary
+from wxrec_async.planning.plan import Plan
 
 NAMED = 50
 MEANINGS = {

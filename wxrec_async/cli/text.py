@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wxrec_async.rules.redact import redact_text
-from wxrec_async.rules.shown import visible
+from wxrec_async.rules.sanitize import visible
 
 __all__ = ["harmless", "size", "span", "visible"]
 

@@ -4,9 +4,9 @@
 What they say and where they lie is decided in `rules.evidence`.
 """
 
-from wxrec_async.evidence.auditing import audit
+from wxrec_async.evidence.bucket_audit import audit
+from wxrec_async.evidence.certify import Issuer, open_issuer
 from wxrec_async.evidence.chain import ChainBroken
-from wxrec_async.evidence.issuing import Issuer, open_issuer
 from wxrec_async.evidence.problems import AuditReport, Problem, Wrong
 
 __all__ = ["AuditReport", "ChainBroken", "Issuer", "Problem", "Wrong", "audit", "open_issuer"]

@@ -20,16 +20,16 @@ from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, Rejected, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.evidence.chain import keys_below
-from wxrec_async.evidence.linking import Files, check_chain, newest_of_days, sort_out, unclaimed
-from wxrec_async.evidence.looking import Looker
+from wxrec_async.evidence.chain_check import Files, check_chain, newest_of_days, sort_out, unclaimed
+from wxrec_async.evidence.manifest_reader import count_tasks, read_manifest
+from wxrec_async.evidence.object_check import Looker
 from wxrec_async.evidence.problems import AuditReport, OnProblem, Problem, Tip, Wrong, unheard
-from wxrec_async.evidence.reading import count_tasks, read_manifest
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.plumbing.for_each import each_fed
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules import keys
 from wxrec_async.rules.evidence import Certificate, Named, Unsound, miscounted
-from wxrec_async.s3.inspection import S3Inspector
+from wxrec_async.s3.reader import S3Inspector
 from wxrec_async.wiring.bucket import is_denied, open_bucket
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import anyio
 from isal.isal_zlib import crc32
 
-from wxrec_async.author import this_program
 from wxrec_async.errors import AuthError, ObjectExists, Rejected, RunStopped
 from wxrec_async.evidence.chain import ChainBroken, count_certificates, keys_below, read_one
 from wxrec_async.evidence.manifests import (
@@ -25,6 +24,7 @@ from wxrec_async.evidence.manifests import (
     manifest_lines,
     task_lines,
 )
+from wxrec_async.flow.operator import this_program
 from wxrec_async.ledger import CertificateRow, Identity, SqliteLedger
 from wxrec_async.model import Part, SearchState, Target, Window
 from wxrec_async.plumbing.retrying import GivenUp

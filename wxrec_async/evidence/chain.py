@@ -8,7 +8,7 @@ from typing import Protocol
 from wxrec_async.errors import RunStopped
 from wxrec_async.model import StoredObject
 from wxrec_async.rules.evidence import MAX_CERTIFICATE, Certificate, Places, Unsound, read_certificate
-from wxrec_async.s3.inspection import KeyPage
+from wxrec_async.s3.reader import KeyPage
 
 
 class ChainBroken(RunStopped):

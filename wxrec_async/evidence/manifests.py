@@ -20,7 +20,7 @@ from wxrec_async.model import OpenUpload, Part, PartReceipt, StoredObject, Targe
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.evidence import Ended, Item, ended_line, manifest_line
 from wxrec_async.rules.parts import PartAssembler, same_object
-from wxrec_async.s3.wire import Digest
+from wxrec_async.s3.api import Digest
 
 PAGE = 1000
 ABORT_DEADLINE_S = 10.0

@@ -11,7 +11,7 @@ from wxrec_async.model import StoredObject
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.evidence import Named
 from wxrec_async.rules.parts import crc32_text, strong_etag
-from wxrec_async.s3.wire import Digest
+from wxrec_async.s3.api import Digest
 from wxrec_async.wiring.bucket import is_denied
 
 

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from wxrec_async.flow.summary import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.model import Window, iso
-from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 
 KEPT = 1000
 

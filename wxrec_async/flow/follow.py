@@ -17,11 +17,11 @@ from typing import Protocol
 import anyio
 
 from wxrec_async.events import Draining, Emit, Polled
+from wxrec_async.flow.summary import EXIT_AUTH, Following, Summary
 from wxrec_async.ledger.records import CatchUp
 from wxrec_async.model import DAY_MS
-from wxrec_async.report import EXIT_AUTH, Following, Summary
-from wxrec_async.rules import polling
-from wxrec_async.rules.polling import Look, Rhythm
+from wxrec_async.rules import follow_schedule
+from wxrec_async.rules.follow_schedule import Look, Rhythm
 
 Pause = Callable[[float], Awaitable[None]]
 OnRound = Callable[[Summary], None]
@@ -98,7 +98,7 @@ class Follower:
 
     async def _round(self) -> Summary:
         progress = self._progress
-        look = polling.look(
+        look = follow_schedule.look(
             self._now_ms(),
             self._rhythm,
             listed_to_ms=progress.listed_to_ms,
@@ -108,7 +108,7 @@ class Follower:
 
         def shape(summary: Summary) -> Summary:
             progress.take(look, summary)
-            next_ms = polling.next_poll(self._now_ms(), self._rhythm, self._chance())
+            next_ms = follow_schedule.next_poll(self._now_ms(), self._rhythm, self._chance())
             follow = Following(progress.number, look.full, progress.listed_to_ms, next_ms)
             return replace(summary, follow=follow)
 
@@ -133,9 +133,9 @@ class Follower:
         """Wait for the next round; False when stopped."""
         begun = self._monotonic()
         while not self._stopping.is_set():
-            if polling.is_due(self._now_ms(), next_ms, self._monotonic() - begun, self._rhythm):
+            if follow_schedule.is_due(self._now_ms(), next_ms, self._monotonic() - begun, self._rhythm):
                 return True
-            await self._nap(polling.nap_s(self._now_ms(), next_ms))
+            await self._nap(follow_schedule.nap_s(self._now_ms(), next_ms))
         self._emit(Draining(self._reason or "", 0.0))
         return False
 

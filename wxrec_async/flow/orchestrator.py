@@ -28,15 +28,15 @@ from wxrec_async.events import Emit
 from wxrec_async.flow import batch
 from wxrec_async.flow.batch import CAPTURES_BATCH, CapturesAnswer, TaskAnswer
 from wxrec_async.flow.job import Cursor, Job
+from wxrec_async.flow.recovery import EarlierUploads
 from wxrec_async.flow.run_log import RunLog
+from wxrec_async.flow.task_lister import PageSource
 from wxrec_async.flow.window_reader import WindowReader
 from wxrec_async.ledger.records import KnownTask, Work
-from wxrec_async.lister import PageSource
 from wxrec_async.model import Capture, Order, RecordingState, Task
 from wxrec_async.plumbing.batches import BatchQueue
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.signal import Signal
-from wxrec_async.recovery import EarlierUploads
 from wxrec_async.rules import selection
 
 NAMED_BATCH = 500

@@ -11,8 +11,8 @@ from wxrec_async.ledger.records import Scope
 from wxrec_async.model import DAY_MS
 from wxrec_async.rules import keys, windows
 from wxrec_async.rules.filters import Filters
+from wxrec_async.rules.follow_schedule import Rhythm
 from wxrec_async.rules.identity import Changed
-from wxrec_async.rules.polling import Rhythm
 from wxrec_async.rules.schedule import MINUTE_MS, Pace
 from wxrec_async.rules.selection import HOUR_MS, Ages
 from wxrec_async.rules.windows import Asked

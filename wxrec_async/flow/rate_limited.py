@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from wxrec_async.intake import MediaStream
+from wxrec_async.flow.part_reader import MediaStream
+from wxrec_async.flow.transfer import MediaSource
 from wxrec_async.model import Recording
 from wxrec_async.plumbing.throttle import Throttle
-from wxrec_async.transfer import MediaSource
 
 
 def limited(source: MediaSource, mib_per_second: float) -> MediaSource:

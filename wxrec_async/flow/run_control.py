@@ -9,7 +9,7 @@ import anyio
 
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Draining, Emit, Event, Gauges
-from wxrec_async.orchestrator import Orchestrator
+from wxrec_async.flow.orchestrator import Orchestrator
 from wxrec_async.plumbing.groups import first_failure
 
 GAUGES_EVERY_S = 5.0

@@ -2,7 +2,7 @@
 
 The orchestrator of one machine and the keeper of a fleet's ledger tell a `RunLog`
 the same things in the same order, so that a task, a recording and a summary come out
-alike.  It decides nothing by itself: verdicts are those of `settling`.
+alike.  It decides nothing by itself: verdicts are those of `verdicts`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ from typing import Protocol
 import anyio
 
 from wxrec_async import events
-from wxrec_async.author import this_program
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, Event, UploadLeftOpen
 from wxrec_async.flow.batch import Before, TaskAnswer
+from wxrec_async.flow.filtered_out import count_left_out
 from wxrec_async.flow.job import Cursor, Job
+from wxrec_async.flow.operator import this_program
+from wxrec_async.flow.recovery import Interrupted
 from wxrec_async.flow.run_ledger import RunLedger
+from wxrec_async.flow.sidecar_writer import AT_ONCE
+from wxrec_async.flow.summary import EXIT_AUTH, Ending, Summary
+from wxrec_async.flow.verdicts import Settling
 from wxrec_async.ledger.records import (
     AskedBefore,
     BacklogTask,
@@ -30,7 +35,6 @@ from wxrec_async.ledger.records import (
     Scope,
     Work,
 )
-from wxrec_async.left_out import count_left_out
 from wxrec_async.model import (
     Failed,
     Gone,
@@ -44,17 +48,13 @@ from wxrec_async.model import (
     Window,
 )
 from wxrec_async.plumbing.for_each import each_of
-from wxrec_async.recovery import Interrupted
-from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import finality, windows
-from wxrec_async.settling import Settling
-from wxrec_async.sidecars import AT_ONCE
 
 PAGE = 500
 
 
 class Sidecars(Protocol):
-    """Whoever writes sidecars: `sidecars.Sidecars`."""
+    """Whoever writes sidecars: `sidecar_writer.Sidecars`."""
 
     async def at_rest(self, task_id: str) -> None: ...
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from wxrec_async.model import DAY_MS, SearchPage, SearchState, Window, Witness
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.rules.cursors import MAX_ROWS, CursorPager
 from wxrec_async.rules.retry import GiveUp
+from wxrec_async.rules.search_paging import MAX_ROWS, CursorPager
 from wxrec_async.rules.windows import cut, halves
 
 REFUSED, ABSENT = "search_refused", "search_absent"

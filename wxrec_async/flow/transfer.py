@@ -22,7 +22,7 @@ import anyio
 
 from wxrec_async.errors import ObjectExists, Rejected, Trouble, Unfit, WxrecError
 from wxrec_async.events import Emit, UploadLeftOpen, Warned, ignore
-from wxrec_async.intake import MediaStream, PartReader, Sha256, through_pipe
+from wxrec_async.flow.part_reader import MediaStream, PartReader, Sha256, through_pipe
 from wxrec_async.model import (
     Failed,
     Gone,

@@ -9,7 +9,7 @@ import anyio
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.flow.job import Job
 from wxrec_async.flow.run_log import RunLog
-from wxrec_async.lister import Lister, PageSource
+from wxrec_async.flow.task_lister import Lister, PageSource
 from wxrec_async.model import Task, TaskPage, Window
 
 WINDOWS_AHEAD = 8  # listed at once: between two short windows there is little else than waiting for the next answer

@@ -3,7 +3,7 @@
 `open_ledger` opens it for the one process that writes, `open_reader` for those who look on.
 """
 
-from wxrec_async.ledger.evidence import CertificateRow
+from wxrec_async.ledger.certificates import CertificateRow
 from wxrec_async.ledger.records import (
     ALL_WORK,
     AskedBefore,

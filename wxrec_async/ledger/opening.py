@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wxrec_async.errors import ConfigError, LedgerError, LedgerFull
 from wxrec_async.events import Warned
-from wxrec_async.ledger import checks, files, migrations, runs
+from wxrec_async.ledger import checks, database_files, migrations, runs
 from wxrec_async.ledger.connection import LedgerConnection
 from wxrec_async.ledger.records import Identity
 from wxrec_async.ledger.sqlite_errors import SQLITE_ERRORS, damaged, explain
@@ -43,10 +43,10 @@ def open_for_writing(path: Path, identity: Identity) -> Opened:
     """
     _check_sqlite()
     with _in_our_words(path), contextlib.ExitStack() as undo:
-        exists = files.check_place(path)
-        lock = files.take_lock(path)
+        exists = database_files.check_place(path)
+        lock = database_files.take_lock(path)
         undo.callback(os.close, lock)
-        exists = files.check_place(path)  # again: its holder may have made it meanwhile
+        exists = database_files.check_place(path)  # again: its holder may have made it meanwhile
         if not exists:
             _create(path, identity)
         warnings = _warn_of_loose(path)
@@ -67,7 +67,7 @@ def open_for_writing(path: Path, identity: Identity) -> Opened:
 def open_for_reading(path: Path) -> LedgerConnection:
     """Open an existing ledger without a lock and without the right to change it; LedgerError when it cannot be read."""
     with _in_our_words(path), contextlib.ExitStack() as undo:
-        if not files.check_place(path):
+        if not database_files.check_place(path):
             raise LedgerError(f"there is no ledger at {path}; name it with --ledger")
         checks.check_header(path)
         connection = _connect(path, "ro")
@@ -110,15 +110,15 @@ def _connect(path: Path, mode: str) -> LedgerConnection:
 
 def _create(path: Path, identity: Identity) -> None:
     for suffix in ("-wal", "-journal"):
-        if files.beside(path, suffix).exists():
+        if database_files.beside(path, suffix).exists():
             raise damaged(path, f"the file is missing but its {suffix} is there")
-    with files.new_file(path) as draft, contextlib.closing(_connect(draft, "rw")) as connection:
+    with database_files.new_file(path) as draft, contextlib.closing(_connect(draft, "rw")) as connection:
         connection.execute("PRAGMA journal_mode = MEMORY")  # a draft needs no rollback on disk
         migrations.create(connection, (identity.org_id, identity.bucket, identity.key_template))
 
 
 def _warn_of_loose(path: Path) -> list[Warned]:
-    loose = files.tighten(path)
+    loose = database_files.tighten(path)
     if not loose:
         return []
     names = ", ".join(file.name for file in loose)
@@ -126,7 +126,7 @@ def _warn_of_loose(path: Path) -> list[Warned]:
 
 
 def _has_hot_journal(path: Path) -> bool:
-    journal = files.beside(path, "-journal")
+    journal = database_files.beside(path, "-journal")
     return journal.exists() and journal.stat().st_size > 0
 
 
@@ -170,7 +170,7 @@ def _adopt(connection: sqlite3.Connection, given: Identity) -> None:
 
 
 def _set_up(connection: sqlite3.Connection, path: Path) -> list[Warned]:
-    kind = files.network_kind(path)
+    kind = database_files.network_kind(path)
     wanted = "delete" if kind else "wal"
     change = "PRAGMA journal_mode = DELETE" if kind else "PRAGMA journal_mode = WAL"
     got = connection.execute(change).fetchone()[0]

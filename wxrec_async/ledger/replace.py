@@ -12,7 +12,7 @@ from anyio import CancelScope, to_thread
 
 from wxrec_async.errors import LedgerDamaged, LedgerError
 from wxrec_async.events import Emit
-from wxrec_async.ledger import files, opening
+from wxrec_async.ledger import database_files, opening
 from wxrec_async.ledger.records import Identity
 from wxrec_async.ledger.store import SqliteLedger, open_ledger
 from wxrec_async.plumbing.private_files import put_in_place
@@ -38,12 +38,12 @@ async def open_replacement(
     it is damaged: then it becomes ``<name>.damaged-<stamp>``, with its companions.
     The lock of ``path`` is held all the while; LedgerInUse when another has it.
     """
-    draft = files.beside(path, DRAFT)
+    draft = database_files.beside(path, DRAFT)
     with CancelScope(shield=True):
         lock, damaged = await to_thread.run_sync(_hold, path, replace)
     try:
         await to_thread.run_sync(_discard, draft)
-        aside = files.beside(path, f".damaged-{stamp}") if damaged else None
+        aside = database_files.beside(path, f".damaged-{stamp}") if damaged else None
         async with open_ledger(draft, identity, mask=str, emit=emit) as ledger:
             yield Replacement(ledger, aside)
         with CancelScope(shield=True):
@@ -56,8 +56,8 @@ async def open_replacement(
 
 def _hold(path: Path, replace: bool) -> tuple[int, bool]:
     """Take the lock of ``path``; return it, and whether something damaged is to be set aside."""
-    files.check_place(path)
-    lock = files.take_lock(path)
+    database_files.check_place(path)
+    lock = database_files.take_lock(path)
     try:
         return lock, _must_go(path, replace)
     except BaseException:
@@ -84,19 +84,19 @@ def _must_go(path: Path, replace: bool) -> bool:
 
 def _remains(path: Path) -> list[str]:
     """Name what lies there of a ledger, by suffix; SQLite makes its -shm anew."""
-    return [suffix for suffix in ("", "-wal", "-journal") if files.beside(path, suffix).exists()]
+    return [suffix for suffix in ("", "-wal", "-journal") if database_files.beside(path, suffix).exists()]
 
 
 def _exchange(draft: Path, path: Path, aside: Path | None) -> None:
     if _remains(draft) != [""]:
         raise LedgerError(f"ledger {path}: the new one could not be finished; run again")
     if aside is not None:
-        for suffix in ("", *files.COMPANIONS):
-            if (file := files.beside(path, suffix)).exists():
-                file.rename(files.beside(aside, suffix))
+        for suffix in ("", *database_files.COMPANIONS):
+            if (file := database_files.beside(path, suffix)).exists():
+                file.rename(database_files.beside(aside, suffix))
     put_in_place(draft, path)
 
 
 def _discard(draft: Path) -> None:
-    for suffix in ("", ".lock", ".new", *files.COMPANIONS):
-        files.beside(draft, suffix).unlink(missing_ok=True)
+    for suffix in ("", ".lock", ".new", *database_files.COMPANIONS):
+        database_files.beside(draft, suffix).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from anyio import CancelScope, to_thread
 
 from wxrec_async.errors import LedgerError
-from wxrec_async.ledger import files
+from wxrec_async.ledger import database_files
 from wxrec_async.ledger.group_commit import GroupCommit
 from wxrec_async.ledger.rows import key
 from wxrec_async.ledger.sqlite_errors import explain
@@ -47,7 +47,7 @@ UNSEEN = SeenTask()
 @asynccontextmanager
 async def open_seen_tasks(ledger: Path) -> AsyncIterator[SeenTasks]:
     """Lend a place for what is seen, beside the ledger at ``ledger`` whose lock the caller holds."""
-    path = files.beside(ledger, SUFFIX)
+    path = database_files.beside(ledger, SUFFIX)
     with CancelScope(shield=True):
         connection = await to_thread.run_sync(_create, path)
     seen = SeenTasks(connection, path)
@@ -62,7 +62,7 @@ async def open_seen_tasks(ledger: Path) -> AsyncIterator[SeenTasks]:
 def _create(path: Path) -> sqlite3.Connection:
     _discard(path)  # what a killed process left
     try:
-        os.close(files.open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+        os.close(database_files.open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         for statement in _SET_UP:
             connection.execute(statement)
@@ -74,7 +74,7 @@ def _create(path: Path) -> sqlite3.Connection:
 
 
 def _discard(path: Path) -> None:
-    for file in (files.beside(path, "-journal"), path):
+    for file in (database_files.beside(path, "-journal"), path):
         file.unlink(missing_ok=True)
 
 

@@ -16,8 +16,8 @@ from anyio import CancelScope, to_thread
 
 from wxrec_async.events import Emit
 from wxrec_async.ledger import (
-    evidence,
-    export,
+    all_rows,
+    certificates,
     opening,
     out_of_scope,
     recordings,
@@ -111,9 +111,9 @@ class SqliteReader(Operations):
     task_rows = read(task_details.task_rows)
     rows_of = read(task_details.rows_of)
     stored_rows = read(stored_rows)
-    certified_days = read(evidence.certified_days)
+    certified_days = read(certificates.certified_days)
     report_facts = read(report_queries.report_facts)
-    export_rows = read(export.export_rows)
+    export_rows = read(all_rows.export_rows)
 
 
 class SqliteLedger(SqliteReader):
@@ -189,11 +189,11 @@ class SqliteLedger(SqliteReader):
     open_uploads = read(recordings.open_uploads)
 
     # Evidence and sidecars.
-    items = read(evidence.items)
-    last_certificate = read(evidence.last_certificate)
-    certificates_of = read(evidence.certificates_of)
-    add_certificate = written(evidence.add_certificate)
-    described = read(evidence.described)
-    sidecars_due = read(evidence.sidecars_due)
-    note_sidecar = written(evidence.note_sidecar)
-    note_sha256 = written(evidence.note_sha256)
+    items = read(certificates.items)
+    last_certificate = read(certificates.last_certificate)
+    certificates_of = read(certificates.certificates_of)
+    add_certificate = written(certificates.add_certificate)
+    described = read(certificates.described)
+    sidecars_due = read(certificates.sidecars_due)
+    note_sidecar = written(certificates.note_sidecar)
+    note_sha256 = written(certificates.note_sha256)

@@ -22,11 +22,11 @@ from anyio import to_thread
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError, LedgerError, Rejected
 from wxrec_async.events import Emit, ignore
+from wxrec_async.flow.summary import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.ledger import SqliteLedger
 from wxrec_async.model import DAY_MS, OpenUpload, StoredObject
 from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.rules import keys
 from wxrec_async.rules.parts import same_object
 from wxrec_async.wiring.bucket import is_denied, ledger_identity, open_bucket, open_ledger_of

@@ -20,18 +20,18 @@ from typing import Protocol
 
 import anyio
 
-from wxrec_async import worlds
-from wxrec_async.author import this_program
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, Rejected, RunStopped
 from wxrec_async.events import Emit, ignore
+from wxrec_async.flow.operator import this_program
+from wxrec_async.flow.summary import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.ledger import Everything, FoundRecording, Identity, SqliteLedger, open_replacement
 from wxrec_async.model import StoredObject
 from wxrec_async.plumbing.for_each import each_fed
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.rules import keys
-from wxrec_async.s3.inspection import KeyPage
+from wxrec_async.s3.reader import KeyPage
+from wxrec_async.wiring import clients
 from wxrec_async.wiring.bucket import is_denied, open_bucket
 
 KEPT = 1000
@@ -168,7 +168,7 @@ async def rebuild(
 
 
 async def _organisation(settings: Settings) -> str:
-    return (await worlds.load_secrets(settings, worlds.Given())).org_id
+    return (await clients.load_secrets(settings, clients.Given())).org_id
 
 
 class _Search:

@@ -19,14 +19,14 @@ import anyio
 from wxrec_async.config import BackfillSettings, Settings
 from wxrec_async.errors import AuthError, Rejected, RunStopped
 from wxrec_async.events import Emit, ignore
+from wxrec_async.flow.summary import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.ledger import StoredRow, open_reader
 from wxrec_async.model import StoredObject, Window, iso
 from wxrec_async.plumbing.for_each import each_fed
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.rules import keys
 from wxrec_async.rules.parts import strong_etag
-from wxrec_async.s3.wire import Digest
+from wxrec_async.s3.api import Digest
 from wxrec_async.wiring.bucket import is_denied, ledger_identity, open_bucket, open_ledger_of
 
 PAGE = 1000

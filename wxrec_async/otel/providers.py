@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Event
-from wxrec_async.telemetry import Telemetry
+from wxrec_async.otel.listener import Telemetry
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from wxrec_async.flow.task_lister import Lister
 from wxrec_async.ledger.records import Counts
-from wxrec_async.lister import Lister
 from wxrec_async.model import Task, TaskPage, TaskState, Window, iso
-from wxrec_async.planned_day import PlannedDay
+from wxrec_async.planning.planned_day import PlannedDay
 from wxrec_async.rules.filters import NO_FILTERS, Filters
-from wxrec_async.rules.purging import BYTES_PER_SECOND, AtRisk
+from wxrec_async.rules.retention import BYTES_PER_SECOND, AtRisk
 from wxrec_async.rules.selection import Ages, before_asking
 
 

@@ -8,14 +8,7 @@ from dataclasses import dataclass
 
 from wxrec_async.model import AT_REST, RecordingState, Task, TaskState, Window, iso
 from wxrec_async.rules.filters import Filters
-from wxrec_async.rules.purging import (
-    BATCH,
-    BYTES_PER_SECOND,
-    LIKELY_BYTES_PER_SECOND,
-    AtRisk,
-    Timeline,
-    length_ms,
-)
+from wxrec_async.rules.retention import BATCH, BYTES_PER_SECOND, LIKELY_BYTES_PER_SECOND, AtRisk, Timeline, length_ms
 from wxrec_async.rules.selection import Ages, before_asking
 
 

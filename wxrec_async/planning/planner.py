@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from wxrec_async.flow.search_lister import SearchReader
+from wxrec_async.flow.task_lister import Lister
 from wxrec_async.ledger import TaskRow
-from wxrec_async.lister import Lister
 from wxrec_async.model import DAY_MS, Task, Window, Witness
-from wxrec_async.plan import Listing, PlannedWindow
-from wxrec_async.planned_day import KnownWork, Outlook, PlannedDay
-from wxrec_async.rules.cursors import searchable
+from wxrec_async.planning.plan import Listing, PlannedWindow
+from wxrec_async.planning.planned_day import KnownWork, Outlook, PlannedDay
+from wxrec_async.rules.search_paging import searchable
 from wxrec_async.rules.windows import cut
-from wxrec_async.searching import SearchReader
 
 MAX_SEARCH_CALLS = 400  # of 250 tasks each: sizes are worth some minutes, no more
 

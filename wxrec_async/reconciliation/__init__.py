@@ -6,8 +6,8 @@ state it is.  What it finds to do goes into the ledger as work; of the bucket
 only the evidence is written, for each day that is proven complete.
 """
 
-from wxrec_async.reconcile.day import Certifier
-from wxrec_async.reconcile.period import reconcile
-from wxrec_async.reconcile.report import DayReport, Difference, ReconcileReport
+from wxrec_async.reconciliation.day import Certifier
+from wxrec_async.reconciliation.day_report import DayReport, Difference, ReconcileReport
+from wxrec_async.reconciliation.period import reconcile
 
 __all__ = ["Certifier", "DayReport", "Difference", "ReconcileReport", "reconcile"]

@@ -10,17 +10,16 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from wxrec_async.flow.search_lister import SearchReader
+from wxrec_async.flow.task_lister import Lister
 from wxrec_async.ledger import InPeriod, SeenTask, SeenTasks, SqliteLedger, StoredRow, TaskRow
-from wxrec_async.lister import Lister
+from wxrec_async.maintenance.verify import REASONS, Comparison, Finding, Verdict
 from wxrec_async.model import SearchState, Task, TaskPage, Window, Witness
 from wxrec_async.plumbing.for_each import each_of
-from wxrec_async.reconcile.asking import Asker
-from wxrec_async.reconcile.facts import Looked, Sides
-from wxrec_async.reconcile.report import NOT_IN_SEARCH, NOT_IN_TASKS, SENTENCES, DayReport, Difference
-from wxrec_async.rules.cursors import searchable
-from wxrec_async.rules.evidence import Basis, Ended
-from wxrec_async.rules.finality import SEARCH_DELETED
-from wxrec_async.rules.reconciling import (
+from wxrec_async.reconciliation.day_report import NOT_IN_SEARCH, NOT_IN_TASKS, SENTENCES, DayReport, Difference
+from wxrec_async.reconciliation.facts import Looked, Sides
+from wxrec_async.reconciliation.recheck import Asker
+from wxrec_async.rules.day_comparison import (
     Asked,
     Disagreement,
     Judgement,
@@ -31,9 +30,10 @@ from wxrec_async.rules.reconciling import (
     may_be_deleted,
     must_ask,
 )
+from wxrec_async.rules.evidence import Basis, Ended
+from wxrec_async.rules.finality import SEARCH_DELETED
+from wxrec_async.rules.search_paging import searchable
 from wxrec_async.rules.selection import Ages, of_channel
-from wxrec_async.searching import SearchReader
-from wxrec_async.verify import REASONS, Comparison, Finding, Verdict
 
 PAGE = 500
 MOST_NAMED = 10  # calls that Search counts otherwise; if more do, it counts something else, and that is said once

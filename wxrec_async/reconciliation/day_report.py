@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from wxrec_async.flow.summary import EXIT_AUTH, EXIT_FAILED, EXIT_OK, EXIT_OWED, SUMMARY_SCHEMA
 from wxrec_async.model import DAY_MS, SearchState, Window, iso
-from wxrec_async.report import EXIT_AUTH, EXIT_FAILED, EXIT_OK, EXIT_OWED, SUMMARY_SCHEMA
+from wxrec_async.rules.day_comparison import DayFacts, Disagreement, Standing, WhyNot, certified
 from wxrec_async.rules.evidence import Basis
-from wxrec_async.rules.reconciling import DayFacts, Disagreement, Standing, WhyNot, certified
 
 STATES = (
     Standing.STORED,
@@ -125,7 +125,7 @@ class DayReport:
         return not self.keeps_from_it() and not self.troubles
 
     def keeps_from_it(self) -> tuple[WhyNot, ...]:
-        """Return what keeps it from being certified, by `rules.reconciling.certified`."""
+        """Return what keeps it from being certified, by `rules.day_comparison.certified`."""
         return certified(DayFacts(self.settled, self.tasks_heard, self.search_heard, self.search_required, self.counts))
 
     @property

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from wxrec_async.ledger import KnownRecording, SeenTask, TaskRow
+from wxrec_async.maintenance.verify import Finding, Verdict
 from wxrec_async.model import Witness
+from wxrec_async.rules.day_comparison import Asked, Held, RecordingFacts, SearchFacts, TaskFacts
 from wxrec_async.rules.filters import Filters
 from wxrec_async.rules.finality import phase
-from wxrec_async.rules.reconciling import Asked, Held, RecordingFacts, SearchFacts, TaskFacts
-from wxrec_async.verify import Finding, Verdict
 
 HELD = {
     Verdict.OK: Held.WHOLE,

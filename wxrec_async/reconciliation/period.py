@@ -9,29 +9,29 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from wxrec_async import worlds
-from wxrec_async.choices import ages_of, asked_period, filters_of, job_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.evidence import open_issuer
+from wxrec_async.flow.policies import ages_of, asked_period, filters_of, job_of
 from wxrec_async.flow.run_log import RunLog
+from wxrec_async.flow.search_lister import SearchReader
+from wxrec_async.flow.summary import EXIT_AUTH
+from wxrec_async.flow.task_lister import Lister
 from wxrec_async.ledger import Everything, open_seen_tasks
-from wxrec_async.lister import Lister
+from wxrec_async.maintenance.verify import Comparison, Level
 from wxrec_async.model import Period, Window, iso
-from wxrec_async.reconcile.asking import Asker
-from wxrec_async.reconcile.day import Bench, Certifier, Day, OnDifference
-from wxrec_async.reconcile.facts import Sides
-from wxrec_async.reconcile.report import DayReport, Difference, ReconcileReport
-from wxrec_async.report import EXIT_AUTH
+from wxrec_async.reconciliation.day import Bench, Certifier, Day, OnDifference
+from wxrec_async.reconciliation.day_report import DayReport, Difference, ReconcileReport
+from wxrec_async.reconciliation.facts import Sides
+from wxrec_async.reconciliation.recheck import Asker
 from wxrec_async.rules import windows
 from wxrec_async.rules.server_time import believed_ms
 from wxrec_async.rules.windows import Asked
-from wxrec_async.s3.inspection import S3Inspector
-from wxrec_async.searching import SearchReader
-from wxrec_async.telling import telling_reach
-from wxrec_async.verify import Comparison, Level
+from wxrec_async.s3.reader import S3Inspector
+from wxrec_async.wiring import clients
 from wxrec_async.wiring.bucket import ledger_identity, open_bucket, open_ledger_of
+from wxrec_async.wiring.observed import telling_reach
 
 BEHIND_MS = 60_000  # the servers' time is told rather too late than too early, and it judges what is old enough
 OnDay = Callable[[DayReport], None]
@@ -50,7 +50,7 @@ async def reconcile(  # noqa: PLR0913 - what a host may hand in, each by its nam
     on_difference: OnDifference = _unheard,
     on_day: OnDay = _unheard,
     emit: Emit = ignore,
-    given: worlds.Given = worlds.NOTHING_GIVEN,
+    given: clients.Given = clients.NOTHING_GIVEN,
     clock: Callable[[], float] = time.time,
 ) -> ReconcileReport:
     """Say of every task of ``period`` (default: what the settings ask for) where it stands.
@@ -140,17 +140,17 @@ def named_filters(settings: Settings) -> dict[str, object]:
 
 @asynccontextmanager
 async def _bench(
-    settings: Settings, tell: OnDifference, emit: Emit, given: worlds.Given, clock: Callable[[], float]
+    settings: Settings, tell: OnDifference, emit: Emit, given: clients.Given, clock: Callable[[], float]
 ) -> AsyncIterator[tuple[Bench, S3Inspector]]:
     """Open Webex, the bucket and the ledger, in the order in which they can be refused."""
-    secrets = await worlds.load_secrets(settings, given, emit)
+    secrets = await clients.load_secrets(settings, given, emit)
     await ledger_identity(settings)  # says that there is no ledger before anything is made
-    tls, reach, path = worlds.trusted(settings), telling_reach(emit), settings.ledger.path
+    tls, reach, path = clients.trusted(settings), telling_reach(emit), settings.ledger.path
     async with (
         open_bucket(settings, emit, reach=reach, session=given.s3_session) as bucket,
         open_ledger_of(settings, secrets.org_id, emit) as ledger,
         open_seen_tasks(path) as sightings,
-        worlds.open_webex(settings, secrets, tls, emit, reach, clock, given) as webex,
+        clients.open_webex(settings, secrets, tls, emit, reach, clock, given) as webex,
     ):
         chosen, ages = settings.webex, ages_of(settings)
 

@@ -11,7 +11,7 @@ from wxrec_async.flow.batch import CAPTURES_BATCH, CapturesAnswer, TaskAnswer, r
 from wxrec_async.flow.run_log import RunLog
 from wxrec_async.ledger import SqliteLedger, TaskRow
 from wxrec_async.model import Capture, Task
-from wxrec_async.rules.reconciling import Asked, TaskFacts
+from wxrec_async.rules.day_comparison import Asked, TaskFacts
 
 
 class CaptureSource(Protocol):

@@ -18,9 +18,9 @@ from wxrec_async.model import DAY_MS, Window
 from wxrec_async.reporting import palette
 from wxrec_async.reporting.calendar import MEANINGS, SIGNS, WORDS, Calendar, build_calendar
 from wxrec_async.reporting.charts import bytes_chart, failures_chart, when
-from wxrec_async.reporting.rows import moment
+from wxrec_async.reporting.table_rows import moment
 from wxrec_async.rules.coverage import DayState, day_of
-from wxrec_async.rules.shown import visible, words_shown
+from wxrec_async.rules.sanitize import visible, words_shown
 
 EXITS = {
     0: "complete",

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from wxrec_async.ledger.export import ExportRow
+from wxrec_async.ledger.all_rows import ExportRow
 from wxrec_async.model import iso
-from wxrec_async.rules.shown import number_shown, spreadsheet_cell, words_shown
+from wxrec_async.rules.sanitize import number_shown, spreadsheet_cell, words_shown
 
 Value = str | int | float | bool | None
 Record = dict[str, Value]

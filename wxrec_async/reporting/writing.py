@@ -14,12 +14,12 @@ from anyio import to_thread
 
 from wxrec_async.errors import ConfigError
 from wxrec_async.ledger import SqliteReader, open_reader
-from wxrec_async.ledger.export import ExportRow
-from wxrec_async.ledger.files import COMPANIONS
+from wxrec_async.ledger.all_rows import ExportRow
+from wxrec_async.ledger.database_files import COMPANIONS
 from wxrec_async.ledger.report_queries import Limits, ReportFacts
 from wxrec_async.model import Window
-from wxrec_async.reporting.files import check_target, replacing
-from wxrec_async.reporting.rows import COLUMNS, Privacy, cells_of, record_of
+from wxrec_async.reporting.output_files import check_target, replacing
+from wxrec_async.reporting.table_rows import COLUMNS, Privacy, cells_of, record_of
 
 PAGE_ROWS = 2000
 Target = Path | TextIO

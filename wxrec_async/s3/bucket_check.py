@@ -15,8 +15,8 @@ from wxrec_async.errors import (
     Unreachable,
     Untrusted,
 )
+from wxrec_async.s3.api import Wire
 from wxrec_async.s3.errors import S3Rejected
-from wxrec_async.s3.wire import Wire
 
 TRIES = 3
 PAUSE_S = 0.3

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from wxrec_async.config import S3Settings
 from wxrec_async.errors import ConfigError, Rejected, Trouble
 from wxrec_async.plumbing.pacer import Gate
+from wxrec_async.s3.api import Deadlines, Wire
 from wxrec_async.s3.requests import Requests
-from wxrec_async.s3.wire import Deadlines, Wire
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client

@@ -16,11 +16,11 @@ from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from botocore import exceptions as aws
 
-from wxrec_async.aws import CarefulSession
+from wxrec_async.aws_session import CarefulSession
 from wxrec_async.config import S3Settings, is_loopback
 from wxrec_async.errors import ConfigError
 from wxrec_async.s3.errors import HOW_TO_GIVE_CREDENTIALS, NO_CREDENTIALS
-from wxrec_async.s3.short_way import ShortWay
+from wxrec_async.s3.fast_put import ShortWay
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client

@@ -9,9 +9,9 @@ from functools import partial
 from wxrec_async.errors import Nonsense
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import GiveUp
+from wxrec_async.s3.api import Digest
 from wxrec_async.s3.replies import Reply
 from wxrec_async.s3.uploads import S3Store
-from wxrec_async.s3.wire import Digest
 
 BLOCK = 1 << 20
 

@@ -15,13 +15,13 @@ from wxrec_async.plumbing.pacer import Gate
 from wxrec_async.plumbing.retrying import GivenUp, Retrier
 from wxrec_async.rules.parts import strong_etag
 from wxrec_async.rules.retry import DIGEST_CODES, GiveUp, Restart
-from wxrec_async.s3.bucket import check_bucket
-from wxrec_async.s3.commit import Commit, Proof, leaves_open
+from wxrec_async.s3.api import Deadlines, Wire
+from wxrec_async.s3.bucket_check import check_bucket
 from wxrec_async.s3.errors import S3Rejected
+from wxrec_async.s3.fast_put import ShortWay
 from wxrec_async.s3.replies import Reply, check_encryption, crc32_of
 from wxrec_async.s3.requests import Requests, utc_now
-from wxrec_async.s3.short_way import ShortWay
-from wxrec_async.s3.wire import Deadlines, Wire
+from wxrec_async.s3.verified_write import Commit, Proof, leaves_open
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client

@@ -18,8 +18,8 @@ from wxrec_async.errors import ConnectionLost, Nonsense, ObjectExists, Rejected,
 from wxrec_async.model import StoredObject, Target
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.retry import S3_SLOW_CODES, GiveUp
+from wxrec_async.s3.api import Wire
 from wxrec_async.s3.replies import Reply, stored_object
-from wxrec_async.s3.wire import Wire
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ the outside, so that it can contradict us.
 from wxrec_async.sandbox.faults import Fault, Faults, Rule
 from wxrec_async.sandbox.options import Options
 from wxrec_async.sandbox.organisation import Organisation
-from wxrec_async.sandbox.recordings import TruthRecording
 from wxrec_async.sandbox.server import Sandbox
+from wxrec_async.sandbox.truth import TruthRecording
 
 __all__ = ["Fault", "Faults", "Options", "Organisation", "Rule", "Sandbox", "TruthRecording"]

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from wxrec_async.sandbox.front import Call, Problem
 from wxrec_async.sandbox.gateway import tracking_id, webex_error
-from wxrec_async.sandbox.tokens import GrantError, TokenDesk
+from wxrec_async.sandbox.token_service import GrantError, TokenDesk
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from wxrec_async.sandbox.kinds import ENTRIES, ON_RANGES, Fault, check_kind
+from wxrec_async.sandbox.fault_kinds import ENTRIES, ON_RANGES, Fault, check_kind
 
 GENTLE = frozenset({"pause", "skewed_date", "foreign_entry"})
 TOKENS = frozenset({"token_401", "token_403", "token_400", "expire_token"})

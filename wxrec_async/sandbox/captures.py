@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from wxrec_async.sandbox.beside import Attachment
-from wxrec_async.sandbox.draw import Draw
+from wxrec_async.sandbox.extra_media import Attachment
+from wxrec_async.sandbox.fault_kinds import ENTRIES, Fault
 from wxrec_async.sandbox.front import Call, Problem
 from wxrec_async.sandbox.gateway import check_org
-from wxrec_async.sandbox.kinds import ENTRIES, Fault
 from wxrec_async.sandbox.organisation import Organisation, SandboxTask
 from wxrec_async.sandbox.presign import Presigner
-from wxrec_async.sandbox.recordings import SandboxRecording, participants
-from wxrec_async.sandbox.tokens import Grant
+from wxrec_async.sandbox.seeded import Draw
+from wxrec_async.sandbox.token_service import Grant
+from wxrec_async.sandbox.truth import SandboxRecording, participants
 
 Row = dict[str, Any]
 NOTHING = Fault("not_ready")

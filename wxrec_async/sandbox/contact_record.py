@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wxrec_async.sandbox.draw import Draw
-from wxrec_async.sandbox.recordings import phone
+from wxrec_async.sandbox.seeded import Draw
+from wxrec_async.sandbox.truth import phone
 
 Row = dict[str, Any]
 QUEUES = ("Support", "Sales", "Billing", "Second Line")

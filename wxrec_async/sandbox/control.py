@@ -15,10 +15,10 @@ from wxrec_async.sandbox import checksums
 from wxrec_async.sandbox.faults import Faults, Rule
 from wxrec_async.sandbox.log import RequestLog
 from wxrec_async.sandbox.organisation import Organisation, SandboxTask
-from wxrec_async.sandbox.recordings import TruthRecording
 from wxrec_async.sandbox.s3.state import Bucket, StoredBody, Upload
 from wxrec_async.sandbox.tampering import Tampering
-from wxrec_async.sandbox.tokens import TokenDesk
+from wxrec_async.sandbox.token_service import TokenDesk
+from wxrec_async.sandbox.truth import TruthRecording
 
 PROFILES = ("none", "mild", "storm")
 

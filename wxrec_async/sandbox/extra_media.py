@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wxrec_async.sandbox.audio import Audio
-from wxrec_async.sandbox.draw import Draw
-from wxrec_async.sandbox.recordings import SandboxRecording
+from wxrec_async.sandbox.seeded import Draw
+from wxrec_async.sandbox.truth import SandboxRecording
 
 MP3_NAME = "combinedRecordings.MP3"
 MP3_FRAME = bytes([0xFF, 0xFB, 0x50, 0xC4]) + bytes(205)  # MPEG-1 layer III, 64 kbit/s, 44.1 kHz, mono: silence

@@ -1,6 +1,6 @@
 """Which request goes wrong, and how: a pure function of (seed, operation, key, attempt), or a script.
 
-What there is to go wrong is listed in `kinds`.  Keys are task ids (joined by
+What there is to go wrong is listed in `fault_kinds`.  Keys are task ids (joined by
 commas for captures), recording ids and object keys (``key#partNumber`` for a
 part).  Attempts count from 1 per (operation, key).
 """
@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from wxrec_async.sandbox.campaign import Campaign
-from wxrec_async.sandbox.kinds import KINDS, ON_RANGES, Fault, check_kind
+from wxrec_async.sandbox.fault_kinds import KINDS, ON_RANGES, Fault, check_kind
 from wxrec_async.sandbox.profiles import Profile, from_profile
 
 __all__ = ["KINDS", "ON_RANGES", "Fault", "Faults", "NeverHit", "Profile", "Rule", "from_profile"]

@@ -12,10 +12,10 @@ from typing import Protocol
 import aiohttp
 from aiohttp import web
 
+from wxrec_async.sandbox.fault_kinds import Fault
 from wxrec_async.sandbox.faults import Faults
-from wxrec_async.sandbox.kinds import Fault
 from wxrec_async.sandbox.log import Entry, RequestLog
-from wxrec_async.sandbox.wire import cut, hold, is_gone
+from wxrec_async.sandbox.raw_http import cut, hold, is_gone
 
 HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Please sign in</h1></body></html>"
 REDIRECTS = {

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from wxrec_async.sandbox.front import Call, Problem
-from wxrec_async.sandbox.tokens import Grant, TokenDesk
+from wxrec_async.sandbox.token_service import Grant, TokenDesk
 
 READERS = (frozenset({"cjp:config"}), frozenset({"cjp:config_read"}))
 # Any one of the sets is enough.  Roles are not simulated; the two Identity scopes stand for an administrator.

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from wxrec_async.sandbox.audio import Audio
+from wxrec_async.sandbox.fault_kinds import Fault
 from wxrec_async.sandbox.front import Call
-from wxrec_async.sandbox.kinds import Fault
-from wxrec_async.sandbox.wire import RawReply, hold
+from wxrec_async.sandbox.raw_http import RawReply, hold
 
 Headers = dict[str, str]
 BYTERANGES_END = b"\r\n--cut--\r\n"

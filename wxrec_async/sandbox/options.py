@@ -11,7 +11,7 @@ from pathlib import Path
 from wxrec_async.sandbox.campaign import Campaign
 from wxrec_async.sandbox.faults import Profile, Rule
 from wxrec_async.sandbox.organisation import Bounds, Organisation
-from wxrec_async.sandbox.tokens import Rotation
+from wxrec_async.sandbox.token_service import Rotation
 
 HOST = "127.0.0.1"
 

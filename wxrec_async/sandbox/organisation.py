@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from wxrec_async.sandbox.audio import MULAW, PCM16, SAMPLE_RATE, Audio
-from wxrec_async.sandbox.beside import (
+from wxrec_async.sandbox.contact_record import Facts, contact_record, task_attributes, with_gaps
+from wxrec_async.sandbox.extra_media import (
     MP3_NAME,
     Attachment,
     extras_of,
@@ -24,9 +25,8 @@ from wxrec_async.sandbox.beside import (
     screens_of,
     transcripts_of,
 )
-from wxrec_async.sandbox.contact_record import Facts, contact_record, task_attributes, with_gaps
-from wxrec_async.sandbox.draw import Draw
-from wxrec_async.sandbox.recordings import SandboxRecording, TruthRecording, truth_of
+from wxrec_async.sandbox.seeded import Draw
+from wxrec_async.sandbox.truth import SandboxRecording, TruthRecording, truth_of
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -72,7 +72,7 @@ class Organisation:
     last ``days`` of any moment of that day.  By default nothing is owed: a
     contact whose capture was requested has one, ``null`` has none and is old.
     With ``beside`` some contacts have segments, virtual-agent recordings, a
-    transcript, a screen recording, or an mp3; see `sandbox.beside`.
+    transcript, a screen recording, or an mp3; see `extra_media`.
     ``open_calls`` go on for half an hour, counted from ``now``, and their recordings grow.
     Unless ``large`` is false, one contact in ``large_every`` has a recording of ``large_mib``.
     """

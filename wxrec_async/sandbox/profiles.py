@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Literal
 
-from wxrec_async.sandbox.kinds import ON_RANGES, Fault
+from wxrec_async.sandbox.fault_kinds import ON_RANGES, Fault
 
 Profile = Literal["none", "mild", "storm"]
 RATES: dict[str, float] = {"none": 0.0, "mild": 0.04, "storm": 0.20}

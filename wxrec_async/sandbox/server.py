@@ -21,17 +21,17 @@ from wxrec_async.sandbox.control import Control, object_row
 from wxrec_async.sandbox.faults import Faults
 from wxrec_async.sandbox.front import Front, Service
 from wxrec_async.sandbox.log import RequestLog
-from wxrec_async.sandbox.media import MediaService
+from wxrec_async.sandbox.media_server import MediaService
 from wxrec_async.sandbox.options import Options
 from wxrec_async.sandbox.organisation import Organisation
 from wxrec_async.sandbox.presign import Presigner
-from wxrec_async.sandbox.recordings import TruthRecording
 from wxrec_async.sandbox.s3.context import Context
 from wxrec_async.sandbox.s3.service import S3Service
 from wxrec_async.sandbox.s3.signature import Verifier
 from wxrec_async.sandbox.s3.state import Bucket, Upload, open_bucket
-from wxrec_async.sandbox.tokens import TokenDesk
-from wxrec_async.sandbox.webex import WebexService
+from wxrec_async.sandbox.token_service import TokenDesk
+from wxrec_async.sandbox.truth import TruthRecording
+from wxrec_async.sandbox.webex_api import WebexService
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 READ_BUFFER = 1 << 20

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from wxrec_async.sandbox.audio import Audio
-from wxrec_async.sandbox.draw import Draw
+from wxrec_async.sandbox.seeded import Draw
 
 CONTENT_TYPES = {
     ".wav": "audio/wav",

@@ -12,15 +12,15 @@ from aiohttp import web
 
 from wxrec_async.sandbox.budget import Budget
 from wxrec_async.sandbox.captures import CapturesDesk, readable_ids
-from wxrec_async.sandbox.draw import Draw
+from wxrec_async.sandbox.fault_kinds import TASKS, Fault
 from wxrec_async.sandbox.front import Call, Problem, waits
 from wxrec_async.sandbox.gateway import admitted, check_org, tracking_id, webex_error
-from wxrec_async.sandbox.kinds import TASKS, Fault
 from wxrec_async.sandbox.organisation import DAY_MS, Bounds, Organisation, SandboxTask
 from wxrec_async.sandbox.presign import Presigner
-from wxrec_async.sandbox.search import SearchDesk
 from wxrec_async.sandbox.search_metadata import metadata
-from wxrec_async.sandbox.tokens import Grant, TokenDesk
+from wxrec_async.sandbox.search_service import SearchDesk
+from wxrec_async.sandbox.seeded import Draw
+from wxrec_async.sandbox.token_service import Grant, TokenDesk
 
 Row = dict[str, Any]
 MAX_SPAN_MS = 184 * DAY_MS

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 import httpx
 from anyio import to_thread
 
-from wxrec_async import worlds
-from wxrec_async.auth import login as oauth
+from wxrec_async.auth import authorization_code as oauth
 from wxrec_async.auth.endpoint import TokenEndpoint
 from wxrec_async.auth.loopback import catchable, listening
 from wxrec_async.auth.token_store import TokenStore
-from wxrec_async.auth.tokens import Credentials, Tokens
+from wxrec_async.auth.token_values import Credentials, Tokens
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, ConfigError, Rejected, RunStopped, Trouble
 from wxrec_async.events import Emit, Warned, ignore
@@ -31,6 +30,7 @@ from wxrec_async.rules.tokens import token_org
 from wxrec_async.webex.calls import ApiCalls
 from wxrec_async.webex.proving import answering_org
 from wxrec_async.webex.transport import AiohttpTransport
+from wxrec_async.wiring import clients
 from wxrec_async.wiring.http_client import http_client
 
 WAIT_S = 300.0
@@ -75,7 +75,7 @@ async def login(  # noqa: PLR0913 - what surrounds a login, all but one with def
     redirect: Callable[[], Awaitable[str]] | None = None,
     open_browser: Callable[[str], object] | None = None,
     emit: Emit = ignore,
-    given: worlds.Given | None = None,
+    given: clients.Given | None = None,
     wait_s: float = WAIT_S,
     clock: Callable[[], float] = time.time,
 ) -> LoggedIn:
@@ -110,7 +110,7 @@ async def take_tokens(
     reply: bytes,
     *,
     emit: Emit = ignore,
-    given: worlds.Given | None = None,
+    given: clients.Given | None = None,
     clock: Callable[[], float] = time.time,
 ) -> LoggedIn:
     """Take in a token reply (JSON) that was had elsewhere, as Webex shows it for a service app.
@@ -128,13 +128,13 @@ async def take_tokens(
 
 @asynccontextmanager
 async def _opened(
-    settings: Settings, given: worlds.Given | None, emit: Emit, clock: Callable[[], float]
+    settings: Settings, given: clients.Given | None, emit: Emit, clock: Callable[[], float]
 ) -> AsyncIterator[_Surroundings]:
     """Find everything that can be wrong before anybody is sent to a browser."""
-    given = given or worlds.Given()
-    credentials, store = await worlds.credentials_of(settings, given), worlds.token_store_of(settings, given, emit)
+    given = given or clients.Given()
+    credentials, store = await clients.credentials_of(settings, given), clients.token_store_of(settings, given, emit)
     await oauth.look_at_store(store)
-    transport = AiohttpTransport(tls=worlds.trusted(settings), limit=2, proxy=settings.webex.proxy)
+    transport = AiohttpTransport(tls=clients.trusted(settings), limit=2, proxy=settings.webex.proxy)
     async with http_client(transport) as http:
         yield _Surroundings(settings, credentials, store, http, emit, clock)
 
@@ -177,7 +177,7 @@ async def _organisation(around: _Surroundings, tokens: Tokens) -> tuple[str, tup
     """
     configured, in_credentials = around.settings.webex.org_id, around.credentials.org_id
     if token_org(tokens) is not None or configured or in_credentials:
-        org_id = worlds.organisation(configured, in_credentials, tokens)
+        org_id = clients.organisation(configured, in_credentials, tokens)
         if token_org(tokens) is None:
             await _answering(around, tokens, org_id)
         return org_id, ()

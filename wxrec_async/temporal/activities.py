@@ -15,22 +15,15 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from wxrec_async.errors import AuthError, ConfigError, LedgerError, RunStopped
+from wxrec_async.flow.summary import EXIT_AUTH, EXIT_ERROR, EXIT_LEDGER, EXIT_USAGE, Ending, Summary
 from wxrec_async.model import Period
-from wxrec_async.remote import (
-    Batch,
-    BatchOutcome,
-    Books,
-    ComeBack,
-    PageAsk,
-    Progress,
-    Span,
-    Station,
-    TaskRow,
-    Todo,
-)
-from wxrec_async.report import EXIT_AUTH, EXIT_ERROR, EXIT_LEDGER, EXIT_USAGE, Ending, Summary
 from wxrec_async.rules.windows import Asked
-from wxrec_async.scaleout import contract
+from wxrec_async.temporal import contract
+from wxrec_async.temporal.call_budget import ComeBack
+from wxrec_async.temporal.ledger_service import Books
+from wxrec_async.temporal.messages import Batch, PageAsk, Span, TaskRow, Todo
+from wxrec_async.temporal.results import BatchOutcome, Progress
+from wxrec_async.temporal.worker_service import Station
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

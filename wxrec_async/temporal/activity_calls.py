@@ -11,9 +11,9 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
-    from wxrec_async.remote import PageAsk
-    from wxrec_async.scaleout import contract
-    from wxrec_async.scaleout.contract import Plain, WindowAsk
+    from wxrec_async.temporal import contract
+    from wxrec_async.temporal.contract import Plain, WindowAsk
+    from wxrec_async.temporal.messages import PageAsk
 
 T = TypeVar("T")
 A_CALL = timedelta(minutes=20)  # Webex may ask to wait for five minutes
@@ -36,7 +36,7 @@ def of_run(ask: WindowAsk) -> Plain:
 
 
 async def page(ask: WindowAsk, asked: PageAsk) -> Plain:
-    """Ask some worker for a page; return a `remote.PageRow` as JSON has it."""
+    """Ask some worker for a page; return a `messages.PageRow` as JSON has it."""
     row: Plain = await workflow.execute_activity(
         "wxrec-page",
         asked,
@@ -50,7 +50,7 @@ async def page(ask: WindowAsk, asked: PageAsk) -> Plain:
 
 
 def carry(ask: WindowAsk, batch: Plain) -> workflow.ActivityHandle[Plain]:
-    """Have some worker carry a `remote.Batch`; what comes of it is a `remote.BatchOutcome`, both as JSON has them."""
+    """Have some worker carry a `messages.Batch`; a `results.BatchOutcome` comes of it, both as JSON has them."""
     return workflow.start_activity(
         "wxrec-carry",
         batch,

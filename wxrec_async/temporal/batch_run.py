@@ -12,12 +12,12 @@ from anyio.abc import TaskGroup
 from wxrec_async.flow.batch import TaskAnswer, open_recordings, place, read_answer
 from wxrec_async.model import Capture, Order
 from wxrec_async.plumbing.groups import first_failure
-from wxrec_async.remote.earlier import left_of, named_before
-from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done, Found, LeftOpen, Progress
-from wxrec_async.remote.records import Batch, Todo
-from wxrec_async.remote.storing import Storing
 from wxrec_async.rules import finality
 from wxrec_async.rules.redact import redact_text
+from wxrec_async.temporal.batch_worker import Storing
+from wxrec_async.temporal.earlier_attempts import left_of, named_before
+from wxrec_async.temporal.messages import Batch, Todo
+from wxrec_async.temporal.results import Answer, BatchOutcome, Done, Found, LeftOpen, Progress
 
 TELL_EVERY_S = 2.0
 Tell = Callable[[Progress], None]

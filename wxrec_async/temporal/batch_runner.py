@@ -8,8 +8,8 @@ from typing import Any
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from wxrec_async.scaleout.asking import carry, noting, of_run
-    from wxrec_async.scaleout.contract import Pile, Plain, WindowAsk, first_of
+    from wxrec_async.temporal.activity_calls import carry, noting, of_run
+    from wxrec_async.temporal.contract import Pile, Plain, WindowAsk, first_of
 
 GATHER_S = 5.0
 

@@ -9,19 +9,19 @@ from typing import Protocol
 
 import anyio
 
-from wxrec_async.choices import rules_of
 from wxrec_async.config import Settings
 from wxrec_async.errors import Rejected, WxrecError
 from wxrec_async.events import Emit, Event, UploadLeftOpen
 from wxrec_async.flow.batch import carry
+from wxrec_async.flow.policies import rules_of
+from wxrec_async.flow.recovery import EarlierUploads
+from wxrec_async.flow.transfer import MediaSource, ObjectStore, Transfer
 from wxrec_async.model import Failed, Order, Outcome, Recording, Stored, StoredObject, Target
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.recovery import EarlierUploads
-from wxrec_async.remote.outcomes import Done, LeftOpen
-from wxrec_async.remote.records import Todo
-from wxrec_async.remote.terms import FRESH_URL, Allowance, EngineTerms, allowed
 from wxrec_async.rules import keys
-from wxrec_async.transfer import MediaSource, ObjectStore, Transfer
+from wxrec_async.temporal.call_budget import FRESH_URL, Allowance, EngineTerms, allowed
+from wxrec_async.temporal.messages import Todo
+from wxrec_async.temporal.results import Done, LeftOpen
 from wxrec_async.wiring.transfers import make_transfer
 
 RUNS_KNOWN = 8

@@ -16,15 +16,15 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
 from wxrec_async.errors import Nonsense, Trouble
-from wxrec_async.intake import MediaStream
+from wxrec_async.flow.part_reader import MediaStream
+from wxrec_async.flow.transfer import MediaSource
 from wxrec_async.model import Recording
 from wxrec_async.plumbing.pacer import Gate, Pacer
 from wxrec_async.plumbing.retrying import GivenUp, Judge
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import Again, Decision, GiveUp, Tries, WaitForAll
-from wxrec_async.transfer import MediaSource
 from wxrec_async.webex.media import Renew
-from wxrec_async.worlds import Terms
+from wxrec_async.wiring.clients import Terms
 
 FRESH_URL = "fresh_url"
 MAX_RETURNS = 3
@@ -119,7 +119,7 @@ class _Watched:
 
     @asynccontextmanager
     async def open(self, recording: Recording) -> AsyncIterator[MediaStream]:
-        """See `transfer.MediaSource`."""
+        """See `flow.transfer.MediaSource`."""
         key = (recording.task_id, recording.id)
         async with self._source.open(recording) as stream:
             self._streams[key] = stream

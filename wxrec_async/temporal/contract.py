@@ -5,11 +5,11 @@ The pieces of work, each plain data in and plain data out, repeatable and resuma
 =========  =====================  ==========================  ===============================================
 piece      in                     out                         who
 =========  =====================  ==========================  ===============================================
-page       `remote.PageAsk`       `remote.PageRow`            any worker; one call to Webex
-carry      `remote.Batch`         `remote.BatchOutcome`       any worker; one call to Webex, then transfers
+page       `messages.PageAsk`       `messages.PageRow`            any worker; one call to Webex
+carry      `messages.Batch`         `results.BatchOutcome`       any worker; one call to Webex, then transfers
 further    nothing                nothing                     any worker; nothing but permission for one call
 plan       `PlanAsk`              `Plan`                      the keeper of the ledger
-take_in    `TakeIn`               `remote.Todo`\\ s            the keeper of the ledger
+take_in    `TakeIn`               `messages.Todo`\\ s            the keeper of the ledger
 take_note  `TakeNote`             nothing                     the keeper of the ledger
 backlog    `BacklogAsk`           `Backlog`                   the keeper of the ledger
 record     `Record`               nothing                     the keeper of the ledger
@@ -30,7 +30,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wxrec_async.config import Settings
-from wxrec_async.remote import Cursor, Span
+from wxrec_async.flow.job import Cursor
+from wxrec_async.temporal.messages import Span
 
 Plain = dict[str, Any]
 BATCH = 10
@@ -175,7 +176,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class TakeIn:
-    r"""``tasks`` are `remote.TaskRow`\ s as JSON has them: a thousand at a time."""
+    r"""``tasks`` are `messages.TaskRow`\ s as JSON has them: a thousand at a time."""
 
     run: str
     period: Span
@@ -208,7 +209,7 @@ class BacklogAsk:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    r"""``todos`` are `remote.Todo`\ s as JSON has them; ``at`` is where to go on; None: there is no more."""
+    r"""``todos`` are `messages.Todo`\ s as JSON has them; ``at`` is where to go on; None: there is no more."""
 
     todos: Any
     at: Cursor | None
@@ -216,7 +217,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    r"""``outcomes`` are `remote.BatchOutcome`\ s as JSON has them."""
+    r"""``outcomes`` are `results.BatchOutcome`\ s as JSON has them."""
 
     run: str
     period: Span
@@ -260,7 +261,7 @@ class Report:
 class Pile:
     r"""Tasks that wait to be asked for, in batches; pure, so that an engine may compute it again.
 
-    They are `remote.Todo`\ s as JSON has them: whoever hands them on has no need to look inside.
+    They are `messages.Todo`\ s as JSON has them: whoever hands them on has no need to look inside.
     """
 
     def __init__(self) -> None:
@@ -279,7 +280,7 @@ class Pile:
         self._todos.extend(todos)
 
     def take_back(self, outcome: Plain) -> None:
-        """Put back what a `remote.BatchOutcome` sends back."""
+        """Put back what a `results.BatchOutcome` sends back."""
         self._todos.extend(outcome["again"])
         self._pieces.extend(outcome["halves"])
 
@@ -292,7 +293,7 @@ class Pile:
 
 
 def first_of(outcomes: list[Plain]) -> tuple[list[Plain], list[Plain]]:
-    r"""Part `remote.BatchOutcome`\ s, as JSON has them, into what one `Record` takes, one at least, and the rest."""
+    r"""Part `results.BatchOutcome`\ s, as JSON has them, into what one `Record` takes, one at least, and the rest."""
     rows = 0
     for count, each in enumerate(outcomes):
         rows += len(each["failed"]) + len(each["answers"]) + 2 * len(each["done"])  # each is among the answers, too

@@ -22,16 +22,17 @@ from temporalio.service import RPCError
 
 from wxrec_async.config import Settings
 from wxrec_async.events import Draining, Emit, Event, Warned, ignore
+from wxrec_async.flow.summary import EXIT_FAILED, Ending, Summary
 from wxrec_async.model import Window
-from wxrec_async.remote import Span, open_books, who
-from wxrec_async.report import EXIT_FAILED, Ending, Summary
 from wxrec_async.rules.windows import Asked
-from wxrec_async.scaleout import contract
-from wxrec_async.scaleout.activities import Ledger
-from wxrec_async.scaleout.connecting import connect, is_away
-from wxrec_async.scaleout.contract import BackfillAsk, Report, Shape
-from wxrec_async.scaleout.worker import ledger_worker
-from wxrec_async.scaleout.workflows import BackfillFlow
+from wxrec_async.temporal import contract
+from wxrec_async.temporal.activities import Ledger
+from wxrec_async.temporal.connecting import connect, is_away
+from wxrec_async.temporal.contract import BackfillAsk, Report, Shape
+from wxrec_async.temporal.ledger_opening import open_books, who
+from wxrec_async.temporal.messages import Span
+from wxrec_async.temporal.worker import ledger_worker
+from wxrec_async.temporal.workflows import BackfillFlow
 
 ASK_AGAIN_S = 1.0
 LOOK_EVERY_S = 30.0

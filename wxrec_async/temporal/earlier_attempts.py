@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from wxrec_async.flow.batch import TaskAnswer
-from wxrec_async.remote.outcomes import Answer, BatchOutcome, Done, Found, Progress
-from wxrec_async.remote.records import Todo
 from wxrec_async.rules.identity import Identified
+from wxrec_async.temporal.messages import Todo
+from wxrec_async.temporal.results import Answer, BatchOutcome, Done, Found, Progress
 
 
 def named_before(kept: Progress) -> dict[str, list[Found]]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from wxrec_async import worlds
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
-from wxrec_async.remote.books import Books
+from wxrec_async.temporal.ledger_service import Books
+from wxrec_async.wiring import clients
 from wxrec_async.wiring.bucket import open_bucket, open_ledger_of
 from wxrec_async.wiring.transfers import make_sidecars
 
 
 @asynccontextmanager
 async def open_books(
-    settings: Settings, *, on_event: Emit = ignore, given: worlds.Given = worlds.NOTHING_GIVEN
+    settings: Settings, *, on_event: Emit = ignore, given: clients.Given = clients.NOTHING_GIVEN
 ) -> AsyncIterator[Books]:
     """Open the ledger of the settings, checked against the organisation the secrets name; for sidecars the bucket, too.
 
@@ -28,7 +28,7 @@ async def open_books(
         raise ConfigError(
             "[filters] agents and exclude_agents need [temporal] codec: without it no names of people are carried"
         )
-    secrets = await worlds.load_secrets(settings, given, on_event)
+    secrets = await clients.load_secrets(settings, given, on_event)
     async with AsyncExitStack() as stack:
         bucket = None
         if settings.s3.sidecar:
@@ -38,7 +38,7 @@ async def open_books(
         yield Books(settings, ledger, secrets.org_id, on_event, sidecars=sidecars)
 
 
-async def who(settings: Settings, given: worlds.Given = worlds.NOTHING_GIVEN) -> tuple[str, str]:
+async def who(settings: Settings, given: clients.Given = clients.NOTHING_GIVEN) -> tuple[str, str]:
     """Return the organisation and the client id of the settings' secrets; raises as `open_books`."""
-    secrets = await worlds.load_secrets(settings, given)
+    secrets = await clients.load_secrets(settings, given)
     return secrets.org_id, secrets.credentials.client_id

@@ -12,25 +12,25 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
-from wxrec_async.choices import asked_period, filters_of, job_of
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit
 from wxrec_async.flow.batch import TaskAnswer
 from wxrec_async.flow.job import Cursor
+from wxrec_async.flow.policies import asked_period, filters_of, job_of
+from wxrec_async.flow.recovery import Interrupted
 from wxrec_async.flow.run_ledger import RunLedger
 from wxrec_async.flow.run_log import RunLog
+from wxrec_async.flow.sidecar_writer import Sidecars
+from wxrec_async.flow.summary import EXIT_AUTH, Ending, Summary
 from wxrec_async.ledger.records import InPeriod, Work
 from wxrec_async.model import OpenUpload, Period, Recording, Task, Window
-from wxrec_async.recovery import Interrupted
-from wxrec_async.remote.earlier import read_answers
-from wxrec_async.remote.outcomes import BatchOutcome, Done
-from wxrec_async.remote.records import TaskRow, Todo
-from wxrec_async.remote.refusals import Refusals
-from wxrec_async.report import EXIT_AUTH, Ending, Summary
 from wxrec_async.rules import windows
 from wxrec_async.rules.ids import canonical
-from wxrec_async.s3.owner import why_denied
-from wxrec_async.sidecars import Sidecars
+from wxrec_async.s3.bucket_owner import why_denied
+from wxrec_async.temporal.earlier_attempts import read_answers
+from wxrec_async.temporal.messages import TaskRow, Todo
+from wxrec_async.temporal.refusals import Refusals
+from wxrec_async.temporal.results import BatchOutcome, Done
 
 LATE = "late"  # beside the words of `Work`: tasks at rest that deserve a second look
 NOTHING_LEFT = Interrupted()

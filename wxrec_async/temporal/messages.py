@@ -17,8 +17,8 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from wxrec_async.flow.batch import Before
+from wxrec_async.flow.recovery import Interrupted
 from wxrec_async.model import Task, Window
-from wxrec_async.recovery import Interrupted
 from wxrec_async.rules.finality import Phase, is_bare, phase
 from wxrec_async.rules.identity import Times
 from wxrec_async.rules.redact import mask_number, redact_text

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from wxrec_async.errors import AuthError
-from wxrec_async.remote.outcomes import Answer, BatchOutcome
 from wxrec_async.rules import selection
+from wxrec_async.temporal.results import Answer, BatchOutcome
 
 FORBIDDEN = "http_403"
 

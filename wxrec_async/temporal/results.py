@@ -1,4 +1,4 @@
-"""What comes back from the machines of an engine; plain data as in `remote.records`."""
+"""What comes back from the machines of an engine; plain data as in `messages`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wxrec_async.model import Failed, Gone, Outcome, Recording, Stored, StoredObject
-from wxrec_async.remote.records import Todo, fields_of
 from wxrec_async.rules.finality import is_gone
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import Tries
+from wxrec_async.temporal.messages import Todo, fields_of
 
 
 @dataclass(frozen=True, slots=True)

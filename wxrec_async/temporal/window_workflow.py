@@ -11,14 +11,16 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from wxrec_async.errors import Nonsense
+    from wxrec_async.flow.job import Cursor
+    from wxrec_async.flow.task_lister import Lister
     from wxrec_async.model import Task, TaskPage, Window
     from wxrec_async.plumbing.retrying import GivenUp
-    from wxrec_async.remote import Cursor, Lister, PageAsk, Span
     from wxrec_async.rules.retry import GiveUp
-    from wxrec_async.scaleout import asking, contract
-    from wxrec_async.scaleout.asking import is_long, note, of_run
-    from wxrec_async.scaleout.contract import Plain, WindowAsk
-    from wxrec_async.scaleout.crew import Crew
+    from wxrec_async.temporal import activity_calls, contract
+    from wxrec_async.temporal.activity_calls import is_long, note, of_run
+    from wxrec_async.temporal.batch_runner import Crew
+    from wxrec_async.temporal.contract import Plain, WindowAsk
+    from wxrec_async.temporal.messages import PageAsk, Span
 
 
 @workflow.defn(name="wxrec-window")
@@ -125,7 +127,7 @@ class _Pages:
     async def tasks_page(
         self, window: Window, *, from_ms: int, next_link: str | None = None, every_channel: bool = False
     ) -> TaskPage:
-        """See `wxrec_async.lister.PageSource`."""
+        """See `wxrec_async.flow.task_lister.PageSource`."""
         span = Span.of(window)
         row = await self._asked(PageAsk(self._ask.org, span, from_ms, next_link, self._ask.others, every_channel))
         self.asked_ms = min(self.asked_ms or row["asked_ms"], row["asked_ms"])
@@ -140,7 +142,7 @@ class _Pages:
 
     async def _asked(self, asked: PageAsk) -> Plain:
         try:
-            return await asking.page(self._ask, asked)
+            return await activity_calls.page(self._ask, asked)
         except ActivityError as failure:
             if asked.others and isinstance(failure.cause, ApplicationError):
                 raise _Refused(failure.cause.message) from None

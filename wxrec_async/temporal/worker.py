@@ -17,13 +17,14 @@ from wxrec_async._version import __version__
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
-from wxrec_async.remote import Station, open_books, who
-from wxrec_async.report import Summary
-from wxrec_async.scaleout import contract
-from wxrec_async.scaleout.activities import Calls, Ledger, further
-from wxrec_async.scaleout.connecting import connect, is_away
-from wxrec_async.scaleout.window_flow import WindowFlow
-from wxrec_async.scaleout.workflows import BackfillFlow, FurtherFlow
+from wxrec_async.flow.summary import Summary
+from wxrec_async.temporal import contract
+from wxrec_async.temporal.activities import Calls, Ledger, further
+from wxrec_async.temporal.connecting import connect, is_away
+from wxrec_async.temporal.ledger_opening import open_books, who
+from wxrec_async.temporal.window_workflow import WindowFlow
+from wxrec_async.temporal.worker_service import Station
+from wxrec_async.temporal.workflows import BackfillFlow, FurtherFlow
 
 WORKFLOWS = (BackfillFlow, WindowFlow, FurtherFlow)
 BUILD = f"wxrec-async {__version__}"  # otherwise every module there is would be hashed for a name, for two seconds

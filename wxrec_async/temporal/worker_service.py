@@ -22,23 +22,23 @@ from types import TracebackType
 
 import anyio
 
-from wxrec_async import worlds
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, Rejected
 from wxrec_async.events import Emit, Retrying, ignore
 from wxrec_async.model import Task
 from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.remote.earlier import left_of, without_answer
-from wxrec_async.remote.outcomes import BatchOutcome, Done, Progress
-from wxrec_async.remote.records import Batch, PageAsk, PageRow, TaskRow
-from wxrec_async.remote.storing import Storing
-from wxrec_async.remote.terms import Allowance, BudgetSpent, ComeBack, EngineTerms, Further, allowed
-from wxrec_async.remote.work import Tell, Work
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.selection import of_channel
-from wxrec_async.telling import telling_reach
+from wxrec_async.temporal.batch_run import Tell, Work
+from wxrec_async.temporal.batch_worker import Storing
+from wxrec_async.temporal.call_budget import Allowance, BudgetSpent, ComeBack, EngineTerms, Further, allowed
+from wxrec_async.temporal.earlier_attempts import left_of, without_answer
+from wxrec_async.temporal.messages import Batch, PageAsk, PageRow, TaskRow
+from wxrec_async.temporal.results import BatchOutcome, Done, Progress
+from wxrec_async.wiring import clients
 from wxrec_async.wiring.bucket import open_bucket
+from wxrec_async.wiring.observed import telling_reach
 
 BATCH_PATIENCE = 3
 MAX_REFUSALS = 3
@@ -50,7 +50,7 @@ class Station:
 
     Entering raises `ConfigError`, `AuthError` or `RunStopped` as `Backfill` does.
     ``further`` returns when the engine has one more call to Webex to spare; see
-    `remote.terms`.  ``on_event`` hears what `Backfill` tells of transfers.
+    `call_budget`.  ``on_event`` hears what `Backfill` tells of transfers.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Station:
         *,
         further: Further,
         on_event: Emit = ignore,
-        given: worlds.Given = worlds.NOTHING_GIVEN,
+        given: clients.Given = clients.NOTHING_GIVEN,
     ) -> None:
         self.settings = settings
         self._emit = on_event
@@ -73,11 +73,11 @@ class Station:
     async def __aenter__(self) -> Station:
         async with AsyncExitStack() as stack:
             reach = telling_reach(self._emit)
-            secrets = await worlds.load_secrets(self.settings, self._given, self._emit)
-            tls = worlds.trusted(self.settings)
+            secrets = await clients.load_secrets(self.settings, self._given, self._emit)
+            tls = clients.trusted(self.settings)
             bucket = open_bucket(self.settings, self._emit, reach=reach, session=self._given.s3_session)
             store = await stack.enter_async_context(bucket)
-            webex = worlds.open_webex(self.settings, secrets, tls, self._emit, reach, time.time, self._given)
+            webex = clients.open_webex(self.settings, secrets, tls, self._emit, reach, time.time, self._given)
             self._webex = await stack.enter_async_context(webex)
             made_of = (self._webex.org_id, self._webex.media, store, self._terms, self._emit)
             self._storing = Storing(self.settings, *made_of)
@@ -178,7 +178,7 @@ class Station:
     # One batch
 
     async def carry(self, batch: Batch, kept: Progress, tell: Tell, *, repeated: bool = False) -> BatchOutcome:
-        """Ask captures for up to ten tasks and store what it has of them: one call, and see `remote.terms`.
+        """Ask captures for up to ten tasks and store what it has of them: one call, and see `call_budget`.
 
         ``kept`` is what ``tell`` was told last by an earlier attempt; ``repeated``
         says that there was one, so that the bucket is looked at before anything is

@@ -17,11 +17,12 @@ from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflow
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
-    from wxrec_async.remote import LATE, Span
-    from wxrec_async.scaleout import contract
-    from wxrec_async.scaleout.asking import UNTIL_IT_WORKS, is_long, note
-    from wxrec_async.scaleout.contract import BackfillAsk, Report, Shape, WindowAsk
-    from wxrec_async.scaleout.window_flow import WindowFlow
+    from wxrec_async.temporal import contract
+    from wxrec_async.temporal.activity_calls import UNTIL_IT_WORKS, is_long, note
+    from wxrec_async.temporal.contract import BackfillAsk, Report, Shape, WindowAsk
+    from wxrec_async.temporal.ledger_service import LATE
+    from wxrec_async.temporal.messages import Span
+    from wxrec_async.temporal.window_workflow import WindowFlow
 
 LAST_WORD = timedelta(minutes=2)
 BUSY_S = 30.0

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import count
 
 from wxrec_async.model import Attachment, Recording
-from wxrec_async.webex.coerce import as_dict, as_id, as_text
+from wxrec_async.webex.lenient import as_dict, as_id, as_text
 
 # Documented: `transcription`.  Others are counted under their own names, should Webex begin to send them.
 KINDS = {"transcription": "transcript", "transcript": "transcript"}

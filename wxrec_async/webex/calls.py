@@ -23,9 +23,9 @@ from wxrec_async.rules.media_urls import host_of
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.sent_secrets import secret_of_header, without_secrets
 from wxrec_async.rules.server_time import REMEMBERED, servers_now_ms
+from wxrec_async.webex.errors import FOREIGN, trouble_from
 from wxrec_async.webex.pacing import named_wait_s
-from wxrec_async.webex.troubles import FOREIGN, trouble_from
-from wxrec_async.webex.wire import read_error
+from wxrec_async.webex.parse import read_error
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.server_time import latest_end_ms
 from wxrec_async.webex.bisection import FORBIDDEN, HOPELESS, Bisection, Enough, forbids_ids, reason_of
 from wxrec_async.webex.calls import CAPTURES_CAP, LIST_CAP, Answer, ApiCalls, read_apart
-from wxrec_async.webex.wire import Lease, read_captures, read_tasks
+from wxrec_async.webex.parse import Lease, read_captures, read_tasks
 
 MAX_BATCH = 10
 BAD_REQUEST = 400

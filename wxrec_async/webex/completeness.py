@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from wxrec_async.rules.ids import canonical
-from wxrec_async.webex.coerce import as_count, as_text
+from wxrec_async.webex.lenient import as_count, as_text
 
 ROWS = frozenset({"data", "recording", "transcription", "screenrecordings", "taskdetails"})
 SPEAKS_OF_ERRORS = ("error", "exception", "failed", "failure", "fault")

@@ -19,9 +19,9 @@ from wxrec_async.plumbing.reach import Reach
 from wxrec_async.plumbing.retrying import Retrier
 from wxrec_async.rules.media_urls import host_of, media_url_problem
 from wxrec_async.rules.retry import MAX_WAIT_S
+from wxrec_async.webex.errors import FOREIGN, trouble_from
 from wxrec_async.webex.media_head import Head, asked_wait_s, read_head
 from wxrec_async.webex.media_stream import DEFAULT_LIMITS, MediaLimits, MediaStream, Renew
-from wxrec_async.webex.troubles import FOREIGN, trouble_from
 
 __all__ = ["MediaLimits", "MediaSource", "MediaStream", "Renew"]
 

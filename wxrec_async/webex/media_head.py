@@ -16,8 +16,8 @@ from wxrec_async.rules.retry import S3_RETRYABLE_CODES
 from wxrec_async.rules.sent_secrets import secrets_of_url, without_secrets
 from wxrec_async.rules.wav import Sniffer
 from wxrec_async.webex.pacing import TOO_MANY, UNAVAILABLE, named_wait_s
+from wxrec_async.webex.parse import S3_ERROR_HEAD, read_s3_error
 from wxrec_async.webex.transport import framing_of
-from wxrec_async.webex.wire import S3_ERROR_HEAD, read_s3_error
 
 OK = 200
 TRANSFORMED = 203  # the same, through a proxy that owns up to it (RFC 9110 section 15.3.4)

@@ -14,8 +14,8 @@ from wxrec_async.model import Recording
 from wxrec_async.plumbing.retrying import GivenUp, Retrier
 from wxrec_async.rules.media_urls import host_of
 from wxrec_async.rules.retry import GiveUp, RenewUrl, Tries, without_url
+from wxrec_async.webex.errors import FOREIGN, trouble_from
 from wxrec_async.webex.media_head import PARTIAL, Head, stream_of
-from wxrec_async.webex.troubles import FOREIGN, trouble_from
 
 Renew = Callable[[Recording], Awaitable[Recording]]
 Fetch = Callable[[Recording, int, str | None], Awaitable[tuple[httpx.Response, Head]]]

@@ -18,9 +18,9 @@ from wxrec_async.events import Warned
 from wxrec_async.model import Attachment, Capture, Recording, Secret, Task, TaskPage
 from wxrec_async.rules.ids import canonical, is_uuid
 from wxrec_async.rules.redact import one_line, redact_text
-from wxrec_async.webex.beside import attachments, audio_and_other, told_apart
-from wxrec_async.webex.coerce import as_count, as_dict, as_flag, as_id, as_ms, as_task_id, as_text, as_texts
+from wxrec_async.webex.attachments import attachments, audio_and_other, told_apart
 from wxrec_async.webex.completeness import concerned, errors_in, says_more
+from wxrec_async.webex.lenient import as_count, as_dict, as_flag, as_id, as_ms, as_task_id, as_text, as_texts
 
 MAX_WORDS_CHARS = 300
 MAX_TRACKING_ID_CHARS = 128

@@ -9,9 +9,9 @@ from __future__ import annotations
 from wxrec_async.config import WebexSettings
 from wxrec_async.errors import Nonsense
 from wxrec_async.webex.calls import ApiCalls
-from wxrec_async.webex.coerce import as_dict, as_text
 from wxrec_async.webex.completeness import errors_in
-from wxrec_async.webex.wire import answer_of
+from wxrec_async.webex.lenient import as_dict, as_text
+from wxrec_async.webex.parse import answer_of
 
 MINUTE_MS = 60_000
 

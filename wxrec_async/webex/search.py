@@ -13,7 +13,7 @@ from wxrec_async.model import SearchPage, Window
 from wxrec_async.plumbing.retrying import GivenUp, Retrier
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.webex.calls import ApiCalls, read_apart
-from wxrec_async.webex.search_wire import SearchRefused, read_search, search_body, unknown_fields
+from wxrec_async.webex.search_parse import SearchRefused, read_search, search_body, unknown_fields
 
 ABSENT = (404, 405, 501)
 REFUSED = (400, 403)

@@ -12,9 +12,9 @@ from collections.abc import Collection
 
 from wxrec_async.errors import Nonsense
 from wxrec_async.model import SearchPage, Task, Window, Witness
-from wxrec_async.webex.coerce import as_count, as_dict, as_flag, as_id, as_ms, as_task_id, as_text
 from wxrec_async.webex.completeness import errors_in
-from wxrec_async.webex.wire import answer_of, cut_words
+from wxrec_async.webex.lenient import as_count, as_dict, as_flag, as_id, as_ms, as_task_id, as_text
+from wxrec_async.webex.parse import answer_of, cut_words
 
 FIRST = "0"  # the cursor of the first page
 REQUIRED = ("id", "createdTime")

@@ -21,8 +21,8 @@ import httpx
 import yarl
 from aiohttp.abc import AbstractResolver
 
+from wxrec_async.webex.errors import AddressRefused, CertificateRefused, HeadRefused, ProxyRefused
 from wxrec_async.webex.pacing import PacedTransport
-from wxrec_async.webex.troubles import AddressRefused, CertificateRefused, HeadRefused, ProxyRefused
 
 __all__ = ["AiohttpTransport", "PacedTransport", "Timeouts", "framing_of", "tls_context"]
 
@@ -59,7 +59,7 @@ def tls_context(ca_bundle: Path | None = None) -> ssl.SSLContext:
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """Sends requests byte for byte, each exactly once, over at most ``limit`` connections.
 
-    Raises httpx's exceptions (see `troubles` for three of our own) whose texts
+    Raises httpx's exceptions (see `errors` for three of our own) whose texts
     never contain a URL.  ``read_buffer`` is in bytes; a connection holds up to
     twice that.  ``address_check`` is asked with the very address a socket is
     about to connect to, so neither DNS rebinding nor an address literal gets

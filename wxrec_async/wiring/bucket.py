@@ -18,10 +18,10 @@ from wxrec_async.plumbing.reach import Reach
 from wxrec_async.plumbing.retrying import GivenUp
 from wxrec_async.rules.redact import mask_number
 from wxrec_async.rules.retry import for_s3
+from wxrec_async.s3.bucket_owner import check_owner
 from wxrec_async.s3.client import open_access
-from wxrec_async.s3.inspection import S3Inspector
-from wxrec_async.s3.owner import check_owner
-from wxrec_async.telling import telling_gate, telling_reach, telling_retrier
+from wxrec_async.s3.reader import S3Inspector
+from wxrec_async.wiring.observed import telling_gate, telling_reach, telling_retrier
 
 if TYPE_CHECKING:
     import aioboto3

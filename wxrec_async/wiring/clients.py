@@ -22,14 +22,15 @@ from anyio import CancelScope, to_thread
 from wxrec_async.auth.open_store import load_credentials, open_token_store
 from wxrec_async.auth.refresher import Refresher, RefreshingAuth
 from wxrec_async.auth.token_store import AwsOptions, TokenStore
-from wxrec_async.auth.tokens import Credentials, Tokens
+from wxrec_async.auth.token_values import Credentials, Tokens
 from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings, is_loopback
 from wxrec_async.errors import AuthError, ConfigError, RunStopped
 from wxrec_async.events import Emit, Warned, ignore
+from wxrec_async.flow.filtered_out import WorkLeft
+from wxrec_async.flow.transfer import Transfer
 from wxrec_async.ledger import opening
 from wxrec_async.ledger.records import BacklogTask, Counts, KnownTask, Scope, TaskRow
 from wxrec_async.ledger.store import SqliteLedger
-from wxrec_async.left_out import WorkLeft
 from wxrec_async.model import Window
 from wxrec_async.plumbing.pacer import Gate, Pacer, burst_for
 from wxrec_async.plumbing.reach import Reach
@@ -38,9 +39,7 @@ from wxrec_async.rules import diagnosis
 from wxrec_async.rules.media_urls import address_allowed
 from wxrec_async.rules.retry import for_api, for_download
 from wxrec_async.rules.tokens import token_org
-from wxrec_async.s3.inspection import S3Inspector
-from wxrec_async.telling import telling_gate, telling_retrier
-from wxrec_async.transfer import Transfer
+from wxrec_async.s3.reader import S3Inspector
 from wxrec_async.webex.client import WebexClient
 from wxrec_async.webex.media import MediaLimits, MediaSource, Renew
 from wxrec_async.webex.pacing import PacedTransport
@@ -48,6 +47,7 @@ from wxrec_async.webex.search import TaskSearch
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
 from wxrec_async.wiring.bucket import open_bucket, open_ledger_of
 from wxrec_async.wiring.http_client import USER_AGENT, http_client
+from wxrec_async.wiring.observed import telling_gate, telling_retrier
 
 if TYPE_CHECKING:
     import aioboto3

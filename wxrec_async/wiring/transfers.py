@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from wxrec_async.bandwidth import limited
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit
+from wxrec_async.flow.rate_limited import limited
+from wxrec_async.flow.sidecar_writer import Bucket, Sidecars, Tasks
+from wxrec_async.flow.transfer import Limits, MediaSource, ObjectStore, Transfer, UploadLog
 from wxrec_async.plumbing.pool import BufferPool
 from wxrec_async.rules import keys
-from wxrec_async.sidecars import Bucket, Sidecars, Tasks
-from wxrec_async.transfer import Limits, MediaSource, ObjectStore, Transfer, UploadLog
 
 
 def make_transfer(settings: Settings, media: MediaSource, store: ObjectStore, log: UploadLog, emit: Emit) -> Transfer:

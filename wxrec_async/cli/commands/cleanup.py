@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
 
-from wxrec_async import cleanup
 from wxrec_async.cli.command import run_command
 from wxrec_async.cli.console import Console
 from wxrec_async.cli.flags import CleanupFlags
@@ -13,6 +12,7 @@ from wxrec_async.cli.text import harmless, visible
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit
+from wxrec_async.maintenance import cleanup
 from wxrec_async.model import iso
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from functools import partial
 
-from wxrec_async import doctor
 from wxrec_async.cli.command import run_command
 from wxrec_async.cli.console import Console
 from wxrec_async.cli.event_log import EventLog
@@ -13,6 +12,7 @@ from wxrec_async.cli.flags import DoctorFlags
 from wxrec_async.cli.parsing import overrides
 from wxrec_async.cli.session import run_until_signal
 from wxrec_async.cli.text import harmless
+from wxrec_async.setup import doctor
 
 NAME_WIDTH = 18
 MEANINGS = {

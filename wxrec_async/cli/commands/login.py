@@ -8,7 +8,6 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
-from wxrec_async import login as authorization
 from wxrec_async.cli.command import run_command, settings_of
 from wxrec_async.cli.console import Console
 from wxrec_async.cli.event_log import EventLog
@@ -18,8 +17,9 @@ from wxrec_async.cli.session import run_until_signal
 from wxrec_async.cli.text import visible
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
+from wxrec_async.flow.summary import EXIT_OK
 from wxrec_async.model import iso
-from wxrec_async.report import EXIT_OK
+from wxrec_async.setup import login as authorization
 
 REPLY_LIMIT = 1 << 20  # bytes
 

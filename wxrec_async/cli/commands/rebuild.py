@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
 
-from wxrec_async import rebuild
 from wxrec_async.cli.command import run_command
 from wxrec_async.cli.console import Console
 from wxrec_async.cli.flags import RebuildFlags
@@ -12,6 +11,7 @@ from wxrec_async.cli.inspection import FindingPrinter, run_inspection
 from wxrec_async.cli.text import harmless, size, span, visible
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit
+from wxrec_async.maintenance import rebuild
 
 
 def run_rebuild(flags: RebuildFlags) -> int:

@@ -15,10 +15,10 @@ from wxrec_async.cli.session import run_until_signal
 from wxrec_async.cli.text import harmless, size, visible
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError, WxrecError
+from wxrec_async.flow.summary import EXIT_OK
 from wxrec_async.ledger import Counts
-from wxrec_async.report import EXIT_OK
 from wxrec_async.reporting import ReportDone, Wanted, write_report
-from wxrec_async.reporting.rows import Privacy
+from wxrec_async.reporting.table_rows import Privacy
 
 STDOUT = "-"
 

@@ -13,7 +13,7 @@ from wxrec_async.cli.session import Session
 from wxrec_async.cli.summary_lines import plan_lines
 from wxrec_async.cli.task_ids import TaskIds
 from wxrec_async.errors import ConfigError
-from wxrec_async.report import EXIT_FAILED, EXIT_OK, Summary
+from wxrec_async.flow.summary import EXIT_FAILED, EXIT_OK, Summary
 
 if TYPE_CHECKING:
     from wxrec_async import Backfill

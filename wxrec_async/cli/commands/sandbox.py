@@ -8,7 +8,7 @@ from wxrec_async.cli.flags import SandboxFlags, ServeFlags
 from wxrec_async.cli.parsing import overrides
 from wxrec_async.cli.sandbox_process import SandboxProcess
 from wxrec_async.config import load_config
-from wxrec_async.report import EXIT_OK
+from wxrec_async.flow.summary import EXIT_OK
 
 
 def run_sandbox(flags: SandboxFlags) -> int:

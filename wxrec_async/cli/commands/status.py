@@ -17,9 +17,9 @@ from wxrec_async.cli.parsing import overrides
 from wxrec_async.cli.summary_lines import NAMED, exit_line, failure_lines, flag_lines, not_moved_lines, table_lines
 from wxrec_async.cli.text import harmless, size, visible
 from wxrec_async.config import Loaded, known_keys, load_config_with_origins, secret_free
+from wxrec_async.flow.summary import EXIT_OK
 from wxrec_async.ledger import CatchUp, Counts, Everything, Failure, Identity, Incomplete, RunRecord, open_reader
 from wxrec_async.model import iso
-from wxrec_async.report import EXIT_OK
 
 ALL = 1 << 31
 NO_LAG = CatchUp()

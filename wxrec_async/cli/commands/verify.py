@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterator
 
 from wxrec_async import evidence
-from wxrec_async import verify as verification
 from wxrec_async.cli.command import period_of, run_command
 from wxrec_async.cli.console import Console
 from wxrec_async.cli.flags import VerifyFlags
@@ -14,6 +13,7 @@ from wxrec_async.cli.text import harmless, size, span, visible
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit
+from wxrec_async.maintenance import verify as verification
 
 
 def run_verify(flags: VerifyFlags) -> int:

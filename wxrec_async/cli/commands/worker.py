@@ -25,7 +25,7 @@ from wxrec_async.cli.signals import SIGNALS
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit
-from wxrec_async.report import EXIT_OK, Summary
+from wxrec_async.flow.summary import EXIT_OK, Summary
 
 if TYPE_CHECKING:
     from wxrec_async import Backfill
@@ -57,7 +57,7 @@ def _run(flags: RunFlags, console: Console) -> int:
     _refuse_stray(flags)
     try:
         # An extra that may be missing; 0.9 s of CPU, which wrong usage is spared.
-        from wxrec_async.scaleout.driver import FleetBackfill  # noqa: PLC0415
+        from wxrec_async.temporal.driver import FleetBackfill  # noqa: PLC0415
     except ImportError as missing:
         raise _without_extra(missing) from None
     address = flags.temporal or ""
@@ -88,7 +88,7 @@ def _work(flags: WorkerFlags, console: Console) -> int:
         raise ConfigError("--temporal HOST:PORT is needed: where the Temporal server is")
     try:
         # An extra that may be missing; 0.9 s of CPU and its memory, which the parent of --processes is spared.
-        from wxrec_async.scaleout.worker import serve  # noqa: PLC0415
+        from wxrec_async.temporal.worker import serve  # noqa: PLC0415
     except ImportError as missing:
         raise _without_extra(missing) from None
     files: list[Path | None] = [*flags.config] if flags.config else [None]

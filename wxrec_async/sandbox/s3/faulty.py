@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from wxrec_async.sandbox.front import Call, Problem
-from wxrec_async.sandbox.wire import hold
+from wxrec_async.sandbox.raw_http import hold
 
 REFUSALS = {
     "slow_down": (503, "SlowDown"),

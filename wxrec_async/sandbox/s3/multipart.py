@@ -9,7 +9,7 @@ from aiohttp import web
 
 from wxrec_async.sandbox import checksums
 from wxrec_async.sandbox.front import Call, Problem
-from wxrec_async.sandbox.s3.body import PREFIX, Receiver, check_signed_hash, check_value, drain
+from wxrec_async.sandbox.raw_http import hold
 from wxrec_async.sandbox.s3.context import Context
 from wxrec_async.sandbox.s3.objects import (
     DEFAULT_CHECKSUM,
@@ -19,9 +19,9 @@ from wxrec_async.sandbox.s3.objects import (
     tags_of,
     write_conditions,
 )
+from wxrec_async.sandbox.s3.request_body import PREFIX, Receiver, check_signed_hash, check_value, drain
 from wxrec_async.sandbox.s3.state import StoredBody, Upload, UploadedPart, md5_of_md5s, shown_checksums
 from wxrec_async.sandbox.s3.xml import Node, document, read_parts
-from wxrec_async.sandbox.wire import hold
 
 MAX_PARTS = 10_000
 BLANKS = 10

@@ -11,8 +11,8 @@ from aiohttp import web
 from wxrec_async.sandbox import checksums
 from wxrec_async.sandbox.front import Call, Problem
 from wxrec_async.sandbox.ranges import parse_range
-from wxrec_async.sandbox.s3.body import PREFIX, Received, Receiver
 from wxrec_async.sandbox.s3.context import Context
+from wxrec_async.sandbox.s3.request_body import PREFIX, Received, Receiver
 from wxrec_async.sandbox.s3.state import StoredBody, shown_checksums
 from wxrec_async.sandbox.s3.xml import Node, document
 

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from wxrec_async.sandbox.front import Call, Problem
 from wxrec_async.sandbox.s3 import listing, multipart, objects
-from wxrec_async.sandbox.s3.body import drain
 from wxrec_async.sandbox.s3.context import Context
 from wxrec_async.sandbox.s3.faulty import refuse_on_purpose
+from wxrec_async.sandbox.s3.request_body import drain
 from wxrec_async.sandbox.s3.signature import Verifier
 from wxrec_async.sandbox.s3.xml import error_response
 

@@ -15,7 +15,7 @@ from typing import Any
 from wxrec_async.sandbox import checksums
 from wxrec_async.sandbox.front import Problem
 from wxrec_async.sandbox.s3.blobs import Blob, FileBlob, FileStorage, MemoryStorage, NoStorage, Storage
-from wxrec_async.sandbox.s3.body import PREFIX
+from wxrec_async.sandbox.s3.request_body import PREFIX
 
 INDEX = "index.jsonl"
 

@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from wxrec_async import worlds
-from wxrec_async.choices import asked_period
 from wxrec_async.config import Settings, load_config_with_origins
-from wxrec_async.doctor.bucket import BUCKET_NAMES, Bucket, opened_bucket
-from wxrec_async.doctor.notes import Notes
-from wxrec_async.doctor.place import examine_place
-from wxrec_async.doctor.webex import examine_webex
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
+from wxrec_async.flow.policies import asked_period
 from wxrec_async.rules import diagnosis
 from wxrec_async.rules.diagnosis import Finding, bad, failed, good
+from wxrec_async.setup.doctor.bucket_checks import BUCKET_NAMES, Bucket, opened_bucket
+from wxrec_async.setup.doctor.ledger_file import examine_place
+from wxrec_async.setup.doctor.notes import Notes
+from wxrec_async.setup.doctor.webex_checks import examine_webex
+from wxrec_async.wiring import clients
 
 Tell = Callable[[Finding], None]
 
@@ -30,7 +30,7 @@ async def examine(  # noqa: PLR0913 - all but one have defaults
     *,
     on_finding: Tell = _tell_nobody,
     emit: Emit = ignore,
-    given: worlds.Given | None = None,
+    given: clients.Given | None = None,
     renew: bool = False,
     clock: Callable[[], float] = time.time,
     origin: str = "the settings",
@@ -46,7 +46,7 @@ async def examine(  # noqa: PLR0913 - all but one have defaults
     """
     notes = Notes(on_finding, clock)
     notes.add(_configuration(settings, origin, clock(), warnings))
-    org_id = await examine_webex(settings, given or worlds.Given(), notes, emit, renew=renew)
+    org_id = await examine_webex(settings, given or clients.Given(), notes, emit, renew=renew)
     await _examine_bucket(settings, notes)
     notes.add(await examine_place(settings, org_id))
     return notes.findings

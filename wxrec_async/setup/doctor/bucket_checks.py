@@ -9,16 +9,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wxrec_async.config import Settings
-from wxrec_async.doctor.notes import Notes, failure_of
-from wxrec_async.doctor.probe import Probe, probe_prefix
 from wxrec_async.errors import AuthError, Rejected, Unreachable, Untrusted, WxrecError
 from wxrec_async.plumbing.pacer import Gate
 from wxrec_async.rules import diagnosis_s3
 from wxrec_async.rules.diagnosis import EXIT_USAGE, Finding, bad, failed, good, unknown
+from wxrec_async.s3.api import Deadlines, Wire
 from wxrec_async.s3.client import open_client
 from wxrec_async.s3.errors import S3Rejected
 from wxrec_async.s3.requests import Requests
-from wxrec_async.s3.wire import Deadlines, Wire
+from wxrec_async.setup.doctor.notes import Notes, failure_of
+from wxrec_async.setup.doctor.probe import Probe, probe_prefix
 
 BUCKET_NAMES = (
     "bucket",

@@ -10,7 +10,7 @@ from anyio import to_thread
 
 from wxrec_async.config import Settings
 from wxrec_async.errors import LedgerError
-from wxrec_async.ledger.files import check_place, network_kind
+from wxrec_async.ledger.database_files import check_place, network_kind
 from wxrec_async.ledger.records import Identity
 from wxrec_async.ledger.store import open_reader
 from wxrec_async.rules import diagnosis

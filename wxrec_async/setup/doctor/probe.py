@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wxrec_async.config import S3Settings
-from wxrec_async.doctor.notes import failure_of
 from wxrec_async.errors import Nonsense, Rejected, Trouble, WxrecError
 from wxrec_async.model import Part, Target
 from wxrec_async.plumbing.finishing import finish
 from wxrec_async.rules import diagnosis_s3
 from wxrec_async.rules.diagnosis import Finding, bad, good, unknown
 from wxrec_async.rules.diagnosis_s3 import permission
-from wxrec_async.s3.commit import leaves_open
+from wxrec_async.s3.api import Wire
 from wxrec_async.s3.replies import check_encryption
 from wxrec_async.s3.requests import Requests
-from wxrec_async.s3.wire import Wire
+from wxrec_async.s3.verified_write import leaves_open
+from wxrec_async.setup.doctor.notes import failure_of
 
 BYTES = b"a probe of wxrec-async doctor, never completed"
 NO_UPLOAD = "0" * 32

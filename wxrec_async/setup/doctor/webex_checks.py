@@ -12,12 +12,10 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
-from wxrec_async import worlds
 from wxrec_async.auth.refresher import Refresher, RefreshingAuth
 from wxrec_async.auth.token_store import TokenStore
-from wxrec_async.auth.tokens import Credentials, Tokens
+from wxrec_async.auth.token_values import Credentials, Tokens
 from wxrec_async.config import Settings
-from wxrec_async.doctor.notes import Notes, failure_of
 from wxrec_async.errors import AuthError, ConfigError, Unreachable, Untrusted, WxrecError
 from wxrec_async.events import Emit, ignore
 from wxrec_async.model import Window
@@ -35,12 +33,14 @@ from wxrec_async.rules.diagnosis import (
     unknown,
 )
 from wxrec_async.rules.tokens import token_org
+from wxrec_async.setup.doctor.notes import Notes, failure_of
 from wxrec_async.webex.calls import ApiCalls
+from wxrec_async.webex.parse import Lease, read_captures
 from wxrec_async.webex.proving import MINUTE_MS, answering_org
 from wxrec_async.webex.search import search_url
-from wxrec_async.webex.search_wire import read_search, search_body
+from wxrec_async.webex.search_parse import read_search, search_body
 from wxrec_async.webex.transport import AiohttpTransport
-from wxrec_async.webex.wire import Lease, read_captures
+from wxrec_async.wiring import clients
 from wxrec_async.wiring.http_client import http_client
 
 ASKED_NAMES = ("region", "tasks", "captures", "search")
@@ -49,7 +49,7 @@ URL_MINUTES = 1
 
 
 async def examine_webex(
-    settings: Settings, given: worlds.Given, notes: Notes, emit: Emit = ignore, *, renew: bool
+    settings: Settings, given: clients.Given, notes: Notes, emit: Emit = ignore, *, renew: bool
 ) -> str:
     """Look at everything on Webex's side; return the organisation, "" when it is not known."""
     credentials = await _credentials(settings, given, notes)
@@ -58,7 +58,7 @@ async def examine_webex(
         notes.skip(("refresh", "organisation", *ASKED_NAMES), "not known without credentials and a token")
         return settings.webex.org_id
     try:
-        tls = worlds.trusted(settings)
+        tls = clients.trusted(settings)
     except ConfigError as error:
         notes.add(failed("refresh", error))
         notes.skip(("organisation", *ASKED_NAMES), "not known without certificates to trust")
@@ -68,9 +68,9 @@ async def examine_webex(
         return await known.examine(token_http, api_http, emit, renew=renew)
 
 
-async def _credentials(settings: Settings, given: worlds.Given, notes: Notes) -> Credentials | None:
+async def _credentials(settings: Settings, given: clients.Given, notes: Notes) -> Credentials | None:
     try:
-        found = await worlds.credentials_of(settings, given)
+        found = await clients.credentials_of(settings, given)
     except WxrecError as error:
         notes.add(failed("credentials", error))
         return None
@@ -79,9 +79,9 @@ async def _credentials(settings: Settings, given: worlds.Given, notes: Notes) ->
     return found
 
 
-async def _tokens(settings: Settings, given: worlds.Given, notes: Notes) -> tuple[TokenStore | None, Tokens | None]:
+async def _tokens(settings: Settings, given: clients.Given, notes: Notes) -> tuple[TokenStore | None, Tokens | None]:
     try:
-        store = worlds.token_store_of(settings, given)
+        store = clients.token_store_of(settings, given)
         tokens = await store.load()
     except WxrecError as error:
         notes.add(failed("access_token", error))
@@ -156,7 +156,7 @@ class _Known:
         configured, in_credentials = self.settings.webex.org_id, self.credentials.org_id
         told = token_org(self.tokens) or ""
         try:
-            org_id = worlds.organisation(configured, in_credentials, self.tokens)
+            org_id = clients.organisation(configured, in_credentials, self.tokens)
         except (AuthError, ConfigError) as error:
             return told or configured or in_credentials, failed("organisation", error)
         if not told:

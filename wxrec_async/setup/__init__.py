@@ -1,0 +1,1 @@
+"""Before the first run: a login, and whether everything is there."""
