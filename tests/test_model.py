@@ -85,10 +85,12 @@ def test_the_first_line_of_its_docstring_is_the_message_of_a_failure() -> None:
         if failure.__module__ != errors.__name__:
             continue
         assert issubclass(failure, errors.WxrecError)
-        if failure not in (errors.Rejected, errors.Unfit):
+        if failure not in (errors.HTTPStatusError, errors.InvalidMedia):
             assert str(failure()) == (failure.__doc__ or "").splitlines()[0]
-    assert str(errors.Rejected(503, code="SlowDown", tracking_id="R_1")) == "answered 503 SlowDown (trackingid R_1)"
-    assert str(errors.Unfit("no_audio")) == "no audio"
+    assert (
+        str(errors.HTTPStatusError(503, code="SlowDown", tracking_id="R_1")) == "answered 503 SlowDown (trackingid R_1)"
+    )
+    assert str(errors.InvalidMedia("no_audio")) == "no audio"
 
 
 def test_totals_fold_events_into_numbers() -> None:

@@ -26,12 +26,12 @@ from wxrec_async.auth.token_values import Credentials
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit, ignore
 from wxrec_async.flow.filtered_out import count_left_out
-from wxrec_async.flow.follow import Follower, OnRound, Pause, Shape
+from wxrec_async.flow.follow import FollowLoop, OnRound, Pause, Shape
 from wxrec_async.flow.job import Job, new_run_id
 from wxrec_async.flow.orchestrator import Orchestrator
 from wxrec_async.flow.policies import ages_of, asked_period, filters_of, job_of, rhythm_of
 from wxrec_async.flow.recovery import EarlierUploads, Recovery
-from wxrec_async.flow.run_control import Announcer, Budget, Run
+from wxrec_async.flow.run_control import BudgetMeter, EventBroadcaster, RunControl
 from wxrec_async.flow.run_log import RunLog
 from wxrec_async.flow.search_lister import SearchReader
 from wxrec_async.flow.sidecar_writer import Sidecars
@@ -48,9 +48,9 @@ from wxrec_async.rules.filters import NO_FILTERS, Filters
 from wxrec_async.rules.follow_schedule import Look, Rhythm
 from wxrec_async.rules.retention import Timeline
 from wxrec_async.rules.server_time import believed_ms
-from wxrec_async.s3.bucket_owner import why_denied
+from wxrec_async.s3.bucket_owner import denied_hints
 from wxrec_async.wiring import clients
-from wxrec_async.wiring.observed import telling_reach
+from wxrec_async.wiring.observed import observed_reach
 from wxrec_async.wiring.transfers import make_sidecars, make_transfer
 
 if TYPE_CHECKING:
@@ -97,24 +97,24 @@ class Backfill:
         pause: Pause = anyio.sleep,
     ) -> None:
         self._pause = pause
-        self._follower: Follower | None = None
+        self._follower: FollowLoop | None = None
         self.settings = settings
-        self._emit = Announcer(on_event)
+        self._emit = EventBroadcaster(on_event)
         self._clock = clock
-        self._given = clients.Given(token_store, credentials, api_transport, media_transport, s3_session)
+        self._given = clients.Injected(token_store, credentials, api_transport, media_transport, s3_session)
         self._read_only = read_only
         self._stack = AsyncExitStack()
-        self._webex: clients.WebexWorld | None = None
-        self._storage: clients.Storage | None = None
-        self._reach = telling_reach(self._emit)
+        self._webex: clients.WebexClients | None = None
+        self._storage: clients.BucketAndLedger | None = None
+        self._reach = observed_reach(self._emit)
         self._busy = False
-        self._running: Run | None = None
+        self._running: RunControl | None = None
         self._stop_reason: str | None = None
 
     async def __aenter__(self) -> Backfill:
         async with AsyncExitStack() as stack:
             secrets = await clients.load_secrets(self.settings, self._given, self._emit, self._clock)
-            tls = clients.trusted(self.settings)
+            tls = clients.trusted_tls_context(self.settings)
             if not self._read_only:
                 opening = clients.open_storage(self.settings, secrets.org_id, self._emit, self._reach, self._given)
                 self._storage = await stack.enter_async_context(opening)
@@ -129,7 +129,7 @@ class Backfill:
         self._webex = self._storage = None
         await self._stack.aclose()
 
-    def period(self) -> windows.Asked:
+    def period(self) -> windows.AskedPeriod:
         """Return the period the settings ask for, as of now; raises `ConfigError` when it is none."""
         return asked_period(self.settings, self._now_ms())
 
@@ -230,10 +230,10 @@ class Backfill:
         lister = Lister(self._in_webex.client, webex.page_size, webex.channel_types, sure=False)
         # Looking for what is left out must not hand it out to a run that is under way.
         storage = None if filters else self._storage
-        async with clients.looking_at_ledger(self.settings.ledger.path, storage) as ledger:
+        async with clients.ledger_view(self.settings.ledger.path, storage) as ledger:
             closed = await ledger.closed_windows(asked.period)
             left = await count_left_out(ledger, InPeriod(asked.period), filters, now_ms)
-            known = left.out_of(await ledger.counts(InPeriod(asked.period), None))
+            known = left.without(await ledger.counts(InPeriod(asked.period), None))
             listed = windows.subtract(asked.period, windows.left(asked.period, closed))
             behind = [await count_left_out(ledger, InPeriod(span), filters, now_ms) for span in listed]
             planner = Planner(ledger, lister, self._sizes(), self._outlook(filters, now_ms))
@@ -285,13 +285,13 @@ class Backfill:
             self._busy, self._running, self._stop_reason, self._follower = False, None, None, None
 
     @property
-    def _in_webex(self) -> clients.WebexWorld:
+    def _in_webex(self) -> clients.WebexClients:
         if self._webex is None:
             raise RuntimeError("use Backfill as an async context manager")
         return self._webex
 
     @property
-    def _in_storage(self) -> clients.Storage:
+    def _in_storage(self) -> clients.BucketAndLedger:
         if self._storage is None:
             raise RuntimeError("this Backfill is read only" if self._webex else "use Backfill as a context manager")
         return self._storage
@@ -303,7 +303,7 @@ class Backfill:
         """Return the time by which ages are judged: the servers', unless this clock is another one on purpose."""
         return believed_ms(self._now_ms(), self._in_webex.client.servers_now_ms())
 
-    def _clamped(self, period: Window | None) -> windows.Asked:
+    def _clamped(self, period: Window | None) -> windows.AskedPeriod:
         if period is None:
             return self.period()
         return windows.clamp(period, lookback_days=self.settings.webex.lookback_days, now_ms=self._now_ms())
@@ -316,8 +316,8 @@ class Backfill:
         left = await log.windows_left(period, scheduled=scheduled)
         return replace(log.job, windows=tuple(left), due_only=scheduled, look_again=period)
 
-    def _make_follower(self, period: Window) -> Follower:
-        return Follower(
+    def _make_follower(self, period: Window) -> FollowLoop:
+        return FollowLoop(
             _Rounds(self, period),
             self._rhythm(),
             lookback_days=self.settings.webex.lookback_days,
@@ -338,7 +338,7 @@ class Backfill:
             self._now_ms,
             judged_ms=self._servers_now_ms,
             sidecars=self._sidecars() if self.settings.s3.sidecar else None,
-            denied_hint=why_denied(self.settings.s3),
+            denied_hint=denied_hints(self.settings.s3),
         )
 
     async def _do(
@@ -365,10 +365,10 @@ class Backfill:
             await recovery.run(job.run_id, self._now_ms(), log.interrupted)
             await earlier.look()
 
-        self._running = Run(
+        self._running = RunControl(
             orchestrator,
             prepare,
-            Budget(lambda: webex.pacer.passed, self.settings.webex.requests_per_minute),
+            BudgetMeter(lambda: webex.pacer.passed, self.settings.webex.requests_per_minute),
             grace_s=self.settings.backfill.grace_seconds,
             emit=self._emit,
         )

@@ -89,7 +89,7 @@ class ObjectExists(WxrecError):
         self.found = found
 
 
-class Trouble(WxrecError):
+class RemoteError(WxrecError):
     """One operation went wrong.
 
     ``host`` is the name of the other side, without path or query.
@@ -100,23 +100,23 @@ class Trouble(WxrecError):
         self.host = host
 
 
-class Unreachable(Trouble):
+class ConnectError(RemoteError):
     """No connection could be made."""
 
 
-class Untrusted(Trouble):
+class TLSError(RemoteError):
     """The TLS certificate is not trusted."""
 
 
-class ConnectionLost(Trouble):
+class ConnectionLost(RemoteError):
     """The connection broke before the answer was whole."""
 
 
-class TimedOut(Trouble):
+class TimedOut(RemoteError):
     """No progress within the time allowed."""
 
 
-class Rejected(Trouble):
+class HTTPStatusError(RemoteError):
     """The server answered with an error.
 
     ``status`` is the HTTP status, ``code`` the server's own short code (S3's
@@ -145,15 +145,15 @@ class Rejected(Trouble):
         self.tracking_id = tracking_id
 
 
-class Nonsense(Trouble):
+class InvalidResponse(RemoteError):
     """The answer says success and makes no sense."""
 
 
-class SourceChanged(Trouble):
+class SourceChanged(RemoteError):
     """The recording changed, or cannot be resumed, while it was read."""
 
 
-class Unfit(Trouble):
+class InvalidMedia(RemoteError):
     """The body is not a whole recording.
 
     ``reason`` is a stable word for the ledger: ``empty``, ``no_audio``,

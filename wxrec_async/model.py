@@ -7,7 +7,7 @@ a secret are left out of ``repr``.
 
 The way of one recording, in these words: a `Period` is cut into `Window`\\ s, a
 window lists `Task`\\ s, up to ten tasks are asked for their `Capture`\\ s, a
-capture holds `Recording`\\ s, a recording becomes an `Order` (where it shall
+capture holds `Recording`\\ s, a recording becomes an `TransferSpec` (where it shall
 lie), its bytes become `Part`\\ s, and the parts one `StoredObject`.
 """
 
@@ -108,7 +108,7 @@ class RecordingState(enum.StrEnum):
     GONE = "gone"
 
 
-AT_REST = frozenset({RecordingState.STORED, RecordingState.GONE})
+FINAL_STATES = frozenset({RecordingState.STORED, RecordingState.GONE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class TaskPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class SearchRow:
     """One contact as Search shows it: a second list, which Webex keeps apart from ``GET /v1/tasks``.
 
     ``recordings`` and ``bytes`` are how many recordings Webex has of it and how
@@ -198,7 +198,7 @@ class SearchPage:
     empty after the last.  ``trouble`` is what the answer says went wrong beside its rows.
     """
 
-    witnesses: tuple[Witness, ...]
+    witnesses: tuple[SearchRow, ...]
     rows: int
     cursor: str = ""
     unreadable: int = 0
@@ -275,7 +275,7 @@ class LeftAlone:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ObjectTarget:
     """Where an object goes and what is said about it.
 
     ``at_hand`` keeps it out of storage classes that must be restored before they can be read.
@@ -288,7 +288,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TransferSpec:
     """A recording that is to be stored.
 
     ``target`` is its place.  ``fallback`` is the place it takes when the bucket
@@ -298,8 +298,8 @@ class Order:
     """
 
     recording: Recording
-    target: Target
-    fallback: Target | None = None
+    target: ObjectTarget
+    fallback: ObjectTarget | None = None
     replaces: bool = False
     flags: tuple[str, ...] = ()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.auth.auth_kit import DAY, T0, Bench, TokenRules, bench, cancelled_after, number, pair
 from wxrec_async.errors import AuthError
-from wxrec_async.plumbing.finishing import finish
+from wxrec_async.plumbing.finishing import run_to_completion
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +63,7 @@ async def test_work_that_is_to_be_finished_is_finished_whoever_cancels_and_howev
             await anyio.sleep(0.005)
             steps.append(step)
 
-    task = asyncio.create_task(finish(work))
+    task = asyncio.create_task(run_to_completion(work))
     await anyio.sleep(0.001)
     for _ in range(3):
         task.cancel()
@@ -91,8 +91,8 @@ async def test_work_that_hangs_is_left_a_while_after_the_cancellation_but_not_wh
             steps.append("saved")
 
     with anyio.fail_after(30):
-        await cancelled_after(5, lambda: finish(hangs, hurried_s=0.01), natively=natively)
-        await cancelled_after(5, lambda: finish(saves, hurried_s=0.01), natively=natively)
+        await cancelled_after(5, lambda: run_to_completion(hangs, hurried_s=0.01), natively=natively)
+        await cancelled_after(5, lambda: run_to_completion(saves, hurried_s=0.01), natively=natively)
     assert steps == ["left", "saved"]
 
 

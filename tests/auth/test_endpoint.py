@@ -8,7 +8,7 @@ import respx
 
 from tests.auth.auth_kit import CREDENTIALS, T0, TOKEN_URL, shown, tree
 from wxrec_async.auth.endpoint import TokenEndpoint
-from wxrec_async.errors import ConnectionLost, Nonsense, Rejected, TimedOut, Trouble, Unreachable
+from wxrec_async.errors import ConnectError, ConnectionLost, HTTPStatusError, InvalidResponse, RemoteError, TimedOut
 from wxrec_async.events import ignore
 from wxrec_async.model import Secret
 
@@ -40,18 +40,21 @@ async def test_any_grant_is_asked_for_as_a_form_with_the_clients_identity() -> N
 @pytest.mark.parametrize(
     ("effect", "kind"),
     [
-        (httpx.ConnectError("CANARY"), Unreachable),
+        (httpx.ConnectError("CANARY"), ConnectError),
         (httpx.ConnectTimeout("CANARY"), TimedOut),
         (httpx.ReadTimeout("CANARY"), TimedOut),
         (httpx.ReadError("CANARY"), ConnectionLost),
         (httpx.RemoteProtocolError("CANARY"), ConnectionLost),
-        (httpx.Response(502, text="CANARY"), Rejected),
-        (httpx.Response(200, text="CANARY"), Nonsense),
-        (httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"CANARY")), Nonsense),
+        (httpx.Response(502, text="CANARY"), HTTPStatusError),
+        (httpx.Response(200, text="CANARY"), InvalidResponse),
+        (
+            httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"CANARY")),
+            InvalidResponse,
+        ),
     ],
 )
 async def test_a_failure_comes_out_as_ours_with_nothing_of_the_request_behind_it(
-    effect: httpx.Response | Exception, kind: type[Trouble]
+    effect: httpx.Response | Exception, kind: type[RemoteError]
 ) -> None:
     """The HTTP client's exceptions hold the form, and with it every secret; none is chained."""
     router = respx.MockRouter()
@@ -71,7 +74,7 @@ async def test_a_refused_code_comes_with_the_servers_words_and_none_of_ours() ->
         429, json={"error": "slow_down", "error_description": words}, headers={"Retry-After": "9"}
     )
     async with httpx.AsyncClient(transport=httpx.MockTransport(router.async_handler)) as client:
-        with pytest.raises(Rejected) as failed:
+        with pytest.raises(HTTPStatusError) as failed:
             await endpoint(client).ask(FORM)
     assert failed.value.retry_after_s == 9
     assert "is used" in str(failed.value)

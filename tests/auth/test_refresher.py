@@ -30,7 +30,7 @@ from wxrec_async.auth import refresher as refresher_module
 from wxrec_async.auth.refresher import Refresher, RefreshingAuth
 from wxrec_async.auth.token_store import StoreMoved
 from wxrec_async.auth.token_values import Tokens
-from wxrec_async.errors import AuthError, ConfigError, Nonsense
+from wxrec_async.errors import AuthError, ConfigError, InvalidResponse
 from wxrec_async.events import Retrying, TokenRefreshed, Warned
 from wxrec_async.model import Secret
 
@@ -255,7 +255,9 @@ async def test_a_plain_refusal_of_the_endpoint_is_not_repeated(status: int) -> N
 
 
 @pytest.mark.fault("T05")
-@pytest.mark.parametrize("failure", [AuthError("disk full"), OSError(28, "CANARY-AT-disk"), Nonsense("throttled")])
+@pytest.mark.parametrize(
+    "failure", [AuthError("disk full"), OSError(28, "CANARY-AT-disk"), InvalidResponse("throttled")]
+)
 async def test_a_token_that_cannot_be_saved_is_used_all_the_same_and_said_loudly(failure: Exception) -> None:
     """The run goes on in memory, knows it, and saves as soon as that works."""
     async with bench(pair(1, DEAD)) as b:

@@ -22,7 +22,7 @@ from tests.auth.auth_kit import CLIENT_SECRET, T0, access, as_json, pair, renewa
 from wxrec_async.auth.open_store import load_credentials, open_token_store
 from wxrec_async.auth.secrets_manager import SecretsManagerTokenStore
 from wxrec_async.auth.token_store import AwsOptions, StoreMoved
-from wxrec_async.errors import AuthError, ConfigError, Rejected, TimedOut, Unreachable, WxrecError
+from wxrec_async.errors import AuthError, ConfigError, ConnectError, HTTPStatusError, TimedOut, WxrecError
 from wxrec_async.model import Secret
 
 pytestmark = pytest.mark.anyio
@@ -152,7 +152,7 @@ async def test_a_proxy_of_the_environment_is_used_only_when_asked_for(
     """The SDK would take it by itself."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     assert (await SecretsManagerTokenStore(secret, options(endpoint)).load()).same(pair(1, T0))
-    with pytest.raises((Unreachable, TimedOut)):
+    with pytest.raises((ConnectError, TimedOut)):
         await SecretsManagerTokenStore(secret, replace(options(endpoint), env_proxies=True)).load()
 
 
@@ -214,7 +214,7 @@ async def refusing(status: int, code: str, message: str) -> AsyncIterator[tuple[
         ("InvalidRequestException", ConfigError, "GetSecretValue"),
         ("UnrecognizedClientException", AuthError, "AWS refuses the credentials"),
         ("ExpiredTokenException", AuthError, "AWS refuses the credentials"),
-        ("SomethingNew", Rejected, "SomethingNew"),
+        ("SomethingNew", HTTPStatusError, "SomethingNew"),
     ],
 )
 async def test_refusals_are_named_with_the_secret_and_what_is_missing(
@@ -224,7 +224,7 @@ async def test_refusals_are_named_with_the_secret_and_what_is_missing(
     async with refusing(400, code, "not today") as (url, calls):
         with pytest.raises(kind, match=said) as refused:
             await SecretsManagerTokenStore(NAME, options(url)).load()
-    if kind is not Rejected:
+    if kind is not HTTPStatusError:
         assert NAME in str(refused.value)
     assert calls == ["secretsmanager.GetSecretValue"]
 
@@ -233,14 +233,14 @@ async def test_refusals_are_named_with_the_secret_and_what_is_missing(
 async def test_throttling_is_tried_three_times_and_then_trouble() -> None:
     """The SDK's own attempts are counted."""
     async with refusing(400, "ThrottlingException", "slow down") as (url, calls):
-        with pytest.raises(Rejected, match="ThrottlingException"):
+        with pytest.raises(HTTPStatusError, match="ThrottlingException"):
             await SecretsManagerTokenStore(NAME, options(url)).load()
     assert len(calls) == 3
 
 
 async def test_an_unreachable_service_is_trouble() -> None:
     """And may pass."""
-    with pytest.raises((Unreachable, TimedOut)):
+    with pytest.raises((ConnectError, TimedOut)):
         await SecretsManagerTokenStore(NAME, options("http://127.0.0.1:9")).load()
 
 

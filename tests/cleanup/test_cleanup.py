@@ -15,7 +15,7 @@ from wxrec_async import Backfill
 from wxrec_async.errors import ConfigError, LedgerError
 from wxrec_async.events import ignore
 from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
-from wxrec_async.maintenance.cleanup import Cleaned, Fate, cleanup
+from wxrec_async.maintenance.cleanup import Cleaned, UploadFate, cleanup
 from wxrec_async.model import Recording, Task, Window
 
 pytestmark = pytest.mark.anyio
@@ -74,8 +74,8 @@ async def test_the_ledgers_uploads_are_aborted_and_no_other(site: Site) -> None:
     seen: list[Cleaned] = []
     report = await cleanup(site.settings, on_upload=seen.append)
     assert left(site) == {neighbour}
-    assert (report.exit_code, report.counts[Fate.ABORTED], report.found) == (0, 2, 2)
-    assert [each.fate for each in seen] == [Fate.FOUND] * 2 + [Fate.ABORTED] * 2
+    assert (report.exit_code, report.counts[UploadFate.ABORTED], report.found) == (0, 2, 2)
+    assert [each.fate for each in seen] == [UploadFate.FOUND] * 2 + [UploadFate.ABORTED] * 2
     assert {each.upload.upload_id for each in seen} == {known, begun}
     assert (await cleanup(site.settings)).found == 0
 
@@ -86,7 +86,7 @@ async def test_a_dry_run_only_lists(site: Site) -> None:
     old = plant(site, "call-detail/t9/recording.wav", days=30)
     report = await cleanup(site.settings, dry_run=True, all_under_prefix=True)
     assert left(site) == {*ids, old}
-    assert (report.found, report.counts[Fate.ABORTED], report.exit_code) == (3, 0, 0)
+    assert (report.found, report.counts[UploadFate.ABORTED], report.exit_code) == (3, 0, 0)
 
 
 async def test_under_the_prefix_only_what_is_old_goes(site: Site) -> None:
@@ -98,7 +98,7 @@ async def test_under_the_prefix_only_what_is_old_goes(site: Site) -> None:
     assert (await cleanup(site.settings)).found == 0
     report = await cleanup(site.settings, all_under_prefix=True)
     assert left(site) == {young, *outside}
-    assert (report.counts[Fate.ABORTED], report.counts[Fate.YOUNG]) == (1, 1)
+    assert (report.counts[UploadFate.ABORTED], report.counts[UploadFate.YOUNG]) == (1, 1)
     assert old not in left(site)
     await cleanup(site.settings, all_under_prefix=True, older_than_s=5 * DAY_S)
     assert left(site) == set(outside)
@@ -140,10 +140,10 @@ async def test_what_cannot_be_aborted_is_left_and_said(site: Site) -> None:
     known, begun, neighbour = await known_and_unknown(site)
     site.sandbox.s3.denied = frozenset({"s3:AbortMultipartUpload"})
     report = await cleanup(site.settings)
-    assert (report.exit_code, report.counts[Fate.LEFT]) == (3, 2)
+    assert (report.exit_code, report.counts[UploadFate.LEFT]) == (3, 2)
     site.sandbox.s3.denied = frozenset({"s3:ListBucketMultipartUploads"})
     report = await cleanup(site.settings)
-    assert (report.exit_code, report.counts[Fate.ABORTED]) == (4, 1)
+    assert (report.exit_code, report.counts[UploadFate.ABORTED]) == (4, 1)
     assert "s3:ListBucketMultipartUploads" in report.problems[0]
     assert left(site) == {begun, neighbour}
     assert known not in left(site)
@@ -162,7 +162,7 @@ async def test_an_upload_that_became_its_object_is_left_to_the_next_run(site: Si
         await ledger.upload_created(key, "u1", item.task_id, item.recording_id, 1)
         await ledger.completing("u1", item.size, item.crc32)
     report = await cleanup(site.settings)
-    assert (report.exit_code, report.counts[Fate.COMPLETED], report.counts[Fate.ABORTED]) == (0, 1, 0)
+    assert (report.exit_code, report.counts[UploadFate.COMPLETED], report.counts[UploadFate.ABORTED]) == (0, 1, 0)
     fetched = gets(site, item.recording_id)
     assert (await site.run()).exit_code == 0
     assert gets(site, item.recording_id) == fetched

@@ -18,7 +18,7 @@ from wxrec_async.flow.summary import Ending, Summary
 from wxrec_async.ledger import Counts, Failure
 from wxrec_async.model import Period, Window
 from wxrec_async.planning.plan import Plan, PlannedWindow
-from wxrec_async.rules.windows import Asked
+from wxrec_async.rules.windows import AskedPeriod
 
 DAY = 86_400_000
 PERIOD = Period(20_000 * DAY, 20_001 * DAY)
@@ -69,8 +69,8 @@ class FakeBackfill:
     ) -> None:
         self.asked["closed"] = True
 
-    def period(self) -> Asked:
-        return Asked(PERIOD)
+    def period(self) -> AskedPeriod:
+        return AskedPeriod(PERIOD)
 
     async def run(
         self, *, limit: int | None = None, max_duration_s: float | None = None, scheduled: bool = False

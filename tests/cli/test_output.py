@@ -16,11 +16,11 @@ from wxrec_async.cli.output import PENDING_LIMIT, Output
 from wxrec_async.errors import (
     AuthError,
     ConfigError,
+    ConnectError,
     LedgerError,
     LedgerFull,
     LedgerInUse,
     RunStopped,
-    Unreachable,
     WxrecError,
 )
 from wxrec_async.ledger import Counts, Failure, Identity, open_ledger
@@ -121,7 +121,7 @@ def test_the_exit_code_is_the_summarys_and_its_meaning_is_said(
         (LedgerInUse("in use by 12"), 7),
         (LedgerFull(), 7),
         (RunStopped("too much failed", exit_code=3), 3),
-        (Unreachable(), 1),
+        (ConnectError(), 1),
         (WxrecError("other"), 1),
         (KeyError("x"), 1),
         (ExceptionGroup("many", [ExceptionGroup("more", [LedgerFull()]), ValueError()]), 7),

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from wxrec_async.errors import AuthError, ConfigError, ObjectExists, Rejected
-from wxrec_async.model import Part, PartReceipt, Target
-from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.s3.uploads import ObjectStore
+from wxrec_async.errors import AuthError, ConfigError, HTTPStatusError, ObjectExists
+from wxrec_async.model import ObjectTarget, Part, PartReceipt
+from wxrec_async.plumbing.retrying import OperationFailed
+from wxrec_async.s3.uploads import UploadStore
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -42,9 +42,9 @@ pytestmark = pytest.mark.anyio
 class Bench:
     """A store to be tested, its bucket seen without our code, and what it can."""
 
-    store: ObjectStore
-    elsewhere: ObjectStore  # the same server, a bucket that is not there
-    stranger: Callable[[], AbstractAsyncContextManager[ObjectStore]]  # the same bucket, a wrong secret
+    store: UploadStore
+    elsewhere: UploadStore  # the same server, a bucket that is not there
+    stranger: Callable[[], AbstractAsyncContextManager[UploadStore]]  # the same bucket, a wrong secret
     client: S3Client
     bucket: str
     can: frozenset[str] = field(default_factory=frozenset)
@@ -62,8 +62,8 @@ class Bench:
         return data
 
 
-def target(key: str = "call-detail/0b2c/recording.wav") -> Target:
-    return Target(key, "audio/wav", METADATA)
+def target(key: str = "call-detail/0b2c/recording.wav") -> ObjectTarget:
+    return ObjectTarget(key, "audio/wav", METADATA)
 
 
 def part(data: bytes, number: int = 1, *, chunk: int = 256 << 10) -> Part:
@@ -77,7 +77,7 @@ def spoiled(whole: Part) -> Part:
     return Part(whole.number, whole.chunks, whole.size, whole.crc32 ^ 1)
 
 
-async def upload(store: ObjectStore, where: Target, pieces: Sequence[bytes]) -> tuple[str, list[PartReceipt]]:
+async def upload(store: UploadStore, where: ObjectTarget, pieces: Sequence[bytes]) -> tuple[str, list[PartReceipt]]:
     upload_id = await store.create(where)
     parts = [part(data, number) for number, data in enumerate(pieces, 1)]
     return upload_id, [await store.upload_part(where.key, upload_id, one) for one in parts]
@@ -209,7 +209,7 @@ async def test_odd_keys_are_kept_as_they_are(bench: Bench, key: str) -> None:
 async def test_wrong_bytes_are_refused(bench: Bench) -> None:
     """A body that does not fit its checksum is refused twice, given up, and never in the bucket."""
     bench.needs("verifies")
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await bench.store.put(target(), spoiled(part(b"x" * 1000)))
     assert _reason(given_up) == "corrupting_path"
     assert await bench.store.head(target().key) is None
@@ -220,7 +220,7 @@ async def test_a_wrong_part_is_refused(bench: Bench) -> None:
     """A part that does not fit its checksum is refused."""
     bench.needs("verifies")
     upload_id = await bench.store.create(target())
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await bench.store.upload_part(target().key, upload_id, spoiled(part(b"x" * 1000)))
     assert _reason(given_up) == "corrupting_path"
     assert await bench.store.abort(target().key, upload_id)
@@ -231,7 +231,7 @@ async def test_a_wrong_whole_is_not_reported_stored(bench: Bench) -> None:
     """A complete whose full checksum is not that of the parts never counts as stored."""
     bench.needs("verifies")
     upload_id, receipts = await upload(bench.store, target(), [b"y" * 1000])
-    with pytest.raises(GivenUp):
+    with pytest.raises(OperationFailed):
         await bench.store.complete(target(), upload_id, receipts, size=1000, crc32=receipts[0].crc32 ^ 1)
 
 
@@ -241,9 +241,9 @@ async def test_parts_that_are_too_small_are_refused_for_good(bench: Bench) -> No
     pieces = [b"small", b"smaller"]
     upload_id, receipts = await upload(bench.store, target(), pieces)
     whole = b"".join(pieces)
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await bench.store.complete(target(), upload_id, receipts, size=len(whole), crc32=zlib.crc32(whole))
-    assert isinstance(given_up.value.trouble, Rejected)
+    assert isinstance(given_up.value.trouble, HTTPStatusError)
     assert given_up.value.trouble.code == "EntityTooSmall"
     assert await bench.store.abort(target().key, upload_id)
 
@@ -254,9 +254,9 @@ async def test_a_part_of_an_aborted_upload_tells_that_it_is_gone(bench: Bench) -
     bench.needs("knows NoSuchUpload")
     upload_id = await bench.store.create(target())
     assert await bench.store.abort(target().key, upload_id)
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await bench.store.upload_part(target().key, upload_id, part(b"late"))
-    assert isinstance(given_up.value.trouble, Rejected)
+    assert isinstance(given_up.value.trouble, HTTPStatusError)
     assert given_up.value.trouble.code == "NoSuchUpload"
 
 
@@ -284,5 +284,5 @@ async def test_a_wrong_secret_is_refused(bench: Bench) -> None:
     assert await bench.store.head(target().key) is None
 
 
-def _reason(given_up: pytest.ExceptionInfo[GivenUp]) -> Any:
+def _reason(given_up: pytest.ExceptionInfo[OperationFailed]) -> Any:
     return getattr(given_up.value.decision, "reason", None)

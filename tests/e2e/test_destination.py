@@ -16,7 +16,7 @@ from wxrec_async import Backfill, load_config
 from wxrec_async.errors import ConfigError
 from wxrec_async.flow.summary import Summary
 from wxrec_async.sandbox import Options, Organisation, Sandbox
-from wxrec_async.sandbox.front import Call, Problem
+from wxrec_async.sandbox.front import Call, Refusal
 from wxrec_async.sandbox.s3 import objects as sandbox_objects
 from wxrec_async.sandbox.s3.context import Context
 from wxrec_async.sandbox.s3.service import OPERATIONS, S3Service
@@ -133,7 +133,7 @@ def demand_kms(monkeypatch: pytest.MonkeyPatch) -> None:
         admit(self, call, action)
         new = call.operation in ("s3.PutObject", "s3.CreateMultipartUpload")
         if new and call.request.headers.get("x-amz-server-side-encryption") != "aws:kms":
-            raise Problem(403, "AccessDenied", "with an explicit deny in a resource-based policy")
+            raise Refusal(403, "AccessDenied", "with an explicit deny in a resource-based policy")
 
     monkeypatch.setattr(S3Service, "_admit", admit_encrypted)
 

@@ -33,7 +33,7 @@ from tests.auth.auth_kit import (
 )
 from tests.auth.test_processes import Child, Server, ask, digest, serving
 from tests.e2e.vault import REGION, Vault, secrets_manager
-from wxrec_async.auth.leases import STAGE, Labelled, Lease, Leases
+from wxrec_async.auth.leases import STAGE, Leases, RenewalLease, StagedVersion
 from wxrec_async.auth.refresher import Refresher
 from wxrec_async.auth.secrets_manager import SecretsManagerTokenStore
 from wxrec_async.auth.token_store import AwsOptions
@@ -211,12 +211,12 @@ class OneShelf:
     """A secret in memory whose label bears the last lease that was made."""
 
     def __init__(self) -> None:
-        self.made: list[Lease] = []
+        self.made: list[RenewalLease] = []
 
-    async def labelled(self) -> Labelled | None:
-        return Labelled(self.made[-1].text().encode(), None) if self.made else None
+    async def labelled(self) -> StagedVersion | None:
+        return StagedVersion(self.made[-1].text().encode(), None) if self.made else None
 
-    async def make(self, lease: Lease) -> bool:
+    async def make(self, lease: RenewalLease) -> bool:
         self.made.append(lease)
         return True
 

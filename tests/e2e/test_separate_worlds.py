@@ -19,8 +19,8 @@ from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, WxrecError
 from wxrec_async.events import ignore
 from wxrec_async.model import Secret, Window
-from wxrec_async.plumbing.reach import Reach
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.reach import NetworkMonitor
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.wiring import clients
 
@@ -36,7 +36,7 @@ COOKIE = "Set-Cookie: session=CANARY-AT-cookie; Path=/"
 @asynccontextmanager
 async def opened(
     base_url: str, auth_url: str = "https://idp.test/v1", *, tokens: Tokens | None = None, **webex: object
-) -> AsyncIterator[clients.WebexWorld]:
+) -> AsyncIterator[clients.WebexClients]:
     """Open Webex as a run does, with two workers and a token that lives for another hour."""
     settings = Settings.model_validate(
         {
@@ -46,12 +46,12 @@ async def opened(
         }
     )
     store = MemoryStore(tokens or pair(1, time.time() + 3600))
-    secrets = clients.Secrets(CREDENTIALS, store, ORG)
-    async with clients.open_webex(settings, secrets, PLAIN, ignore, Reach(), time.time) as world:
+    secrets = clients.WebexAccount(CREDENTIALS, store, ORG)
+    async with clients.open_webex(settings, secrets, PLAIN, ignore, NetworkMonitor(), time.time) as world:
         yield world
 
 
-async def media_of(world: clients.WebexWorld, url: str) -> bytes:
+async def media_of(world: clients.WebexClients, url: str) -> bytes:
     got = b""
     async with world.media.open(recording(url)) as stream:
         async for chunk in stream:
@@ -137,18 +137,18 @@ async def test_no_client_goes_where_a_redirect_points(client: str, status: int) 
         async with serving(away) as server:
             expired = pair(1, time.time() - 1) if client == "token" else None
             async with opened(server.url("/v1"), server.url("/v1"), tokens=expired) as world:
-                with pytest.raises((WxrecError, GivenUp)) as refused:
+                with pytest.raises((WxrecError, OperationFailed)) as refused:
                     await _use(world, client, server)
             assert len(server.requests) == 1
         assert trap.connections == 0
     assert "CANARY" not in chain_text(refused.value)
 
 
-async def _use(world: clients.WebexWorld, client: str, server: Server) -> None:
+async def _use(world: clients.WebexClients, client: str, server: Server) -> None:
     match client:
         case "captures":
             failed = (await world.client.captures(["a"])).failed
-            raise GivenUp(GiveUp(failed["a"]), WxrecError())  # type: ignore[arg-type]
+            raise OperationFailed(GiveUp(failed["a"]), WxrecError())  # type: ignore[arg-type]
         case "media":
             await media_of(world, server.url())
         case _:
@@ -195,7 +195,7 @@ async def test_slow_down_of_the_media_host_holds_back_every_worker(named: bool) 
 async def test_name_on_the_list_that_leads_into_this_machine_is_refused(url: str) -> None:
     """The wiring of a run against the real Webex: an allowed name is not enough, its address must be a public one."""
     async with opened("https://api.example.com/v1", media_hosts=["localhost"]) as world:
-        with pytest.raises(GivenUp) as refused:
+        with pytest.raises(OperationFailed) as refused:
             await media_of(world, url)
     assert refused.value.decision == GiveUp("bad_url")
     assert "localhost resolves to an address that is not allowed" in str(refused.value)
@@ -208,7 +208,7 @@ async def test_loopback_media_are_for_a_simulated_organisation_only() -> None:
     async with serving(whole(AUDIO)) as media:
         async with opened("https://api.example.com/v1", media_hosts=["*.amazonaws.com", "127.0.0.1"]) as world:
             for url in (media.url(), media.url().replace("http:", "https:")):
-                with pytest.raises(GivenUp) as refused:
+                with pytest.raises(OperationFailed) as refused:
                     await media_of(world, url)
                 assert refused.value.decision == GiveUp("bad_url")
         assert media.connections == 0
@@ -234,13 +234,13 @@ async def test_refused_token_is_renewed_once_for_everybody(status: int, words: s
         body = json.dumps({"trackingId": "ROUTER_1", "error": {"message": [{"description": words}]}}).encode()
         await whole(body, "trackingid: ROUTER_1", status=f"{status} Refused")(connection, request)
 
-    failures: list[WxrecError | GivenUp] = []
+    failures: list[WxrecError | OperationFailed] = []
     async with serving(answer) as api, serving(whole(GRANT)) as idp, opened(api.url("/v1"), idp.url("/v1")) as world:
 
         async def ask() -> None:
             try:
                 await world.client.tasks_page(WINDOW, from_ms=WINDOW.from_ms)
-            except (AuthError, GivenUp) as failure:
+            except (AuthError, OperationFailed) as failure:
                 failures.append(failure)
 
         async with anyio.create_task_group() as group:
@@ -262,7 +262,7 @@ async def test_every_client_refuses_a_certificate_it_does_not_know(client: str) 
     async with serving(whole(EMPTY), tls=context, host="localhost") as server:
         expired = pair(1, time.time() - 1) if client == "token" else None
         async with opened(server.url("/v1"), server.url("/v1"), tokens=expired) as world:
-            with pytest.raises((WxrecError, GivenUp), match="certificate"):
+            with pytest.raises((WxrecError, OperationFailed), match="certificate"):
                 await _use(world, client, server)
         assert server.requests == []
         assert server.connections <= 1, "trying again mends nothing"

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.verify.site import Site
 from wxrec_async.events import ignore
-from wxrec_async.evidence import Issuer, open_issuer
+from wxrec_async.evidence import CertificateIssuer, open_issuer
 from wxrec_async.evidence.certify import PART_SIZE
 from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
 from wxrec_async.model import DAY_MS, Window
@@ -37,7 +37,7 @@ ROOT = "call-detail/_evidence/"
 @asynccontextmanager
 async def issuing(
     site: Site, *, part_size: int = PART_SIZE, clock: float = NOON
-) -> AsyncIterator[tuple[Issuer, SqliteLedger]]:
+) -> AsyncIterator[tuple[CertificateIssuer, SqliteLedger]]:
     """Open the site's ledger and bucket, and an issuer on them."""
     async with open_bucket(site.settings, ignore) as bucket:
         identity = Identity(site.sandbox.org_id, site.settings.s3.bucket, site.settings.s3.key)

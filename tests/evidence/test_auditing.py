@@ -20,7 +20,7 @@ from tests.evidence.kit import (
     replace_bytes,
 )
 from tests.verify.site import Site
-from wxrec_async.evidence import Wrong, audit
+from wxrec_async.evidence import ProblemKind, audit
 from wxrec_async.model import Window
 
 pytestmark = pytest.mark.anyio
@@ -36,11 +36,11 @@ async def certified(site: Site) -> Site:
     return site
 
 
-async def found(site: Site, *, full: bool = False) -> dict[Wrong, list[str]]:
+async def found(site: Site, *, full: bool = False) -> dict[ProblemKind, list[str]]:
     """The keys of all problems, by what is wrong."""
     report = await audit(site.settings, full=full)
     assert report.exit_code == (3 if report.problems else 0)
-    named: dict[Wrong, list[str]] = {}
+    named: dict[ProblemKind, list[str]] = {}
     for problem in report.problems:
         named.setdefault(problem.wrong, []).append(problem.key)
     return {wrong: sorted(set(keys)) for wrong, keys in named.items()}
@@ -68,7 +68,7 @@ async def test_one_changed_byte_in_any_manifest_is_found(certified: Site) -> Non
             bad = bytearray(good)
             bad[at] ^= 1
             replace_bytes(certified, key, bytes(bad))
-            assert key in (await found(certified))[Wrong.MANIFEST_CHANGED]
+            assert key in (await found(certified))[ProblemKind.MANIFEST_CHANGED]
         replace_bytes(certified, key, good)
     assert await found(certified) == {}
 
@@ -83,7 +83,7 @@ async def test_one_changed_byte_in_any_certificate_is_found(certified: Site) -> 
             bad[at] ^= 1
             replace_bytes(certified, key, bytes(bad))
             named = await found(certified)
-            assert named.keys() & {Wrong.CERTIFICATE_UNSOUND, Wrong.CHAIN_BROKEN}, (key, at)
+            assert named.keys() & {ProblemKind.CERTIFICATE_UNSOUND, ProblemKind.CHAIN_BROKEN}, (key, at)
         replace_bytes(certified, key, good)
     assert await found(certified) == {}
 
@@ -143,17 +143,19 @@ def _with_other_bytes(site: Site) -> str:
 @pytest.mark.parametrize(
     ("hurt", "wrong"),
     [
-        (_without_first_certificate, Wrong.CERTIFICATE_MISSING),
-        (_without_newest_certificate, Wrong.MANIFEST_UNCLAIMED),
-        (_without_manifest, Wrong.MANIFEST_MISSING),
-        (_with_a_stranger, Wrong.FOREIGN_FILE),
-        (_with_a_copied_certificate, Wrong.CHAIN_BROKEN),
-        (_without_recording, Wrong.OBJECT_MISSING),
-        (_with_longer_recording, Wrong.OBJECT_DIFFERENT),
-        (_with_other_bytes, Wrong.OBJECT_DIFFERENT),
+        (_without_first_certificate, ProblemKind.CERTIFICATE_MISSING),
+        (_without_newest_certificate, ProblemKind.MANIFEST_UNCLAIMED),
+        (_without_manifest, ProblemKind.MANIFEST_MISSING),
+        (_with_a_stranger, ProblemKind.FOREIGN_FILE),
+        (_with_a_copied_certificate, ProblemKind.CHAIN_BROKEN),
+        (_without_recording, ProblemKind.OBJECT_MISSING),
+        (_with_longer_recording, ProblemKind.OBJECT_DIFFERENT),
+        (_with_other_bytes, ProblemKind.OBJECT_DIFFERENT),
     ],
 )
-async def test_what_was_done_to_the_bucket_is_named(certified: Site, hurt: Callable[[Site], str], wrong: Wrong) -> None:
+async def test_what_was_done_to_the_bucket_is_named(
+    certified: Site, hurt: Callable[[Site], str], wrong: ProblemKind
+) -> None:
     """By its key, and by what is wrong with it."""
     key = hurt(certified)
     assert key in (await found(certified))[wrong]
@@ -168,7 +170,7 @@ async def test_a_forked_chain_is_found(certified: Site) -> None:
     from wxrec_async.rules.evidence import canonical  # noqa: PLC0415
 
     replace_bytes(certified, certificates[-1], canonical(other))
-    assert await found(certified) == {Wrong.CHAIN_BROKEN: [certificates[-1]]}
+    assert await found(certified) == {ProblemKind.CHAIN_BROKEN: [certificates[-1]]}
 
 
 async def test_a_rotten_byte_is_found_by_its_sha256(certified: Site) -> None:
@@ -176,7 +178,7 @@ async def test_a_rotten_byte_is_found_by_its_sha256(certified: Site) -> None:
     key = recordings_in(certified)[0]
     certified.flip_byte(key)
     assert await found(certified) == {}
-    assert await found(certified, full=True) == {Wrong.OBJECT_DIFFERENT: [key]}
+    assert await found(certified, full=True) == {ProblemKind.OBJECT_DIFFERENT: [key]}
 
 
 async def test_an_object_no_manifest_names_is_counted(certified: Site) -> None:
@@ -201,7 +203,7 @@ async def test_a_period_limits_the_objects_and_not_the_chain(certified: Site) ->
 
 async def test_no_evidence_is_no_proof(site: Site) -> None:
     """A bucket without any certificate does not pass for a sound one."""
-    assert await found(site) == {Wrong.CERTIFICATE_MISSING: [ROOT]}
+    assert await found(site) == {ProblemKind.CERTIFICATE_MISSING: [ROOT]}
 
 
 async def test_the_command_names_problems_and_exits_3(certified: Site) -> None:

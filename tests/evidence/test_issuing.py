@@ -1,4 +1,4 @@
-"""What `Issuer` writes, and what it refuses to stand on."""
+"""What `CertificateIssuer` writes, and what it refuses to stand on."""
 
 from __future__ import annotations
 

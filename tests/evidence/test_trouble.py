@@ -21,8 +21,8 @@ from wxrec_async.errors import ConnectionLost, RunStopped
 from wxrec_async.events import ignore
 from wxrec_async.evidence import audit, open_issuer
 from wxrec_async.ledger import Identity, open_ledger
-from wxrec_async.model import DAY_MS, Part, Recording, StoredObject, Target, Task, Window
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.model import DAY_MS, ObjectTarget, Part, Recording, StoredObject, Task, Window
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.s3.client import open_client
 from wxrec_async.s3.requests import Requests
@@ -40,13 +40,13 @@ class Lossy:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._bucket, name)
 
-    async def put(self, target: Target, part: Part) -> StoredObject:
+    async def put(self, target: ObjectTarget, part: Part) -> StoredObject:
         if self._what not in target.key:
             found: StoredObject = await self._bucket.put(target, part)
             return found
         if self._effect:
             await self._bucket.put(target, part)
-        raise GivenUp(GiveUp("retries_exhausted"), ConnectionLost("the connection broke"))
+        raise OperationFailed(GiveUp("retries_exhausted"), ConnectionLost("the connection broke"))
 
 
 @pytest.mark.parametrize("effect", [True, False], ids=["written", "not written"])
@@ -102,8 +102,8 @@ def test_evidence_stays_readable(asked: str, kept: str | None) -> None:
     """Recordings may go to an archive that must be restored first; what proves them may not."""
     requests = Requests(S3Settings(bucket="b", storage_class=asked))
     part = Part(1, (b"x",), 1, 0)
-    assert requests.put(Target("k", "audio/wav"), part, overwrite=False)["StorageClass"] == asked
-    proof = requests.put(Target("k", "application/json", at_hand=True), part, overwrite=False)
+    assert requests.put(ObjectTarget("k", "audio/wav"), part, overwrite=False)["StorageClass"] == asked
+    proof = requests.put(ObjectTarget("k", "application/json", at_hand=True), part, overwrite=False)
     assert proof.get("StorageClass") == kept
     assert proof["IfNoneMatch"] == "*"
 
@@ -149,7 +149,7 @@ async def test_another_store_will_do(elsewhere: Settings, tmp_path: Path) -> Non
         open_ledger(tmp_path / "l.db", identity, mask=str, emit=ignore) as ledger,
     ):
         data = b"RIFF" * 100
-        await bucket.put(Target(key, "audio/wav"), Part(1, (data,), len(data), crc32(data)))
+        await bucket.put(ObjectTarget(key, "audio/wav"), Part(1, (data,), len(data), crc32(data)))
         digest = await bucket.digest(key, len(data))
         await ledger.begin_run("run-1", 1, None)
         await ledger.add_tasks([Task("t1", created_ms=5)], listed_in=day, now_ms=1)

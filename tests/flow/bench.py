@@ -14,10 +14,10 @@ from wxrec_async.flow.job import Job
 from wxrec_async.flow.orchestrator import Orchestrator
 from wxrec_async.flow.recovery import Recovery
 from wxrec_async.flow.run_log import RunLog
-from wxrec_async.flow.transfer import Limits, Transfer
+from wxrec_async.flow.transfer import Transfer, TransferLimits
 from wxrec_async.ledger import Counts, Failure, Identity, InPeriod, Scope, SqliteLedger, open_ledger
 from wxrec_async.model import Recording, Secret, Task, Window
-from wxrec_async.plumbing.pool import BufferPool
+from wxrec_async.plumbing.pool import MemoryPool
 from wxrec_async.rules import windows
 from wxrec_async.wiring.clients import LedgerLog
 
@@ -58,7 +58,7 @@ class Flow:
         self.source, self.store = FakeSource({}), FakeStore()
         self.told: list[Event] = []
         self.runs = 0
-        self.pool = BufferPool(32 * PART)
+        self.pool = MemoryPool(32 * PART)
         self.overwrite = False
         self.on_start: Callable[[Orchestrator], Any] = lambda _flow: None
         self.wrap: Callable[[Any], Any] = lambda ledger: ledger
@@ -128,8 +128,8 @@ class Flow:
             return orchestrator
 
     def _transfer(self, ledger: SqliteLedger) -> Transfer:
-        limits = Limits(part_size=PART, parts_in_flight=2, pipe=1024, overwrite=self.overwrite)
-        self.pool = BufferPool(32 * PART)
+        limits = TransferLimits(part_size=PART, parts_in_flight=2, pipe=1024, overwrite=self.overwrite)
+        self.pool = MemoryPool(32 * PART)
         return Transfer(self.source, self.store, LedgerLog(ledger, self._now), self.pool, limits, self.told.append)
 
     def _now(self) -> int:

@@ -14,23 +14,23 @@ import anyio
 from anyio.lowlevel import checkpoint
 from isal.isal_zlib import crc32
 
-from wxrec_async.errors import ObjectExists, Rejected, Unfit
+from wxrec_async.errors import HTTPStatusError, InvalidMedia, ObjectExists
 from wxrec_async.model import (
     Attachment,
     Capture,
+    ObjectTarget,
     OpenUpload,
-    Order,
     Part,
     PartReceipt,
     Recording,
     Secret,
     StoredObject,
-    Target,
     Task,
     TaskPage,
+    TransferSpec,
     Window,
 )
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
 
 PART = 1024  # bytes; conftest.py lowers the least part size to this
@@ -149,7 +149,7 @@ class FakeSource:
 
 @dataclass
 class _Upload:
-    target: Target
+    target: ObjectTarget
     parts: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -205,12 +205,12 @@ class FakeStore:
         elif action is not None:
             action()
 
-    async def put(self, target: Target, part: Part, *, overwrite: bool = False) -> StoredObject:
+    async def put(self, target: ObjectTarget, part: Part, *, overwrite: bool = False) -> StoredObject:
         async with self._call("put", target.key):
             data = _checked(part)
             return self._make(target, data, overwrite=overwrite)
 
-    def _make(self, target: Target, data: bytes, *, overwrite: bool) -> StoredObject:
+    def _make(self, target: ObjectTarget, data: bytes, *, overwrite: bool) -> StoredObject:
         if target.key in self.objects and not overwrite:
             raise ObjectExists
         made = StoredObject(
@@ -219,7 +219,7 @@ class FakeStore:
         self.objects[target.key] = (data, made)
         return made
 
-    async def create(self, target: Target) -> str:
+    async def create(self, target: ObjectTarget) -> str:
         async with self._call("create", target.key):
             self.made += 1
             upload_id = f"u{self.made}"
@@ -247,7 +247,7 @@ class FakeStore:
 
     async def complete(
         self,
-        target: Target,
+        target: ObjectTarget,
         upload_id: str,
         parts: Sequence[PartReceipt],
         *,
@@ -275,7 +275,7 @@ class FakeStore:
     async def head(self, key: str) -> StoredObject | None:
         async with self._call("head", key):
             if self.forbid_head:
-                raise Rejected(403, code="Forbidden")
+                raise HTTPStatusError(403, code="Forbidden")
             found = self.objects.get(key)
         if found is None:
             return None
@@ -289,7 +289,7 @@ class FakeStore:
     async def open_uploads(self, prefix: str) -> list[OpenUpload]:
         async with self._call("list", prefix):
             if self.forbid_list:
-                raise GivenUp(GiveUp("s3_AccessDenied"), Rejected(403, code="AccessDenied"))
+                raise OperationFailed(GiveUp("s3_AccessDenied"), HTTPStatusError(403, code="AccessDenied"))
             found = [(name, upload.target.key) for name, upload in self.uploads.items()]
         return [OpenUpload(key, name) for name, key in found if key.startswith(prefix)]
 
@@ -309,16 +309,16 @@ def _checked(part: Part) -> bytes:
     return data
 
 
-def no_such_upload() -> GivenUp:
-    return GivenUp(GiveUp("s3_NoSuchUpload"), Rejected(404, code="NoSuchUpload"))
+def no_such_upload() -> OperationFailed:
+    return OperationFailed(GiveUp("s3_NoSuchUpload"), HTTPStatusError(404, code="NoSuchUpload"))
 
 
-def refused(reason: str = "s3_Broken", code: str = "Broken") -> GivenUp:
-    return GivenUp(GiveUp(reason), Rejected(400, code=code))
+def refused(reason: str = "s3_Broken", code: str = "Broken") -> OperationFailed:
+    return OperationFailed(GiveUp(reason), HTTPStatusError(400, code=code))
 
 
-def unfit(reason: str = "empty") -> Unfit:
-    return Unfit(reason)
+def unfit(reason: str = "empty") -> InvalidMedia:
+    return InvalidMedia(reason)
 
 
 class Log:
@@ -351,13 +351,13 @@ class Log:
         self.open.discard(upload_id)
 
 
-def order(recording_id: str = "r1", *, fallback: bool = True, task_id: str = "t1") -> Order:
+def order(recording_id: str = "r1", *, fallback: bool = True, task_id: str = "t1") -> TransferSpec:
     """Return the order of a task's main recording, with the place it takes when that is taken."""
     recording = Recording(task_id, recording_id, url=Secret("https://media.test/x"))
     named = {"wx-task-id": task_id, "wx-recording-id": recording_id}
-    main = Target(f"c/{task_id}/recording.wav", "audio/wav", named)
-    further = Target(f"c/{task_id}/recording-{recording_id}.wav", "audio/wav", named)
-    return Order(recording, main, further) if fallback else Order(recording, main)
+    main = ObjectTarget(f"c/{task_id}/recording.wav", "audio/wav", named)
+    further = ObjectTarget(f"c/{task_id}/recording-{recording_id}.wav", "audio/wav", named)
+    return TransferSpec(recording, main, further) if fallback else TransferSpec(recording, main)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from wxrec_async.flow.job import Job
 from wxrec_async.flow.orchestrator import Orchestrator
 from wxrec_async.flow.run_log import RunLog
 from wxrec_async.ledger import InPeriod
-from wxrec_async.model import Order, Outcome, Stored, StoredObject, Task, TaskPage, Window
+from wxrec_async.model import Outcome, Stored, StoredObject, Task, TaskPage, TransferSpec, Window
 from wxrec_async.plumbing.pacer import Pacer
 from wxrec_async.rules import windows
 
@@ -83,13 +83,13 @@ class Porter:
     seconds: Callable[[str], float]
     spans: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    async def carry(self, order: Order) -> Outcome:
+    async def carry(self, order: TransferSpec) -> Outcome:
         begun = anyio.current_time()
         await anyio.sleep(self.seconds(order.recording.task_id))
         self.spans[order.recording.task_id] = (begun, anyio.current_time())
         return Stored(StoredObject(order.target.key, 1, 1))
 
-    async def occupant(self, key: str) -> str | None:
+    async def key_owner(self, key: str) -> str | None:
         return None
 
     @property

@@ -19,7 +19,7 @@ from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, ConfigError, LedgerFull, RunStopped
 from wxrec_async.events import Clamped, Draining, RunStarted
 from wxrec_async.ledger import SqliteLedger
-from wxrec_async.model import Target, Window
+from wxrec_async.model import ObjectTarget, Window
 from wxrec_async.plumbing.pacer import Pacer
 from wxrec_async.wiring import clients
 
@@ -54,17 +54,17 @@ class House:
         monkeypatch.setattr(clients, "trusted", lambda _settings: None)
 
     async def _secrets(self, *_: object) -> object:
-        return clients.Secrets(Credentials("id", None, "org"), None, "org")  # type: ignore[arg-type]
+        return clients.WebexAccount(Credentials("id", None, "org"), None, "org")  # type: ignore[arg-type]
 
     @asynccontextmanager
     async def _storage(self, *_: object) -> AsyncIterator[object]:
         async with self.flow.ledger() as ledger:
-            yield clients.Storage(self.flow.store, self.wrap(ledger), 4)  # type: ignore[arg-type]
+            yield clients.BucketAndLedger(self.flow.store, self.wrap(ledger), 4)  # type: ignore[arg-type]
 
     @asynccontextmanager
     async def _webex(self, *_: object) -> AsyncIterator[object]:
         flow = self.flow
-        yield clients.WebexWorld(flow.webex, flow.source, self.refresher, "org", Pacer(300))  # type: ignore[arg-type]
+        yield clients.WebexClients(flow.webex, flow.source, self.refresher, "org", Pacer(300))  # type: ignore[arg-type]
 
     def backfill(self, **options: Any) -> Backfill:
         settings = Settings.model_validate(
@@ -349,8 +349,8 @@ async def test_tidying_up_after_a_crash_can_be_aborted(house: House) -> None:
                 backfill.abort()
 
 
-def _target(key: str) -> Target:
-    return Target(key, "audio/wav")
+def _target(key: str) -> ObjectTarget:
+    return ObjectTarget(key, "audio/wav")
 
 
 @pytest.mark.fault("P10", "S19")
@@ -386,8 +386,8 @@ async def test_uncertain_keys_are_swept_at_the_end(house: House) -> None:
 async def test_upload_that_the_bucket_alone_knows_of_goes_with_its_recording(house: House) -> None:
     """A killed worker of a fleet left it, or a run whose ledger was lost; that of another key is not ours to judge."""
     house.flow.fill(1)
-    await house.flow.store.create(Target("c/t0/recording.wav", "audio/wav"))
-    stranger = await house.flow.store.create(Target("c/elsewhere/recording.wav", "audio/wav"))
+    await house.flow.store.create(ObjectTarget("c/t0/recording.wav", "audio/wav"))
+    stranger = await house.flow.store.create(ObjectTarget("c/elsewhere/recording.wav", "audio/wav"))
     async with house.backfill() as backfill:
         summary = await backfill.run()
     assert (summary.counts.stored, summary.ending.uploads_left) == (1, 0)

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from tests.plumbing.virtual import OPTIONS
-from wxrec_async.errors import Unfit
+from wxrec_async.errors import InvalidMedia
 from wxrec_async.flow.rate_limited import LimitedSource, limited
 from wxrec_async.model import Recording
 from wxrec_async.plumbing.throttle import Throttle
@@ -65,7 +65,7 @@ async def test_a_failure_arrives_in_its_place_in_the_bytes() -> None:
     """What came before it is handed on first."""
     inner = FakeSource({"r": [Body(cut(wav(900), 300), fail_after=2, failure=unfit())]})
     got: list[bytes] = []
-    with pytest.raises(Unfit):
+    with pytest.raises(InvalidMedia):
         await read(LimitedSource(inner, Throttle(RATE)), "r", got)
     assert b"".join(got) == wav(900)[:600]
 

@@ -12,9 +12,9 @@ import pytest
 from wxrec_async.flow.orchestrator import Orchestrator
 from wxrec_async.ledger import InPeriod, NamedFor
 from wxrec_async.model import DAY_MS
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import retry
-from wxrec_async.rules.identity import Changed
+from wxrec_async.rules.identity import ChangePolicy
 
 from .bench import HOUR, NOON, YESTERDAY, Flow
 from .kit import Body, refused, wav
@@ -145,7 +145,7 @@ async def test_a_denied_recording_is_gone_when_a_later_sound_answer_names_it_no_
     """Two voices: the media host from a fresh URL, and captures after it; without the first it is missing."""
     flow.add("t", created_ms=YESTERDAY.from_ms)
     flow.webex.give("t", "r")
-    denied = GivenUp(retry.GiveUp("not_found", evidence), refused().trouble)
+    denied = OperationFailed(retry.GiveUp("not_found", evidence), refused().trouble)
     flow.source.bodies["r"] = [Body([], refuse=denied), Body([], refuse=denied)]
     await flow.run()
     assert await summary_of(flow) == (0, 0, 1, 0)
@@ -164,7 +164,10 @@ async def test_what_was_gone_and_is_named_again_is_fetched(flow: Flow) -> None:
     flow.now_ms = YESTERDAY.from_ms + 20 * HOUR  # young enough for a second look
     flow.add("t", created_ms=YESTERDAY.from_ms)
     flow.webex.give("t", "r")
-    flow.source.bodies["r"] = [Body([], refuse=GivenUp(retry.Gone("http_410"), refused().trouble)), Body([WHOLE])]
+    flow.source.bodies["r"] = [
+        Body([], refuse=OperationFailed(retry.DeletedAtSource("http_410"), refused().trouble)),
+        Body([WHOLE]),
+    ]
     await flow.run()
     assert (await flow.counts()).gone == 1
     flow.now_ms += 2 * DAY_MS
@@ -175,13 +178,13 @@ async def test_what_was_gone_and_is_named_again_is_fetched(flow: Flow) -> None:
 @pytest.mark.parametrize(
     ("policy", "bodies", "flagged", "failed"),
     [
-        (Changed.BESIDE, [HALF, WHOLE], 1, 0),
-        (Changed.REPLACE, [WHOLE], 1, 0),
-        (Changed.CONFLICT, [HALF], 0, 1),
+        (ChangePolicy.BESIDE, [HALF, WHOLE], 1, 0),
+        (ChangePolicy.REPLACE, [WHOLE], 1, 0),
+        (ChangePolicy.CONFLICT, [HALF], 0, 1),
     ],
 )
 async def test_a_recording_that_has_grown_since_is_never_left_half(
-    flow: Flow, policy: Changed, bodies: Sequence[bytes], flagged: int, failed: int
+    flow: Flow, policy: ChangePolicy, bodies: Sequence[bytes], flagged: int, failed: int
 ) -> None:
     """Beside what is stored, in its place, or named as a conflict, as the setting says; once, whatever runs follow."""
     start = YESTERDAY.from_ms

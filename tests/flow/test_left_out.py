@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from wxrec_async.events import PageListed, RunTotals, TasksLeftOut
-from wxrec_async.flow.filtered_out import LeftOut, count_left_out
+from wxrec_async.flow.filtered_out import FilteredWork, count_left_out
 from wxrec_async.flow.summary import Ending, exit_code
-from wxrec_async.ledger import Counts, Everything, InPeriod, Scope, Work
+from wxrec_async.ledger import BacklogReason, Counts, Everything, InPeriod, Scope
 from wxrec_async.model import RecordingState, TaskState
 from wxrec_async.rules.filters import NO_FILTERS, Filters
 
@@ -35,13 +35,13 @@ def assign(flow: Flow, **queues: str | None) -> None:
     ]
 
 
-async def left_in(flow: Flow, filters: Filters, scope: Scope | None = None) -> tuple[LeftOut, Counts]:
+async def left_in(flow: Flow, filters: Filters, scope: Scope | None = None) -> tuple[FilteredWork, Counts]:
     """Return what is left out, and the counts without it; what adds up is looked at on the way."""
     scope = scope or InPeriod(YESTERDAY)
     async with flow.ledger() as ledger:
         left = await count_left_out(ledger, scope, filters, flow.now_ms)
         whole = await ledger.counts(scope, f"run{flow.runs}")
-    counts = left.out_of(whole)
+    counts = left.without(whole)
     tasks = counts.tasks_with_recordings + counts.no_recording + counts.owed + counts.failed_tasks
     assert counts.tasks_listed == tasks + counts.unfinished_tasks + left.tasks
     assert min(left.counted.values(), default=0) >= 0
@@ -171,7 +171,7 @@ async def test_retry_of_everything_counts_what_it_never_looks_at(flow: Flow) -> 
     flow.fill(4, prefix="h", start_ms=YESTERDAY.from_ms + HOUR)
     assign(flow, s="Sales", h="HR")
     await flow.run(filters=SALES)
-    only = frozenset({Work.FAILED, Work.OWED})
+    only = frozenset({BacklogReason.FAILED, BacklogReason.OWED})
     await flow.run(scope=Everything(), windows=(), only=only, filters=SALES)
     left, counts = await left_in(flow, SALES, Everything())
     assert left.reasons == {"queue": 4}
@@ -201,7 +201,7 @@ async def test_without_filters_the_ledger_is_not_read(flow: Flow) -> None:
         async def known(self, task_id: str) -> object:
             raise AssertionError
 
-    assert await count_left_out(Untouchable(), Everything(), NO_FILTERS, 0) == LeftOut()  # type: ignore[arg-type]
+    assert await count_left_out(Untouchable(), Everything(), NO_FILTERS, 0) == FilteredWork()  # type: ignore[arg-type]
 
 
 def test_progress_does_not_wait_for_what_is_left_out() -> None:

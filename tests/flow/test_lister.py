@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from wxrec_async.errors import Rejected, Trouble
+from wxrec_async.errors import HTTPStatusError, RemoteError
 from wxrec_async.events import PageListed, WindowIncomplete, WindowListed
 from wxrec_async.model import Task, TaskPage, Window
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
 
 from .bench import DAY, HOUR, NOON, YESTERDAY, Flow
@@ -23,9 +23,9 @@ def flow(tmp_path: Path) -> Flow:
     return Flow(tmp_path)
 
 
-def given_up(reason: str) -> GivenUp:
+def given_up(reason: str) -> OperationFailed:
     status = int(reason.removeprefix("http_")) if reason.startswith("http_") else 0
-    return GivenUp(GiveUp(reason), Rejected(status) if status else Trouble())
+    return OperationFailed(GiveUp(reason), HTTPStatusError(status) if status else RemoteError())
 
 
 async def test_settled_windows_are_closed_and_not_listed_again(flow: Flow) -> None:

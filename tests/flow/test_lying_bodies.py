@@ -19,11 +19,11 @@ import pytest
 
 from tests.webex.kit import Connection, Request, Script, head, media, ranged, raw, s3_error, serving, transport, whole
 from tests.webex.kit import cut as promise
-from wxrec_async.errors import Nonsense, RunStopped
-from wxrec_async.flow.transfer import Limits, Transfer
-from wxrec_async.model import Failed, Gone, Order, Outcome, Recording, Secret, Stored
-from wxrec_async.plumbing.pool import BufferPool
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.errors import InvalidResponse, RunStopped
+from wxrec_async.flow.transfer import Transfer, TransferLimits
+from wxrec_async.model import Failed, Gone, Outcome, Recording, Secret, Stored, TransferSpec
+from wxrec_async.plumbing.pool import MemoryPool
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
 
 from .kit import PART, FakeStore, Log, order, wav
@@ -61,25 +61,25 @@ class Told:
 
 async def carried(*scripts: Script, max_bytes: int = 8 << 30, stop_ms: int | None = None, named: bool = True) -> Told:
     """Carry one recording whose n-th GET is answered by the n-th script; captures goes on to name it, or not."""
-    store, log, pool = FakeStore(), Log(), BufferPool(64 * PART)
+    store, log, pool = FakeStore(), Log(), MemoryPool(64 * PART)
     async with serving(*scripts) as server, transport() as made:
 
         async def renew(old: Recording) -> Recording:
             return replace(old, url=Secret(server.url()), leased_at=anyio.current_time(), lease_s=3600.0)
 
         async def missing(_: Recording) -> Recording:
-            raise GivenUp(GiveUp("missing"), Nonsense("no longer named"))
+            raise OperationFailed(GiveUp("missing"), InvalidResponse("no longer named"))
 
         work = Transfer(
             media(made, renew if named else missing, max_bytes=max_bytes),
             store,
             log,
             pool,
-            Limits(PART, parts_in_flight=2, pipe=2048),
+            TransferLimits(PART, parts_in_flight=2, pipe=2048),
         )
         asked = order()
         asked = replace(asked, recording=replace(asked.recording, start_ms=0, stop_ms=stop_ms))
-        asked = Order(await renew(asked.recording), asked.target, asked.fallback)
+        asked = TransferSpec(await renew(asked.recording), asked.target, asked.fallback)
         with anyio.fail_after(120):
             outcome = await work.carry(asked)
         assert pool.free == pool.total

@@ -25,10 +25,10 @@ from wxrec_async.events import (
 )
 from wxrec_async.flow.orchestrator import BATCH_PATIENCE_S
 from wxrec_async.flow.summary import Ending, exit_code
-from wxrec_async.ledger import Everything, Incomplete, InPeriod, NamedFor, Work
+from wxrec_async.ledger import BacklogReason, Everything, Incomplete, InPeriod, NamedFor
 from wxrec_async.ledger.migrations import seal
 from wxrec_async.model import Attachment, Recording, TaskPage, Window
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import retry
 
 from .bench import DAY, HOUR, NOON, YESTERDAY, Flow
@@ -255,7 +255,9 @@ async def test_recording_without_a_url_fails_with_its_reason_and_is_not_fetched(
 async def test_gone_recording_is_final_and_no_failure(flow: Flow) -> None:
     """What Webex deleted is told, counted and never fetched again."""
     flow.fill(1)
-    flow.source.bodies["r-t0"] = [Body([], refuse=GivenUp(retry.Gone("no_such_key"), refused().trouble))]
+    flow.source.bodies["r-t0"] = [
+        Body([], refuse=OperationFailed(retry.DeletedAtSource("no_such_key"), refused().trouble))
+    ]
     await flow.run()
     await flow.run()
     counts = await flow.counts()
@@ -589,7 +591,7 @@ async def test_only_what_is_asked_for_is_taken_up(flow: Flow) -> None:
     flow.fill(4)
     flow.source.bodies["r-t1"] = [Body([], refuse=refused("http_500")), Body([wav(60)])]
     await flow.run(limit=2, concurrency=1)
-    await flow.run(scope=Everything(), windows=(), only=frozenset({Work.FAILED, Work.OWED}))
+    await flow.run(scope=Everything(), windows=(), only=frozenset({BacklogReason.FAILED, BacklogReason.OWED}))
     assert flow.source.gets == {"r-t0": 1, "r-t1": 2}
 
 
@@ -678,7 +680,9 @@ def witnessing(connection: sqlite3.Connection) -> None:
 async def test_listeners_hear_of_an_outcome_after_the_ledger_has_it(flow: Flow) -> None:
     """Whoever acts on an event finds it in the ledger, whatever happens next: stored, failed and gone alike."""
     flow.fill(3)
-    flow.source.bodies["r-t1"] = [Body([], refuse=GivenUp(retry.Gone("no_such_key"), refused().trouble))]
+    flow.source.bodies["r-t1"] = [
+        Body([], refuse=OperationFailed(retry.DeletedAtSource("no_such_key"), refused().trouble))
+    ]
     flow.source.bodies["r-t2"] = [Body([], refuse=refused())]
     told_before: dict[str, int] = {}
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from wxrec_async.errors import Trouble
+from wxrec_async.errors import RemoteError
 from wxrec_async.flow.task_lister import Lister
 from wxrec_async.ledger import Counts
 from wxrec_async.model import Task, TaskPage, Window
-from wxrec_async.planning.plan import Listing, Plan, PlannedWindow
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.planning.plan import Plan, PlannedWindow, WindowListing
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
-from wxrec_async.rules.selection import Ages
+from wxrec_async.rules.selection import WaitPolicy
 
 from .bench import HOUR, NOON
 from .kit import FakeWebex
@@ -42,7 +42,7 @@ async def test_window_is_counted_as_a_run_would_treat_it() -> None:
         Task("mail", "email", created_ms=NOON - HOUR),
     ]
     webex = FakeWebex(tasks, page_size=5)
-    planned = (await Listing(WINDOW).read(lister(webex))).planned(Ages(), NOON)
+    planned = (await WindowListing(WINDOW).read(lister(webex))).planned(WaitPolicy(), NOON)
     assert planned == PlannedWindow(WINDOW, tasks=13, to_ask=8, no_recording=4, settling=1, pages=len(webex.pages))
     assert webex.asked == []
 
@@ -53,11 +53,11 @@ async def test_window_that_cannot_be_read_says_why() -> None:
 
     def refuse(_window: Window, from_ms: int) -> TaskPage | None:
         if webex.pages[1:]:
-            raise GivenUp(GiveUp("retries_exhausted"), Trouble())
+            raise OperationFailed(GiveUp("retries_exhausted"), RemoteError())
         return None
 
     webex.on_page = refuse
-    planned = (await Listing(WINDOW).read(lister(webex))).planned(Ages(), NOON)
+    planned = (await WindowListing(WINDOW).read(lister(webex))).planned(WaitPolicy(), NOON)
     assert planned.tasks == 1
     assert planned.problem is not None
     assert planned.problem.startswith("retries_exhausted")

@@ -9,11 +9,11 @@ import pytest
 from tests.ledgers import captured
 from wxrec_async.errors import RunStopped
 from wxrec_async.events import RecordingStored, UploadLeftOpen
-from wxrec_async.flow.recovery import EarlierUploads, Interrupted, Recovery
+from wxrec_async.flow.recovery import EarlierUploads, InterruptedWork, Recovery
 from wxrec_async.flow.transfer import Transfer
 from wxrec_async.ledger import SqliteLedger
-from wxrec_async.model import Part, Recording, StoredObject, Target, Task
-from wxrec_async.plumbing.pool import BufferPool
+from wxrec_async.model import ObjectTarget, Part, Recording, StoredObject, Task
+from wxrec_async.plumbing.pool import MemoryPool
 from wxrec_async.wiring.clients import LedgerLog
 
 from .bench import HOME, YESTERDAY, Flow
@@ -35,7 +35,7 @@ async def leave(flow: Flow, ledger: SqliteLedger, *, completing: bool, key: str 
     await ledger.add_tasks([Task("t", created_ms=YESTERDAY.from_ms)], listed_in=YESTERDAY, now_ms=0)
     await captured(ledger, "t", [Recording("t", recording)], 0)
     await ledger.started("t", recording, key, 0)
-    upload_id = await flow.store.create(Target(key, "audio/wav"))
+    upload_id = await flow.store.create(ObjectTarget(key, "audio/wav"))
     await ledger.upload_created(key, upload_id, "t", recording, 0)
     await flow.store.upload_part(key, upload_id, Part(1, (DATA,), len(DATA), crc_of(DATA)))
     if completing:
@@ -46,9 +46,9 @@ async def leave(flow: Flow, ledger: SqliteLedger, *, completing: bool, key: str 
 
 async def recovered(flow: Flow, ledger: SqliteLedger, template: str = HOME.key_template) -> None:
     log = LedgerLog(ledger, lambda: 5)
-    transfer = Transfer(FakeSource({}), flow.store, log, BufferPool(PART), emit=flow.told.append)
+    transfer = Transfer(FakeSource({}), flow.store, log, MemoryPool(PART), emit=flow.told.append)
     await ledger.begin_run("new", 5, None)
-    interrupted = Interrupted(await ledger.open_uploads(), await ledger.started_keys())
+    interrupted = InterruptedWork(await ledger.open_uploads(), await ledger.started_keys())
     await Recovery(ledger, flow.store, transfer, template, flow.told.append).run("new", 5, interrupted)
 
 
@@ -129,7 +129,7 @@ async def test_key_that_was_begun_is_searched_for_uploads_nobody_knows(flow: Flo
     async with flow.ledger() as ledger:
         upload_id = await leave(flow, ledger, completing=False)
         await ledger.upload_gone(upload_id)
-        stranger = await flow.store.create(Target(KEY + ".other", "audio/wav"))
+        stranger = await flow.store.create(ObjectTarget(KEY + ".other", "audio/wav"))
         await recovered(flow, ledger)
     assert set(flow.store.uploads) == {stranger}
 
@@ -165,21 +165,21 @@ async def test_main_place_is_recognised_with_any_template(flow: Flow) -> None:
 @pytest.mark.fault("L03")
 async def test_what_the_bucket_alone_knows_of_is_aborted_with_its_recording(flow: Flow) -> None:
     """A worker that was killed told nobody; uploads of other keys, and those begun since, are let alone."""
-    transfer = Transfer(FakeSource({}), flow.store, Log(), BufferPool(PART), emit=flow.told.append)
+    transfer = Transfer(FakeSource({}), flow.store, Log(), MemoryPool(PART), emit=flow.told.append)
     earlier = EarlierUploads(flow.store, transfer, HOME.key_template)
-    await flow.store.create(Target(order().target.key, "audio/wav"))
-    stranger = await flow.store.create(Target("c/other.wav", "audio/wav"))
+    await flow.store.create(ObjectTarget(order().target.key, "audio/wav"))
+    stranger = await flow.store.create(ObjectTarget("c/other.wav", "audio/wav"))
     await earlier.look()
     await earlier.abort(order())
     assert set(flow.store.uploads) == {stranger}
-    ours = await flow.store.create(Target(order().target.key, "audio/wav"))
+    ours = await flow.store.create(ObjectTarget(order().target.key, "audio/wav"))
     await earlier.abort(order())
     assert set(flow.store.uploads) == {stranger, ours}
 
 
 async def test_who_may_not_list_uploads_knows_of_none(flow: Flow) -> None:
     """Then a lifecycle rule must see to them; the run goes on."""
-    transfer = Transfer(FakeSource({}), flow.store, Log(), BufferPool(PART), emit=flow.told.append)
+    transfer = Transfer(FakeSource({}), flow.store, Log(), MemoryPool(PART), emit=flow.told.append)
     earlier = EarlierUploads(flow.store, transfer, HOME.key_template)
     flow.store.forbid_list = True
     await earlier.look()

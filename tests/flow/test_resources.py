@@ -15,20 +15,20 @@ import pytest
 from anyio.lowlevel import checkpoint
 from isal.isal_zlib import crc32
 
-from wxrec_async.flow.transfer import Limits, Transfer
+from wxrec_async.flow.transfer import Transfer, TransferLimits
 from wxrec_async.model import (
+    ObjectTarget,
     OpenUpload,
     Part,
     PartReceipt,
     Recording,
     Stored,
     StoredObject,
-    Target,
     Task,
     TaskPage,
     Window,
 )
-from wxrec_async.plumbing.pool import BufferPool
+from wxrec_async.plumbing.pool import MemoryPool
 from wxrec_async.rules import parts
 
 from .bench import DAY, HOUR, NOON, YESTERDAY, Flow
@@ -70,7 +70,7 @@ class Dripping:
 async def test_slow_source_costs_no_work_and_no_request_ahead_of_its_bytes() -> None:
     """While bytes trickle in, the process sleeps, and nothing is asked of the bucket before there is a part to send."""
     source, store = Dripping(wav(2 * PART + 300), every_s=0.05), FakeStore()
-    transfer = Transfer(source, store, Log(), BufferPool(16 * PART), Limits(PART, 2, 2048))
+    transfer = Transfer(source, store, Log(), MemoryPool(16 * PART), TransferLimits(PART, 2, 2048))
     begun, worked = time.monotonic(), time.thread_time()
     early: list[int] = []
 
@@ -121,7 +121,7 @@ class Swallowing(FakeStore):
         await checkpoint()
         return PartReceipt(part.number, f"e{part.number}", part.crc32, part.size)
 
-    async def complete(self, target: Target, upload_id: str, parts: object, **facts: object) -> StoredObject:
+    async def complete(self, target: ObjectTarget, upload_id: str, parts: object, **facts: object) -> StoredObject:
         self.uploads.clear()
         size, crc = facts["size"], facts["crc32"]
         assert isinstance(size, int)
@@ -166,8 +166,8 @@ class Generated:
 async def test_memory_does_not_follow_the_size_of_a_recording(monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
     """A gigabyte goes through while never more than the pool and the pipe is held; the parts would fit into 10,000."""
     monkeypatch.setattr(parts, "MIN_PART", 5 * MIB)
-    size, store, pool = 1 << 30, Swallowing(), BufferPool(24 * MIB)
-    transfer = Transfer(Generated(size, known=known), store, Log(), pool, Limits(5 * MIB, 4, MIB))
+    size, store, pool = 1 << 30, Swallowing(), MemoryPool(24 * MIB)
+    transfer = Transfer(Generated(size, known=known), store, Log(), pool, TransferLimits(5 * MIB, 4, MIB))
     gc.collect()
     tracemalloc.start()
     try:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from wxrec_async.errors import Rejected
+from wxrec_async.errors import HTTPStatusError
 from wxrec_async.flow.search_lister import SearchReader
-from wxrec_async.model import DAY_MS, SearchPage, SearchState, Window, Witness
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.model import DAY_MS, SearchPage, SearchRow, SearchState, Window
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
 
 pytestmark = pytest.mark.anyio
@@ -26,11 +26,11 @@ class Answers:
     async def search_page(self, _window: Window, _cursor: str = "") -> SearchPage:
         found = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(found, str):
-            raise GivenUp(GiveUp(found), Rejected(404))
+            raise OperationFailed(GiveUp(found), HTTPStatusError(404))
         return found
 
 
-async def ignored(_witnesses: Sequence[Witness]) -> None: ...
+async def ignored(_witnesses: Sequence[SearchRow]) -> None: ...
 
 
 EMPTY = SearchPage((), 0)

@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
-from wxrec_async.flow.transfer import Limits, Transfer
+from wxrec_async.flow.transfer import Transfer, TransferLimits
 from wxrec_async.model import Stored
-from wxrec_async.plumbing.pool import BufferPool
+from wxrec_async.plumbing.pool import MemoryPool
 
 from .kit import PART, Body, FakeSource, FakeStore, Log, cut, no_such_upload, order, wav
 
@@ -20,8 +20,8 @@ class Bench:
 
     def __init__(self, *bodies: Body, sha256: bool = True, overwrite: bool = False) -> None:
         self.store = FakeStore()
-        limits = Limits(part_size=PART, parts_in_flight=2, pipe=512, sha256=sha256, overwrite=overwrite)
-        self.transfer = Transfer(FakeSource({"r1": bodies}), self.store, Log(), BufferPool(64 * PART), limits)
+        limits = TransferLimits(part_size=PART, parts_in_flight=2, pipe=512, sha256=sha256, overwrite=overwrite)
+        self.transfer = Transfer(FakeSource({"r1": bodies}), self.store, Log(), MemoryPool(64 * PART), limits)
 
     async def sha256(self) -> str | None:
         stored = await self.transfer.carry(order())

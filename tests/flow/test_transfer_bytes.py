@@ -13,9 +13,9 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from wxrec_async.events import Event
-from wxrec_async.flow.transfer import Limits, Transfer
+from wxrec_async.flow.transfer import Transfer, TransferLimits
 from wxrec_async.model import Failed, Outcome, Stored
-from wxrec_async.plumbing.pool import BufferPool
+from wxrec_async.plumbing.pool import MemoryPool
 
 from .kit import PART, Body, FakeSource, FakeStore, Log, cut, order, refused, wav
 
@@ -27,8 +27,8 @@ class Bench:
 
     def __init__(self, *bodies: Body, pool: int = 64 * PART, in_flight: int = 4, overwrite: bool = False) -> None:
         self.source, self.store, self.log = FakeSource({"r1": bodies}), FakeStore(), Log()
-        self.pool, self.told = BufferPool(pool), list[Event]()
-        limits = Limits(part_size=PART, parts_in_flight=in_flight, pipe=512, overwrite=overwrite)
+        self.pool, self.told = MemoryPool(pool), list[Event]()
+        limits = TransferLimits(part_size=PART, parts_in_flight=in_flight, pipe=512, overwrite=overwrite)
         self.transfer = Transfer(self.source, self.store, self.log, self.pool, limits, self.told.append)
 
     async def carry(self) -> Outcome:

@@ -184,13 +184,13 @@ async def test_overwrite_never_replaces_another_recording(data: bytes) -> None:
 async def test_occupant_is_read_from_the_metadata() -> None:
     """Who lies under a key is told by the object; nothing, a stranger or a refusal is nobody."""
     bench = Bench()
-    assert await bench.transfer.occupant(KEY) is None
+    assert await bench.transfer.key_owner(KEY) is None
     bench.store.place(KEY, b"x")
-    assert await bench.transfer.occupant(KEY) is None
+    assert await bench.transfer.key_owner(KEY) is None
     bench.store.place(KEY, b"x", THEIRS)
-    assert await bench.transfer.occupant(KEY) == "r2"
+    assert await bench.transfer.key_owner(KEY) == "r2"
     bench.store.forbid_head = True
-    assert await bench.transfer.occupant(KEY) is None
+    assert await bench.transfer.key_owner(KEY) is None
 
 
 async def test_sweep_aborts_uploads_of_exactly_this_key() -> None:

@@ -10,11 +10,11 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from wxrec_async.errors import AuthError, ConnectionLost, LedgerFull, Rejected, RunStopped, SourceChanged
+from wxrec_async.errors import AuthError, ConnectionLost, HTTPStatusError, LedgerFull, RunStopped, SourceChanged
 from wxrec_async.events import UploadLeftOpen
 from wxrec_async.flow.transfer import Transfer
 from wxrec_async.model import Failed, Gone, Recording, Stored
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import retry
 from wxrec_async.rules.retry import GiveUp, Restart
 
@@ -27,8 +27,8 @@ KEY = "c/t1/recording.wav"
 SMALL, LARGE = wav(700), wav(5 * PART + 3)
 
 
-def given_up(reason: str = "retries_exhausted") -> GivenUp:
-    return GivenUp(GiveUp(reason), ConnectionLost())
+def given_up(reason: str = "retries_exhausted") -> OperationFailed:
+    return OperationFailed(GiveUp(reason), ConnectionLost())
 
 
 @pytest.mark.fault("P1", "C3", "D05", "D19")
@@ -113,7 +113,7 @@ async def test_second_fetch_may_be_sound() -> None:
 async def test_source_that_changed_is_begun_again_with_a_new_upload(at: int) -> None:
     """Bytes of two versions never meet in one object."""
     other = wav(5 * PART + 3, seed=9)
-    changed = GivenUp(Restart(), SourceChanged())
+    changed = OperationFailed(Restart(), SourceChanged())
     bench = Bench(Body(cut(LARGE, 300), fail_after=at, failure=changed), Body(cut(other, 300), etag='"e2"'))
     assert isinstance(await bench.carry(), Stored)
     assert bench.store.contents() == {KEY: other}
@@ -124,7 +124,7 @@ async def test_source_that_changed_is_begun_again_with_a_new_upload(at: int) -> 
 @pytest.mark.fault("D15")
 async def test_source_that_keeps_changing_fails_by_name() -> None:
     """Three changes in a row are a failure with a reason, not an endless loop."""
-    bench = Bench(Body(cut(LARGE, 300), fail_after=3, failure=GivenUp(Restart(), SourceChanged())))
+    bench = Bench(Body(cut(LARGE, 300), fail_after=3, failure=OperationFailed(Restart(), SourceChanged())))
     outcome = await bench.carry()
     assert isinstance(outcome, Failed)
     assert outcome.reason == "source_changed"
@@ -135,7 +135,7 @@ async def test_source_that_keeps_changing_fails_by_name() -> None:
 @pytest.mark.parametrize("when", ["at once", "in the middle"])
 async def test_deleted_recording_is_gone(when: str) -> None:
     """404 at the source is an outcome of its own, and what was begun is aborted."""
-    gone = GivenUp(retry.Gone(), Rejected(404))
+    gone = OperationFailed(retry.DeletedAtSource(), HTTPStatusError(404))
     body = Body(cut(LARGE, 300), refuse=gone if when == "at once" else None, fail_after=9, failure=gone)
     bench = Bench(body)
     assert await bench.carry() == Gone()

@@ -14,10 +14,10 @@ from wxrec_async.errors import AuthError, ConfigError
 from wxrec_async.events import Event, Warned
 from wxrec_async.ledger import Counts, Everything, Identity, open_ledger
 from wxrec_async.model import Secret, Window
-from wxrec_async.plumbing.reach import Reach
+from wxrec_async.plumbing.reach import NetworkMonitor
 from wxrec_async.wiring import clients
 from wxrec_async.wiring.bucket import SPARE_CONNECTIONS, s3_connections
-from wxrec_async.wiring.clients import looking_at_ledger, organisation, trusted
+from wxrec_async.wiring.clients import ledger_view, organisation, trusted_tls_context
 
 A = "aaaaaaaa-1111-2222-3333-444444444444"
 B = "bbbbbbbb-1111-2222-3333-444444444444"
@@ -83,35 +83,37 @@ def test_connections_to_the_bucket_follow_workers_and_memory(
 def test_unusable_ca_bundle_is_refused_by_name(tmp_path: Path) -> None:
     """A CA bundle that is missing or no certificate is a line that names it."""
     with pytest.raises(ConfigError, match="--ca-bundle"):
-        trusted(Settings(ca_bundle=tmp_path / "none.pem"))
+        trusted_tls_context(Settings(ca_bundle=tmp_path / "none.pem"))
     (tmp_path / "text.pem").write_text("no certificate")
     with pytest.raises(ConfigError, match="--ca-bundle"):
-        trusted(Settings(ca_bundle=tmp_path / "text.pem"))
+        trusted_tls_context(Settings(ca_bundle=tmp_path / "text.pem"))
 
 
 @pytest.mark.anyio
 async def test_plan_looks_at_the_ledger_as_it_lies_there(tmp_path: Path) -> None:
     """No ledger counts as an empty one and is not made; an existing one is read."""
     path = tmp_path / "ledger.db"
-    async with looking_at_ledger(path, None) as nothing:
+    async with ledger_view(path, None) as nothing:
         assert await nothing.counts(Everything(), None) == Counts()
         assert await nothing.closed_windows(Window(0, 9)) == []
     assert not path.exists()
     async with open_ledger(path, Identity("o", "b", "{task_id}"), mask=str, emit=lambda _event: None) as ledger:
         await ledger.close_window(Window(0, 5), 9)
-    async with looking_at_ledger(path, None) as there:
+    async with ledger_view(path, None) as there:
         assert await there.closed_windows(Window(0, 9)) == [Window(0, 5)]
 
 
 @pytest.mark.anyio
 @pytest.mark.fault("D25", "L11")
 async def test_media_that_answer_show_that_the_network_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A download that gets an answer ends an outage as an API call does: all share one `Reach`."""
+    """A download that gets an answer ends an outage as an API call does: all share one `NetworkMonitor`."""
     given: dict[str, object] = {}
     monkeypatch.setattr(clients, "MediaSource", lambda *_args, **named: given.update(named))
-    settings, reach = Settings(), Reach()
-    secrets = clients.Secrets(Credentials("id", Secret("s"), "org"), None, "org")  # type: ignore[arg-type]
-    async with clients.open_webex(settings, secrets, trusted(settings), lambda _event: None, reach, time.time):
+    settings, reach = Settings(), NetworkMonitor()
+    secrets = clients.WebexAccount(Credentials("id", Secret("s"), "org"), None, "org")  # type: ignore[arg-type]
+    async with clients.open_webex(
+        settings, secrets, trusted_tls_context(settings), lambda _event: None, reach, time.time
+    ):
         pass
     assert given["gate"] is not None
     assert given.get("reach") is reach
@@ -126,6 +128,6 @@ async def test_run_warns_of_a_refresh_token_that_is_about_to_die(days_left: floa
     ends = None if days_left is None else now + days_left * 86_400
     settings = Settings.model_validate({"s3": {"bucket": "b"}})
     store = MemoryStore(Tokens(Secret(f"opaque_{A}"), Secret("r"), now + 3600, refresh_expires_at=ends))
-    given = clients.Given(token_store=store, credentials=Credentials("id", Secret("s"), A))
+    given = clients.Injected(token_store=store, credentials=Credentials("id", Secret("s"), A))
     await clients.load_secrets(settings, given, told.append, lambda: now)
     assert [event.code for event in told if isinstance(event, Warned)] == ["refresh_token_ends"] * warned

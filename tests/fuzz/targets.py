@@ -31,7 +31,15 @@ from wxrec_async.auth.file_store import FileTokenStore
 from wxrec_async.auth.leases import read_lease
 from wxrec_async.auth.token_values import Credentials, credentials_from, parse_object, tokens_from, tokens_to
 from wxrec_async.config import load_config
-from wxrec_async.errors import AuthError, ConfigError, Nonsense, Rejected, Trouble, Unfit, WxrecError
+from wxrec_async.errors import (
+    AuthError,
+    ConfigError,
+    HTTPStatusError,
+    InvalidMedia,
+    InvalidResponse,
+    RemoteError,
+    WxrecError,
+)
 from wxrec_async.events import ignore
 from wxrec_async.model import Secret
 from wxrec_async.rules.evidence import Unsound, read_certificate, read_ended, read_line
@@ -43,7 +51,7 @@ from wxrec_async.rules.sidecars import says_as_much
 from wxrec_async.rules.tokens import refuses_token
 from wxrec_async.rules.wav import HEAD_SIZE, Sniffer
 from wxrec_async.s3.errors import rejected, translated
-from wxrec_async.webex.parse import Lease, cut_words, read_captures, read_error, read_s3_error, read_tasks
+from wxrec_async.webex.parse import UrlLease, cut_words, read_captures, read_error, read_s3_error, read_tasks
 from wxrec_async.webex.search_parse import SearchRefused, read_search
 
 Target = Callable[[bytes], None]
@@ -86,7 +94,7 @@ def tasks(data: bytes) -> None:
     """A page of ``GET /v1/tasks``: every row is a task or counted, no id stands twice."""
     try:
         page, _ = read_tasks(data, org_id=ORG)
-    except (Nonsense, AuthError) as error:
+    except (InvalidResponse, AuthError) as error:
         return _harmless(error)
     ids = [task.id for task in page.tasks]
     assert len(set(ids)) == len(ids) <= page.rows
@@ -97,8 +105,8 @@ def tasks(data: bytes) -> None:
 def captures(data: bytes) -> None:
     """An answer of captures: one capture for every id asked, a recording has a fetchable URL or a problem."""
     try:
-        found, warnings = read_captures(data, ASKED, Lease(0.0, 60.0), _url_problem, org_id=ORG)
-    except (Nonsense, AuthError) as error:
+        found, warnings = read_captures(data, ASKED, UrlLease(0.0, 60.0), _url_problem, org_id=ORG)
+    except (InvalidResponse, AuthError) as error:
         return _harmless(error)
     assert tuple(found) == ASKED
     for capture in found.values():
@@ -118,7 +126,7 @@ def search(data: bytes) -> None:
         page = read_search(data)
     except SearchRefused as error:
         return _quoting(error)
-    except Nonsense as error:
+    except InvalidResponse as error:
         return _harmless(error)
     assert len(page.witnesses) <= page.rows
     return None
@@ -155,7 +163,7 @@ def token_answer(data: bytes) -> None:
 
     try:
         _loop().run_until_complete(ask())
-    except (AuthError, Trouble) as error:
+    except (AuthError, RemoteError) as error:
         _quoting(error)
     try:
         read_reply(body, 1_700_000_000.0)
@@ -201,7 +209,7 @@ def _sniffed(pieces: list[bytes], content_type: str) -> tuple[object, ...]:
     for check in (partial(sniffer.check_beginning, content_type), sniffer.check_end):
         try:
             check()
-        except Unfit as unfit:
+        except InvalidMedia as unfit:
             _harmless(unfit)
             told.append(unfit.reason)
         else:
@@ -245,7 +253,7 @@ def s3_error(data: bytes) -> None:
         trouble: WxrecError = translated(error, "s3.example")
     else:
         trouble = rejected(response, "s3.example")
-        assert isinstance(trouble, Rejected)
+        assert isinstance(trouble, HTTPStatusError)
     assert len(str(trouble)) <= MAX_ERROR_CHARS
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.ledgers import captured
 from wxrec_async.errors import ConfigError, LedgerError
 from wxrec_async.ledger import (
-    Author,
+    BacklogReason,
     CatchUp,
     Counts,
     Everything,
@@ -20,9 +20,9 @@ from wxrec_async.ledger import (
     Identity,
     InPeriod,
     NamedFor,
+    Operator,
     SqliteLedger,
     StartedKey,
-    Work,
 )
 from wxrec_async.model import LeftAlone, OpenUpload, Recording, RecordingState, StoredObject, Task, TaskState, Window
 
@@ -99,11 +99,11 @@ class LedgerContract:
             run = await ledger.last_run()
             assert run is not None
             assert run.author is None
-            await ledger.begin_run("run-1", 100, DAY, author=Author("1.2", "op@host"))
+            await ledger.begin_run("run-1", 100, DAY, author=Operator("1.2", "op@host"))
         async with opener() as ledger:
             run = await ledger.last_run()
             assert run is not None
-            assert run.author == Author("1.2", "op@host")
+            assert run.author == Operator("1.2", "op@host")
 
     @pytest.mark.parametrize(
         "other",
@@ -268,10 +268,15 @@ class LedgerContract:
                 seen += [entry.task.id for entry in page]
                 after = page[-1].row
             assert seen == [name for name in names if name not in {"t05", "t20"}]
-            assert await backlog_ids(ledger, only={Work.FAILED, Work.OWED}) == ["t07", "t08", "t21", "t22"]
-            assert await backlog_ids(ledger, only={Work.OWED}, due_only=False) == ["t20", "t21"]
-            assert await backlog_ids(ledger, only={Work.LISTED}) == [*names[:5], *names[15:20], "t23", "t24"]
-            assert await backlog_ids(ledger, only={Work.UNFINISHED}) == ["t06", *names[9:15]]
+            assert await backlog_ids(ledger, only={BacklogReason.FAILED, BacklogReason.OWED}) == [
+                "t07",
+                "t08",
+                "t21",
+                "t22",
+            ]
+            assert await backlog_ids(ledger, only={BacklogReason.OWED}, due_only=False) == ["t20", "t21"]
+            assert await backlog_ids(ledger, only={BacklogReason.LISTED}) == [*names[:5], *names[15:20], "t23", "t24"]
+            assert await backlog_ids(ledger, only={BacklogReason.UNFINISHED}) == ["t06", *names[9:15]]
 
     async def test_patience_leaves_out_what_failed_and_is_not_due(self, opener: Opener) -> None:
         """A failure is due again half an hour later at the earliest; without `patient` it is work at once."""

@@ -11,7 +11,7 @@ import pytest
 from tests.ledgers import captured
 from wxrec_async.events import ignore
 from wxrec_async.ledger import open_ledger
-from wxrec_async.model import Recording, Task, TaskState, Witness
+from wxrec_async.model import Recording, SearchRow, Task, TaskState
 
 from .contract import DAY, HOME, masked
 
@@ -77,6 +77,6 @@ async def test_lists_that_contradict_each_other_about_a_promise_change_nothing_e
         await ledger.add_tasks([denied], listed_in=DAY, now_ms=10)
         await captured(ledger, "t", [Recording("t", "r")], 11)
         for now_ms in (20, 30):
-            await ledger.witnessed([Witness(promised, recordings=1)], now_ms)
+            await ledger.witnessed([SearchRow(promised, recordings=1)], now_ms)
             await ledger.add_tasks([denied], listed_in=DAY, now_ms=now_ms + 1)
         assert changed_ms(path) == 11

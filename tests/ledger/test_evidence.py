@@ -12,11 +12,11 @@ from tests.ledgers import captured
 from wxrec_async.errors import LedgerError
 from wxrec_async.events import ignore
 from wxrec_async.ledger import (
-    Author,
     CertificateRow,
     Everything,
     Identity,
     InPeriod,
+    Operator,
     SqliteLedger,
     StoredRow,
     open_ledger,
@@ -33,7 +33,7 @@ async def ledger(tmp_path: Path) -> AsyncIterator[SqliteLedger]:
     """A ledger with a run under way."""
     home = Identity("org", "bucket", "c/{task_id}/recording{ext}")
     async with open_ledger(tmp_path / "l.db", home, mask=str, emit=ignore) as ledger:
-        await ledger.begin_run("run-1", 1, DAY, author=Author("1.2", "op@host"))
+        await ledger.begin_run("run-1", 1, DAY, author=Operator("1.2", "op@host"))
         yield ledger
 
 

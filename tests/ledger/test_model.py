@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.ledgers import captured
 from tests.stateful import walks
 from wxrec_async.events import ignore
-from wxrec_async.ledger import Counts, Everything, InPeriod, NamedFor, Scope, SqliteLedger, Work, open_ledger
+from wxrec_async.ledger import BacklogReason, Counts, Everything, InPeriod, NamedFor, Scope, SqliteLedger, open_ledger
 from wxrec_async.model import Recording, RecordingState, StoredObject, Task, TaskState, Window
 
 from .contract import HOME, masked
@@ -60,11 +60,13 @@ class Listed:
     named: set[str] = field(default_factory=set)
     recordings: dict[str, Known] = field(default_factory=dict)
 
-    def work(self) -> set[Work]:
+    def work(self) -> set[BacklogReason]:
         states = {recording.state for recording in self.recordings.values()}
         if self.state is TaskState.CAPTURED:
-            return ({Work.FAILED} if F in states else set()) | ({Work.UNFINISHED} if states & {L, S} else set())
-        return {Work(self.state.value)} if self.state is not TaskState.NO_RECORDING else set()
+            return ({BacklogReason.FAILED} if F in states else set()) | (
+                {BacklogReason.UNFINISHED} if states & {L, S} else set()
+            )
+        return {BacklogReason(self.state.value)} if self.state is not TaskState.NO_RECORDING else set()
 
     def due(self, now: int) -> bool:
         return self.state is not TaskState.OWED or self.next_ask is None or self.next_ask <= now
@@ -246,8 +248,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.do(lambda: self.ledger.close_window(Window(start, start + length), self.now))
         self.windows |= set(range(start, start + length))
 
-    @rule(only=st.sets(st.sampled_from(list(Work))), scoped=st.booleans(), limit=st.integers(1, 4))
-    def take_backlog(self, only: set[Work], scoped: bool, limit: int) -> None:
+    @rule(only=st.sets(st.sampled_from(list(BacklogReason))), scoped=st.booleans(), limit=st.integers(1, 4))
+    def take_backlog(self, only: set[BacklogReason], scoped: bool, limit: int) -> None:
         scope: Scope = InPeriod(PERIOD) if scoped else Everything()
         found = self.do(lambda: self.ledger.backlog(scope, now_ms=self.now, only=only, limit=limit))
         expected = [
@@ -282,7 +284,7 @@ class LedgerMachine(RuleBasedStateMachine):
         states = [recording.state for recording in recordings]
         mine = [r for r in recordings if r.state is D and r.run == self.run and not r.already]
         tasks = [known.state for known in inside]
-        unfinished = sum(Work.UNFINISHED in known.work() for known in inside)
+        unfinished = sum(BacklogReason.UNFINISHED in known.work() for known in inside)
         return Counts(
             tasks_listed=len(inside),
             tasks_with_recordings=tasks.count(TaskState.CAPTURED) - unfinished,

@@ -12,16 +12,16 @@ import pytest
 from wxrec_async.errors import LedgerError
 from wxrec_async.events import ignore
 from wxrec_async.ledger import (
+    BacklogReason,
     Everything,
     Identity,
     InPeriod,
     SeenTask,
     SqliteLedger,
-    Work,
     open_ledger,
     open_seen_tasks,
 )
-from wxrec_async.model import Recording, RecordingState, StoredObject, Task, TaskState, Window, Witness
+from wxrec_async.model import Recording, RecordingState, SearchRow, StoredObject, Task, TaskState, Window
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +62,7 @@ async def test_work_comes_by_age_whenever_it_was_listed(ledger: SqliteLedger) ->
     everything = ["open", "early", "owed", "middle", "tie2", "failed", "late"]
     assert await by_age(ledger, due_only=False) == everything
     assert await by_age(ledger) == [name for name in everything if name != "owed"]
-    assert await by_age(ledger, only={Work.UNFINISHED, Work.FAILED}) == ["open", "failed"]
+    assert await by_age(ledger, only={BacklogReason.UNFINISHED, BacklogReason.FAILED}) == ["open", "failed"]
     assert await by_age(ledger, scope=InPeriod(Window(300, 600)), due_only=False) == ["early", "owed", "middle", "tie2"]
 
 
@@ -82,7 +82,7 @@ async def test_pages_of_tasks_carry_recordings_and_the_witness(ledger: SqliteLed
     await ledger.begin_run("r1", 2, None)
     stored = StoredObject("key", 7, crc32=5, etag="e")
     await ledger.stored("t3", "a", stored, run_id="r1", already=False, main_place=True, now_ms=3)
-    await ledger.witnessed([Witness(Task("t3"), 2, 99, 0, deleted=False), Witness(Task("nobody"), 1)], 4)
+    await ledger.witnessed([SearchRow(Task("t3"), 2, 99, 0, deleted=False), SearchRow(Task("nobody"), 1)], 4)
     rows, last = [], None
     while page := await ledger.task_rows(Window(990, 1001), after=last, limit=2):
         rows += page
@@ -102,7 +102,7 @@ async def test_a_capture_that_search_says_was_requested_is_a_promise(ledger: Sql
     said = {"promised": True, "refused": False, "silent": None}
     tasks = [Task(name, created_ms=1, capture_requested=False) for name in said]
     await ledger.add_tasks(tasks, listed_in=None, now_ms=1)
-    await ledger.witnessed([Witness(Task(name, capture_requested=value)) for name, value in said.items()], 2)
+    await ledger.witnessed([SearchRow(Task(name, capture_requested=value)) for name, value in said.items()], 2)
     rows = await ledger.rows_of(list(said))
     assert {name: row.task.capture_requested for name, row in rows.items()} == {
         "promised": True,

@@ -19,9 +19,9 @@ from wxrec_async.auth.token_store import StoreMoved
 from wxrec_async.auth.token_values import Tokens
 from wxrec_async.errors import AuthError, ConfigError
 from wxrec_async.events import Warned
-from wxrec_async.sandbox.token_service import Grant
+from wxrec_async.sandbox.token_service import IssuedToken
 from wxrec_async.setup.login import can_catch_redirect, login, take_tokens
-from wxrec_async.wiring.clients import Given
+from wxrec_async.wiring.clients import Injected
 
 from .kit import CANARY, Place, follow, listening_at, new_browser, query_of, sent_to
 
@@ -230,7 +230,7 @@ async def test_a_token_that_does_not_tell_its_organisation_is_asked_about(here: 
         await take_tokens(here.settings(), json.dumps(reply).encode())
     assert not here.tokens.exists()
     desk, org_id = here.sandbox.desk, here.sandbox.org_id
-    desk._access["CANARY.jwt.shape"] = Grant("CANARY.jwt.shape", org_id, time.time() + 3600, "cjp:config_read")
+    desk._access["CANARY.jwt.shape"] = IssuedToken("CANARY.jwt.shape", org_id, time.time() + 3600, "cjp:config_read")
     done = await take_tokens(here.settings(), json.dumps(reply).encode())
     assert done.org_id == org_id
 
@@ -239,7 +239,7 @@ async def test_a_token_of_an_organisation_nobody_names_is_told_by_webex(here: Pl
     """The answer to a documented call names it; what to set for the runs to come is said."""
     reply = {"access_token": "CANARY.jwt.shape", "refresh_token": "CANARY-RT", "expires_in": 3600}
     desk, org_id = here.sandbox.desk, here.sandbox.org_id
-    desk._access["CANARY.jwt.shape"] = Grant("CANARY.jwt.shape", org_id, time.time() + 3600, "cjp:config_read")
+    desk._access["CANARY.jwt.shape"] = IssuedToken("CANARY.jwt.shape", org_id, time.time() + 3600, "cjp:config_read")
     secrets = json.loads((here.config.parent / "secrets.json").read_text())
     secrets.pop("org_id", None)
     (here.config.parent / "secrets.json").write_text(json.dumps(secrets))
@@ -304,7 +304,7 @@ async def test_a_token_that_was_minted_is_stored_although_the_login_is_cancelled
     store = _Slow(here.tokens, moves=0)
     reply = json.dumps(here.sandbox.desk.issue()).encode()
     async with anyio.create_task_group() as group:
-        group.start_soon(lambda: take_tokens(here.settings(), reply, given=Given(token_store=store)))
+        group.start_soon(lambda: take_tokens(here.settings(), reply, given=Injected(token_store=store)))
         await store.saving.wait()
         group.cancel_scope.cancel()
     assert here.stored()["access_token"].endswith(here.sandbox.org_id)
@@ -316,8 +316,8 @@ async def test_a_login_goes_before_what_a_running_process_stored_meanwhile(here:
     store = _Slow(here.tokens, moves)
     reply = json.dumps(here.sandbox.desk.issue()).encode()
     if kept:
-        await take_tokens(here.settings(), reply, given=Given(token_store=store))
+        await take_tokens(here.settings(), reply, given=Injected(token_store=store))
         assert here.tokens.exists()
     else:
         with pytest.raises(AuthError, match="another process"):
-            await take_tokens(here.settings(), reply, given=Given(token_store=store))
+            await take_tokens(here.settings(), reply, given=Injected(token_store=store))

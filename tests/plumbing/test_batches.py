@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wxrec_async.plumbing.batches import BatchQueue
 from wxrec_async.plumbing.groups import first_failure
-from wxrec_async.plumbing.signal import Signal
+from wxrec_async.plumbing.signal import ChangeNotifier
 
 from .virtual import run
 
@@ -151,7 +151,7 @@ def test_a_queue_needs_room() -> None:
 
 async def test_a_signal_wakes_those_who_wait_now_and_nobody_later() -> None:
     """A notification is not kept for those who come after it."""
-    signal, woken = Signal(), []
+    signal, woken = ChangeNotifier(), []
 
     async def wait(name: str) -> None:
         await signal.wait()

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wxrec_async.plumbing.pacer import CATCH_UP_S, PROBE_PATIENCE_S, Gate, Pacer, burst_for
+from wxrec_async.plumbing.pacer import CATCH_UP_S, PROBE_PATIENCE_S, CircuitBreaker, Pacer, burst_for
 
 from .virtual import VirtualLoop, run
 
@@ -187,13 +187,13 @@ async def test_ten_minutes_of_429_cost_one_request_a_gate_period() -> None:
 
 async def test_half_open_one_probe_at_a_time() -> None:
     """While one probe is under way nobody else goes through; when it comes back well, everybody does."""
-    gate = Gate()
+    gate = CircuitBreaker()
     inside, most = 0, 0
     gate.close(5)
 
     async def call() -> None:
         nonlocal inside, most
-        async with gate.passage():
+        async with gate.request():
             inside += 1
             most = max(most, inside) if probing else most
             await anyio.sleep(1)
@@ -213,12 +213,12 @@ async def test_half_open_one_probe_at_a_time() -> None:
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
 async def test_a_probe_that_breaks_off_lets_the_next_one_go(how: str) -> None:
     """Neither a cancelled nor a failed probe leaves the door shut for ever, nor does it open it."""
-    gate = Gate()
+    gate = CircuitBreaker()
     gate.close(5)
     entered: list[str] = []
 
     async def probe() -> None:
-        async with gate.passage():
+        async with gate.request():
             entered.append("doomed")
             await anyio.sleep(1 if how == "failed" else 60)
             raise ValueError("the probe failed")
@@ -228,7 +228,7 @@ async def test_a_probe_that_breaks_off_lets_the_next_one_go(how: str) -> None:
             await probe()
 
     async def follower(name: str) -> None:
-        async with gate.passage():
+        async with gate.request():
             entered.append(name)
             await anyio.sleep(1)
 
@@ -247,16 +247,16 @@ async def test_a_probe_that_breaks_off_lets_the_next_one_go(how: str) -> None:
 @pytest.mark.fault("W04")
 async def test_a_probe_that_takes_long_holds_nobody_up_for_ever() -> None:
     """A request that is not refused was let in: the others follow when their patience is over, not at its end."""
-    gate = Gate()
+    gate = CircuitBreaker()
     gate.close(1)
     passed: list[float] = []
 
     async def slow() -> None:
-        async with gate.passage():
+        async with gate.request():
             await anyio.sleep(300)
 
     async def quick() -> None:
-        async with gate.passage():
+        async with gate.request():
             passed.append(anyio.current_time())
 
     begun = anyio.current_time()
@@ -272,7 +272,7 @@ async def test_a_probe_that_takes_long_holds_nobody_up_for_ever() -> None:
 async def test_a_gate_shut_again_stays_shut_for_the_longer_time() -> None:
     """A shorter wait does not shorten a longer one, and one closing is told once."""
     told: list[float] = []
-    gate = Gate(on_close=told.append)
+    gate = CircuitBreaker(on_close=told.append)
     begun = anyio.current_time()
     gate.close(10)
     gate.close(2)

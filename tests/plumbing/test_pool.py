@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wxrec_async.plumbing.pool import BufferPool, Room
+from wxrec_async.plumbing.pool import MemoryPool, Reservation
 
 from .virtual import run
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_room_is_taken_and_given_back_once() -> None:
     """A release is counted once, however often it is called."""
-    pool = BufferPool(10)
+    pool = MemoryPool(10)
     room = await pool.take(4)
     assert (pool.free, room.size) == (6, 4)
     room.release()
@@ -27,7 +27,7 @@ async def test_room_is_taken_and_given_back_once() -> None:
 
 async def test_a_wish_beyond_the_pool_gets_all_of_it() -> None:
     """One recording always gets through, however large its parts."""
-    pool = BufferPool(10)
+    pool = MemoryPool(10)
     with anyio.fail_after(12):
         room = await pool.take(1_000)
     assert (room.size, pool.free) == (10, 0)
@@ -37,7 +37,7 @@ async def test_a_wish_beyond_the_pool_gets_all_of_it() -> None:
 
 async def test_callers_are_served_in_the_order_they_came() -> None:
     """A large wish is not starved by small ones that would fit."""
-    pool = BufferPool(10)
+    pool = MemoryPool(10)
     first = await pool.take(8)
     served: list[int] = []
 
@@ -59,7 +59,7 @@ async def test_callers_are_served_in_the_order_they_came() -> None:
 
 async def test_a_waiter_that_is_cancelled_lets_the_next_one_go() -> None:
     """The head of the line leaves, and what it waited for serves those behind it."""
-    pool = BufferPool(10)
+    pool = MemoryPool(10)
     held = await pool.take(8)
     served = anyio.Event()
 
@@ -84,7 +84,7 @@ async def test_a_waiter_that_is_cancelled_lets_the_next_one_go() -> None:
 
 async def test_room_granted_to_a_caller_that_is_being_cancelled_comes_back() -> None:
     """Cancelled and granted in one turn of the loop: the room must not vanish."""
-    pool = BufferPool(10)
+    pool = MemoryPool(10)
     held = await pool.take(10)
     async with anyio.create_task_group() as group:
         group.start_soon(pool.take, 5)
@@ -98,7 +98,7 @@ async def test_room_granted_to_a_caller_that_is_being_cancelled_comes_back() -> 
 def test_a_pool_needs_room() -> None:
     """A pool of nothing would let nobody through."""
     with pytest.raises(ValueError, match="at least one byte"):
-        BufferPool(0)
+        MemoryPool(0)
 
 
 callers = st.lists(
@@ -119,8 +119,8 @@ def test_whatever_happens_the_pool_is_never_overdrawn_and_ends_full(
     total: int, plan: list[tuple[int, int, int, int]]
 ) -> None:
     """Any callers, cancelled at any time: never below nothing, all room back at the end, and nobody hangs."""
-    pool = BufferPool(total)
-    held: set[Room] = set()
+    pool = MemoryPool(total)
+    held: set[Reservation] = set()
 
     async def call(wish: int, after: int, holds: int, patience: int) -> None:
         await anyio.sleep(after)

@@ -9,19 +9,19 @@ import pytest
 
 from wxrec_async.errors import (
     AuthError,
+    ConnectError,
     ConnectionLost,
-    Nonsense,
-    Rejected,
+    HTTPStatusError,
+    InvalidResponse,
+    RemoteError,
     RunStopped,
     TimedOut,
-    Trouble,
-    Unreachable,
 )
-from wxrec_async.plumbing.pacer import Gate
-from wxrec_async.plumbing.reach import MIN_OUTAGE_S, QUORUM, Reach
-from wxrec_async.plumbing.retrying import GivenUp, Judge, Retrier
+from wxrec_async.plumbing.pacer import CircuitBreaker
+from wxrec_async.plumbing.reach import MIN_OUTAGE_S, QUORUM, NetworkMonitor
+from wxrec_async.plumbing.retrying import OperationFailed, Retrier, RetryPolicy
 from wxrec_async.rules import retry
-from wxrec_async.rules.retry import Again, Decision, GiveUp, Gone, Stop, Tries, WaitForAll
+from wxrec_async.rules.retry import Attempts, Decision, DeletedAtSource, GiveUp, PauseAll, RetryAfter, StopRun
 
 pytestmark = pytest.mark.anyio
 
@@ -29,24 +29,24 @@ pytestmark = pytest.mark.anyio
 class Bench:
     """A retrier whose judge reads its decisions from a list."""
 
-    def __init__(self, *decisions: Decision, judge: Judge | None = None) -> None:
+    def __init__(self, *decisions: Decision, judge: RetryPolicy | None = None) -> None:
         self.decisions = list(decisions)
-        self.seen: list[Tries] = []
+        self.seen: list[Attempts] = []
         self.told: list[tuple[str, int, float]] = []
-        self.gate, self.reach = Gate(), Reach()
+        self.gate, self.reach = CircuitBreaker(), NetworkMonitor()
         self.retrier = Retrier(
             judge or self._judge, gate=self.gate, reach=self.reach, on_retry=self._on_retry, chance=lambda: 1.0
         )
 
-    def _judge(self, trouble: Trouble, tries: Tries, chance: float) -> Decision:
+    def _judge(self, trouble: RemoteError, tries: Attempts, chance: float) -> Decision:
         self.seen.append(tries)
         return self.decisions.pop(0)
 
-    def _on_retry(self, operation: str, attempt: int, after_s: float, trouble: Trouble) -> None:
+    def _on_retry(self, operation: str, attempt: int, after_s: float, trouble: RemoteError) -> None:
         self.told.append((operation, attempt, after_s))
 
 
-def failing(times: int, trouble: Callable[[], Trouble] = ConnectionLost) -> Callable[[], object]:
+def failing(times: int, trouble: Callable[[], RemoteError] = ConnectionLost) -> Callable[[], object]:
     left = times
 
     async def attempt() -> str:
@@ -68,7 +68,7 @@ async def test_a_success_is_handed_back_and_nothing_is_judged() -> None:
 
 async def test_again_waits_and_counts() -> None:
     """Each failure is judged with the history before it, and told before the wait."""
-    bench = Bench(Again(2.0), Again(3.0))
+    bench = Bench(RetryAfter(2.0), RetryAfter(3.0))
     begun = anyio.current_time()
     assert await bench.retrier.run("op", failing(2)) == "done"  # type: ignore[arg-type]
     assert anyio.current_time() - begun == pytest.approx(5)
@@ -79,7 +79,7 @@ async def test_again_waits_and_counts() -> None:
 @pytest.mark.fault("W01")
 async def test_a_named_wait_shuts_the_gate_for_everybody_and_is_no_attempt() -> None:
     """Whoever else comes to this server waits as well."""
-    bench = Bench(WaitForAll(4.0), WaitForAll(4.0))
+    bench = Bench(PauseAll(4.0), PauseAll(4.0))
     begun = anyio.current_time()
     async with anyio.create_task_group() as group:
         group.start_soon(bench.retrier.run, "op", failing(2))  # type: ignore[arg-type]
@@ -99,9 +99,9 @@ async def test_a_wait_of_a_server_in_trouble_is_an_attempt_all_the_same() -> Non
     async def attempt() -> None:
         nonlocal tried
         tried += 1
-        raise Rejected(503, retry_after_s=2.0)
+        raise HTTPStatusError(503, retry_after_s=2.0)
 
-    with pytest.raises(GivenUp) as failure:
+    with pytest.raises(OperationFailed) as failure:
         await bench.retrier.run("op", attempt)
     assert failure.value.decision == GiveUp("retries_exhausted")
     assert tried == retry.MAX_ATTEMPTS
@@ -109,14 +109,19 @@ async def test_a_wait_of_a_server_in_trouble_is_an_attempt_all_the_same() -> Non
 
 @pytest.mark.parametrize(
     ("decision", "expected"),
-    [(GiveUp("reason"), GivenUp), (Gone(), GivenUp), (Stop("why"), RunStopped), (Stop("why", auth=True), AuthError)],
+    [
+        (GiveUp("reason"), OperationFailed),
+        (DeletedAtSource(), OperationFailed),
+        (StopRun("why"), RunStopped),
+        (StopRun("why", auth=True), AuthError),
+    ],
 )
 async def test_decisions_that_end_come_out_as_what_they_are(decision: Decision, expected: type[Exception]) -> None:
     """One item, the run, or the run for want of permission."""
     bench = Bench(decision)
     with pytest.raises(expected) as failure:
         await bench.retrier.run("op", failing(1))  # type: ignore[arg-type]
-    if isinstance(failure.value, GivenUp):
+    if isinstance(failure.value, OperationFailed):
         assert failure.value.decision is decision
         assert isinstance(failure.value.trouble, ConnectionLost)
     assert failure.value.__cause__ is None
@@ -128,7 +133,7 @@ async def test_a_refused_token_ends_the_run_with_what_support_asks_for() -> None
     """The tracking id travels with the failure."""
     bench = Bench(judge=retry.for_api)
     with pytest.raises(AuthError) as failure:
-        await bench.retrier.run("op", failing(1, lambda: Rejected(401, tracking_id="ROUTER_1")))  # type: ignore[arg-type]
+        await bench.retrier.run("op", failing(1, lambda: HTTPStatusError(401, tracking_id="ROUTER_1")))  # type: ignore[arg-type]
     assert failure.value.tracking_id == "ROUTER_1"
 
 
@@ -155,7 +160,7 @@ async def test_while_the_network_is_down_no_attempts_are_counted() -> None:
 
         async def attempt() -> None:
             if anyio.current_time() < back_at:
-                raise Unreachable
+                raise ConnectError
 
         await bench.retrier.run("op", attempt)
         done += 1
@@ -169,28 +174,30 @@ async def test_while_the_network_is_down_no_attempts_are_counted() -> None:
 
 @pytest.mark.fault("L11")
 @pytest.mark.parametrize("trouble", [TimedOut, ConnectionLost])
-async def test_a_cut_or_a_silence_is_no_sign_of_life(trouble: type[Trouble]) -> None:
+async def test_a_cut_or_a_silence_is_no_sign_of_life(trouble: type[RemoteError]) -> None:
     """In an outage running bodies time out; that must not pass for an answer and start the count anew."""
-    reach, gate = Reach(), Gate()
-    retrier = Retrier(lambda *_: Again(0.0), gate=gate, reach=reach, on_retry=lambda *_: None)
+    reach, gate = NetworkMonitor(), CircuitBreaker()
+    retrier = Retrier(lambda *_: RetryAfter(0.0), gate=gate, reach=reach, on_retry=lambda *_: None)
     reach.succeeded()
     for _ in range(QUORUM):
         reach.failed()
     await anyio.sleep(MIN_OUTAGE_S + 1)
-    await retrier.after("op", trouble(), Tries())
+    await retrier.after("op", trouble(), Attempts())
     assert reach.failed() > MIN_OUTAGE_S
 
 
-@pytest.mark.parametrize("trouble", [Rejected(500), Rejected(429), Nonsense()], ids=["500", "429", "nonsense"])
-async def test_any_answer_is_a_sign_of_life(trouble: Trouble) -> None:
+@pytest.mark.parametrize(
+    "trouble", [HTTPStatusError(500), HTTPStatusError(429), InvalidResponse()], ids=["500", "429", "nonsense"]
+)
+async def test_any_answer_is_a_sign_of_life(trouble: RemoteError) -> None:
     """Whatever it said, somebody said it."""
-    reach, gate = Reach(), Gate()
-    retrier = Retrier(lambda *_: Again(0.0), gate=gate, reach=reach, on_retry=lambda *_: None)
+    reach, gate = NetworkMonitor(), CircuitBreaker()
+    retrier = Retrier(lambda *_: RetryAfter(0.0), gate=gate, reach=reach, on_retry=lambda *_: None)
     reach.succeeded()
     for _ in range(QUORUM):
         reach.failed()
     await anyio.sleep(MIN_OUTAGE_S + 1)
-    await retrier.after("op", trouble, Tries())
+    await retrier.after("op", trouble, Attempts())
     assert reach.failed() == 0
 
 
@@ -201,8 +208,8 @@ async def test_one_dead_host_among_living_ones_is_given_up() -> None:
 
     async def work() -> None:
         nonlocal given_up
-        with pytest.raises(GivenUp):
-            await bench.retrier.run("op", failing(10_000, Unreachable))  # type: ignore[arg-type]
+        with pytest.raises(OperationFailed):
+            await bench.retrier.run("op", failing(10_000, ConnectError))  # type: ignore[arg-type]
         given_up += 1
 
     async def other_host() -> None:
@@ -219,12 +226,12 @@ async def test_one_dead_host_among_living_ones_is_given_up() -> None:
 
 
 class Wire:
-    """Counts what `Reach` tells."""
+    """Counts what `NetworkMonitor` tells."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.downs, self.ups = 0, list[float]()
-        self.reach = Reach(self._down, self.ups.append, clock=lambda: self.now)
+        self.reach = NetworkMonitor(self._down, self.ups.append, clock=lambda: self.now)
 
     def _down(self) -> None:
         self.downs += 1

@@ -11,13 +11,13 @@ import pytest
 from tests.ledgers import captured
 from wxrec_async.events import ignore
 from wxrec_async.ledger import (
+    BacklogReason,
     Everything,
     FoundRecording,
     Identity,
     InPeriod,
     SqliteLedger,
     StoredRow,
-    Work,
     open_ledger,
 )
 from wxrec_async.model import Recording, StoredObject, Task, TaskState, Window
@@ -62,7 +62,9 @@ async def test_pages_of_stored_rows_are_the_whole(ledger: SqliteLedger) -> None:
 async def test_an_adopted_task_is_work_until_it_was_asked(ledger: SqliteLedger) -> None:
     """It is in the backlog as listed; the captures answer brings it to rest without touching what is stored."""
     assert await adopt(ledger, found("t", "r"), found("t", "r")) == [True, False]
-    assert [entry.task.id for entry in await ledger.backlog(Everything(), now_ms=200, only={Work.LISTED})] == ["t"]
+    assert [entry.task.id for entry in await ledger.backlog(Everything(), now_ms=200, only={BacklogReason.LISTED})] == [
+        "t"
+    ]
     known = await captured(ledger, "t", [Recording("t", "r"), Recording("t", "new")], 200)
     assert (known.holder, known.recordings["r"].value, known.recordings["new"].value) == ("r", "stored", "listed")
 
@@ -113,7 +115,7 @@ async def test_a_lost_recording_is_work_and_keeps_its_place(ledger: SqliteLedger
     assert not await ledger.lost(row, "missing_in_bucket", "", 200)
     (failure,) = await ledger.failures(Everything())
     assert (failure.recording_id, failure.reason) == ("r", "missing_in_bucket")
-    (entry,) = await ledger.backlog(Everything(), now_ms=300, only={Work.FAILED})
+    (entry,) = await ledger.backlog(Everything(), now_ms=300, only={BacklogReason.FAILED})
     assert entry.task.id == "t"
     assert (await captured(ledger, "t", [Recording("t", "r")], 300)).holder == "r"
     assert await ledger.stored_rows() == []

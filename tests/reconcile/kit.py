@@ -16,7 +16,7 @@ from wxrec_async import Backfill
 from wxrec_async.flow.summary import Summary
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.reconciliation import Difference, ReconcileReport, reconcile
-from wxrec_async.reconciliation.day import EndedTasks
+from wxrec_async.reconciliation.day import TasksWithoutObjects
 from wxrec_async.rules.evidence import Basis, Ended
 from wxrec_async.sandbox import Options, Organisation, Sandbox
 from wxrec_async.sandbox.tampering import Tampering
@@ -38,7 +38,7 @@ class Certificates:
         run_id: str,
         *,
         basis: Basis,
-        ended: EndedTasks,
+        ended: TasksWithoutObjects,
     ) -> str | None:
         self.bases[day.from_ms] = basis
         self.ended[day.from_ms] = await ended.ended(limit=100_000)

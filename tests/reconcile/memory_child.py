@@ -17,14 +17,14 @@ from wxrec_async.flow.search_lister import SearchReader
 from wxrec_async.flow.task_lister import Lister
 from wxrec_async.ledger import Everything, Identity, SqliteLedger, open_ledger, open_seen_tasks
 from wxrec_async.maintenance.verify import Comparison, Level
-from wxrec_async.model import DAY_MS, Recording, SearchPage, StoredObject, Task, TaskPage, Window, Witness
-from wxrec_async.reconciliation.day import Bench, Day
-from wxrec_async.reconciliation.facts import Sides
-from wxrec_async.reconciliation.recheck import Asker
+from wxrec_async.model import DAY_MS, Recording, SearchPage, SearchRow, StoredObject, Task, TaskPage, Window
+from wxrec_async.reconciliation.day import DayReconciler, ReconcileContext
+from wxrec_async.reconciliation.facts import FactsBuilder
+from wxrec_async.reconciliation.recheck import CapturesRecheck
 from wxrec_async.rules.filters import NO_FILTERS
-from wxrec_async.rules.selection import Ages
+from wxrec_async.rules.selection import WaitPolicy
 from wxrec_async.rules.windows import cut
-from wxrec_async.s3.api import Digest
+from wxrec_async.s3.api import ObjectDigest
 from wxrec_async.webex.client import CapturesAnswer
 
 DAYS = 30
@@ -63,7 +63,7 @@ class Everybody:
     async def search_page(self, window: Window, cursor: str = "") -> SearchPage:
         rows = self.tasks(int(cursor or window.from_ms), window.to_ms, 250)
         then = str(rows[-1].created_ms + 1) if len(rows) == 250 and rows[-1].created_ms else ""
-        return SearchPage(tuple(Witness(row, 1, 10, 0, deleted=False, active=False) for row in rows), len(rows), then)
+        return SearchPage(tuple(SearchRow(row, 1, 10, 0, deleted=False, active=False) for row in rows), len(rows), then)
 
     async def captures(self, task_ids: Sequence[str]) -> CapturesAnswer:
         raise AssertionError("nothing is in question")
@@ -71,7 +71,7 @@ class Everybody:
     async def head(self, key: str) -> StoredObject | None:
         return StoredObject(key, 10, crc32=7)
 
-    async def digest(self, key: str, size: int) -> Digest:
+    async def digest(self, key: str, size: int) -> ObjectDigest:
         raise AssertionError("the checksum is named")
 
     async def check_bucket(self) -> None:
@@ -113,17 +113,17 @@ async def main(count: int) -> None:
         async with open_ledger(path, HOME, mask=str, emit=ignore) as ledger, open_seen_tasks(path) as sightings:
             await fill(ledger, everybody)
             before = peak_kib()
-            bench = Bench(
+            bench = ReconcileContext(
                 ledger=ledger,
                 sightings=sightings,
                 lister=Lister(everybody, 1000, ("telephony",)),
                 search=SearchReader(everybody),
                 search_required=True,
-                asker=Asker(everybody, ledger, RunLog(Job("run", Everything()), ledger, ignore, lambda: NOW)),
+                asker=CapturesRecheck(everybody, ledger, RunLog(Job("run", Everything()), ledger, ignore, lambda: NOW)),
                 bucket=everybody,
                 comparison=Comparison(everybody, Level.HEAD),
-                sides=Sides(NO_FILTERS, counts=True),
-                ages=Ages(),
+                sides=FactsBuilder(NO_FILTERS, counts=True),
+                ages=WaitPolicy(),
                 channel_types=("telephony",),
                 concurrency=32,
                 max_failures_in_row=100,
@@ -134,7 +134,7 @@ async def main(count: int) -> None:
             )
             tasks = certified = 0
             for window in cut(Window(START, START + DAYS * DAY_MS)):
-                report = await Day(window, bench).run()
+                report = await DayReconciler(window, bench).run()
                 tasks, certified = tasks + report.counts["stored"], certified + report.certified  # type: ignore[index]
         after = peak_kib()
         sys.stdout.write(f"{tasks} {certified} {before} {after}\n")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from wxrec_async.evidence import Problem, Wrong, audit
+from wxrec_async.evidence import Problem, ProblemKind, audit
 from wxrec_async.ledger import open_reader
-from wxrec_async.ledger.report_queries import Limits
+from wxrec_async.ledger.report_queries import ListLimits
 from wxrec_async.reporting.calendar import build_calendar
 from wxrec_async.rules.coverage import DayState
 from wxrec_async.sandbox.organisation import SandboxTask
@@ -50,7 +50,7 @@ async def test_one_byte_of_one_manifest_is_found_by_the_audit(site: Month) -> No
     problems: list[Problem] = []
     audited = await audit(site.settings, on_problem=problems.append)
     assert audited.exit_code == 3
-    assert Wrong.MANIFEST_CHANGED in {each.wrong for each in problems}
+    assert ProblemKind.MANIFEST_CHANGED in {each.wrong for each in problems}
 
 
 async def test_evidence_that_may_not_be_written_is_said_and_the_rest_is_reconciled_all_the_same(site: Month) -> None:
@@ -67,7 +67,7 @@ async def test_evidence_that_may_not_be_written_is_said_and_the_rest_is_reconcil
 async def calendar_of(site: Month) -> set[int]:
     """The days the report calls certified."""
     async with open_reader(site.ledger) as reader:
-        facts = await reader.report_facts(None, Limits())
+        facts = await reader.report_facts(None, ListLimits())
     days = build_calendar(facts, None, round(site.clock() * 1000)).days
     return {day.ms for day in days if day.state is DayState.CERTIFIED}
 

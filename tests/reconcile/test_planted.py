@@ -11,7 +11,7 @@ from tests.ledgers import captured
 from wxrec_async.events import ignore
 from wxrec_async.ledger import Everything, Identity, open_ledger, open_reader
 from wxrec_async.model import DAY_MS, Recording
-from wxrec_async.rules.day_comparison import Disagreement, Standing
+from wxrec_async.rules.day_comparison import Disagreement, TaskStatus
 from wxrec_async.sandbox.organisation import SandboxTask
 
 from .kit import Certificates, month
@@ -99,7 +99,7 @@ async def test_deleted_recordings_are_rows_that_keep_the_counts_whole(
         site.organisation.purge(calls[1])
         told = await site.reconcile()
         assert told.reasons() == {calls[0]: "deleted_at_webex"}
-        assert (told.report.exit_code, told.report.counts[Standing.DELETED.value]) == (0, 1)
+        assert (told.report.exit_code, told.report.counts[TaskStatus.DELETED.value]) == (0, 1)
         async with open_reader(site.ledger) as reader:
             counts = await reader.counts(Everything(), None)
         assert (counts.gone, counts.failed, counts.owed) == (1, 0, 0)
@@ -123,7 +123,7 @@ async def test_a_recording_deleted_while_another_of_its_call_was_stored_is_named
         monkeypatch.setattr(site.organisation, "search_row", search_row)
         told = await site.reconcile()
         assert told.reasons() == {halved.id: "deleted_at_webex"}
-        assert (told.report.exit_code, told.report.counts[Standing.DELETED.value]) == (0, 1)
+        assert (told.report.exit_code, told.report.counts[TaskStatus.DELETED.value]) == (0, 1)
 
 
 async def test_a_leg_deleted_at_webex_is_at_rest_though_captures_names_the_rest_of_the_call(

@@ -12,7 +12,7 @@ import pytest
 from tests import canaries
 from tests.report.kit import Reader, counts_of, expected_totals, html_of
 from tests.report.ledgers import HOSTILE, LAST_DAY_MS, NOW_MS, Month, writing
-from wxrec_async.ledger.report_queries import WIDTHS_MS, Limits, bar_width
+from wxrec_async.ledger.report_queries import WIDTHS_MS, ListLimits, bar_width
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.reporting import palette
 
@@ -60,7 +60,7 @@ def test_every_failure_is_named_with_its_command(month: Path) -> None:
 
 def test_lists_are_cut_and_say_where_the_rest_is(month: Path) -> None:
     """Failures, queues and runs beyond their limits are counted, and the sums still hold."""
-    text = html_of(month, limits=Limits(failures=5, names=2, runs=3, certificates=4))
+    text = html_of(month, limits=ListLimits(failures=5, names=2, runs=3, certificates=4))
     page = Reader(text)
     counts = counts_of(month)
     assert f"the first 5 of {counts.failed + counts.failed_tasks}" in text
@@ -74,7 +74,7 @@ def test_lists_are_cut_and_say_where_the_rest_is(month: Path) -> None:
 
 def test_days_beyond_the_limit_are_summed(month: Path) -> None:
     """The oldest days go into one line, and nothing is lost."""
-    page = Reader(html_of(month, limits=Limits(days=7)))
+    page = Reader(html_of(month, limits=ListLimits(days=7)))
     rest = next(row for row in page.rows["days"] if row[0] == "not on any of these days")
     shown = sum(int(row[2].replace(",", "")) for row in page.rows["days"][1:])
     assert int(rest[2].replace(",", "")) > 0

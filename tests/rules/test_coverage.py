@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.model import DAY_MS, Window
-from wxrec_async.rules.coverage import DayFacts, DayState, day_of, day_state, unlisted
+from wxrec_async.rules.coverage import DayCoverage, DayState, day_of, day_state, unlisted
 
 DAY = Window(20_000 * DAY_MS, 20_001 * DAY_MS)
 AFTER = DAY.to_ms
-CLEAN = DayFacts(DAY)
+CLEAN = DayCoverage(DAY)
 CERTIFIED = replace(CLEAN, changed_ms=AFTER, certified_ms=AFTER + 5)
 
 small = st.integers(0, 3)
 times = st.none() | st.integers(DAY.from_ms, DAY.to_ms + 10)
 facts = st.builds(
-    DayFacts,
+    DayCoverage,
     span=st.sampled_from([DAY, Window(DAY.from_ms + 1, DAY.to_ms)]),
     failed=small,
     owed=small,
@@ -50,13 +50,13 @@ nows = st.integers(DAY.from_ms, DAY.to_ms + 10)
         (replace(CERTIFIED, span=Window(DAY.from_ms, DAY.to_ms - 1)), AFTER, DayState.COMPLETE),
     ],
 )
-def test_a_day_is_called_by_its_worst(day: DayFacts, now_ms: int, state: DayState) -> None:
+def test_a_day_is_called_by_its_worst(day: DayCoverage, now_ms: int, state: DayState) -> None:
     """Failed before owed before not yet before not listed; a holding certificate above complete."""
     assert day_state(day, now_ms) is state
 
 
 @given(facts, nows)
-def test_nothing_open_is_ever_called_closed(day: DayFacts, now_ms: int) -> None:
+def test_nothing_open_is_ever_called_closed(day: DayCoverage, now_ms: int) -> None:
     """Complete and certified mean nothing failed, owed or unfinished, on a day that is over."""
     if day_state(day, now_ms) in {DayState.COMPLETE, DayState.CERTIFIED}:
         assert day.failed == day.owed == day.unfinished == 0
@@ -65,7 +65,7 @@ def test_nothing_open_is_ever_called_closed(day: DayFacts, now_ms: int) -> None:
 
 
 @given(facts, nows)
-def test_certified_means_newer_than_every_change(day: DayFacts, now_ms: int) -> None:
+def test_certified_means_newer_than_every_change(day: DayCoverage, now_ms: int) -> None:
     """No day with a change after its certificate, and no part of a day, is called certified."""
     if day_state(day, now_ms) is DayState.CERTIFIED:
         assert day.certified_ms is not None
@@ -74,7 +74,7 @@ def test_certified_means_newer_than_every_change(day: DayFacts, now_ms: int) -> 
 
 
 @given(facts, nows, st.sampled_from(["failed", "owed", "unfinished"]))
-def test_more_trouble_never_looks_better(day: DayFacts, now_ms: int, what: str) -> None:
+def test_more_trouble_never_looks_better(day: DayCoverage, now_ms: int, what: str) -> None:
     """The order of the states is the order of the enumeration: trouble moves a day towards its beginning."""
     order = [*DayState]
     worse = replace(day, **{what: getattr(day, what) + 1})

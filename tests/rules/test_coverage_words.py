@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wxrec_async.model import DAY_MS, Window
-from wxrec_async.rules.coverage import DayFacts, DayState
+from wxrec_async.rules.coverage import DayCoverage, DayState
 
 
 def test_a_day_is_called_by_these_words_worst_first() -> None:
@@ -14,6 +14,6 @@ def test_a_day_is_called_by_these_words_worst_first() -> None:
 def test_nothing_is_known_of_a_day_at_first() -> None:
     """Counts are numbers from the beginning."""
     day = Window(0, DAY_MS)
-    assert DayFacts(day) == DayFacts(
+    assert DayCoverage(day) == DayCoverage(
         day, failed=0, owed=0, unfinished=0, unlisted_ms=0, changed_ms=None, certified_ms=None
     )

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from wxrec_async.model import DAY_MS, RecordingState, SearchState, TaskState
 from wxrec_async.rules.day_comparison import (
     SOUND,
-    Asked,
-    DayFacts,
+    CertificateFacts,
     Disagreement,
-    Held,
+    ObjectState,
+    RecheckAnswer,
     RecordingFacts,
     SearchFacts,
-    Standing,
     TaskFacts,
+    TaskStatus,
     WhyNot,
     certified,
     disagreements,
@@ -29,9 +29,9 @@ from wxrec_async.rules.day_comparison import (
     must_ask,
 )
 from wxrec_async.rules.finality import Phase
-from wxrec_async.rules.selection import HOUR_MS, Ages
+from wxrec_async.rules.selection import HOUR_MS, WaitPolicy
 
-AGES = Ages()
+AGES = WaitPolicy()
 maybe = st.sampled_from([None, True, False])
 recordings = st.lists(
     st.builds(
@@ -39,7 +39,7 @@ recordings = st.lists(
         st.text("abc", min_size=1, max_size=2),
         st.sampled_from(RecordingState),
         st.sampled_from(["", "conflict"]),
-        st.sampled_from([None, *Held]),
+        st.sampled_from([None, *ObjectState]),
         st.booleans(),
         st.booleans(),
         st.sampled_from(["", "search_deleted"]),
@@ -63,12 +63,12 @@ facts = st.builds(
     st.none() | ages,
     st.none() | ages,
     st.sampled_from([None, None, "queue"]),
-    st.sampled_from(Asked),
+    st.sampled_from(RecheckAnswer),
     st.integers(0, 3),
     st.sampled_from(Phase),
 )
 
-STORED = RecordingFacts("r", RecordingState.STORED, held=Held.WHOLE, was_stored=True)
+STORED = RecordingFacts("r", RecordingState.STORED, held=ObjectState.WHOLE, was_stored=True)
 SEGMENT = replace(STORED, id="s", segment=True)
 GONE = RecordingFacts("r", RecordingState.GONE, "deleted_at_webex", evidence="search_deleted")
 LOST = replace(GONE, was_stored=True)
@@ -90,7 +90,7 @@ def test_nothing_is_certified_while_anything_disagrees(task: TaskFacts) -> None:
     """A sound state has no bad object, no failed or unfinished recording and no contradiction behind it."""
     judgement = judge(task, AGES)
     assert is_whole(Counter({judgement.standing: 1})) == (judgement.standing in SOUND)
-    if judgement.standing is Standing.LEFT_OUT:
+    if judgement.standing is TaskStatus.LEFT_OUT:
         assert task.left_out
         assert not task.recordings
         return
@@ -99,20 +99,20 @@ def test_nothing_is_certified_while_anything_disagrees(task: TaskFacts) -> None:
         return
     search = task.search or SearchFacts()
     assert task.state in (TaskState.CAPTURED, TaskState.NO_RECORDING)
-    assert task.asked is not Asked.UNANSWERED
+    assert task.asked is not RecheckAnswer.UNANSWERED
     for each in task.recordings:
         assert each.state in (RecordingState.STORED, RecordingState.GONE)
-        assert each.held is Held.WHOLE or each.state is RecordingState.GONE
+        assert each.held is ObjectState.WHOLE or each.state is RecordingState.GONE
         assert not (each.state is RecordingState.GONE and (each.was_stored or not each.evidence))
     fewer = (search.recordings or 0) > sum(not each.segment for each in task.recordings)
     assert task.named <= len(task.recordings)
     assert search.deleted or task.phase is not Phase.OPEN
     assert task.recordings or not (task.named or search.recordings or search.capture_requested or search.deleted)
     fewer = fewer and search.deleted is True
-    assert not fewer or task.asked in (Asked.FOUND, Asked.SILENT)
-    assert (judgement.standing is Standing.NO_RECORDING) == (not task.recordings)
+    assert not fewer or task.asked in (RecheckAnswer.FOUND, RecheckAnswer.SILENT)
+    assert (judgement.standing is TaskStatus.NO_RECORDING) == (not task.recordings)
     gone = any(each.state is RecordingState.GONE for each in task.recordings)
-    assert (judgement.standing is Standing.DELETED) == (gone or (fewer and bool(task.recordings)))
+    assert (judgement.standing is TaskStatus.DELETED) == (gone or (fewer and bool(task.recordings)))
 
 
 @given(facts)
@@ -121,7 +121,7 @@ def test_only_what_never_was_stored_may_be_called_deleted(task: TaskFacts) -> No
     if may_be_deleted(task):
         assert task.search is not None
         assert task.search.deleted
-        assert task.asked is Asked.SILENT
+        assert task.asked is RecheckAnswer.SILENT
         assert not task.recordings or any(not each.was_stored for each in task.recordings)
 
 
@@ -134,54 +134,54 @@ def test_what_is_left_out_is_not_asked_for(task: TaskFacts) -> None:
 @pytest.mark.parametrize(
     ("task", "standing", "reason"),
     [
-        (captured(STORED), Standing.STORED, ""),
-        (captured(STORED, search=SearchFacts(1, True, True)), Standing.STORED, ""),
-        (captured(GONE), Standing.DELETED, "deleted_at_webex"),
-        (captured(STORED, GONE), Standing.DELETED, "deleted_at_webex"),
-        (captured(LOST, search=SearchFacts(deleted=True)), Standing.FAILED, "lost"),
-        (captured(STORED, FAILED), Standing.FAILED, "http_500"),
-        (captured(STORED, OPEN), Standing.OWED, "not_fetched"),
-        (captured(replace(STORED, held=Held.MISSING)), Standing.FAILED, "missing_in_bucket"),
-        (captured(replace(STORED, held=Held.DIFFERENT)), Standing.FAILED, "differs_in_bucket"),
-        (captured(replace(STORED, held=Held.UNREADABLE)), Standing.UNKNOWN, "bucket_unreadable"),
-        (captured(replace(STORED, held=None)), Standing.UNKNOWN, "bucket_unreadable"),
-        (captured(), Standing.UNKNOWN, "no_recording_known"),
-        (captured(STORED, search=SearchFacts(2)), Standing.STORED, ""),
-        (captured(STORED, SEGMENT, search=SearchFacts(2)), Standing.STORED, ""),
-        (captured(STORED, SEGMENT, search=SearchFacts(1)), Standing.STORED, ""),
-        (captured(STORED, search=SearchFacts(2, deleted=True)), Standing.UNKNOWN, "deletion_unconfirmed"),
+        (captured(STORED), TaskStatus.STORED, ""),
+        (captured(STORED, search=SearchFacts(1, True, True)), TaskStatus.STORED, ""),
+        (captured(GONE), TaskStatus.DELETED, "deleted_at_webex"),
+        (captured(STORED, GONE), TaskStatus.DELETED, "deleted_at_webex"),
+        (captured(LOST, search=SearchFacts(deleted=True)), TaskStatus.FAILED, "lost"),
+        (captured(STORED, FAILED), TaskStatus.FAILED, "http_500"),
+        (captured(STORED, OPEN), TaskStatus.OWED, "not_fetched"),
+        (captured(replace(STORED, held=ObjectState.MISSING)), TaskStatus.FAILED, "missing_in_bucket"),
+        (captured(replace(STORED, held=ObjectState.DIFFERENT)), TaskStatus.FAILED, "differs_in_bucket"),
+        (captured(replace(STORED, held=ObjectState.UNREADABLE)), TaskStatus.UNKNOWN, "bucket_unreadable"),
+        (captured(replace(STORED, held=None)), TaskStatus.UNKNOWN, "bucket_unreadable"),
+        (captured(), TaskStatus.UNKNOWN, "no_recording_known"),
+        (captured(STORED, search=SearchFacts(2)), TaskStatus.STORED, ""),
+        (captured(STORED, SEGMENT, search=SearchFacts(2)), TaskStatus.STORED, ""),
+        (captured(STORED, SEGMENT, search=SearchFacts(1)), TaskStatus.STORED, ""),
+        (captured(STORED, search=SearchFacts(2, deleted=True)), TaskStatus.UNKNOWN, "deletion_unconfirmed"),
         (
-            captured(STORED, search=SearchFacts(2, deleted=True), asked=Asked.FOUND),
-            Standing.DELETED,
+            captured(STORED, search=SearchFacts(2, deleted=True), asked=RecheckAnswer.FOUND),
+            TaskStatus.DELETED,
             "deleted_at_webex",
         ),
-        (captured(replace(GONE, evidence="")), Standing.FAILED, "gone_unproven"),
-        (captured(STORED, named=2), Standing.FAILED, "fewer_than_named"),
-        (captured(STORED, SEGMENT, named=2), Standing.STORED, ""),
-        (captured(STORED, phase=Phase.OPEN, age_ms=DAY_MS), Standing.OWED, "still_open"),
-        (captured(STORED, phase=Phase.OPEN), Standing.FAILED, "never_ended"),
-        (captured(STORED, phase=Phase.OVER), Standing.STORED, ""),
-        (silent(named=1), Standing.FAILED, "fewer_than_named"),
-        (silent(phase=Phase.OPEN, age_ms=DAY_MS), Standing.OWED, "still_open"),
-        (captured(STORED, search=SearchFacts(1, deleted=True)), Standing.STORED, ""),
-        (captured(STORED, search=SearchFacts(2), age_ms=DAY_MS), Standing.STORED, ""),
-        (captured(STORED, search=SearchFacts(1, active=True), age_ms=HOUR_MS), Standing.OWED, "still_active"),
-        (captured(STORED, search=SearchFacts(1, active=True)), Standing.STORED, ""),
-        (silent(), Standing.NO_RECORDING, "no_capture"),
-        (silent(search=SearchFacts(0)), Standing.NO_RECORDING, "no_capture"),
-        (silent(search=SearchFacts(1)), Standing.FAILED, "fewer_than_search"),
-        (silent(search=SearchFacts(0, True)), Standing.OWED, "capture_awaited"),
-        (silent(search=SearchFacts(1, deleted=True)), Standing.UNKNOWN, "deletion_unconfirmed"),
-        (silent(asked=Asked.UNANSWERED), Standing.UNKNOWN, "captures_unanswered"),
-        (silent(left_out="queue"), Standing.LEFT_OUT, "queue"),
-        (captured(STORED, left_out="queue"), Standing.STORED, ""),
-        (TaskFacts(TaskState.LISTED), Standing.OWED, "never_asked"),
-        (TaskFacts(TaskState.LISTED, listed=False), Standing.OWED, "only_in_search"),
-        (TaskFacts(TaskState.OWED, "capture_awaited"), Standing.OWED, "capture_awaited"),
-        (TaskFacts(TaskState.FAILED, "missing"), Standing.FAILED, "missing"),
+        (captured(replace(GONE, evidence="")), TaskStatus.FAILED, "gone_unproven"),
+        (captured(STORED, named=2), TaskStatus.FAILED, "fewer_than_named"),
+        (captured(STORED, SEGMENT, named=2), TaskStatus.STORED, ""),
+        (captured(STORED, phase=Phase.OPEN, age_ms=DAY_MS), TaskStatus.OWED, "still_open"),
+        (captured(STORED, phase=Phase.OPEN), TaskStatus.FAILED, "never_ended"),
+        (captured(STORED, phase=Phase.OVER), TaskStatus.STORED, ""),
+        (silent(named=1), TaskStatus.FAILED, "fewer_than_named"),
+        (silent(phase=Phase.OPEN, age_ms=DAY_MS), TaskStatus.OWED, "still_open"),
+        (captured(STORED, search=SearchFacts(1, deleted=True)), TaskStatus.STORED, ""),
+        (captured(STORED, search=SearchFacts(2), age_ms=DAY_MS), TaskStatus.STORED, ""),
+        (captured(STORED, search=SearchFacts(1, active=True), age_ms=HOUR_MS), TaskStatus.OWED, "still_active"),
+        (captured(STORED, search=SearchFacts(1, active=True)), TaskStatus.STORED, ""),
+        (silent(), TaskStatus.NO_RECORDING, "no_capture"),
+        (silent(search=SearchFacts(0)), TaskStatus.NO_RECORDING, "no_capture"),
+        (silent(search=SearchFacts(1)), TaskStatus.FAILED, "fewer_than_search"),
+        (silent(search=SearchFacts(0, True)), TaskStatus.OWED, "capture_awaited"),
+        (silent(search=SearchFacts(1, deleted=True)), TaskStatus.UNKNOWN, "deletion_unconfirmed"),
+        (silent(asked=RecheckAnswer.UNANSWERED), TaskStatus.UNKNOWN, "captures_unanswered"),
+        (silent(left_out="queue"), TaskStatus.LEFT_OUT, "queue"),
+        (captured(STORED, left_out="queue"), TaskStatus.STORED, ""),
+        (TaskFacts(TaskState.LISTED), TaskStatus.OWED, "never_asked"),
+        (TaskFacts(TaskState.LISTED, listed=False), TaskStatus.OWED, "only_in_search"),
+        (TaskFacts(TaskState.OWED, "capture_awaited"), TaskStatus.OWED, "capture_awaited"),
+        (TaskFacts(TaskState.FAILED, "missing"), TaskStatus.FAILED, "missing"),
     ],
 )
-def test_where_a_task_stands(task: TaskFacts, standing: Standing, reason: str) -> None:
+def test_where_a_task_stands(task: TaskFacts, standing: TaskStatus, reason: str) -> None:
     """The table of the states and their reasons."""
     judgement = judge(task, AGES)
     assert (judgement.standing, judgement.reason) == (standing, reason)
@@ -213,26 +213,26 @@ def test_captures_is_asked_where_the_sides_contradict(task: TaskFacts, asked: bo
     assert must_ask(task, AGES) is asked
 
 
-PROVEN = DayFacts(
+PROVEN = CertificateFacts(
     settled=True,
     tasks=SearchState.PRESENT,
     search=SearchState.PRESENT,
     search_required=False,
-    counts={Standing.STORED: 3, Standing.NO_RECORDING: 1, Standing.DELETED: 1, Standing.LEFT_OUT: 2},
+    counts={TaskStatus.STORED: 3, TaskStatus.NO_RECORDING: 1, TaskStatus.DELETED: 1, TaskStatus.LEFT_OUT: 2},
 )
 BREAKS_OFF = (SearchState.PARTIAL,)
 days = st.builds(
-    DayFacts,
+    CertificateFacts,
     st.booleans(),
     st.sampled_from(SearchState),
     st.sampled_from(SearchState),
     st.booleans(),
-    st.dictionaries(st.sampled_from(Standing), st.integers(0, 2)),
+    st.dictionaries(st.sampled_from(TaskStatus), st.integers(0, 2)),
 )
 
 
 @given(days)
-def test_a_day_is_certified_only_when_every_voice_was_heard(day: DayFacts) -> None:
+def test_a_day_is_certified_only_when_every_voice_was_heard(day: CertificateFacts) -> None:
     """Old enough, the list to its end, Search not broken off (and there, when it is required), no task open."""
     if certified(day):
         return
@@ -240,7 +240,7 @@ def test_a_day_is_certified_only_when_every_voice_was_heard(day: DayFacts) -> No
     assert day.tasks is SearchState.PRESENT
     assert day.search is SearchState.PRESENT or not day.search_required
     assert day.search is not SearchState.PARTIAL
-    assert not any(day.counts.get(state) for state in (Standing.OWED, Standing.FAILED, Standing.UNKNOWN))
+    assert not any(day.counts.get(state) for state in (TaskStatus.OWED, TaskStatus.FAILED, TaskStatus.UNKNOWN))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_a_day_is_certified_only_when_every_voice_was_heard(day: DayFacts) -> No
             ({"search": heard, "search_required": True}, () if heard is SearchState.PRESENT else (WhyNot.SEARCH,))
             for heard in SearchState
         ),
-        *(({"counts": {state: 1}}, (WhyNot.TASKS,)) for state in Standing if state not in SOUND),
+        *(({"counts": {state: 1}}, (WhyNot.TASKS,)) for state in TaskStatus if state not in SOUND),
         ({"settled": False, "tasks": SearchState.PARTIAL}, (WhyNot.YOUNG, WhyNot.LIST)),
     ],
 )

@@ -9,26 +9,26 @@ import pytest
 from wxrec_async.model import RecordingState, TaskState
 from wxrec_async.rules.day_comparison import (
     SOUND,
-    Asked,
-    Held,
     Judgement,
+    ObjectState,
+    RecheckAnswer,
     RecordingFacts,
     SearchFacts,
-    Standing,
     TaskFacts,
+    TaskStatus,
     is_whole,
     judge,
     may_be_deleted,
     must_ask,
 )
 from wxrec_async.rules.finality import Phase
-from wxrec_async.rules.selection import HOUR_MS, Ages
+from wxrec_async.rules.selection import HOUR_MS, WaitPolicy
 
-AGES = Ages()
-STORED = RecordingFacts("r", RecordingState.STORED, held=Held.WHOLE, was_stored=True)
-MISSING = replace(STORED, id="m", held=Held.MISSING)
-DIFFERENT = replace(STORED, id="d", held=Held.DIFFERENT)
-UNREADABLE = replace(STORED, id="u", held=Held.UNREADABLE)
+AGES = WaitPolicy()
+STORED = RecordingFacts("r", RecordingState.STORED, held=ObjectState.WHOLE, was_stored=True)
+MISSING = replace(STORED, id="m", held=ObjectState.MISSING)
+DIFFERENT = replace(STORED, id="d", held=ObjectState.DIFFERENT)
+UNREADABLE = replace(STORED, id="u", held=ObjectState.UNREADABLE)
 UNSEEN = replace(STORED, id="n", held=None)
 GONE = RecordingFacts("g", RecordingState.GONE, "deleted_at_webex", evidence="search_deleted")
 LOST = RecordingFacts("l", RecordingState.GONE, "deleted_at_webex", was_stored=True)
@@ -52,37 +52,37 @@ def test_what_is_not_said_is_not_known() -> None:
     )
     assert SearchFacts() == SearchFacts(None, None, None, None, None)
     assert TaskFacts(TaskState.OWED) == TaskFacts(
-        TaskState.OWED, "", (), True, None, None, 0, None, None, None, Asked.NOT_ASKED, 0, Phase.UNTOLD
+        TaskState.OWED, "", (), True, None, None, 0, None, None, None, RecheckAnswer.NOT_ASKED, 0, Phase.UNTOLD
     )
-    assert Judgement(Standing.STORED) == Judgement(Standing.STORED, "", "")
+    assert Judgement(TaskStatus.STORED) == Judgement(TaskStatus.STORED, "", "")
 
 
 def test_the_words_of_a_report_are_stable() -> None:
     """Ledgers, reports and certificates hold them."""
-    assert [*Standing] == ["stored", "no_recording", "deleted", "owed", "failed", "unknown", "left_out"]
-    assert [*Held] == ["whole", "missing", "different", "unreadable"]
-    assert [*Asked] == ["not_asked", "found", "silent", "unanswered"]
+    assert [*TaskStatus] == ["stored", "no_recording", "deleted", "owed", "failed", "unknown", "left_out"]
+    assert [*ObjectState] == ["whole", "missing", "different", "unreadable"]
+    assert [*RecheckAnswer] == ["not_asked", "found", "silent", "unanswered"]
     assert {"stored", "no_recording", "deleted", "left_out"} == SOUND
 
 
 @pytest.mark.parametrize(
     ("recordings", "judgement"),
     [
-        ((DIFFERENT, MISSING, UNREADABLE), Judgement(Standing.UNKNOWN, "bucket_unreadable", "u")),
-        ((STORED, DIFFERENT, UNSEEN), Judgement(Standing.UNKNOWN, "bucket_unreadable", "n")),
-        ((DIFFERENT, MISSING), Judgement(Standing.FAILED, "missing_in_bucket", "m")),
-        ((STORED, DIFFERENT, FAILED), Judgement(Standing.FAILED, "differs_in_bucket", "d")),
-        ((OPEN, STORED, FAILED), Judgement(Standing.FAILED, "http_500", "f")),
-        ((replace(FAILED, reason=""),), Judgement(Standing.FAILED, "failed", "f")),
-        ((OPEN, LOST), Judgement(Standing.FAILED, "lost", "l")),
-        ((replace(STORED, state=RecordingState.FAILED),), Judgement(Standing.FAILED, "failed", "r")),
-        ((replace(FAILED, held=Held.MISSING),), Judgement(Standing.FAILED, "http_500", "f")),
-        ((STORED, GONE, OPEN), Judgement(Standing.OWED, "not_fetched", "o")),
-        ((OPEN_AGAIN, OPEN), Judgement(Standing.OWED, "not_fetched", "a")),
-        ((STORED, GONE), Judgement(Standing.DELETED, "deleted_at_webex", "g")),
-        ((replace(GONE, reason=""),), Judgement(Standing.DELETED, "gone", "g")),
-        ((STORED,), Judgement(Standing.STORED)),
-        ((), Judgement(Standing.UNKNOWN, "no_recording_known")),
+        ((DIFFERENT, MISSING, UNREADABLE), Judgement(TaskStatus.UNKNOWN, "bucket_unreadable", "u")),
+        ((STORED, DIFFERENT, UNSEEN), Judgement(TaskStatus.UNKNOWN, "bucket_unreadable", "n")),
+        ((DIFFERENT, MISSING), Judgement(TaskStatus.FAILED, "missing_in_bucket", "m")),
+        ((STORED, DIFFERENT, FAILED), Judgement(TaskStatus.FAILED, "differs_in_bucket", "d")),
+        ((OPEN, STORED, FAILED), Judgement(TaskStatus.FAILED, "http_500", "f")),
+        ((replace(FAILED, reason=""),), Judgement(TaskStatus.FAILED, "failed", "f")),
+        ((OPEN, LOST), Judgement(TaskStatus.FAILED, "lost", "l")),
+        ((replace(STORED, state=RecordingState.FAILED),), Judgement(TaskStatus.FAILED, "failed", "r")),
+        ((replace(FAILED, held=ObjectState.MISSING),), Judgement(TaskStatus.FAILED, "http_500", "f")),
+        ((STORED, GONE, OPEN), Judgement(TaskStatus.OWED, "not_fetched", "o")),
+        ((OPEN_AGAIN, OPEN), Judgement(TaskStatus.OWED, "not_fetched", "a")),
+        ((STORED, GONE), Judgement(TaskStatus.DELETED, "deleted_at_webex", "g")),
+        ((replace(GONE, reason=""),), Judgement(TaskStatus.DELETED, "gone", "g")),
+        ((STORED,), Judgement(TaskStatus.STORED)),
+        ((), Judgement(TaskStatus.UNKNOWN, "no_recording_known")),
     ],
 )
 def test_the_worst_news_wins_and_names_its_recording(
@@ -95,32 +95,35 @@ def test_the_worst_news_wins_and_names_its_recording(
 @pytest.mark.parametrize(
     ("task", "judgement"),
     [
-        (TaskFacts(TaskState.LISTED, recordings=(STORED,), listed=False), Judgement(Standing.OWED, "never_asked")),
-        (TaskFacts(TaskState.OWED), Judgement(Standing.OWED, "owed")),
-        (TaskFacts(TaskState.FAILED), Judgement(Standing.FAILED, "failed")),
-        (TaskFacts(TaskState.OWED, "settling", (STORED,)), Judgement(Standing.OWED, "settling")),
-        (TaskFacts(TaskState.OWED, asked=Asked.UNANSWERED), Judgement(Standing.OWED, "owed")),
-        (TaskFacts(TaskState.FAILED, left_out="queue"), Judgement(Standing.LEFT_OUT, "queue")),
-        (captured(FAILED, left_out="queue"), Judgement(Standing.FAILED, "http_500", "f")),
-        (silent(asked=Asked.UNANSWERED, search=SearchFacts(1)), Judgement(Standing.UNKNOWN, "captures_unanswered")),
-        (silent(asked=Asked.SILENT), Judgement(Standing.NO_RECORDING, "no_capture")),
-        (silent(search=SearchFacts(0, True, False, False)), Judgement(Standing.OWED, "capture_awaited")),
-        (silent(search=SearchFacts(1), age_ms=AGES.missing_ms - 1), Judgement(Standing.OWED, "fewer_than_search")),
-        (silent(search=SearchFacts(1), age_ms=AGES.missing_ms), Judgement(Standing.FAILED, "fewer_than_search")),
+        (TaskFacts(TaskState.LISTED, recordings=(STORED,), listed=False), Judgement(TaskStatus.OWED, "never_asked")),
+        (TaskFacts(TaskState.OWED), Judgement(TaskStatus.OWED, "owed")),
+        (TaskFacts(TaskState.FAILED), Judgement(TaskStatus.FAILED, "failed")),
+        (TaskFacts(TaskState.OWED, "settling", (STORED,)), Judgement(TaskStatus.OWED, "settling")),
+        (TaskFacts(TaskState.OWED, asked=RecheckAnswer.UNANSWERED), Judgement(TaskStatus.OWED, "owed")),
+        (TaskFacts(TaskState.FAILED, left_out="queue"), Judgement(TaskStatus.LEFT_OUT, "queue")),
+        (captured(FAILED, left_out="queue"), Judgement(TaskStatus.FAILED, "http_500", "f")),
+        (
+            silent(asked=RecheckAnswer.UNANSWERED, search=SearchFacts(1)),
+            Judgement(TaskStatus.UNKNOWN, "captures_unanswered"),
+        ),
+        (silent(asked=RecheckAnswer.SILENT), Judgement(TaskStatus.NO_RECORDING, "no_capture")),
+        (silent(search=SearchFacts(0, True, False, False)), Judgement(TaskStatus.OWED, "capture_awaited")),
+        (silent(search=SearchFacts(1), age_ms=AGES.missing_ms - 1), Judgement(TaskStatus.OWED, "fewer_than_search")),
+        (silent(search=SearchFacts(1), age_ms=AGES.missing_ms), Judgement(TaskStatus.FAILED, "fewer_than_search")),
         (
             captured(STORED, search=SearchFacts(active=True), age_ms=AGES.null_ms - 1),
-            Judgement(Standing.OWED, "still_active"),
+            Judgement(TaskStatus.OWED, "still_active"),
         ),
-        (captured(STORED, search=SearchFacts(active=True), age_ms=AGES.null_ms), Judgement(Standing.STORED)),
-        (captured(STORED, search=SearchFacts(capture_requested=True)), Judgement(Standing.STORED)),
+        (captured(STORED, search=SearchFacts(active=True), age_ms=AGES.null_ms), Judgement(TaskStatus.STORED)),
+        (captured(STORED, search=SearchFacts(capture_requested=True)), Judgement(TaskStatus.STORED)),
         (
-            captured(STORED, search=SearchFacts(2, deleted=True, active=True), asked=Asked.SILENT),
-            Judgement(Standing.DELETED, "deleted_at_webex"),
+            captured(STORED, search=SearchFacts(2, deleted=True, active=True), asked=RecheckAnswer.SILENT),
+            Judgement(TaskStatus.DELETED, "deleted_at_webex"),
         ),
-        (captured(STORED, phase=Phase.OPEN, age_ms=AGES.missing_ms), Judgement(Standing.OWED, "still_open")),
-        (captured(STORED, phase=Phase.OPEN, age_ms=AGES.missing_ms + 1), Judgement(Standing.FAILED, "never_ended")),
-        (captured(STORED, search=SearchFacts(None, deleted=True)), Judgement(Standing.STORED)),
-        (captured(STORED, search=SearchFacts(None)), Judgement(Standing.STORED)),
+        (captured(STORED, phase=Phase.OPEN, age_ms=AGES.missing_ms), Judgement(TaskStatus.OWED, "still_open")),
+        (captured(STORED, phase=Phase.OPEN, age_ms=AGES.missing_ms + 1), Judgement(TaskStatus.FAILED, "never_ended")),
+        (captured(STORED, search=SearchFacts(None, deleted=True)), Judgement(TaskStatus.STORED)),
+        (captured(STORED, search=SearchFacts(None)), Judgement(TaskStatus.STORED)),
     ],
 )
 def test_a_contradiction_is_judged_by_the_task_s_age(task: TaskFacts, judgement: Judgement) -> None:
@@ -159,16 +162,16 @@ def test_captures_is_asked_where_its_answer_could_change_the_judgement(task: Tas
 @pytest.mark.parametrize(
     ("task", "may"),
     [
-        (silent(search=SearchFacts(deleted=True), asked=Asked.SILENT), True),
-        (silent(search=SearchFacts(deleted=False), asked=Asked.SILENT), False),
-        (silent(search=SearchFacts(), asked=Asked.SILENT), False),
-        (silent(asked=Asked.SILENT), False),
-        (silent(search=SearchFacts(deleted=True), asked=Asked.FOUND), False),
-        (silent(search=SearchFacts(deleted=True), asked=Asked.UNANSWERED), False),
+        (silent(search=SearchFacts(deleted=True), asked=RecheckAnswer.SILENT), True),
+        (silent(search=SearchFacts(deleted=False), asked=RecheckAnswer.SILENT), False),
+        (silent(search=SearchFacts(), asked=RecheckAnswer.SILENT), False),
+        (silent(asked=RecheckAnswer.SILENT), False),
+        (silent(search=SearchFacts(deleted=True), asked=RecheckAnswer.FOUND), False),
+        (silent(search=SearchFacts(deleted=True), asked=RecheckAnswer.UNANSWERED), False),
         (silent(search=SearchFacts(deleted=True)), False),
-        (captured(STORED, search=SearchFacts(deleted=True), asked=Asked.SILENT), False),
-        (captured(STORED, OPEN, search=SearchFacts(deleted=True), asked=Asked.SILENT), True),
-        (captured(OPEN_AGAIN, search=SearchFacts(deleted=True), asked=Asked.SILENT), False),
+        (captured(STORED, search=SearchFacts(deleted=True), asked=RecheckAnswer.SILENT), False),
+        (captured(STORED, OPEN, search=SearchFacts(deleted=True), asked=RecheckAnswer.SILENT), True),
+        (captured(OPEN_AGAIN, search=SearchFacts(deleted=True), asked=RecheckAnswer.SILENT), False),
     ],
 )
 def test_a_deletion_is_written_down_when_both_sides_agree(task: TaskFacts, may: bool) -> None:
@@ -180,6 +183,6 @@ def test_states_are_certified_when_all_that_occur_are_sound() -> None:
     """A count of nothing is no obstacle."""
     assert is_whole({}) is True
     assert is_whole(dict.fromkeys(SOUND, 3)) is True
-    for standing in (Standing.OWED, Standing.FAILED, Standing.UNKNOWN):
-        assert is_whole({Standing.STORED: 3, standing: 0}) is True
-        assert is_whole({Standing.STORED: 3, standing: 1}) is False
+    for standing in (TaskStatus.OWED, TaskStatus.FAILED, TaskStatus.UNKNOWN):
+        assert is_whole({TaskStatus.STORED: 3, standing: 0}) is True
+        assert is_whole({TaskStatus.STORED: 3, standing: 1}) is False

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from wxrec_async.errors import (
     AuthError,
     ConfigError,
+    ConnectError,
+    HTTPStatusError,
     LedgerFull,
-    Rejected,
     TimedOut,
-    Unreachable,
-    Untrusted,
+    TLSError,
     WxrecError,
 )
 from wxrec_async.rules import diagnosis
@@ -21,8 +21,8 @@ from wxrec_async.rules.diagnosis import Answers, Finding, bad, good, unknown
 
 DAY = 86_400.0
 ORG = "0a1b2c3d-1111-2222-3333-444455556666"
-NOT_FOUND, FORBIDDEN, NOT_KNOWN = Rejected(404), Rejected(403), Rejected(401)
-NO_SCOPE = Rejected(403, words="the token lacks a scope")
+NOT_FOUND, FORBIDDEN, NOT_KNOWN = HTTPStatusError(404), HTTPStatusError(403), HTTPStatusError(401)
+NO_SCOPE = HTTPStatusError(403, words="the token lacks a scope")
 
 
 def answers(
@@ -72,7 +72,7 @@ def test_a_refresh_token_that_dies_within_14_days_is_a_warning(left: float | Non
         (answers(NOT_FOUND, NOT_FOUND, NOT_FOUND), "fail", "unknown"),
         (answers(FORBIDDEN, FORBIDDEN, FORBIDDEN), "fail", "unknown"),
         (answers(FORBIDDEN, NO_SCOPE, NO_SCOPE), "unknown", "fail"),
-        (answers(Unreachable(), Unreachable(), Unreachable()), "fail", "unknown"),
+        (answers(ConnectError(), ConnectError(), ConnectError()), "fail", "unknown"),
         (answers(TimedOut(), None, None), "ok", "ok"),
     ],
 )
@@ -83,7 +83,7 @@ def test_a_wrong_region_and_a_missing_scope_are_told_apart(found: Answers, regio
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(ConfigError(), 2), (Untrusted(), 2), (AuthError(), 4), (LedgerFull(), 7), (TimedOut(), 3)]
+    ("error", "code"), [(ConfigError(), 2), (TLSError(), 2), (AuthError(), 4), (LedgerFull(), 7), (TimedOut(), 3)]
 )
 def test_each_failure_has_its_exit_code(error: WxrecError, code: int) -> None:
     """By cli.md's table."""

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from wxrec_async.errors import Rejected, WxrecError
+from wxrec_async.errors import HTTPStatusError, WxrecError
 from wxrec_async.rules import diagnosis_s3
 
 
 @pytest.mark.parametrize(
     ("refusal", "header", "region"),
     [
-        (Rejected(301), "eu-west-1", "eu-west-1"),
-        (Rejected(400), "eu-west-1", "eu-west-1"),
+        (HTTPStatusError(301), "eu-west-1", "eu-west-1"),
+        (HTTPStatusError(400), "eu-west-1", "eu-west-1"),
         (
-            Rejected(400, code="AuthorizationHeaderMalformed", words="…; expecting 'ap-southeast-1'"),
+            HTTPStatusError(400, code="AuthorizationHeaderMalformed", words="…; expecting 'ap-southeast-1'"),
             "",
             "ap-southeast-1",
         ),
-        (Rejected(301, code="PermanentRedirect"), "", "correct"),
-        (Rejected(403), "us-east-1", None),
-        (Rejected(404), "", None),
+        (HTTPStatusError(301, code="PermanentRedirect"), "", "correct"),
+        (HTTPStatusError(403), "us-east-1", None),
+        (HTTPStatusError(404), "", None),
     ],
 )
 def test_the_region_of_a_bucket_is_read_from_whatever_names_it(
-    refusal: Rejected, header: str, region: str | None
+    refusal: HTTPStatusError, header: str, region: str | None
 ) -> None:
     """Header, error text, or just the redirect; a 403 in the right region is none of these."""
     found = diagnosis_s3.bucket_elsewhere(refusal, "us-east-1", header)
@@ -34,7 +34,12 @@ def test_the_region_of_a_bucket_is_read_from_whatever_names_it(
 
 @pytest.mark.parametrize(
     ("refusal", "state"),
-    [(None, "fail"), (Rejected(412), "ok"), (Rejected(501), "fail"), (Rejected(400, code="BadDigest"), "unknown")],
+    [
+        (None, "fail"),
+        (HTTPStatusError(412), "ok"),
+        (HTTPStatusError(501), "fail"),
+        (HTTPStatusError(400, code="BadDigest"), "unknown"),
+    ],
 )
 def test_only_412_shows_that_objects_are_not_replaced(refusal: WxrecError | None, state: str) -> None:
     """501 and a success show the opposite; anything else shows nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wxrec_async.errors import ConfigError, Rejected, RunStopped, TimedOut, WxrecError
+from wxrec_async.errors import ConfigError, HTTPStatusError, RunStopped, TimedOut, WxrecError
 from wxrec_async.rules import diagnosis_s3 as rules
 from wxrec_async.rules.diagnosis import Finding, bad, good, unknown
 
@@ -29,36 +29,38 @@ REGION_UNKNOWN = "correct [s3] region or endpoint_url"
 )
 def test_a_region_is_named_by_a_header_or_a_sentence(words: str, header: str, region: str) -> None:
     """Only what can be one: small letters, digits and dashes, thirty of them at most."""
-    assert rules.region_named_by(Rejected(400, words=words), header) == region
+    assert rules.region_named_by(HTTPStatusError(400, words=words), header) == region
     if not header:
-        assert rules.region_named_by(Rejected(400, words=words)) == region
+        assert rules.region_named_by(HTTPStatusError(400, words=words)) == region
 
 
 @pytest.mark.parametrize(
     ("refusal", "header", "expected"),
     [
-        (Rejected(403), "", None),
-        (Rejected(403), "us-east-1", None),
-        (Rejected(400, code="Other"), "", None),
-        (Rejected(302), "", None),
+        (HTTPStatusError(403), "", None),
+        (HTTPStatusError(403), "us-east-1", None),
+        (HTTPStatusError(400, code="Other"), "", None),
+        (HTTPStatusError(302), "", None),
         (
-            Rejected(403),
+            HTTPStatusError(403),
             "eu-west-1",
             bad("bucket_region", "the bucket is not in us-east-1 but in eu-west-1", 'set [s3] region = "eu-west-1"', 2),
         ),
         *(
             (refusal, "", bad("bucket_region", "the bucket is not in us-east-1", REGION_UNKNOWN, 2))
             for refusal in (
-                Rejected(301),
-                Rejected(307),
-                Rejected(400, code="AuthorizationHeaderMalformed"),
-                Rejected(400, code="PermanentRedirect"),
-                Rejected(400, code="IllegalLocationConstraintException"),
+                HTTPStatusError(301),
+                HTTPStatusError(307),
+                HTTPStatusError(400, code="AuthorizationHeaderMalformed"),
+                HTTPStatusError(400, code="PermanentRedirect"),
+                HTTPStatusError(400, code="IllegalLocationConstraintException"),
             )
         ),
     ],
 )
-def test_a_bucket_elsewhere_is_told_with_its_region(refusal: Rejected, header: str, expected: Finding | None) -> None:
+def test_a_bucket_elsewhere_is_told_with_its_region(
+    refusal: HTTPStatusError, header: str, expected: Finding | None
+) -> None:
     """Or, when nobody names it, that it is not here."""
     assert rules.bucket_elsewhere(refusal, "us-east-1", header) == expected
     if not header:
@@ -68,10 +70,10 @@ def test_a_bucket_elsewhere_is_told_with_its_region(refusal: Rejected, header: s
 @pytest.mark.parametrize(
     ("refusal", "expected"),
     [
-        (Rejected(404), bad("bucket", "b is not there", "create it or correct [s3] bucket", 2)),
-        (Rejected(403, code="RequestTimeTooSkewed"), unknown("bucket", "not known before the clock is right")),
+        (HTTPStatusError(404), bad("bucket", "b is not there", "create it or correct [s3] bucket", 2)),
+        (HTTPStatusError(403, code="RequestTimeTooSkewed"), unknown("bucket", "not known before the clock is right")),
         *(
-            (Rejected(status, code=code), bad("bucket", f"AWS refuses the credentials: answered {status} {code}",
+            (HTTPStatusError(status, code=code), bad("bucket", f"AWS refuses the credentials: answered {status} {code}",
                                               "renew or correct them", 4))
             for status, code in (
                 (403, "InvalidAccessKeyId"), (403, "SignatureDoesNotMatch"), (400, "ExpiredToken"),
@@ -79,10 +81,10 @@ def test_a_bucket_elsewhere_is_told_with_its_region(refusal: Rejected, header: s
             )
         ),
         (
-            Rejected(403, code="AccessDenied"),
+            HTTPStatusError(403, code="AccessDenied"),
             unknown("bucket", "b may not be looked at (s3:ListBucket); writing is tried below"),
         ),
-        (Rejected(400, code="Odd"), Finding("bucket", False, "answered 400 Odd", "", 3)),
+        (HTTPStatusError(400, code="Odd"), Finding("bucket", False, "answered 400 Odd", "", 3)),
         (TimedOut("slow"), Finding("bucket", False, "slow", NETWORK, 3)),
     ],
 )  # fmt: skip
@@ -95,15 +97,15 @@ def test_a_bucket_that_cannot_be_looked_at_says_whose_fault_it_is(refusal: Wxrec
     ("refusal", "expected"),
     [
         (None, good("n", "it works")),
-        (Rejected(403), bad("n", "denied: answered 403", "allow s3:X: so that", 4)),
+        (HTTPStatusError(403), bad("n", "denied: answered 403", "allow s3:X: so that", 4)),
         (
-            Rejected(403, words="the KMS key says no"),
+            HTTPStatusError(403, words="the KMS key says no"),
             bad("n", "denied: answered 403 the KMS key says no",
                 "allow s3:X (or its KMS key: kms:GenerateDataKey, kms:Decrypt): so that", 4),
         ),
-        (Rejected(400, code="Odd"), bad("n", "S3 answered 400 Odd", SETTINGS, 2)),
-        (Rejected(499), bad("n", "S3 answered 499", SETTINGS, 2)),
-        (Rejected(500), Finding("n", False, "answered 500", "", 3)),
+        (HTTPStatusError(400, code="Odd"), bad("n", "S3 answered 400 Odd", SETTINGS, 2)),
+        (HTTPStatusError(499), bad("n", "S3 answered 499", SETTINGS, 2)),
+        (HTTPStatusError(500), Finding("n", False, "answered 500", "", 3)),
         (RunStopped("stopped"), bad("n", "stopped", SETTINGS, 2)),
         (ConfigError("odd"), bad("n", "odd", SETTINGS, 2)),
         (TimedOut("slow"), Finding("n", False, "slow", NETWORK, 3)),
@@ -123,11 +125,11 @@ CHECKS = good("checksum", "a part with a wrong CRC-32 is refused")
     ("refusal", "expected"),
     [
         (None, bad("checksum", ACCEPTED, OTHER_STORE)),
-        (Rejected(400, code="BadDigest"), CHECKS),
-        (Rejected(400, code="InvalidDigest"), CHECKS),
-        (Rejected(400, code="XAmzContentChecksumMismatch"), CHECKS),
-        (Rejected(501), bad("checksum", "S3 answered 501", OTHER_STORE)),
-        (Rejected(500), unknown("checksum", "not known: answered 500")),
+        (HTTPStatusError(400, code="BadDigest"), CHECKS),
+        (HTTPStatusError(400, code="InvalidDigest"), CHECKS),
+        (HTTPStatusError(400, code="XAmzContentChecksumMismatch"), CHECKS),
+        (HTTPStatusError(501), bad("checksum", "S3 answered 501", OTHER_STORE)),
+        (HTTPStatusError(500), unknown("checksum", "not known: answered 500")),
         (TimedOut("slow"), unknown("checksum", "not known: slow")),
     ],
 )
@@ -143,11 +145,11 @@ CONDITIONS = "use a store that knows If-None-Match on PutObject and CompleteMult
     ("refusal", "expected"),
     [
         (None, bad("conditional_write", "S3 took a put with If-None-Match: * although the key is taken", CONDITIONS)),
-        (Rejected(412), good("conditional_write", "an object that is there is not replaced")),
-        (Rejected(501), bad("conditional_write", "S3 answered 501", CONDITIONS)),
+        (HTTPStatusError(412), good("conditional_write", "an object that is there is not replaced")),
+        (HTTPStatusError(501), bad("conditional_write", "S3 answered 501", CONDITIONS)),
         *(
             (
-                Rejected(400, code=code),
+                HTTPStatusError(400, code=code),
                 unknown(
                     "conditional_write",
                     "not known: S3 judged the checksum first, and no object is put at risk to find out",
@@ -155,7 +157,7 @@ CONDITIONS = "use a store that knows If-None-Match on PutObject and CompleteMult
             )
             for code in ("BadDigest", "InvalidDigest")
         ),
-        (Rejected(500), unknown("conditional_write", "not known: answered 500")),
+        (HTTPStatusError(500), unknown("conditional_write", "not known: answered 500")),
         (TimedOut("slow"), unknown("conditional_write", "not known: slow")),
     ],
 )
@@ -179,10 +181,10 @@ def aborted_after(days: int) -> Finding:
 @pytest.mark.parametrize(
     ("rules_found", "refusal", "expected"),
     [
-        (None, Rejected(404, code="NoSuchLifecycleConfiguration"), NO_RULE),
+        (None, HTTPStatusError(404, code="NoSuchLifecycleConfiguration"), NO_RULE),
         (None, None, NO_RULE),
         ([], None, NO_RULE),
-        (None, Rejected(403), unknown("lifecycle", "not known: answered 403")),
+        (None, HTTPStatusError(403), unknown("lifecycle", "not known: answered 403")),
         (None, TimedOut("slow"), unknown("lifecycle", "not known: slow")),
         ([rule(9), rule(3), rule(5)], None, aborted_after(3)),
         ([rule("7")], None, NO_RULE),

@@ -7,13 +7,13 @@ import pytest
 from wxrec_async.errors import (
     AuthError,
     ConfigError,
+    ConnectError,
     ConnectionLost,
+    HTTPStatusError,
     LedgerError,
     LedgerFull,
-    Rejected,
     TimedOut,
-    Unreachable,
-    Untrusted,
+    TLSError,
     WxrecError,
 )
 from wxrec_async.rules import diagnosis
@@ -78,8 +78,8 @@ def test_only_what_is_wrong_has_an_exit_code() -> None:
         (ConfigError("[s3] bucket is missing"), "[s3] bucket is missing", "", 2),
         (LedgerError("odd"), "odd", "", 7),
         (LedgerFull("full"), "full", "", 7),
-        (Untrusted("odd"), "odd", "name the authority's certificates with ca_bundle", 2),
-        (Unreachable("odd"), "odd", "check name, network, firewall and proxy", 3),
+        (TLSError("odd"), "odd", "name the authority's certificates with ca_bundle", 2),
+        (ConnectError("odd"), "odd", "check name, network, firewall and proxy", 3),
         (TimedOut("odd"), "odd", "check name, network, firewall and proxy", 3),
         (ConnectionLost("odd"), "odd", "", 3),
     ],
@@ -167,22 +167,31 @@ ELSEWHERE = "set [webex] region (or base_url) to where the tenant lives"
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (answers(None, Rejected(403), Rejected(403)), good("region", "api.test knows the organisation and the token")),
-        (answers(Rejected(404), None, Rejected(403)), good("region", "api.test knows the organisation and the token")),
-        (answers(Rejected(404), Rejected(403), None), good("region", "api.test knows the organisation and the token")),
-        (nowhere(Rejected(401)), bad("region", REFUSED.format("answered 401"), ELSEWHERE, 2)),
-        (nowhere(Rejected(403)), bad("region", REFUSED.format("answered 403"), ELSEWHERE, 2)),
-        (nowhere(Rejected(404)), bad("region", REFUSED.format("answered 404"), ELSEWHERE, 2)),
-        (nowhere(Rejected(400)), Finding("region", False, "answered 400", "", 3)),
-        (nowhere(Rejected(402)), Finding("region", False, "answered 402", "", 3)),
-        (nowhere(Rejected(405)), Finding("region", False, "answered 405", "", 3)),
+        (
+            answers(None, HTTPStatusError(403), HTTPStatusError(403)),
+            good("region", "api.test knows the organisation and the token"),
+        ),
+        (
+            answers(HTTPStatusError(404), None, HTTPStatusError(403)),
+            good("region", "api.test knows the organisation and the token"),
+        ),
+        (
+            answers(HTTPStatusError(404), HTTPStatusError(403), None),
+            good("region", "api.test knows the organisation and the token"),
+        ),
+        (nowhere(HTTPStatusError(401)), bad("region", REFUSED.format("answered 401"), ELSEWHERE, 2)),
+        (nowhere(HTTPStatusError(403)), bad("region", REFUSED.format("answered 403"), ELSEWHERE, 2)),
+        (nowhere(HTTPStatusError(404)), bad("region", REFUSED.format("answered 404"), ELSEWHERE, 2)),
+        (nowhere(HTTPStatusError(400)), Finding("region", False, "answered 400", "", 3)),
+        (nowhere(HTTPStatusError(402)), Finding("region", False, "answered 402", "", 3)),
+        (nowhere(HTTPStatusError(405)), Finding("region", False, "answered 405", "", 3)),
         (nowhere(TimedOut("slow")), Finding("region", False, "slow", "check name, network, firewall and proxy", 3)),
         (
-            answers(Rejected(403), Rejected(403), Rejected(403, words="No SCOPE")),
+            answers(HTTPStatusError(403), HTTPStatusError(403), HTTPStatusError(403, words="No SCOPE")),
             unknown("region", "api.test answers nothing before the scopes are right"),
         ),
         (
-            answers(Rejected(401), TimedOut("scope"), Rejected(403)),
+            answers(HTTPStatusError(401), TimedOut("scope"), HTTPStatusError(403)),
             bad("region", REFUSED.format("answered 401"), ELSEWHERE, 2),
         ),
     ],
@@ -194,44 +203,49 @@ def test_a_region_is_right_when_anything_was_answered(found: Answers, expected: 
 
 AS_ADMIN = f"add the scope to the integration and {LOGIN} as an administrator"
 LATER, NO_NETWORK = "not known before the region is right", "not known before Webex can be reached"
-NO_SCOPE = Rejected(403, words="no SCOPE for this")
+NO_SCOPE = HTTPStatusError(403, words="no SCOPE for this")
 
 
 @pytest.mark.parametrize(
     ("failure", "home", "granted", "expected"),
     [
         (None, True, "x", good("tasks", "the token may ask for them")),
-        (Unreachable(), False, "", unknown("tasks", NO_NETWORK)),
-        (Untrusted(), False, "", unknown("tasks", NO_NETWORK)),
+        (ConnectError(), False, "", unknown("tasks", NO_NETWORK)),
+        (TLSError(), False, "", unknown("tasks", NO_NETWORK)),
         (TimedOut("slow"), True, "", Finding("tasks", False, "slow", "check name, network, firewall and proxy", 3)),
-        (Rejected(403), True, "", bad("tasks", "the token may not ask for them: answered 403; needed: N", AS_ADMIN, 4)),
         (
-            Rejected(403),
+            HTTPStatusError(403),
+            True,
+            "",
+            bad("tasks", "the token may not ask for them: answered 403; needed: N", AS_ADMIN, 4),
+        ),
+        (
+            HTTPStatusError(403),
             True,
             "a b",
             bad("tasks", "the token may not ask for them: answered 403; needed: N; granted: a b", AS_ADMIN, 4),
         ),
         (NO_SCOPE, False, "", bad("tasks", f"the token may not ask for them: {NO_SCOPE}; needed: N", AS_ADMIN, 4)),
-        (Rejected(403), False, "", unknown("tasks", LATER)),
-        (Rejected(401), True, "", unknown("tasks", LATER)),
-        (Rejected(401, words="scope"), False, "", unknown("tasks", LATER)),
-        (Rejected(404), True, "", unknown("tasks", LATER)),
-        (Rejected(400), True, "", Finding("tasks", False, "answered 400", "", 3)),
-        (Rejected(402), True, "", Finding("tasks", False, "answered 402", "", 3)),
-        (Rejected(405), True, "", Finding("tasks", False, "answered 405", "", 3)),
+        (HTTPStatusError(403), False, "", unknown("tasks", LATER)),
+        (HTTPStatusError(401), True, "", unknown("tasks", LATER)),
+        (HTTPStatusError(401, words="scope"), False, "", unknown("tasks", LATER)),
+        (HTTPStatusError(404), True, "", unknown("tasks", LATER)),
+        (HTTPStatusError(400), True, "", Finding("tasks", False, "answered 400", "", 3)),
+        (HTTPStatusError(402), True, "", Finding("tasks", False, "answered 402", "", 3)),
+        (HTTPStatusError(405), True, "", Finding("tasks", False, "answered 405", "", 3)),
     ],
 )
 def test_a_missing_scope_is_named_with_what_was_granted(
     failure: WxrecError | None, home: bool, granted: str, expected: Finding
 ) -> None:
     """When the region is right, or the server speaks of scopes; before that nothing can be said."""
-    found = answers(None if home else Rejected(403), failure, Rejected(403))
+    found = answers(None if home else HTTPStatusError(403), failure, HTTPStatusError(403))
     assert diagnosis.scope("tasks", failure, "N", found, granted) == expected
 
 
 def test_without_grants_nothing_is_said_of_them() -> None:
     """Not every token says what it may."""
-    found = diagnosis.scope("tasks", Rejected(403), "N", answers(None))
+    found = diagnosis.scope("tasks", HTTPStatusError(403), "N", answers(None))
     assert found.words == "the token may not ask for them: answered 403; needed: N"
 
 

@@ -182,7 +182,7 @@ def test_the_same_content_is_the_same_bytes() -> None:
     assert evidence.certificate(turned, ISSUE) != evidence.certificate(turned, replace(ISSUE, issued_ms=2_000))
 
 
-RECORDING = sidecars.AtRest("r", "stored", "k", 10, 7, SHA, flags=("riff_size",))
+RECORDING = sidecars.FinishedRecording("r", "stored", "k", 10, 7, SHA, flags=("riff_size",))
 DESCRIBED = sidecars.Described(Task("t", origin="+15550100123", queue_name="Sales", created_ms=5), (RECORDING,))
 
 

@@ -19,7 +19,7 @@ from wxrec_async.rules.evidence import (
     Item,
     Link,
     Manifest,
-    Named,
+    NamedObject,
     Places,
     TasksFile,
     Unsound,
@@ -74,8 +74,8 @@ def test_what_is_not_known_of_a_recording_is_null() -> None:
     said = json.loads(line)
     known = {"task_id": "t", "recording_id": "r", "key": "k", "bytes": 0, "checksum_algorithm": "CRC32"}
     assert {name: value for name, value in said.items() if value is not None} == known | {"segment": False}
-    assert evidence.read_line(line) == Named("t", "r", "k", 0, None, None, None)
-    assert evidence.read_line(evidence.manifest_line(ITEM)) == Named("t", "r", "k", 5, "AAAABw==", SHA, "e")
+    assert evidence.read_line(line) == NamedObject("t", "r", "k", 0, None, None, None)
+    assert evidence.read_line(evidence.manifest_line(ITEM)) == NamedObject("t", "r", "k", 5, "AAAABw==", SHA, "e")
 
 
 @pytest.mark.parametrize("value", [{"b": 1, "a": "é"}, {"a": "\ud800"}])
@@ -190,7 +190,7 @@ def test_a_line_without_what_it_is_about_says_so(name: str) -> None:
 def test_a_line_may_be_without_checksums() -> None:
     """Older ones are."""
     line = b'{"task_id":"t","recording_id":"r","key":"k","bytes":0}'
-    assert evidence.read_line(line) == Named("t", "r", "k", 0, None, None, None)
+    assert evidence.read_line(line) == NamedObject("t", "r", "k", 0, None, None, None)
 
 
 @pytest.mark.parametrize(

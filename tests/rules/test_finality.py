@@ -16,9 +16,9 @@ from wxrec_async.rules.finality import (
     NO_SUCH_KEY,
     SEARCH_DELETED,
     VOICES,
+    EmptyAnswers,
     Final,
     Phase,
-    Silence,
     Voice,
     closes_window,
     has_changed,
@@ -136,7 +136,9 @@ def test_no_recording_takes_a_call_that_is_over_and_nothing_ever_named(
 ) -> None:
     """A promise, an earlier answer, or a call that goes on: each of them alone forbids it; null takes a day besides."""
     task = Task("t", status=status, created_ms=NOW - age, capture_requested=requested)
-    final = is_no_recording(task, Silence(NOW - seen, None, named), null_ms=DAY_MS, assume_over_ms=DAY_MS, now_ms=NOW)
+    final = is_no_recording(
+        task, EmptyAnswers(NOW - seen, None, named), null_ms=DAY_MS, assume_over_ms=DAY_MS, now_ms=NOW
+    )
     over = status in OVER or (status is None and age > DAY_MS)
     old = requested is False or max(age, seen) > DAY_MS
     assert final is (not named and requested is not True and over and old)
@@ -166,7 +168,7 @@ def test_a_row_alone_proves_it_only_when_the_call_ended_unrecorded(task: Task, p
 @given(st.integers(0, 20 * DAY_MS), st.one_of(st.none(), st.integers(0, 20 * DAY_MS)))
 def test_a_promise_is_broken_after_owed_days_and_two_answers_a_day_apart(age: int, empty_for: int | None) -> None:
     """One answer is one voice at one moment."""
-    silence = Silence(NOW - age, None if empty_for is None else NOW - empty_for)
+    silence = EmptyAnswers(NOW - age, None if empty_for is None else NOW - empty_for)
     missing = is_missing(silence, age_ms=age, missing_ms=7 * DAY_MS, now_ms=NOW)
     assert missing is (age > 7 * DAY_MS and empty_for is not None and empty_for >= DAY_MS)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.model import Order, Recording, Secret, Target
-from wxrec_async.rules.identity import CHANGED, Changed, Identified, Times, identified, marked, same_recording
+from wxrec_async.model import ObjectTarget, Recording, Secret, TransferSpec
+from wxrec_async.rules.identity import CHANGED, ChangePolicy, Identified, Times, identified, marked, same_recording
 
 URL = Secret("https://media.example/signed")
 START, STOP = 1_767_225_600_000, 1_767_225_660_000
@@ -19,18 +19,18 @@ def named(start: int | None = START, stop: int | None = STOP, name: str = "r") -
     return Recording("t", name, url=URL, start_ms=start, stop_ms=stop)
 
 
-@pytest.mark.parametrize("policy", Changed)
+@pytest.mark.parametrize("policy", ChangePolicy)
 @pytest.mark.parametrize(
     "known",
     [{}, {"other": Times(1, 2)}, {"r": Times(START, STOP)}, {"r": Times()}, {"r": Times(START + 1000, STOP - 1000)}],
 )
-def test_what_is_new_or_as_it_was_keeps_its_id(policy: Changed, known: dict[str, Times]) -> None:
+def test_what_is_new_or_as_it_was_keeps_its_id(policy: ChangePolicy, known: dict[str, Times]) -> None:
     """Nothing tells them apart: moments that are not told, and the second by which answers round, do not."""
     assert identified([named()], known, policy) == Identified((named(),))
 
 
-@pytest.mark.parametrize("policy", Changed)
-def test_one_that_begins_at_another_moment_is_another_one(policy: Changed) -> None:
+@pytest.mark.parametrize("policy", ChangePolicy)
+def test_one_that_begins_at_another_moment_is_another_one(policy: ChangePolicy) -> None:
     """It gets its start behind the id, the same whenever it is named, and is no change of the first."""
     found = identified([named(START + 5000)], {"r": Times(START, STOP)}, policy)
     assert found == Identified((replace(named(START + 5000, name=f"r-{START + 5000}"), named_as="r"),))
@@ -49,16 +49,16 @@ def test_one_that_has_grown_is_fetched_beside_what_is_stored() -> None:
 
 def test_one_that_has_grown_is_only_reported_when_that_is_the_policy() -> None:
     """There is no URL to fetch, so it fails by the name of the change."""
-    found = identified([named(stop=STOP + 4000)], {"r": Times(START, STOP)}, Changed.CONFLICT)
+    found = identified([named(stop=STOP + 4000)], {"r": Times(START, STOP)}, ChangePolicy.CONFLICT)
     assert [(each.id, each.url, each.problem) for each in found.recordings] == [(f"r-{STOP + 4000}", None, CHANGED)]
     assert not found.replacing
 
 
 def test_one_that_has_grown_takes_its_place_when_that_is_the_policy() -> None:
     """Under its own id, as an order that may replace."""
-    found = identified([named(stop=STOP + 4000)], {"r": Times(START, STOP)}, Changed.REPLACE)
+    found = identified([named(stop=STOP + 4000)], {"r": Times(START, STOP)}, ChangePolicy.REPLACE)
     assert found == Identified((named(stop=STOP + 4000),), frozenset({"r"}), frozenset({"r"}))
-    order = marked(Order(found.recordings[0], Target("k", "audio/wav")), found)
+    order = marked(TransferSpec(found.recordings[0], ObjectTarget("k", "audio/wav")), found)
     assert (order.replaces, order.flags) == (True, (CHANGED,))
 
 
@@ -84,7 +84,7 @@ def test_a_fresh_url_is_looked_for_under_the_name_captures_has_for_the_recording
 
 def test_an_order_carries_the_flags_of_its_task() -> None:
     """What is plain stays the very same order."""
-    plain = Order(named(), Target("k", "audio/wav"))
+    plain = TransferSpec(named(), ObjectTarget("k", "audio/wav"))
     assert marked(plain, Identified((named(),))) is plain
     assert marked(plain, Identified((named(),)), ("never_ended",)).flags == ("never_ended",)
 
@@ -95,10 +95,10 @@ TIMES = st.one_of(st.none(), st.integers(START, START + 4).map(lambda s: s * 200
 @given(
     st.lists(st.builds(named, TIMES, TIMES, st.sampled_from(["a", "b", "c"])), max_size=4),
     st.dictionaries(st.sampled_from(["a", "b", "c"]), st.builds(Times, TIMES, TIMES)),
-    st.sampled_from(Changed),
+    st.sampled_from(ChangePolicy),
 )
 def test_no_recording_is_dropped_that_the_answer_told_apart(
-    answer: list[Recording], stored: dict[str, Times], policy: Changed
+    answer: list[Recording], stored: dict[str, Times], policy: ChangePolicy
 ) -> None:
     """Ids are unique afterwards, and none of the answer is missing: it is stored, to be fetched, or reported."""
     found = identified(answer, stored, policy)

@@ -19,7 +19,7 @@ from wxrec_async.rules.keys import (
     main_keys,
     main_recording,
     names_other,
-    orders,
+    plan_transfers,
     target,
 )
 
@@ -174,12 +174,12 @@ def test_the_main_recording_is_chosen_in_the_order_of_the_manual(others: list[Re
 @given(st.lists(recordings, min_size=1, max_size=5, unique_by=lambda each: each.id), st.randoms())
 def test_every_recording_of_a_task_gets_a_place_of_its_own(found: list[Recording], random: object) -> None:
     """One main place, all others named by their id, and the same whatever order Webex answers in."""
-    placed = orders(Task("task"), found, template=TEMPLATE, holder=None, base={})
+    placed = plan_transfers(Task("task"), found, template=TEMPLATE, holder=None, base={})
     by_id = {order.recording.id: order for order in placed}
     assert len({order.target.key for order in placed}) == len(found)
     main = main_recording(found)
     assert [order.recording for order in placed if order.fallback] == ([] if main.segment else [main])
-    backwards = orders(Task("task"), found[::-1], template=TEMPLATE, holder=None, base={})
+    backwards = plan_transfers(Task("task"), found[::-1], template=TEMPLATE, holder=None, base={})
     assert {order.recording.id: order for order in backwards} == by_id
 
 
@@ -187,13 +187,14 @@ def test_who_holds_the_main_place_keeps_it() -> None:
     """A stitched recording that comes later does not push out what is stored."""
     found = [Recording("t", "t"), Recording("t", "consult")]
     placed = {
-        each.recording.id: each for each in orders(Task("t"), found, template=TEMPLATE, holder="consult", base={})
+        each.recording.id: each
+        for each in plan_transfers(Task("t"), found, template=TEMPLATE, holder="consult", base={})
     }
     assert placed["consult"].target.key == "call-detail/t/recording.wav"
     assert placed["t"].target.key == "call-detail/t/recording-t.wav"
-    gone = orders(Task("t"), found, template=TEMPLATE, holder="not-listed-any-more", base={})
+    gone = plan_transfers(Task("t"), found, template=TEMPLATE, holder="not-listed-any-more", base={})
     assert all(each.fallback is None for each in gone)
-    assert orders(Task("t"), [], template=TEMPLATE, holder=None, base={}) == []
+    assert plan_transfers(Task("t"), [], template=TEMPLATE, holder=None, base={}) == []
 
 
 @given(ids, ids)

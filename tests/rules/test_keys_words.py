@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.model import Recording, Target, Task
+from wxrec_async.model import ObjectTarget, Recording, Task
 from wxrec_async.rules import keys
 from wxrec_async.rules.keys import (
     Label,
@@ -25,7 +25,7 @@ from wxrec_async.rules.keys import (
     main_recording,
     may_have_sidecars,
     names_other,
-    orders,
+    plan_transfers,
     read_label,
     sidecar_key,
     target,
@@ -126,7 +126,7 @@ def test_the_main_recording_is_the_first_in_five_respects(recordings: list[Recor
 
 
 def placed(*recordings: Recording, holder: str | None = None) -> list[tuple[str, str, str | None]]:
-    found = orders(Task("t"), recordings, template=USUAL, holder=holder, base={"a": "b"})
+    found = plan_transfers(Task("t"), recordings, template=USUAL, holder=holder, base={"a": "b"})
     assert all(each.target.metadata["a"] == "b" for each in found)
     return [(each.recording.id, each.target.key, each.fallback.key if each.fallback else None) for each in found]
 
@@ -168,13 +168,13 @@ def test_a_target_is_made_of_ids_a_day_and_an_extension(template: str, main: str
     }
     for is_main, key in ((True, main), (False, further)):
         made = target(task, recording, template=template, base={"wx-org": "o"}, main=is_main)
-        assert made == Target(key, "audio/mpeg", metadata)
+        assert made == ObjectTarget(key, "audio/mpeg", metadata)
 
 
 def test_what_is_not_known_is_not_in_the_metadata() -> None:
     """Nor does a field that is not there stand as an empty one; what is known of the object wins over the base."""
     made = target(Task("t"), Recording("t", "r"), template=USUAL, base={"wx-task-id": "other"}, main=True)
-    assert made == Target("call-detail/t/recording.wav", "audio/wav", {"wx-task-id": "t", "wx-recording-id": "r"})
+    assert made == ObjectTarget("call-detail/t/recording.wav", "audio/wav", {"wx-task-id": "t", "wx-recording-id": "r"})
 
 
 @pytest.mark.usefixtures("far_east")

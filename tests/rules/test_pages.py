@@ -14,7 +14,7 @@ import zlib
 
 import pytest
 
-from wxrec_async.errors import Unfit
+from wxrec_async.errors import InvalidMedia
 from wxrec_async.rules.mpeg import is_mpeg
 from wxrec_async.rules.pages import disguised, is_text_type
 from wxrec_async.rules.wav import Sniffer
@@ -86,7 +86,7 @@ def reason(body: bytes, content_type: str = "application/octet-stream") -> str:
     sniffer.feed(body)
     try:
         sniffer.check_beginning(content_type)
-    except Unfit as unfit:
+    except InvalidMedia as unfit:
         return unfit.reason
     return "" if sniffer.known_media else "unknown"
 

@@ -6,7 +6,7 @@ import pytest
 
 from wxrec_async.model import Task, TaskPage, Window, iso
 from wxrec_async.rules import paging
-from wxrec_async.rules.paging import MAX_STUCK_PAGES, ROUNDING_MS, Pager, Step
+from wxrec_async.rules.paging import MAX_STUCK_PAGES, ROUNDING_MS, Pager, PageStep
 
 START = 1_767_225_600_000
 WINDOW = Window(START, START + 60_000)
@@ -34,10 +34,10 @@ def test_the_figures_are_those_that_were_thought_through() -> None:
 
 def test_a_step_without_a_way_on_is_the_last() -> None:
     """A link or a time is a way on."""
-    assert Step(()).done is True
-    assert Step((), next_from_ms=0).done is False
-    assert Step((), next_link="x").done is False
-    assert Step(()).trouble is None
+    assert PageStep(()).done is True
+    assert PageStep((), next_from_ms=0).done is False
+    assert PageStep((), next_link="x").done is False
+    assert PageStep(()).trouble is None
 
 
 def test_the_next_page_starts_one_millisecond_before_the_newest_row() -> None:
@@ -89,7 +89,7 @@ def test_a_crowd_is_told_on_a_page_with_a_link_too() -> None:
     pager.take(rows(3, 3))
     pager.take(rows(3, 3))
     step = pager.take(linked(rows(7), "https://api.test/a"))
-    assert step == Step(rows(7).tasks, next_link="https://api.test/a", trouble=CROWDED.format(3))
+    assert step == PageStep(rows(7).tasks, next_link="https://api.test/a", trouble=CROWDED.format(3))
 
 
 @pytest.mark.fault("W19")
@@ -97,7 +97,7 @@ def test_a_crowd_at_the_end_of_the_window_belongs_to_its_neighbour() -> None:
     """A server that includes ``to`` fills its last page with what is not asked for."""
     pager = Pager(WINDOW, 2)
     pager.take(rows(59_999))
-    assert pager.take(rows(59_999, 60_000)) == Step(())
+    assert pager.take(rows(59_999, 60_000)) == PageStep(())
 
 
 def test_a_full_page_of_known_rows_goes_on_at_the_newest() -> None:
@@ -153,7 +153,9 @@ def test_older_rows_only_are_stepped_over_second_by_second_and_then_left() -> No
         step = pager.take(rows(-5, -5))
         assert step.trouble == f"a page from {iso(at)} on shows older tasks only"
         assert step.next_from_ms == START + 5_000 + (number + 1) * ROUNDING_MS == pager.from_ms
-    assert pager.take(rows(-5, -5)) == Step((), trouble=f"a page from {iso(pager.from_ms)} on shows older tasks only")
+    assert pager.take(rows(-5, -5)) == PageStep(
+        (), trouble=f"a page from {iso(pager.from_ms)} on shows older tasks only"
+    )
 
 
 @pytest.mark.fault("W18", "X19")
@@ -170,7 +172,7 @@ def test_a_link_that_brings_something_new_makes_up_for_those_that_did_not() -> N
         number += 1
         pager.take(linked(rows(), f"https://api.test/{number}"))
     stuck = pager.take(linked(rows(), "https://api.test/last"))
-    assert stuck == Step((), trouble="paging is stuck: the next link leads nowhere new")
+    assert stuck == PageStep((), trouble="paging is stuck: the next link leads nowhere new")
 
 
 def test_the_end_of_the_window_ends_the_paging() -> None:
@@ -194,8 +196,8 @@ def test_a_page_shorter_than_the_largest_is_the_end() -> None:
     """One row may be all that a server gives: it is stepped over once, and nothing behind it is the end."""
     pager = Pager(WINDOW, 10)
     assert pager.take(rows(1, 2, 4, 4)).next_from_ms == START + 3
-    assert pager.take(rows(4, 4)) == Step(())
+    assert pager.take(rows(4, 4)) == PageStep(())
     alone = Pager(WINDOW, 10)
     assert alone.take(rows(5)).next_from_ms == START + 4
-    assert alone.take(rows(5)) == Step((), next_from_ms=START + 6)
-    assert alone.take(rows()) == Step(())
+    assert alone.take(rows(5)) == PageStep((), next_from_ms=START + 6)
+    assert alone.take(rows()) == PageStep(())

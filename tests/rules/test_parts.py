@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.errors import Unfit
+from wxrec_async.errors import InvalidMedia
 from wxrec_async.model import Part, StoredObject
 from wxrec_async.rules import parts as rules
 from wxrec_async.rules.parts import (
@@ -128,7 +128,7 @@ def test_more_than_ten_thousand_parts_are_refused_before_anything_is_lost(small_
     """A body longer than it was said to be ends in a failure, not in a cut object."""
     assembler = PartAssembler(MAX_PARTS, 1)
     assert len(list(assembler.feed(bytes(MAX_PARTS)))) == MAX_PARTS
-    with pytest.raises(Unfit) as failure:
+    with pytest.raises(InvalidMedia) as failure:
         list(assembler.feed(b"x"))
     assert failure.value.reason == "too_large"
 
@@ -184,7 +184,7 @@ def test_what_is_whole(body: bytes, proven: bool, length: int | None, sent: int,
     if isinstance(verdict, bool):
         assert check_whole(sniffed(body), proven=proven, length=length, sent=sent) is verdict
         return
-    with pytest.raises(Unfit) as failure:
+    with pytest.raises(InvalidMedia) as failure:
         check_whole(sniffed(body), proven=proven, length=length, sent=sent)
     assert failure.value.reason == verdict
 
@@ -194,7 +194,7 @@ def test_what_is_whole(body: bytes, proven: bool, length: int | None, sent: int,
 def test_a_cut_body_is_never_whole_without_a_proof(audio: bytes, cut: int) -> None:
     """Without a proven length every proper beginning of a WAV is refused."""
     body = wav(audio)
-    with pytest.raises(Unfit):
+    with pytest.raises(InvalidMedia):
         check_whole(sniffed(body[:-cut]), proven=False, length=None, sent=max(0, len(body) - cut))
 
 

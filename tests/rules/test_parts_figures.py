@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from wxrec_async.errors import Unfit
+from wxrec_async.errors import InvalidMedia
 from wxrec_async.model import Part, StoredObject
 from wxrec_async.rules import parts as rules
 from wxrec_async.rules.parts import PartAssembler, check_whole, crc32_text, part_size, same_object
@@ -102,7 +102,7 @@ def test_the_last_part_there_may_be_is_cut_and_no_other(
     """One more is refused with a word and a sentence."""
     monkeypatch.setattr(rules, "MAX_PARTS", 2)
     assert len(fed(assembler, bytes(8))) == 2
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(InvalidMedia) as refused:
         assembler.finish()
     assert (refused.value.reason, str(refused.value)) == ("too_large", "more than 2 parts")
 
@@ -133,7 +133,7 @@ def test_what_is_not_whole_is_told(
     body: bytes, proven: bool, length: int | None, sent: int, reason: str, words: str
 ) -> None:
     """How much came of how much."""
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(InvalidMedia) as refused:
         check_whole(sniffed(body), proven=proven, length=length, sent=sent)
     assert (refused.value.reason, str(refused.value)) == (reason, words)
 

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.errors import (
+    ConnectError,
     ConnectionLost,
-    Nonsense,
-    Rejected,
+    HTTPStatusError,
+    InvalidMedia,
+    InvalidResponse,
+    RemoteError,
     SourceChanged,
     TimedOut,
-    Trouble,
-    Unfit,
-    Unreachable,
-    Untrusted,
+    TLSError,
 )
 from wxrec_async.rules.retry import (
     BACKOFF_CAP_S,
@@ -29,15 +29,15 @@ from wxrec_async.rules.retry import (
     MAX_RENEWALS,
     MAX_WAIT_S,
     MAX_WAITS,
-    Again,
+    Attempts,
     Decision,
+    DeletedAtSource,
     GiveUp,
-    Gone,
+    PauseAll,
     RenewUrl,
     Restart,
-    Stop,
-    Tries,
-    WaitForAll,
+    RetryAfter,
+    StopRun,
     backoff_s,
     evidence_of,
     for_api,
@@ -47,12 +47,12 @@ from wxrec_async.rules.retry import (
     without_url,
 )
 
-Judge = Callable[[Trouble, Tries, float], Decision]
+Judge = Callable[[RemoteError, Attempts, float], Decision]
 JUDGES: tuple[Judge, ...] = (for_api, for_download, for_s3)
-FRESH = Tries()
+FRESH = Attempts()
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
 HTTP_DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
-LAST = Tries(attempts=MAX_ATTEMPTS - 1)
+LAST = Attempts(attempts=MAX_ATTEMPTS - 1)
 
 
 def kind(decision: Decision) -> str:
@@ -60,7 +60,7 @@ def kind(decision: Decision) -> str:
     match decision:
         case GiveUp(reason=reason):
             return f"give up: {reason}"
-        case Stop(auth=True):
+        case StopRun(auth=True):
             return "stop auth"
         case _:
             return type(decision).__name__
@@ -70,49 +70,49 @@ def kind(decision: Decision) -> str:
 @pytest.mark.parametrize(
     ("trouble", "tries", "expected"),
     [
-        (Rejected(429), FRESH, "WaitForAll"),
-        (Rejected(429, retry_after_s=4), FRESH, "WaitForAll"),
-        (Rejected(429, retry_after_s=MAX_WAIT_S), FRESH, "WaitForAll"),
-        (Rejected(429, retry_after_s=MAX_WAIT_S + 1), FRESH, "Stop"),
-        (Rejected(429), Tries(waits=MAX_WAITS), "give up: rate_limited"),
-        (Rejected(401), FRESH, "stop auth"),
-        (Rejected(403), FRESH, "Again"),
-        (Rejected(403), Tries(attempts=1), "stop auth"),
-        (Rejected(403, words="Access token is expired"), FRESH, "stop auth"),
-        (Rejected(500), FRESH, "Again"),
-        (Rejected(502), FRESH, "Again"),
-        (Rejected(503), FRESH, "Again"),
-        (Rejected(504), FRESH, "Again"),
-        (Rejected(408), FRESH, "Again"),
-        (Rejected(503, retry_after_s=7), FRESH, "WaitForAll"),
-        (Rejected(503, retry_after_s=7), LAST, "give up: retries_exhausted"),
-        (Rejected(500), LAST, "give up: retries_exhausted"),
-        (Rejected(400), FRESH, "give up: http_400"),
-        (Rejected(400, words="Invalid access token"), FRESH, "stop auth"),
-        (Rejected(400, code="invalid_token"), FRESH, "stop auth"),
-        (Rejected(400, words="Invalid taskIds"), FRESH, "give up: http_400"),
-        (Rejected(404), FRESH, "give up: http_404"),
-        (Rejected(413), FRESH, "give up: http_413"),
-        (Rejected(422), FRESH, "give up: http_422"),
-        (Rejected(302), FRESH, "give up: http_302"),
-        (Nonsense(), FRESH, "Again"),
-        (TimedOut(), FRESH, "Again"),
-        (ConnectionLost(), FRESH, "Again"),
-        (Unreachable(), FRESH, "Again"),
-        (Unreachable(), LAST, "give up: retries_exhausted"),
-        (Untrusted(), FRESH, "give up: tls_untrusted"),
-        (Unfit("bad_head"), Tries(attempts=MAX_BAD_HEADS), "give up: bad_head"),
-        (Trouble(), FRESH, "give up: error"),
+        (HTTPStatusError(429), FRESH, "PauseAll"),
+        (HTTPStatusError(429, retry_after_s=4), FRESH, "PauseAll"),
+        (HTTPStatusError(429, retry_after_s=MAX_WAIT_S), FRESH, "PauseAll"),
+        (HTTPStatusError(429, retry_after_s=MAX_WAIT_S + 1), FRESH, "StopRun"),
+        (HTTPStatusError(429), Attempts(waits=MAX_WAITS), "give up: rate_limited"),
+        (HTTPStatusError(401), FRESH, "stop auth"),
+        (HTTPStatusError(403), FRESH, "RetryAfter"),
+        (HTTPStatusError(403), Attempts(attempts=1), "stop auth"),
+        (HTTPStatusError(403, words="Access token is expired"), FRESH, "stop auth"),
+        (HTTPStatusError(500), FRESH, "RetryAfter"),
+        (HTTPStatusError(502), FRESH, "RetryAfter"),
+        (HTTPStatusError(503), FRESH, "RetryAfter"),
+        (HTTPStatusError(504), FRESH, "RetryAfter"),
+        (HTTPStatusError(408), FRESH, "RetryAfter"),
+        (HTTPStatusError(503, retry_after_s=7), FRESH, "PauseAll"),
+        (HTTPStatusError(503, retry_after_s=7), LAST, "give up: retries_exhausted"),
+        (HTTPStatusError(500), LAST, "give up: retries_exhausted"),
+        (HTTPStatusError(400), FRESH, "give up: http_400"),
+        (HTTPStatusError(400, words="Invalid access token"), FRESH, "stop auth"),
+        (HTTPStatusError(400, code="invalid_token"), FRESH, "stop auth"),
+        (HTTPStatusError(400, words="Invalid taskIds"), FRESH, "give up: http_400"),
+        (HTTPStatusError(404), FRESH, "give up: http_404"),
+        (HTTPStatusError(413), FRESH, "give up: http_413"),
+        (HTTPStatusError(422), FRESH, "give up: http_422"),
+        (HTTPStatusError(302), FRESH, "give up: http_302"),
+        (InvalidResponse(), FRESH, "RetryAfter"),
+        (TimedOut(), FRESH, "RetryAfter"),
+        (ConnectionLost(), FRESH, "RetryAfter"),
+        (ConnectError(), FRESH, "RetryAfter"),
+        (ConnectError(), LAST, "give up: retries_exhausted"),
+        (TLSError(), FRESH, "give up: tls_untrusted"),
+        (InvalidMedia("bad_head"), Attempts(attempts=MAX_BAD_HEADS), "give up: bad_head"),
+        (RemoteError(), FRESH, "give up: error"),
     ],
 )
-def test_calls_to_the_api(trouble: Trouble, tries: Tries, expected: str) -> None:
+def test_calls_to_the_api(trouble: RemoteError, tries: Attempts, expected: str) -> None:
     """Section 3.1 of the catalogue."""
     assert kind(for_api(trouble, tries, 0.5)) == expected
 
 
-EXPIRED = Rejected(403, code="AccessDenied", words="Request has expired")
-DENIED = Rejected(403, code="AccessDenied", words="Access Denied")
-SIGNATURE = Rejected(403, code="SignatureDoesNotMatch")
+EXPIRED = HTTPStatusError(403, code="AccessDenied", words="Request has expired")
+DENIED = HTTPStatusError(403, code="AccessDenied", words="Access Denied")
+SIGNATURE = HTTPStatusError(403, code="SignatureDoesNotMatch")
 
 
 @pytest.mark.fault("D01", "D02", "D03", "D04", "D07", "D11", "D13", "D15", "D16", "D19", "D20", "D22", "D24", "D25")
@@ -120,46 +120,46 @@ SIGNATURE = Rejected(403, code="SignatureDoesNotMatch")
     ("trouble", "tries", "expected"),
     [
         (EXPIRED, FRESH, "RenewUrl"),
-        (EXPIRED, Tries(attempts=7, renewals=4), "RenewUrl"),
-        (EXPIRED, Tries(renewals=MAX_RENEWALS), "give up: url_keeps_expiring"),
-        (Rejected(400, code="ExpiredToken"), FRESH, "RenewUrl"),
-        (Rejected(400, code="ExpiredToken"), Tries(renewals=MAX_RENEWALS), "give up: url_keeps_expiring"),
+        (EXPIRED, Attempts(attempts=7, renewals=4), "RenewUrl"),
+        (EXPIRED, Attempts(renewals=MAX_RENEWALS), "give up: url_keeps_expiring"),
+        (HTTPStatusError(400, code="ExpiredToken"), FRESH, "RenewUrl"),
+        (HTTPStatusError(400, code="ExpiredToken"), Attempts(renewals=MAX_RENEWALS), "give up: url_keeps_expiring"),
         (DENIED, FRESH, "RenewUrl"),
-        (DENIED, Tries(renewals=1), "give up: access_denied"),
-        (Rejected(403), FRESH, "RenewUrl"),
-        (Rejected(403), Tries(renewals=1), "give up: access_denied"),
+        (DENIED, Attempts(renewals=1), "give up: access_denied"),
+        (HTTPStatusError(403), FRESH, "RenewUrl"),
+        (HTTPStatusError(403), Attempts(renewals=1), "give up: access_denied"),
         (SIGNATURE, FRESH, "RenewUrl"),
-        (SIGNATURE, Tries(renewals=MAX_FRESH_TRIES), "Stop"),
-        (Rejected(403, code="RequestTimeTooSkewed"), Tries(renewals=MAX_FRESH_TRIES), "Stop"),
-        (Rejected(404, code="NoSuchKey"), FRESH, "RenewUrl"),
-        (Rejected(404, code="NoSuchKey"), Tries(renewals=MAX_NOT_FOUND - 1), "RenewUrl"),
-        (Rejected(404, code="NoSuchKey"), Tries(renewals=MAX_NOT_FOUND), "give up: not_found"),
-        (Rejected(404), Tries(renewals=MAX_NOT_FOUND), "give up: not_found"),
-        (Rejected(410), FRESH, "RenewUrl"),
-        (Rejected(410), Tries(renewals=MAX_NOT_FOUND), "give up: not_found"),
-        (Unfit("bad_head"), FRESH, "Again"),
-        (Unfit("bad_head"), Tries(attempts=MAX_BAD_HEADS - 1), "Again"),
-        (Unfit("bad_head"), Tries(attempts=MAX_BAD_HEADS), "give up: bad_head"),
-        (Rejected(412), FRESH, "Restart"),
+        (SIGNATURE, Attempts(renewals=MAX_FRESH_TRIES), "StopRun"),
+        (HTTPStatusError(403, code="RequestTimeTooSkewed"), Attempts(renewals=MAX_FRESH_TRIES), "StopRun"),
+        (HTTPStatusError(404, code="NoSuchKey"), FRESH, "RenewUrl"),
+        (HTTPStatusError(404, code="NoSuchKey"), Attempts(renewals=MAX_NOT_FOUND - 1), "RenewUrl"),
+        (HTTPStatusError(404, code="NoSuchKey"), Attempts(renewals=MAX_NOT_FOUND), "give up: not_found"),
+        (HTTPStatusError(404), Attempts(renewals=MAX_NOT_FOUND), "give up: not_found"),
+        (HTTPStatusError(410), FRESH, "RenewUrl"),
+        (HTTPStatusError(410), Attempts(renewals=MAX_NOT_FOUND), "give up: not_found"),
+        (InvalidMedia("bad_head"), FRESH, "RetryAfter"),
+        (InvalidMedia("bad_head"), Attempts(attempts=MAX_BAD_HEADS - 1), "RetryAfter"),
+        (InvalidMedia("bad_head"), Attempts(attempts=MAX_BAD_HEADS), "give up: bad_head"),
+        (HTTPStatusError(412), FRESH, "Restart"),
         (SourceChanged(), FRESH, "Restart"),
-        (Unfit("empty"), FRESH, "Restart"),
-        (Rejected(503, code="SlowDown"), FRESH, "WaitForAll"),
-        (Rejected(429), FRESH, "WaitForAll"),
-        (Rejected(500), FRESH, "Again"),
-        (Rejected(400, code="RequestTimeout"), FRESH, "Again"),
-        (Rejected(503, retry_after_s=9), LAST, "give up: retries_exhausted"),
-        (Rejected(500), LAST, "give up: retries_exhausted"),
-        (Rejected(400), FRESH, "give up: http_400"),
-        (ConnectionLost(), FRESH, "Again"),
-        (TimedOut(), FRESH, "Again"),
+        (InvalidMedia("empty"), FRESH, "Restart"),
+        (HTTPStatusError(503, code="SlowDown"), FRESH, "PauseAll"),
+        (HTTPStatusError(429), FRESH, "PauseAll"),
+        (HTTPStatusError(500), FRESH, "RetryAfter"),
+        (HTTPStatusError(400, code="RequestTimeout"), FRESH, "RetryAfter"),
+        (HTTPStatusError(503, retry_after_s=9), LAST, "give up: retries_exhausted"),
+        (HTTPStatusError(500), LAST, "give up: retries_exhausted"),
+        (HTTPStatusError(400), FRESH, "give up: http_400"),
+        (ConnectionLost(), FRESH, "RetryAfter"),
+        (TimedOut(), FRESH, "RetryAfter"),
         (ConnectionLost(), LAST, "give up: retries_exhausted"),
-        (Unreachable(), FRESH, "Again"),
-        (Unreachable(), Tries(outage_s=10), "RenewUrl"),
-        (Unreachable(), Tries(outage_s=10, renewals=MAX_RENEWALS), "give up: unreachable"),
-        (Untrusted(), FRESH, "give up: tls_untrusted"),
+        (ConnectError(), FRESH, "RetryAfter"),
+        (ConnectError(), Attempts(outage_s=10), "RenewUrl"),
+        (ConnectError(), Attempts(outage_s=10, renewals=MAX_RENEWALS), "give up: unreachable"),
+        (TLSError(), FRESH, "give up: tls_untrusted"),
     ],
 )
-def test_downloads(trouble: Trouble, tries: Tries, expected: str) -> None:
+def test_downloads(trouble: RemoteError, tries: Attempts, expected: str) -> None:
     """Section 3.3 of the catalogue, as its head has it: expired URLs are no failures, with a limit of their own."""
     assert kind(for_download(trouble, tries, 0.5)) == expected
 
@@ -168,24 +168,24 @@ def test_downloads(trouble: Trouble, tries: Tries, expected: str) -> None:
 @pytest.mark.parametrize(
     ("trouble", "evidence"),
     [
-        (Rejected(404, code="NoSuchKey"), "no_such_key"),
-        (Rejected(410), "http_410"),
-        (Rejected(410, code="NoSuchKey"), "http_410"),
-        (Rejected(404), ""),
-        (Rejected(404, code="NoSuchBucket"), ""),
-        (Rejected(403, code="NoSuchKey"), ""),
-        (Rejected(400, code="NoSuchKey"), ""),
+        (HTTPStatusError(404, code="NoSuchKey"), "no_such_key"),
+        (HTTPStatusError(410), "http_410"),
+        (HTTPStatusError(410, code="NoSuchKey"), "http_410"),
+        (HTTPStatusError(404), ""),
+        (HTTPStatusError(404, code="NoSuchBucket"), ""),
+        (HTTPStatusError(403, code="NoSuchKey"), ""),
+        (HTTPStatusError(400, code="NoSuchKey"), ""),
         (ConnectionLost(), ""),
-        (Unfit("not_media"), ""),
+        (InvalidMedia("not_media"), ""),
     ],
 )
-def test_a_deletion_rests_on_what_s3_says_and_on_what_captures_names(trouble: Trouble, evidence: str) -> None:
+def test_a_deletion_rests_on_what_s3_says_and_on_what_captures_names(trouble: RemoteError, evidence: str) -> None:
     """Only a sound answer of captures that no longer names it completes what S3 itself said."""
     assert evidence_of(trouble) == evidence
-    assert without_url("missing", trouble) == (Gone(evidence) if evidence else GiveUp("missing"))
+    assert without_url("missing", trouble) == (DeletedAtSource(evidence) if evidence else GiveUp("missing"))
     assert without_url("missing", None) == GiveUp("missing")
     assert without_url("captures_unsettled", trouble) == GiveUp("captures_unsettled", evidence)
-    used_up = for_download(trouble, Tries(renewals=MAX_NOT_FOUND, attempts=MAX_ATTEMPTS - 1), 0.5)
+    used_up = for_download(trouble, Attempts(renewals=MAX_NOT_FOUND, attempts=MAX_ATTEMPTS - 1), 0.5)
     if evidence:
         assert used_up == GiveUp("not_found", evidence)
     elif isinstance(used_up, GiveUp):
@@ -196,41 +196,45 @@ def test_a_deletion_rests_on_what_s3_says_and_on_what_captures_names(trouble: Tr
 @pytest.mark.parametrize(
     ("trouble", "tries", "expected"),
     [
-        (Rejected(503, code="SlowDown"), FRESH, "WaitForAll"),
-        (Rejected(429), FRESH, "WaitForAll"),
-        (Rejected(400, code="KMS.ThrottlingException"), FRESH, "WaitForAll"),
-        (Rejected(400, code="ThrottlingException"), FRESH, "WaitForAll"),
-        (Rejected(503, code="SlowDown"), Tries(waits=MAX_WAITS), "give up: slow_down"),
-        (Rejected(503, code="SlowDown", retry_after_s=MAX_WAIT_S + 1), FRESH, "Stop"),
-        (Rejected(500, code="InternalError"), FRESH, "Again"),
-        (Rejected(503), FRESH, "Again"),
-        (Rejected(400, code="RequestTimeout"), FRESH, "Again"),
-        (Rejected(400, code="IncompleteBody"), FRESH, "Again"),
-        (Rejected(500, code="InternalError"), LAST, "give up: retries_exhausted"),
-        (Rejected(400, code="BadDigest"), FRESH, "Again"),
-        (Rejected(400, code="BadDigest"), Tries(attempts=3, digests=1), "Again"),
-        (Rejected(400, code="BadDigest"), Tries(attempts=1, digests=2), "give up: corrupting_path"),
-        (Rejected(400, code="XAmzContentSHA256Mismatch"), Tries(attempts=1, digests=2), "give up: corrupting_path"),
-        (Rejected(403, code="AccessDenied"), FRESH, "give up: s3_AccessDenied"),
-        (Rejected(400, code="EntityTooSmall"), FRESH, "give up: s3_EntityTooSmall"),
-        (Rejected(404, code="NoSuchUpload"), FRESH, "give up: s3_NoSuchUpload"),
-        (Rejected(418), FRESH, "give up: s3_418"),
-        (Rejected(404, code="NoSuchBucket"), FRESH, "Stop"),
-        (Rejected(301, code="PermanentRedirect"), FRESH, "Stop"),
-        (Rejected(403, code="InvalidAccessKeyId"), FRESH, "stop auth"),
-        (Rejected(403, code="SignatureDoesNotMatch"), FRESH, "stop auth"),
-        (Rejected(403, code="RequestTimeTooSkewed"), FRESH, "Stop"),
-        (Rejected(400, code="ExpiredToken"), FRESH, "stop auth"),
-        (TimedOut(), FRESH, "Again"),
-        (ConnectionLost(), FRESH, "Again"),
-        (Unreachable(), FRESH, "Again"),
-        (Unreachable(), Tries(attempts=MAX_ATTEMPTS, outage_s=10), "Again"),
-        (Unreachable(), Tries(attempts=MAX_ATTEMPTS, outage_s=MAX_OUTAGE_S), "give up: retries_exhausted"),
-        (Nonsense(), FRESH, "Again"),
-        (Untrusted(), FRESH, "give up: tls_untrusted"),
+        (HTTPStatusError(503, code="SlowDown"), FRESH, "PauseAll"),
+        (HTTPStatusError(429), FRESH, "PauseAll"),
+        (HTTPStatusError(400, code="KMS.ThrottlingException"), FRESH, "PauseAll"),
+        (HTTPStatusError(400, code="ThrottlingException"), FRESH, "PauseAll"),
+        (HTTPStatusError(503, code="SlowDown"), Attempts(waits=MAX_WAITS), "give up: slow_down"),
+        (HTTPStatusError(503, code="SlowDown", retry_after_s=MAX_WAIT_S + 1), FRESH, "StopRun"),
+        (HTTPStatusError(500, code="InternalError"), FRESH, "RetryAfter"),
+        (HTTPStatusError(503), FRESH, "RetryAfter"),
+        (HTTPStatusError(400, code="RequestTimeout"), FRESH, "RetryAfter"),
+        (HTTPStatusError(400, code="IncompleteBody"), FRESH, "RetryAfter"),
+        (HTTPStatusError(500, code="InternalError"), LAST, "give up: retries_exhausted"),
+        (HTTPStatusError(400, code="BadDigest"), FRESH, "RetryAfter"),
+        (HTTPStatusError(400, code="BadDigest"), Attempts(attempts=3, digests=1), "RetryAfter"),
+        (HTTPStatusError(400, code="BadDigest"), Attempts(attempts=1, digests=2), "give up: corrupting_path"),
+        (
+            HTTPStatusError(400, code="XAmzContentSHA256Mismatch"),
+            Attempts(attempts=1, digests=2),
+            "give up: corrupting_path",
+        ),
+        (HTTPStatusError(403, code="AccessDenied"), FRESH, "give up: s3_AccessDenied"),
+        (HTTPStatusError(400, code="EntityTooSmall"), FRESH, "give up: s3_EntityTooSmall"),
+        (HTTPStatusError(404, code="NoSuchUpload"), FRESH, "give up: s3_NoSuchUpload"),
+        (HTTPStatusError(418), FRESH, "give up: s3_418"),
+        (HTTPStatusError(404, code="NoSuchBucket"), FRESH, "StopRun"),
+        (HTTPStatusError(301, code="PermanentRedirect"), FRESH, "StopRun"),
+        (HTTPStatusError(403, code="InvalidAccessKeyId"), FRESH, "stop auth"),
+        (HTTPStatusError(403, code="SignatureDoesNotMatch"), FRESH, "stop auth"),
+        (HTTPStatusError(403, code="RequestTimeTooSkewed"), FRESH, "StopRun"),
+        (HTTPStatusError(400, code="ExpiredToken"), FRESH, "stop auth"),
+        (TimedOut(), FRESH, "RetryAfter"),
+        (ConnectionLost(), FRESH, "RetryAfter"),
+        (ConnectError(), FRESH, "RetryAfter"),
+        (ConnectError(), Attempts(attempts=MAX_ATTEMPTS, outage_s=10), "RetryAfter"),
+        (ConnectError(), Attempts(attempts=MAX_ATTEMPTS, outage_s=MAX_OUTAGE_S), "give up: retries_exhausted"),
+        (InvalidResponse(), FRESH, "RetryAfter"),
+        (TLSError(), FRESH, "give up: tls_untrusted"),
     ],
 )
-def test_requests_to_s3(trouble: Trouble, tries: Tries, expected: str) -> None:
+def test_requests_to_s3(trouble: RemoteError, tries: Attempts, expected: str) -> None:
     """Section 3.4 of the catalogue."""
     assert kind(for_s3(trouble, tries, 0.5)) == expected
 
@@ -239,8 +243,8 @@ def test_requests_to_s3(trouble: Trouble, tries: Tries, expected: str) -> None:
 @pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
 def test_a_named_wait_is_kept_and_overstayed_by_a_tenth_at_most(chance: float) -> None:
     """Never early: coming back early earns another 429."""
-    decision = for_api(Rejected(429, retry_after_s=4), FRESH, chance)
-    assert isinstance(decision, WaitForAll)
+    decision = for_api(HTTPStatusError(429, retry_after_s=4), FRESH, chance)
+    assert isinstance(decision, PauseAll)
     assert 4 <= decision.after_s <= 4.4
     assert not decision.attempt
 
@@ -248,10 +252,10 @@ def test_a_named_wait_is_kept_and_overstayed_by_a_tenth_at_most(chance: float) -
 @pytest.mark.fault("W03")
 def test_a_very_long_wait_is_told_and_not_slept() -> None:
     """The operator learns how long, and runs again then."""
-    decision = for_api(Rejected(429, retry_after_s=10_800, host="api.test"), FRESH, 0.5)
-    assert decision == Stop("api.test asks to wait 3 h; run again then")
-    short = for_api(Rejected(429, retry_after_s=600), FRESH, 0.5)
-    assert short == Stop("the server asks to wait 10 min; run again then")
+    decision = for_api(HTTPStatusError(429, retry_after_s=10_800, host="api.test"), FRESH, 0.5)
+    assert decision == StopRun("api.test asks to wait 3 h; run again then")
+    short = for_api(HTTPStatusError(429, retry_after_s=600), FRESH, 0.5)
+    assert short == StopRun("the server asks to wait 10 min; run again then")
 
 
 @pytest.mark.fault("W02", "W03")
@@ -298,7 +302,7 @@ def test_a_date_at_the_end_of_time_is_a_long_wait() -> None:
     seconds = retry_after_s("Fri, 31 Dec 9999 23:59:59 GMT", server_date=HTTP_DATE, now_s=0)
     assert seconds is not None
     assert seconds > 250_000_000_000 - NOW
-    assert kind(for_api(Rejected(429, retry_after_s=seconds), FRESH, 0.5)) == "Stop"
+    assert kind(for_api(HTTPStatusError(429, retry_after_s=seconds), FRESH, 0.5)) == "StopRun"
 
 
 odd_headers = st.one_of(
@@ -321,7 +325,7 @@ def test_any_header_is_a_wait_of_nothing_or_more(value: str | None, date: str | 
 
 troubles = st.one_of(
     st.builds(
-        Rejected,
+        HTTPStatusError,
         st.sampled_from([301, 400, 401, 403, 404, 408, 409, 412, 413, 429, 500, 503, 509]),
         code=st.sampled_from(
             [
@@ -340,7 +344,15 @@ troubles = st.one_of(
         retry_after_s=st.one_of(st.none(), st.floats(-10, 1e12), st.just(0.0)),
     ),
     st.sampled_from(
-        [Unreachable(), Untrusted(), ConnectionLost(), TimedOut(), Nonsense(), SourceChanged(), Unfit("empty")]
+        [
+            ConnectError(),
+            TLSError(),
+            ConnectionLost(),
+            TimedOut(),
+            InvalidResponse(),
+            SourceChanged(),
+            InvalidMedia("empty"),
+        ]
     ),
 )
 chances = st.floats(0, 1)
@@ -351,18 +363,18 @@ chances = st.floats(0, 1)
     st.sampled_from(JUDGES),
     troubles,
     st.builds(
-        Tries, st.integers(0, 20), st.integers(0, 200), st.integers(0, 10), st.sampled_from([0.0, 1.0, 899.0, 1e6])
+        Attempts, st.integers(0, 20), st.integers(0, 200), st.integers(0, 10), st.sampled_from([0.0, 1.0, 899.0, 1e6])
     ),
     chances,
 )
 def test_no_wait_is_negative_or_longer_than_its_cap(
-    judge: Judge, trouble: Trouble, tries: Tries, chance: float
+    judge: Judge, trouble: RemoteError, tries: Attempts, chance: float
 ) -> None:
     """Whatever failed, after whatever: a decision comes out, and its wait is one that may be slept."""
     match judge(trouble, tries, chance):
-        case Again(after_s=after_s):
+        case RetryAfter(after_s=after_s):
             assert 0 <= after_s <= BACKOFF_CAP_S
-        case WaitForAll(after_s=after_s):
+        case PauseAll(after_s=after_s):
             assert 0 < after_s <= MAX_WAIT_S * 1.1
         case other:
             assert other is not None
@@ -371,14 +383,14 @@ def test_no_wait_is_negative_or_longer_than_its_cap(
 @pytest.mark.fault("R08")
 @given(st.sampled_from(JUDGES), st.lists(troubles, min_size=1, max_size=5), chances, st.data())
 def test_every_operation_comes_to_an_end(
-    judge: Judge, kinds: list[Trouble], chance: float, draw: st.DataObject
+    judge: Judge, kinds: list[RemoteError], chance: float, draw: st.DataObject
 ) -> None:
     """Attempts, waits and renewals are each limited, so any mixture of failures without progress ends."""
     tries, limit = FRESH, MAX_ATTEMPTS + MAX_WAITS + MAX_RENEWALS + 3
     for step in range(limit + 1):
         trouble = kinds[step % len(kinds)]
         decision = judge(trouble, tries, chance)
-        if not isinstance(decision, Again | WaitForAll | RenewUrl):
+        if not isinstance(decision, RetryAfter | PauseAll | RenewUrl):
             return
         tries = tries.counted(decision)
     pytest.fail(f"after {limit} failures it still goes on: {tries}")
@@ -389,9 +401,9 @@ def test_every_operation_comes_to_an_end(
 @pytest.mark.parametrize("outage_s", [10.0, MAX_OUTAGE_S - 1, MAX_OUTAGE_S, 1e6])
 def test_an_outage_is_waited_out_but_not_for_ever(judge: Judge, outage_s: float) -> None:
     """While the network is down attempts are not counted; beyond a quarter of an hour they are."""
-    tries = Tries(outage_s=outage_s)
+    tries = Attempts(outage_s=outage_s)
     for _ in range(50):
-        decision = judge(Unreachable(), tries, 1.0)
+        decision = judge(ConnectError(), tries, 1.0)
         if isinstance(decision, GiveUp):
             break
         tries = tries.counted(decision)
@@ -411,20 +423,20 @@ def test_backoff_doubles_up_to_its_cap(attempt: int, chance: float, cap_s: float
 @pytest.mark.parametrize(
     ("decision", "after"),
     [
-        (Again(1), Tries(attempts=3, waits=1, renewals=1)),
-        (WaitForAll(1), Tries(attempts=2, waits=2, renewals=1)),
-        (WaitForAll(1, attempt=True), Tries(attempts=3, waits=2, renewals=1)),
-        (RenewUrl(), Tries(attempts=2, waits=1, renewals=2)),
-        (Restart(), Tries(attempts=3, waits=1, renewals=1)),
-        (Gone(), Tries(attempts=3, waits=1, renewals=1)),
+        (RetryAfter(1), Attempts(attempts=3, waits=1, renewals=1)),
+        (PauseAll(1), Attempts(attempts=2, waits=2, renewals=1)),
+        (PauseAll(1, attempt=True), Attempts(attempts=3, waits=2, renewals=1)),
+        (RenewUrl(), Attempts(attempts=2, waits=1, renewals=2)),
+        (Restart(), Attempts(attempts=3, waits=1, renewals=1)),
+        (DeletedAtSource(), Attempts(attempts=3, waits=1, renewals=1)),
     ],
 )
-def test_each_decision_is_counted_where_it_belongs(decision: Decision, after: Tries) -> None:
+def test_each_decision_is_counted_where_it_belongs(decision: Decision, after: Attempts) -> None:
     """A named wait and a fresh URL are no attempts."""
-    assert Tries(attempts=2, waits=1, renewals=1).counted(decision) == after
+    assert Attempts(attempts=2, waits=1, renewals=1).counted(decision) == after
 
 
 def test_in_an_outage_another_try_is_not_counted() -> None:
     """Nobody's attempts are used up by a network that is down."""
-    assert Tries(attempts=2, outage_s=5).counted(Again(1)).attempts == 2
-    assert Tries(attempts=2, outage_s=MAX_OUTAGE_S).counted(Again(1)).attempts == 3
+    assert Attempts(attempts=2, outage_s=5).counted(RetryAfter(1)).attempts == 2
+    assert Attempts(attempts=2, outage_s=MAX_OUTAGE_S).counted(RetryAfter(1)).attempts == 3

@@ -7,24 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.model import DAY_MS, Task, TaskState
-from wxrec_async.rules.finality import Silence
+from wxrec_async.rules.finality import EmptyAnswers
 from wxrec_async.rules.schedule import (
     MINUTE_MS,
-    Pace,
+    RecheckBackoff,
     next_question,
     next_try,
     second_look,
     wait_ms,
 )
-from wxrec_async.rules.selection import HOUR_MS, Ages, Verdict, after_empty, before_asking
+from wxrec_async.rules.selection import HOUR_MS, TaskVerdict, WaitPolicy, after_empty, before_asking
 
 NOW = 1_767_225_600_000
 TIMES = st.integers(0, 400 * DAY_MS)
-PACES = st.builds(Pace, st.integers(MINUTE_MS, DAY_MS), st.integers(MINUTE_MS, DAY_MS))
+PACES = st.builds(RecheckBackoff, st.integers(MINUTE_MS, DAY_MS), st.integers(MINUTE_MS, DAY_MS))
 
 
 @given(TIMES, TIMES, PACES)
-def test_a_wait_grows_with_age_and_stays_in_bounds(one: int, other: int, pace: Pace) -> None:
+def test_a_wait_grows_with_age_and_stays_in_bounds(one: int, other: int, pace: RecheckBackoff) -> None:
     """Never shorter for something older, never beyond the longest, never a hammering."""
     younger, older = sorted((one, other))
     assert wait_ms(younger, pace) <= wait_ms(older, pace) <= pace.most_ms
@@ -32,7 +32,7 @@ def test_a_wait_grows_with_age_and_stays_in_bounds(one: int, other: int, pace: P
 
 
 @given(TIMES, st.integers(-DAY_MS, 400 * DAY_MS), PACES)
-def test_a_question_lies_ahead_and_never_behind_the_verdict(age: int, judged_in: int, pace: Pace) -> None:
+def test_a_question_lies_ahead_and_never_behind_the_verdict(age: int, judged_in: int, pace: RecheckBackoff) -> None:
     """It comes no later than the day it could decide, and no sooner than in a minute."""
     asked = next_question(NOW, age, NOW + judged_in, pace)
     assert NOW + MINUTE_MS <= asked <= NOW + pace.most_ms
@@ -40,11 +40,11 @@ def test_a_question_lies_ahead_and_never_behind_the_verdict(age: int, judged_in:
         assert asked <= NOW + judged_in
 
 
-def lived_through(task: Task, ages: Ages, poll_ms: int) -> tuple[list[int], Verdict]:
+def lived_through(task: Task, ages: WaitPolicy, poll_ms: int) -> tuple[list[int], TaskVerdict]:
     """Ask as a follower does, at every poll that is due, until there is a verdict; all answers are empty."""
     now = task.created_ms or NOW
-    silence, asked = Silence(now), []
-    verdict = before_asking(task, ages, now) or Verdict(TaskState.OWED, "", now)
+    silence, asked = EmptyAnswers(now), []
+    verdict = before_asking(task, ages, now) or TaskVerdict(TaskState.OWED, "", now)
     while verdict.state is TaskState.OWED:
         while now < (verdict.next_ask_ms or 0):
             now += poll_ms
@@ -52,7 +52,7 @@ def lived_through(task: Task, ages: Ages, poll_ms: int) -> tuple[list[int], Verd
         if early is None:
             asked.append(now)
             verdict = after_empty(task, silence, ages, now)
-            silence = Silence(silence.first_seen_ms, silence.first_empty_ms or now)
+            silence = EmptyAnswers(silence.first_seen_ms, silence.first_empty_ms or now)
         else:
             verdict = early
         assert len(asked) < 200
@@ -66,9 +66,11 @@ def lived_through(task: Task, ages: Ages, poll_ms: int) -> tuple[list[int], Verd
     st.integers(0, 3 * HOUR_MS),
     PACES,
 )
-def test_a_promise_is_judged_right_behind_owed_days(poll: int, missing: int, settle: int, pace: Pace) -> None:
+def test_a_promise_is_judged_right_behind_owed_days(poll: int, missing: int, settle: int, pace: RecheckBackoff) -> None:
     """At least two empty answers a day apart, the last one behind owed_days, and not much later than it had to be."""
-    ages = Ages(settle_ms=settle, missing_ms=missing, pace=Pace(max(pace.first_ms, 10 * MINUTE_MS), DAY_MS))
+    ages = WaitPolicy(
+        settle_ms=settle, missing_ms=missing, pace=RecheckBackoff(max(pace.first_ms, 10 * MINUTE_MS), DAY_MS)
+    )
     asked, verdict = lived_through(Task("t", status="completed", created_ms=NOW, capture_requested=True), ages, poll)
     assert (verdict.state, verdict.reason) == (TaskState.FAILED, "missing")
     assert len(asked) >= 2
@@ -80,7 +82,7 @@ def test_a_promise_is_judged_right_behind_owed_days(poll: int, missing: int, set
 def test_by_default_a_week_of_silence_is_about_thirty_questions() -> None:
     """Cheap beside the capture budget: three captures calls for each ten tasks that stay silent."""
     asked, _ = lived_through(
-        Task("t", status="completed", created_ms=NOW, capture_requested=True), Ages(), 15 * MINUTE_MS
+        Task("t", status="completed", created_ms=NOW, capture_requested=True), WaitPolicy(), 15 * MINUTE_MS
     )
     assert 15 <= len(asked) <= 35
     assert asked[0] == NOW + 30 * MINUTE_MS
@@ -88,8 +90,8 @@ def test_by_default_a_week_of_silence_is_about_thirty_questions() -> None:
 
 def test_a_task_of_which_nothing_is_known_is_judged_after_its_day() -> None:
     """With captureRequested null the last question falls right behind owed_null_hours."""
-    asked, verdict = lived_through(Task("t", status="completed", created_ms=NOW), Ages(), 15 * MINUTE_MS)
-    assert verdict == Verdict(TaskState.NO_RECORDING, "no_capture", evidence="empty_entry")
+    asked, verdict = lived_through(Task("t", status="completed", created_ms=NOW), WaitPolicy(), 15 * MINUTE_MS)
+    assert verdict == TaskVerdict(TaskState.NO_RECORDING, "no_capture", evidence="empty_entry")
     assert NOW + DAY_MS < asked[-1] <= NOW + DAY_MS + 30 * MINUTE_MS
 
 

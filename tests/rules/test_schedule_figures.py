@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from wxrec_async.rules.schedule import MINUTE_MS, PACE, Pace, next_try, wait_ms
+from wxrec_async.rules.schedule import MINUTE_MS, PACE, RecheckBackoff, next_try, wait_ms
 
 DAY_MS = 86_400_000
 
 
 def test_the_pace_is_the_one_operators_are_told() -> None:
     """Half an hour at first, a day at most, and never within a minute."""
-    assert Pace(first_ms=1_800_000, most_ms=DAY_MS) == PACE
+    assert RecheckBackoff(first_ms=1_800_000, most_ms=DAY_MS) == PACE
     assert MINUTE_MS == 60_000
 
 

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.model import DAY_MS, SearchPage, Task, Window, Witness
+from wxrec_async.model import DAY_MS, SearchPage, SearchRow, Task, Window
 from wxrec_async.rules.search_paging import MAX_BACK_MS, MAX_EMPTY_PAGES, MAX_ROWS, CursorPager, searchable
 
 NOW = 1_767_225_600_000
 DAY = Window(NOW - DAY_MS, NOW)
 
 
-def rows(*times: int | None) -> tuple[Witness, ...]:
-    return tuple(Witness(Task(f"t{number}", created_ms=time)) for number, time in enumerate(times))
+def rows(*times: int | None) -> tuple[SearchRow, ...]:
+    return tuple(SearchRow(Task(f"t{number}", created_ms=time)) for number, time in enumerate(times))
 
 
 def page(cursor: str = "", count: int = 0) -> SearchPage:

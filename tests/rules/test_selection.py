@@ -9,29 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.model import DAY_MS, Capture, Recording, Task, TaskState
-from wxrec_async.rules.finality import Silence
+from wxrec_async.rules.finality import EmptyAnswers
 from wxrec_async.rules.selection import (
     HOUR_MS,
     MAY_GO_ON,
     MINUTE_MS,
     NEVER_ENDED,
     STILL_OPEN,
-    Ages,
-    Verdict,
+    TaskVerdict,
+    WaitPolicy,
     after_empty,
     after_unsettled,
     before_asking,
-    may_ask,
     never_ended,
     of_channel,
     refusals_end_run,
+    should_prefetch,
     streak_ends_run,
     wanted_recordings,
     while_it_goes_on,
 )
 
 NOW = 1_767_225_600_000
-AGES = Ages()
+AGES = WaitPolicy()
 
 
 def task(requested: bool | None, age_ms: int | None) -> Task:
@@ -91,7 +91,7 @@ def test_an_empty_answer_is_judged_by_age_and_history(
 ) -> None:
     """Silence is no verdict: only false, or null for a day, is "none"; true is owed, then missing, never "none"."""
     first_empty = None if empty_for_ms is None else NOW - empty_for_ms
-    verdict = after_empty(task(requested, age_ms), Silence(NOW - min(age_ms, HOUR_MS), first_empty), AGES, NOW)
+    verdict = after_empty(task(requested, age_ms), EmptyAnswers(NOW - min(age_ms, HOUR_MS), first_empty), AGES, NOW)
     assert (verdict.state, verdict.reason) == (state, reason)
     assert (verdict.next_ask_ms is not None) == (state is TaskState.OWED)
 
@@ -100,15 +100,15 @@ def test_an_empty_answer_is_judged_by_age_and_history(
 def test_a_task_of_unknown_age_is_as_old_as_our_first_sight_of_it() -> None:
     """Listed without a time: it is not judged before it had its day."""
     undated = Task("t", status="completed")
-    assert after_empty(undated, Silence(NOW), AGES, NOW).state is TaskState.OWED
-    assert after_empty(undated, Silence(NOW - DAY_MS - 1), AGES, NOW).state is TaskState.NO_RECORDING
+    assert after_empty(undated, EmptyAnswers(NOW), AGES, NOW).state is TaskState.OWED
+    assert after_empty(undated, EmptyAnswers(NOW - DAY_MS - 1), AGES, NOW).state is TaskState.NO_RECORDING
 
 
 @given(st.integers(0, 500 * DAY_MS), st.integers(0, 30 * DAY_MS), st.booleans())
 def test_an_id_that_nobody_knows_never_ends_as_no_recording(seen_for: int, null_ms: int, requested: bool) -> None:
     """Named in a file and known to neither list nor captures: it may be a misspelt one, so it fails by name."""
-    ages, bare = Ages(null_ms=null_ms), Task("t", capture_requested=False if requested else None)
-    verdict = after_empty(bare, Silence(NOW - seen_for), ages, NOW)
+    ages, bare = WaitPolicy(null_ms=null_ms), Task("t", capture_requested=False if requested else None)
+    verdict = after_empty(bare, EmptyAnswers(NOW - seen_for), ages, NOW)
     assert (verdict.state, verdict.reason) == (
         (TaskState.FAILED, "unknown_task") if seen_for > null_ms else (TaskState.OWED, "capture_unknown")
     )
@@ -119,7 +119,7 @@ def test_an_id_that_nobody_knows_never_ends_as_no_recording(seen_for: int, null_
 def test_a_capture_that_was_asked_for_never_ends_as_none(age_ms: int, empty_for: int | None, seen_for: int) -> None:
     """With captureRequested true there is a recording somewhere: owed or missing, whatever the ages."""
     first_empty = None if empty_for is None else NOW - empty_for
-    verdict = after_empty(task(True, age_ms), Silence(NOW - seen_for, first_empty), AGES, NOW)
+    verdict = after_empty(task(True, age_ms), EmptyAnswers(NOW - seen_for, first_empty), AGES, NOW)
     assert verdict.state in (TaskState.OWED, TaskState.FAILED)
     if verdict.next_ask_ms is not None:
         assert NOW + 30 * MINUTE_MS <= verdict.next_ask_ms <= NOW + DAY_MS
@@ -127,13 +127,15 @@ def test_a_capture_that_was_asked_for_never_ends_as_none(age_ms: int, empty_for:
 
 def test_all_three_ages_are_settings() -> None:
     """cli.md promises it."""
-    ages = Ages(settle_ms=0, null_ms=0, missing_ms=0)
+    ages = WaitPolicy(settle_ms=0, null_ms=0, missing_ms=0)
     assert before_asking(task(True, 0), ages, NOW) is None
-    assert after_empty(task(None, 1), Silence(NOW), ages, NOW).state is TaskState.NO_RECORDING
-    assert after_empty(task(True, 1), Silence(NOW, NOW - DAY_MS), ages, NOW) == Verdict(TaskState.FAILED, "missing")
+    assert after_empty(task(None, 1), EmptyAnswers(NOW), ages, NOW).state is TaskState.NO_RECORDING
+    assert after_empty(task(True, 1), EmptyAnswers(NOW, NOW - DAY_MS), ages, NOW) == TaskVerdict(
+        TaskState.FAILED, "missing"
+    )
     untold = Task("t", created_ms=NOW - 2 * HOUR_MS)
-    assert before_asking(untold, Ages(assume_over_ms=HOUR_MS), NOW) is None
-    assert before_asking(untold, Ages(assume_over_ms=3 * HOUR_MS), NOW) is not None
+    assert before_asking(untold, WaitPolicy(assume_over_ms=HOUR_MS), NOW) is None
+    assert before_asking(untold, WaitPolicy(assume_over_ms=3 * HOUR_MS), NOW) is not None
 
 
 @pytest.mark.parametrize("status", ["created", "queued", "offered", "assigned", "connected", "Connected "])
@@ -154,22 +156,22 @@ def test_a_call_that_never_ends_is_asked_for_after_all_and_fails_by_name() -> No
     stuck = Task("t", status="connected", created_ms=NOW - 7 * DAY_MS - 1)
     assert before_asking(stuck, AGES, NOW) is None
     assert never_ended(stuck, AGES, NOW)
-    assert after_empty(stuck, Silence(NOW - 7 * DAY_MS), AGES, NOW) == Verdict(TaskState.FAILED, NEVER_ENDED)
-    assert while_it_goes_on(stuck, [Recording("t", "r")], Silence(NOW), AGES, NOW) is None
+    assert after_empty(stuck, EmptyAnswers(NOW - 7 * DAY_MS), AGES, NOW) == TaskVerdict(TaskState.FAILED, NEVER_ENDED)
+    assert while_it_goes_on(stuck, [Recording("t", "r")], EmptyAnswers(NOW), AGES, NOW) is None
 
 
 def test_a_row_that_does_not_say_whether_the_call_is_over_is_believed_after_a_day_of_silence() -> None:
     """Counted from the last sign of life: creation, or the end of what was recorded."""
     untold = Task("t", created_ms=NOW - DAY_MS - 1)
-    first = Silence(NOW - DAY_MS)
+    first = EmptyAnswers(NOW - DAY_MS)
     assert before_asking(untold, AGES, NOW) is None
-    assert before_asking(replace(untold, created_ms=NOW - DAY_MS), AGES, NOW) == Verdict(
+    assert before_asking(replace(untold, created_ms=NOW - DAY_MS), AGES, NOW) == TaskVerdict(
         TaskState.OWED, MAY_GO_ON, NOW + 1
     )
     old, young = Recording("t", "r", stop_ms=NOW - DAY_MS - 1), Recording("t", "r", stop_ms=NOW - HOUR_MS)
     assert while_it_goes_on(untold, [old], first, AGES, NOW) is None
     owed = while_it_goes_on(untold, [old, young], first, AGES, NOW)
-    assert owed == Verdict(TaskState.OWED, MAY_GO_ON, NOW + 23 * HOUR_MS + 1)
+    assert owed == TaskVerdict(TaskState.OWED, MAY_GO_ON, NOW + 23 * HOUR_MS + 1)
     assert while_it_goes_on(replace(untold, status="ended"), [young], first, AGES, NOW) is None
 
 
@@ -177,10 +179,12 @@ def test_an_id_from_a_file_is_as_old_as_its_recordings() -> None:
     """Captures alone tells how old it is; without any time our first sight of it counts."""
     bare = Task("t")
     assert before_asking(bare, AGES, NOW) is None
-    assert while_it_goes_on(bare, [Recording("t", "r", start_ms=NOW - 2 * DAY_MS)], Silence(NOW), AGES, NOW) is None
+    assert (
+        while_it_goes_on(bare, [Recording("t", "r", start_ms=NOW - 2 * DAY_MS)], EmptyAnswers(NOW), AGES, NOW) is None
+    )
     timeless = [Recording("t", "r")]
-    assert while_it_goes_on(bare, timeless, Silence(NOW), AGES, NOW) is not None
-    assert while_it_goes_on(bare, timeless, Silence(NOW - DAY_MS - 1), AGES, NOW) is None
+    assert while_it_goes_on(bare, timeless, EmptyAnswers(NOW), AGES, NOW) is not None
+    assert while_it_goes_on(bare, timeless, EmptyAnswers(NOW - DAY_MS - 1), AGES, NOW) is None
 
 
 @given(st.integers(0, 400 * DAY_MS), st.sampled_from([True, False, None]), st.sampled_from(["completed", "", None]))
@@ -188,7 +192,7 @@ def test_what_was_named_once_never_ends_as_no_recording(
     age_ms: int, requested: bool | None, status: str | None
 ) -> None:
     """A later answer that names less takes nothing back: it is owed, then missing by name."""
-    named = Silence(NOW - age_ms, NOW - age_ms, named=1)
+    named = EmptyAnswers(NOW - age_ms, NOW - age_ms, named=1)
     later = Task("t", status=status, created_ms=NOW - age_ms, capture_requested=requested)
     assert after_empty(later, named, AGES, NOW).state in (TaskState.OWED, TaskState.FAILED)
 
@@ -197,7 +201,7 @@ def test_what_was_named_once_never_ends_as_no_recording(
 def test_an_answer_that_proves_nothing_is_owed_and_at_last_failed_by_its_own_name(age_ms: int, why: str) -> None:
     """Never "none": whatever Webex says of the capture, whatever the age."""
     for requested in (True, False, None):
-        verdict = after_unsettled(task(requested, age_ms), why, Silence(NOW - age_ms), AGES, NOW)
+        verdict = after_unsettled(task(requested, age_ms), why, EmptyAnswers(NOW - age_ms), AGES, NOW)
         assert verdict.reason == why
         assert verdict.state is (TaskState.FAILED if age_ms > AGES.missing_ms else TaskState.OWED)
         assert (verdict.next_ask_ms is not None) == (verdict.state is TaskState.OWED)
@@ -224,9 +228,9 @@ def test_the_channel_is_checked_here_too(channel: str | None, taken: bool) -> No
 def test_captures_is_asked_ahead_for_busy_workers_and_at_once_for_idle_ones(workers: int, data: st.DataObject) -> None:
     """Somebody asks when nothing is at hand; a full house waits with half a recording each; idle hands bring more."""
     idle = data.draw(st.integers(0, workers))
-    assert may_ask(0, idle=idle, workers=workers)
-    assert not may_ask(max(1, workers), idle=0, workers=workers) or workers == 1
-    most = next(expected for expected in range(10_000) if not may_ask(expected, idle=idle, workers=workers))
+    assert should_prefetch(0, idle=idle, workers=workers)
+    assert not should_prefetch(max(1, workers), idle=0, workers=workers) or workers == 1
+    most = next(expected for expected in range(10_000) if not should_prefetch(expected, idle=idle, workers=workers))
     assert workers // 2 + 4 * idle < most <= 5 * workers + 1
 
 
@@ -285,7 +289,7 @@ def test_an_owed_task_is_asked_again_the_moment_its_silence_becomes_a_verdict(
     """
     age = (AGES.missing_ms if requested else AGES.null_ms) - left_ms
     verdict = after_empty(
-        task(requested or None, age), Silence(NOW - HOUR_MS, NOW - empty_for_ms if known else None), AGES, NOW
+        task(requested or None, age), EmptyAnswers(NOW - HOUR_MS, NOW - empty_for_ms if known else None), AGES, NOW
     )
     judged = NOW + left_ms + 1
     if requested:
@@ -296,7 +300,7 @@ def test_an_owed_task_is_asked_again_the_moment_its_silence_becomes_a_verdict(
 @pytest.mark.parametrize("left_ms", [2 * MINUTE_MS, HOUR_MS, 4 * HOUR_MS])
 def test_an_owed_task_is_judged_one_millisecond_past_its_age(left_ms: int) -> None:
     """Neither sooner, when its age would still be too small, nor a millisecond later."""
-    silence = Silence(NOW - HOUR_MS, NOW - 2 * DAY_MS)
+    silence = EmptyAnswers(NOW - HOUR_MS, NOW - 2 * DAY_MS)
     assert after_empty(task(None, AGES.null_ms - left_ms), silence, AGES, NOW).next_ask_ms == NOW + left_ms + 1
     assert after_empty(task(True, AGES.missing_ms - left_ms), silence, AGES, NOW).next_ask_ms == NOW + left_ms + 1
 
@@ -304,4 +308,4 @@ def test_an_owed_task_is_judged_one_millisecond_past_its_age(left_ms: int) -> No
 @pytest.mark.parametrize(("expected", "idle", "asks"), [(4, 0, True), (5, 0, False), (8, 1, True), (9, 1, False)])
 def test_the_reserve_is_half_a_recording_for_each_worker_and_one_more(expected: int, idle: int, asks: bool) -> None:
     """And four for each that is idle; here with eight workers."""
-    assert may_ask(expected, idle=idle, workers=8) is asks
+    assert should_prefetch(expected, idle=idle, workers=8) is asks

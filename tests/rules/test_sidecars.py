@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.model import Task
-from wxrec_async.rules.sidecars import CONTENT_TYPE, SCHEMA, AtRest, Described, content, says_as_much
+from wxrec_async.rules.sidecars import CONTENT_TYPE, SCHEMA, Described, FinishedRecording, content, says_as_much
 
 NOW = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 PHONE, MAIL = "+41 44 668 18 00", "ann@example.org"
@@ -18,11 +18,11 @@ TASK = Task(
     created_ms=NOW, ended_ms=NOW + 5000, duration_ms=5000, queue_id="q-1", queue_name=f"Sales {PHONE}", agent_id="a-1",
     agent_name=MAIL, capture_requested=True,
 )  # fmt: skip
-STORED = AtRest(
+STORED = FinishedRecording(
     "r-2", "stored", key="k/2.wav", size=44, crc32=0x01020304, sha256="ab" * 32, version_id="v", call_type="monitor",
     segment=True, start_ms=NOW + 1000, stop_ms=NOW + 2000, flags=("short",),
 )  # fmt: skip
-GONE = AtRest("r-1", "gone")
+GONE = FinishedRecording("r-1", "gone")
 
 
 def said(*, masked: bool) -> dict[str, object]:
@@ -79,7 +79,7 @@ def test_what_is_not_known_stays_so_masked_or_not() -> None:
 
 def test_a_task_began_with_its_first_recording() -> None:
     """As far as that is known."""
-    assert Described(TASK, (STORED, AtRest("r", "stored", start_ms=7))).start_ms == 7
+    assert Described(TASK, (STORED, FinishedRecording("r", "stored", start_ms=7))).start_ms == 7
     assert Described(TASK, (GONE,)).start_ms is None
     described = Described(TASK, ())
     assert (described.number, described.current, GONE.segment, GONE.flags) == (0, False, False, ())

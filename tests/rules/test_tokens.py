@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.errors import Nonsense
+from wxrec_async.errors import InvalidResponse
 from wxrec_async.model import Secret
 from wxrec_async.rules import tokens as rules
 
@@ -86,7 +86,7 @@ def test_a_reply_without_refresh_token_grants_none() -> None:
 )
 def test_a_reply_without_usable_access_token_makes_no_sense(reply: object) -> None:
     """Nor does one whose token could smuggle a header."""
-    with pytest.raises(Nonsense):
+    with pytest.raises(InvalidResponse):
         rules.read_grant(reply)
 
 
@@ -103,7 +103,7 @@ def test_any_json_is_either_a_usable_grant_or_nonsense(reply: dict[str, object])
     """Nothing else comes out, whatever the server sends."""
     try:
         grant = rules.read_grant(reply)
-    except Nonsense:
+    except InvalidResponse:
         return
     assert 0 < grant.lifetime_s <= rules.LONGEST_LIFETIME_S
     assert grant.access_token.reveal().isascii()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wxrec_async.errors import Nonsense
+from wxrec_async.errors import InvalidResponse
 from wxrec_async.model import Secret
 from wxrec_async.rules import tokens as rules
 
@@ -20,13 +20,13 @@ def test_every_field_of_a_reply_is_kept() -> None:
     grant = rules.read_grant(
         {"access_token": "a", "refresh_token": " r ", "expires_in": 60, "token_type": " MAC ", "scope": " x y "}
     )
-    assert grant == rules.Grant(Secret("a"), Secret("r"), 60.0, None, "MAC", "x y", None)
+    assert grant == rules.TokenGrant(Secret("a"), Secret("r"), 60.0, None, "MAC", "x y", None)
 
 
 def test_what_a_reply_does_not_say_is_empty() -> None:
     """A kind is Bearer unless another is named; a scope of a wrong type is none."""
     grant = rules.read_grant({"access_token": "a", "expires_in": 60, "scope": 7, "token_type": None})
-    assert grant == rules.Grant(access_token=Secret("a"), refresh_token=None, lifetime_s=60.0)
+    assert grant == rules.TokenGrant(access_token=Secret("a"), refresh_token=None, lifetime_s=60.0)
     assert (grant.token_type, grant.scope, grant.warning) == ("Bearer", "", None)
     assert rules.read_text(None) == ""
     assert rules.read_text(" a ") == "a"
@@ -45,7 +45,7 @@ def test_an_unknown_lifetime_is_told_in_a_sentence(value: object, what: str) -> 
 )
 def test_nonsense_is_told_in_a_sentence(reply: object, words: str) -> None:
     """What was expected and is not there."""
-    with pytest.raises(Nonsense) as refused:
+    with pytest.raises(InvalidResponse) as refused:
         rules.read_grant(reply)
     assert str(refused.value) == f"the token endpoint's {words}"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from wxrec_async.errors import Unfit
+from wxrec_async.errors import InvalidMedia
 from wxrec_async.rules.pages import disguised
 from wxrec_async.rules.wav import Sniffer
 
@@ -106,7 +106,7 @@ def test_only_a_wav_with_a_size_is_a_witness(name: str, stated: bool) -> None:
 @pytest.mark.parametrize("content_type", ["audio/wav", "binary/octet-stream", ""])
 def test_pages_and_errors_are_refused_by_their_bytes(body: bytes, content_type: str) -> None:
     """A success status and an audio type do not make a page a recording."""
-    with pytest.raises(Unfit) as failure:
+    with pytest.raises(InvalidMedia) as failure:
         sniffed(body).check_beginning(content_type)
     assert failure.value.reason == "not_media"
     assert str(failure.value).isascii()
@@ -129,7 +129,7 @@ def test_a_type_of_text_is_believed_where_the_bytes_do_not_tell(content_type: st
     """Many a store calls everything text/plain: a sound recording is taken all the same, what nobody knows is not."""
     for body in SOUND.values():
         sniffed(body).check_beginning(content_type)
-    with pytest.raises(Unfit):
+    with pytest.raises(InvalidMedia):
         sniffed(b"\x00\x01\x02\x03" * 100).check_beginning(content_type)
 
 
@@ -146,7 +146,7 @@ def test_a_type_of_text_is_believed_where_the_bytes_do_not_tell(content_type: st
 )
 def test_a_recording_without_audio_is_refused(body: bytes, reason: str) -> None:
     """Zero bytes, or a header and nothing behind it."""
-    with pytest.raises(Unfit) as failure:
+    with pytest.raises(InvalidMedia) as failure:
         sniffed(body).check_end()
     assert failure.value.reason == reason
 
@@ -178,14 +178,14 @@ def test_unknown_bytes_are_accepted(body: bytes) -> None:
     st.integers(1, 50),
 )
 def test_any_bytes_are_judged_and_the_chunking_plays_no_part(body: bytes, content_type: str, step: int) -> None:
-    """The sniffer raises `Unfit` or nothing, and says the same however the bytes come in."""
+    """The sniffer raises `InvalidMedia` or nothing, and says the same however the bytes come in."""
 
     def judged(sniffer: Sniffer) -> list[object]:
         found: list[object] = [sniffer.size, sniffer.is_wav, sniffer.riff_size, sniffer.known_media]
         for check in (partial(sniffer.check_beginning, content_type), sniffer.check_end):
             try:
                 check()
-            except Unfit as unfit:
+            except InvalidMedia as unfit:
                 found.append(unfit.reason)
         return found
 

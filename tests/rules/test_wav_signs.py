@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.errors import Unfit
+from wxrec_async.errors import InvalidMedia
 from wxrec_async.rules.pages import TEXT_SAMPLE
 from wxrec_async.rules.wav import HEAD_SIZE, Sniffer
 
@@ -33,7 +33,7 @@ def sniffed(*chunks: bytes) -> Sniffer:
 def refused(body: bytes, content_type: str = "audio/wav") -> bool:
     try:
         sniffed(body).check_beginning(content_type)
-    except Unfit:
+    except InvalidMedia:
         return True
     return False
 
@@ -76,7 +76,7 @@ def test_half_a_kibibyte_is_searched_for_controls() -> None:
 def test_a_kind_of_text_is_named_in_the_refusal(content_type: str) -> None:
     """In small letters, without what stands behind the semicolon."""
     kind = content_type.partition(";")[0].strip().lower()
-    with pytest.raises(Unfit) as failure:
+    with pytest.raises(InvalidMedia) as failure:
         sniffed(b"\x00\x01").check_beginning(content_type)
     assert (failure.value.reason, str(failure.value)) == ("not_media", f"the body is {kind}, not audio")
 
@@ -88,7 +88,7 @@ def test_a_refusal_says_what_was_found_instead() -> None:
         (b"", Sniffer.check_end, "empty", "the body is empty"),
         (wav(A_CHUNK), Sniffer.check_end, "no_audio", "the WAV has a header and no audio"),
     ):
-        with pytest.raises(Unfit) as failure:
+        with pytest.raises(InvalidMedia) as failure:
             check(sniffed(body))
         assert (failure.value.reason, str(failure.value)) == (reason, words)
 
@@ -116,7 +116,7 @@ def test_four_kibibytes_are_looked_at_and_the_rest_is_counted(space: int, seen: 
     for sniffer in (sniffed(body), sniffed(body[:4000], body[4000:]), sniffed(body[:4000], body[4000:], b"")):
         assert sniffer.size == len(body)
         if seen:
-            with pytest.raises(Unfit):
+            with pytest.raises(InvalidMedia):
                 sniffer.check_end()
         else:
             sniffer.check_end()
@@ -141,7 +141,7 @@ def test_audio_is_what_stands_behind_the_head_of_its_chunk(body: bytes, heard: b
     if heard:
         sniffed(body).check_end()
         return
-    with pytest.raises(Unfit) as failure:
+    with pytest.raises(InvalidMedia) as failure:
         sniffed(body).check_end()
     assert failure.value.reason == "no_audio"
 

@@ -10,7 +10,7 @@ from wxrec_async.errors import ConfigError
 from wxrec_async.model import DAY_MS, Period, Window
 from wxrec_async.rules.windows import (
     LOOKBACK_MARGIN_MS,
-    Asked,
+    AskedPeriod,
     ask,
     clamp,
     halves,
@@ -34,8 +34,8 @@ def test_the_margin_is_an_hour() -> None:
 
 def test_a_period_that_was_not_changed_says_so() -> None:
     """Nothing was clamped, and it begins where it was asked to."""
-    assert Asked(Period(1, 2)) == Asked(Period(1, 2), clamped=(), begins_late=False)
-    assert clamp(Window(OLDEST, NOW), lookback_days=10, now_ms=NOW) == Asked(Period(OLDEST, NOW))
+    assert AskedPeriod(Period(1, 2)) == AskedPeriod(Period(1, 2), clamped=(), begins_late=False)
+    assert clamp(Window(OLDEST, NOW), lookback_days=10, now_ms=NOW) == AskedPeriod(Period(OLDEST, NOW))
 
 
 @pytest.mark.parametrize("text", ["1767225600", "-1767225600", "123456789", "1767225600000"])
@@ -95,7 +95,7 @@ def test_a_period_out_of_sight_is_refused_in_a_sentence(from_ms: int, to_ms: int
 def test_each_change_is_told_in_a_sentence() -> None:
     """Both ends, in the order of reading, with what was taken instead."""
     asked = clamp(Window(OLDEST - 1, NOW + 1), lookback_days=10, now_ms=NOW)
-    assert asked == Asked(
+    assert asked == AskedPeriod(
         Period(OLDEST, NOW),
         (
             "--to 2026-01-01T00:00:00.001Z lies in the future; taking now, 2026-01-01T00:00:00Z, instead",

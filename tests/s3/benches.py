@@ -7,25 +7,27 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from wxrec_async.config import S3Settings
-from wxrec_async.errors import Trouble
-from wxrec_async.plumbing.pacer import Gate
-from wxrec_async.plumbing.reach import Reach
+from wxrec_async.errors import RemoteError
+from wxrec_async.plumbing.pacer import CircuitBreaker
+from wxrec_async.plumbing.reach import NetworkMonitor
 from wxrec_async.plumbing.retrying import Retrier
 from wxrec_async.rules.retry import for_s3
 from wxrec_async.s3.api import Deadlines
-from wxrec_async.s3.client import Access, open_access
+from wxrec_async.s3.client import OpenedClient, open_access
 from wxrec_async.s3.uploads import S3Store
 
-Retries = list[tuple[str, Trouble]]
+Retries = list[tuple[str, RemoteError]]
 
 
-def store_on(access: Access, settings: S3Settings, retries: Retries, deadlines: Deadlines | None = None) -> S3Store:
+def store_on(
+    access: OpenedClient, settings: S3Settings, retries: Retries, deadlines: Deadlines | None = None
+) -> S3Store:
     """Return a store that notes its retries and does not wait between them."""
-    gate = Gate()
+    gate = CircuitBreaker()
     retrier = Retrier(
         for_s3,
         gate=gate,
-        reach=Reach(),
+        reach=NetworkMonitor(),
         on_retry=lambda operation, _attempt, _after_s, trouble: retries.append((operation, trouble)),
         chance=lambda: 0.0,
     )

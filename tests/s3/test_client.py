@@ -16,9 +16,9 @@ from botocore.endpoint_provider import RuleSet
 from tests.s3.benches import open_store
 from tests.s3.fake_s3 import FakeS3, error, reply, says
 from wxrec_async.config import S3Settings
-from wxrec_async.errors import AuthError, ConfigError, Rejected, RunStopped, Unreachable, Untrusted
-from wxrec_async.model import Part, Target
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.errors import AuthError, ConfigError, ConnectError, HTTPStatusError, RunStopped, TLSError
+from wxrec_async.model import ObjectTarget, Part
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.s3.client import open_client
 from wxrec_async.s3.uploads import S3Store
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 PLAIN = S3Settings(bucket="b-1", region="eu-west-1", endpoint_url="http://127.0.0.1:9")
 DATA = b"0123456789" * 1000
 PART = Part(1, [DATA], len(DATA), zlib.crc32(DATA))
-TARGET = Target("k/recording.wav", "audio/wav")
+TARGET = ObjectTarget("k/recording.wav", "audio/wav")
 
 
 @pytest.fixture(autouse=True)
@@ -122,11 +122,11 @@ async def test_a_certificate_that_is_not_trusted_ends_it_at_once(
     async with s3.serving(serving_as(name, authority)) as endpoint:
         settings = PLAIN.model_copy(update={"endpoint_url": endpoint})
         async with open_store(settings, ca_bundle=tmp_path / "ca.pem") as (store, _):
-            with pytest.raises(GivenUp) as given_up:
+            with pytest.raises(OperationFailed) as given_up:
                 await store.put(TARGET, PART)
             with pytest.raises(ConfigError, match="not trusted; set ca_bundle"):
                 await store.check_bucket()
-    assert isinstance(given_up.value.trouble, Untrusted)
+    assert isinstance(given_up.value.trouble, TLSError)
     assert s3.seen == []
 
 
@@ -144,7 +144,7 @@ async def test_endpoint_rules_are_not_searched_for_every_key(
     monkeypatch.setattr(RuleSet, "evaluate", counting)
     keys = [f"call-detail/{number}/recording.wav" for number in range(5)]
     for key in keys:
-        await store.put(Target(key, "audio/wav"), PART)
+        await store.put(ObjectTarget(key, "audio/wav"), PART)
     assert sorted(s3.objects) == keys
     assert len(searched) == 1
 
@@ -205,7 +205,7 @@ async def test_a_location_is_not_followed(fake: tuple[FakeS3, S3Store], operatio
     s3.objects["k"] = DATA
     async with elsewhere.serving() as other:
         s3.script[operation] = [says(reply(307, location=f"{other}/b-1/k"))] * 9
-        with contextlib.suppress(GivenUp):
+        with contextlib.suppress(OperationFailed):
             assert await calls[operation]() is False  # abort's way to say it
     assert s3.count(operation) == 1
     assert elsewhere.seen == []
@@ -262,9 +262,9 @@ async def test_a_server_that_is_not_there_is_named() -> None:
         async with open_store(PLAIN.model_copy(update={"endpoint_url": endpoint})) as (store, retries):
             with pytest.raises(ConfigError, match=r"no answer from 127\.0\.0\.1.*endpoint_url"):
                 await store.check_bucket()
-            with pytest.raises(GivenUp) as given_up:
+            with pytest.raises(OperationFailed) as given_up:
                 await store.put(TARGET, PART)
-    assert isinstance(given_up.value.trouble, Unreachable)
+    assert isinstance(given_up.value.trouble, ConnectError)
     assert retries
 
 
@@ -286,7 +286,7 @@ async def test_failures_name_no_secret(fake: tuple[FakeS3, S3Store], answer: byt
     s3, store = fake
     s3.script["put"] = [says(answer)] * 20
     s3.script["head"] = [says(None)] * 20
-    with pytest.raises((GivenUp, AuthError)) as raised:
+    with pytest.raises((OperationFailed, AuthError)) as raised:
         await store.put(TARGET, PART)
     told, error_ = "", raised.value
     chain: BaseException | None = error_
@@ -301,6 +301,6 @@ async def test_a_denied_head_has_no_code(fake: tuple[FakeS3, S3Store]) -> None:
     """HEAD has no body; the status botocore gives for a code is not passed on as one."""
     s3, store = fake
     s3.script["head"] = [says(reply(403))]
-    with pytest.raises(Rejected) as refusal:
+    with pytest.raises(HTTPStatusError) as refusal:
         await store.head("k")
     assert (refusal.value.status, refusal.value.code, refusal.value.words) == (403, "", "")

@@ -10,19 +10,19 @@ from isal.isal_zlib import crc32
 
 from tests.s3.fake_s3 import FakeS3, Seen, reply
 from wxrec_async.config import S3Settings
-from wxrec_async.model import Part, Target
-from wxrec_async.plumbing.pacer import Gate
-from wxrec_async.plumbing.reach import Reach
+from wxrec_async.model import ObjectTarget, Part
+from wxrec_async.plumbing.pacer import CircuitBreaker
+from wxrec_async.plumbing.reach import NetworkMonitor
 from wxrec_async.plumbing.retrying import Retrier
 from wxrec_async.rules.parts import strong_etag
 from wxrec_async.rules.retry import for_s3
 from wxrec_async.s3.client import open_access
-from wxrec_async.s3.reader import BLOCK, S3Inspector
+from wxrec_async.s3.reader import BLOCK, S3ReadStore
 
 pytestmark = pytest.mark.anyio
 
 DATA = bytes(range(256)) * 6000
-TARGET = Target("k", "audio/wav")
+TARGET = ObjectTarget("k", "audio/wav")
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +32,13 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def inspecting(s3: FakeS3) -> AsyncIterator[S3Inspector]:
+async def inspecting(s3: FakeS3) -> AsyncIterator[S3ReadStore]:
     async with s3.serving() as endpoint:
         settings = S3Settings(bucket="b-1", region="us-east-1", endpoint_url=endpoint)
-        gate = Gate()
-        retrier = Retrier(for_s3, gate=gate, reach=Reach(), on_retry=lambda *_: None, chance=lambda: 0.0)
+        gate = CircuitBreaker()
+        retrier = Retrier(for_s3, gate=gate, reach=NetworkMonitor(), on_retry=lambda *_: None, chance=lambda: 0.0)
         async with open_access(settings, connections=2) as access:
-            yield S3Inspector(access.client, settings, retrier, gate)
+            yield S3ReadStore(access.client, settings, retrier, gate)
 
 
 def chunked(body: bytes, status: str = "200 OK", *lines: str) -> bytes:

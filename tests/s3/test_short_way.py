@@ -17,8 +17,8 @@ from botocore.credentials import Credentials
 
 from tests.s3.fake_s3 import FakeS3, Seen, error
 from wxrec_async.config import S3Settings
-from wxrec_async.model import Part, Target
-from wxrec_async.s3.client import Access, open_access
+from wxrec_async.model import ObjectTarget, Part
+from wxrec_async.s3.client import OpenedClient, open_access
 from wxrec_async.s3.requests import Requests
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +36,7 @@ WHOLE = S3Settings(
     object_lock_mode="COMPLIANCE",
     object_lock_days=30,
 )
-TARGET = Target("call-detail/a b+c~%41/recording.wav", "audio/wav", {"wx-task-id": "a b"})
+TARGET = ObjectTarget("call-detail/a b+c~%41/recording.wav", "audio/wav", {"wx-task-id": "a b"})
 OF_THE_SDK_ALONE = {"amz-sdk-invocation-id", "amz-sdk-request"}
 DIFFERENT_EACH_TIME = {"authorization", "x-amz-date", "x-amz-object-lock-retain-until-date"}
 
@@ -50,7 +50,7 @@ def aws_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def on(s3: FakeS3, settings: S3Settings = WHOLE) -> AsyncIterator[tuple[Access, Requests]]:
+async def on(s3: FakeS3, settings: S3Settings = WHOLE) -> AsyncIterator[tuple[OpenedClient, Requests]]:
     async with s3.serving() as endpoint:
         given = settings.model_copy(update={"endpoint_url": endpoint})
         async with open_access(given, connections=2) as access:

@@ -24,9 +24,9 @@ from tests.s3.fake_s3 import (
     says,
 )
 from wxrec_async.config import S3Settings
-from wxrec_async.errors import ConnectionLost, Nonsense, ObjectExists, Rejected, RunStopped, TimedOut
-from wxrec_async.model import Part, PartReceipt, StoredObject, Target
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.errors import ConnectionLost, HTTPStatusError, InvalidResponse, ObjectExists, RunStopped, TimedOut
+from wxrec_async.model import ObjectTarget, Part, PartReceipt, StoredObject
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import MAX_ATTEMPTS, GiveUp
 from wxrec_async.s3.api import Deadlines
 from wxrec_async.s3.uploads import S3Store
@@ -34,7 +34,7 @@ from wxrec_async.s3.uploads import S3Store
 pytestmark = pytest.mark.anyio
 
 DATA = b"RIFF" * 5000
-TARGET = Target("call-detail/t1/recording.wav", "audio/wav", {"wx-task-id": "t1"})
+TARGET = ObjectTarget("call-detail/t1/recording.wav", "audio/wav", {"wx-task-id": "t1"})
 PART = Part(1, [memoryview(DATA)[:7000], memoryview(DATA)[7000:]], len(DATA), zlib.crc32(DATA))
 QUICK = Deadlines(request_s=3.0, complete_s=3.0, bytes_per_s=1 << 20, recheck_s=1.5)
 SLOW_DOWN = error(503, "SlowDown", "Please reduce your request rate.")
@@ -209,7 +209,7 @@ async def test_slow_down_holds_back_everybody(scene: Scene) -> None:
 async def test_bad_digest_twice_is_a_corrupting_path(scene: Scene) -> None:
     """Bytes that are spoiled on the way twice are given up; nothing is stored."""
     scene.s3.script["put"] = [says(error(400, "BadDigest"))] * 2
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await scene.put()
     assert "corrupting_path" in repr(given_up.value.decision)
     assert scene.s3.objects == {}
@@ -221,7 +221,7 @@ async def test_another_checksum_in_the_answer_is_never_stored(scene: Scene) -> N
     """When S3 says 200 and names a checksum that is not ours, the object does not count as stored."""
     wrong = reply(etag='"e"', x_amz_checksum_crc32="AAAAAA==")
     scene.s3.script["put"] = [does_then_says(wrong)]
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await scene.put()
     assert "corrupting_path" in repr(given_up.value.decision)
 
@@ -230,10 +230,10 @@ async def test_another_checksum_in_the_answer_is_never_stored(scene: Scene) -> N
 async def test_access_denied_is_given_up_with_its_words(scene: Scene) -> None:
     """A refusal is not repeated; it says what S3 said."""
     scene.s3.script["put"] = [says(error(403, "AccessDenied", "User is not authorized to perform: s3:PutObject"))]
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await scene.put()
     trouble = given_up.value.trouble
-    assert isinstance(trouble, Rejected)
+    assert isinstance(trouble, HTTPStatusError)
     assert (trouble.status, trouble.code, trouble.tracking_id) == (403, "AccessDenied", "REQ1")
     assert "s3:PutObject" in str(trouble)
     assert scene.s3.operations == ["put"]
@@ -242,9 +242,9 @@ async def test_access_denied_is_given_up_with_its_words(scene: Scene) -> None:
 @pytest.mark.fault("S06")
 async def test_a_part_of_a_vanished_upload_is_given_up_for_a_new_one(scene: Scene) -> None:
     """NoSuchUpload on a part surfaces with its code after one request."""
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await scene.store.upload_part(TARGET.key, "gone", PART)
-    assert isinstance(given_up.value.trouble, Rejected)
+    assert isinstance(given_up.value.trouble, HTTPStatusError)
     assert given_up.value.trouble.code == "NoSuchUpload"
     assert scene.s3.operations == ["part"]
 
@@ -387,7 +387,7 @@ async def test_a_refusal_where_nothing_lies_is_tried_again(scene: Scene) -> None
 async def test_a_refusal_that_goes_on_where_nothing_lies_is_no_conflict(scene: Scene) -> None:
     """Nothing shows however often it is looked for: unverified, and never "taken"."""
     scene.s3.script["put"] = [says(TAKEN)] * 3
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await scene.put()
     assert given_up.value.decision == GiveUp("unverified")
     assert scene.s3.count("put") == 2
@@ -445,7 +445,7 @@ async def test_a_store_that_does_not_know_another_header_ends_the_run_by_its_nam
 async def test_words_of_a_refusal_have_no_credential_in_them(scene: Scene, writing: Callable[[str], str]) -> None:
     """A gateway may name the key it was given, in whatever writing."""
     scene.s3.script["put"] = [says(error(400, "Odd", f"refused for {writing('AKIAPLANTED')}"))]
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await scene.put()
     assert "***" in str(given_up.value.trouble)
 
@@ -462,9 +462,9 @@ async def test_parts_are_named_as_the_store_knows_them(scene: Scene, written: st
 
 async def test_an_upload_that_is_really_gone_is_given_up(scene: Scene) -> None:
     """NoSuchUpload with nothing under the key: the caller must begin again."""
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await scene.complete_only("gone", PartReceipt(1, '"p"', PART.crc32, PART.size))
-    assert isinstance(given_up.value.trouble, Rejected)
+    assert isinstance(given_up.value.trouble, HTTPStatusError)
     assert given_up.value.trouble.code == "NoSuchUpload"
 
 
@@ -480,7 +480,7 @@ async def test_after_the_last_try_the_bucket_has_the_last_word(scene: Scene) -> 
 async def test_tries_are_limited(scene: Scene) -> None:
     """A put that always fails is given up after the attempts of the rules, and leaves nothing."""
     scene.s3.script["put"] = [says(None)] * 20
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await scene.put()
     assert isinstance(given_up.value.trouble, ConnectionLost)
     assert scene.s3.count("put") == MAX_ATTEMPTS
@@ -499,9 +499,9 @@ async def test_a_put_that_raced_is_tried_again(scene: Scene) -> None:
 async def test_a_complete_that_raced_wants_a_new_upload(scene: Scene) -> None:
     """409 on a complete is given up with its code."""
     scene.s3.script["complete"] = [says(error(409, "ConditionalRequestConflict"))]
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await scene.complete()
-    assert isinstance(given_up.value.trouble, Rejected)
+    assert isinstance(given_up.value.trouble, HTTPStatusError)
     assert given_up.value.trouble.code == "ConditionalRequestConflict"
     assert scene.s3.count("complete") == 1
 
@@ -528,7 +528,7 @@ async def test_reading_back_finds_other_bytes(scene: Scene) -> None:
         return reply(etag='"e"')
 
     scene.s3.script["put"] = [spoils]
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await scene.put()
     assert "corrupting_path" in repr(given_up.value.decision)
 
@@ -547,10 +547,10 @@ async def test_an_object_that_never_shows_is_unverified(scene: Scene) -> None:
     """Acknowledged and never seen: not stored, and not sent again."""
     scene.s3.names_checksums = False
     scene.s3.script["head"] = [says(reply(404))] * 20
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await scene.put()
     assert "unverified" in repr(given_up.value.decision)
-    assert isinstance(given_up.value.trouble, Nonsense)
+    assert isinstance(given_up.value.trouble, InvalidResponse)
     assert scene.s3.count("put") == 1
 
 
@@ -567,7 +567,7 @@ async def test_our_own_object_may_take_a_moment_to_show_when_the_key_is_taken(sc
 async def test_head_that_is_not_allowed_is_unknown_not_absent(scene: Scene) -> None:
     """403 to HEAD raises Rejected; it is neither None nor retried."""
     scene.s3.script["head"] = [says(reply(403))]
-    with pytest.raises(Rejected) as refusal:
+    with pytest.raises(HTTPStatusError) as refusal:
         await scene.store.head(TARGET.key)
     assert refusal.value.status == 403
     assert scene.s3.operations == ["head"]
@@ -578,7 +578,7 @@ async def test_without_permission_to_look_a_lost_answer_is_sent_again(scene: Sce
     """The condition keeps that safe: if it was stored, the second try says that the key is taken, and no more."""
     scene.s3.script["put"] = [loses_reply]
     scene.s3.script["head"] = [says(reply(403))] * 3
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(OperationFailed) as given_up:
         await scene.put()
     assert "unverified" in repr(given_up.value.decision)
     assert scene.s3.operations == ["put", "head", "put", "head"]
@@ -668,5 +668,5 @@ async def test_a_list_that_turns_in_a_circle_is_given_up(scene: Scene) -> None:
     """A page that points to itself is an error, not an endless loop."""
     text = b"<ListMultipartUploadsResult><IsTruncated>true</IsTruncated></ListMultipartUploadsResult>"
     scene.s3.script["list_uploads"] = [says(reply(200, XML + text))] * 50
-    with pytest.raises(GivenUp):
+    with pytest.raises(OperationFailed):
         await scene.store.open_uploads("p/")

@@ -18,11 +18,11 @@ from tests.flow.kit import PART, Body, FakeSource, Log, cut, order, wav
 from tests.s3.benches import Retries, open_store
 from tests.s3.fake_s3 import Behaviour, FakeS3, Seen, does_then_says, error, says
 from wxrec_async.config import S3Settings
-from wxrec_async.errors import AuthError, Rejected, RunStopped
+from wxrec_async.errors import AuthError, HTTPStatusError, RunStopped
 from wxrec_async.events import Event, UploadLeftOpen
-from wxrec_async.flow.transfer import Limits, Transfer
+from wxrec_async.flow.transfer import Transfer, TransferLimits
 from wxrec_async.model import Failed, Outcome, Stored
-from wxrec_async.plumbing.pool import BufferPool
+from wxrec_async.plumbing.pool import MemoryPool
 from wxrec_async.rules import parts
 from wxrec_async.rules.retry import MAX_ATTEMPTS, MAX_FRESH_TRIES
 from wxrec_async.s3.api import Deadlines
@@ -50,8 +50,8 @@ class Bench:
 
     async def carry(self, data: bytes) -> Outcome:
         self.source = FakeSource({"r1": [Body(cut(data, 300))]})
-        pool = BufferPool(16 * PART)
-        transfer = Transfer(self.source, self.store, self.log, pool, Limits(PART, 2, 2048), self.told.append)
+        pool = MemoryPool(16 * PART)
+        transfer = Transfer(self.source, self.store, self.log, pool, TransferLimits(PART, 2, 2048), self.told.append)
         with anyio.fail_after(20):
             outcome = await transfer.carry(order())
         assert pool.free == pool.total
@@ -378,4 +378,4 @@ async def test_xml_that_blows_up_is_an_answer_that_makes_no_sense(bench: Bench, 
     assert len(outcome.detail) < 500
     assert "lollol" not in outcome.detail
     assert bench.nothing_is_left()
-    assert all(isinstance(trouble, Rejected) or len(str(trouble)) < 500 for _, trouble in bench.retries)
+    assert all(isinstance(trouble, HTTPStatusError) or len(str(trouble)) < 500 for _, trouble in bench.retries)

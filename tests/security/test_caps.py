@@ -17,14 +17,14 @@ from tests.security.test_tls import CONNECTIONS
 from tests.webex.kit import Connection, Request, head, media, recording, serving, transport, whole
 from wxrec_async import aws_session
 from wxrec_async.auth.endpoint import TokenEndpoint
-from wxrec_async.errors import AuthError, Nonsense, Rejected, WxrecError
+from wxrec_async.errors import AuthError, HTTPStatusError, InvalidResponse, WxrecError
 from wxrec_async.events import ignore
 from wxrec_async.model import Recording
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import retry
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import GiveUp
-from wxrec_async.webex.media import MediaSource
+from wxrec_async.webex.media import WebexMedia
 from wxrec_async.webex.parse import cut_words
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +46,7 @@ def memory_below(size: int) -> Iterator[None]:
     assert peak < size, f"{peak / MIB:.1f} MiB"
 
 
-async def read(source: MediaSource, wanted: Recording) -> None:
+async def read(source: WebexMedia, wanted: Recording) -> None:
     async with source.open(wanted) as stream:
         async for _ in stream:
             pass
@@ -62,7 +62,7 @@ async def ask_for_tokens(url: str) -> None:
 async def test_a_token_answer_that_unpacks_to_megabytes_is_not_unpacked(status: str) -> None:
     """Packed though identity was asked for: 64 KiB of it are looked at, which makes no sense as JSON."""
     async with serving(whole(BOMB, PACKED, status=status)) as server:
-        with memory_below(8 * MIB), pytest.raises((Nonsense, AuthError)):
+        with memory_below(8 * MIB), pytest.raises((InvalidResponse, AuthError)):
             await ask_for_tokens(server.url())
 
 
@@ -76,7 +76,7 @@ async def test_a_packed_token_answer_is_read_all_the_same() -> None:
     ) as server:
         await ask_for_tokens(server.url())
         for _ in range(2):
-            with pytest.raises(Nonsense):
+            with pytest.raises(InvalidResponse):
                 await ask_for_tokens(server.url())
 
 
@@ -86,7 +86,7 @@ async def test_a_refusal_that_unpacks_to_megabytes_is_not_unpacked(status: str) 
     """Every error body of the API is cut after unpacking, those the token's renewal looks into first of all."""
     async with serving(whole(BOMB, PACKED, status=status)) as server, opened(server.url("/v1")) as world:
         world.client._retrier._judge = lambda *_: GiveUp("enough")
-        with memory_below(10 * MIB), pytest.raises((GivenUp, WxrecError)):
+        with memory_below(10 * MIB), pytest.raises((OperationFailed, WxrecError)):
             await world.client.tasks_page(WINDOW, from_ms=WINDOW.from_ms)
 
 
@@ -109,7 +109,7 @@ async def test_an_answer_of_search_beyond_the_cap_is_given_up() -> None:
     async with serving(whole(BOMB, PACKED)) as server, opened(server.url("/v1")) as world:
         assert world.search is not None
         world.search._calls._body_cap = MIB
-        with memory_below(10 * MIB), pytest.raises(GivenUp) as caught:
+        with memory_below(10 * MIB), pytest.raises(OperationFailed) as caught:
             await world.search.search_page(WINDOW)
         assert caught.value.decision == GiveUp("answer_too_large")
         assert len(server.requests) == 1
@@ -135,10 +135,10 @@ async def test_an_error_of_the_media_host_is_not_read_to_its_end() -> None:
 
     async with serving(endless) as server, transport() as made:
         source = media(made)
-        with memory_below(8 * MIB), pytest.raises((GivenUp, WxrecError)) as caught:
+        with memory_below(8 * MIB), pytest.raises((OperationFailed, WxrecError)) as caught:
             await read(source, recording(server.url()))
     assert sent < 100 * MIB
-    assert isinstance(getattr(caught.value, "trouble", None), Rejected)
+    assert isinstance(getattr(caught.value, "trouble", None), HTTPStatusError)
 
 
 @pytest.mark.fault("X19", "X20")
@@ -166,7 +166,7 @@ async def test_an_answer_of_aws_is_not_read_for_ever(
 
     connect, _ = CONNECTIONS[connection]
     async with serving(endless) as server:
-        with memory_below(24 * MIB), pytest.raises((GivenUp, WxrecError)):
+        with memory_below(24 * MIB), pytest.raises((OperationFailed, WxrecError)):
             await connect(server.url(""), None)
     assert sent < len(server.requests) * 30 * MIB
 
@@ -175,7 +175,7 @@ async def test_an_answer_of_aws_is_not_read_for_ever(
 async def test_a_body_of_media_is_never_unpacked() -> None:
     """A recording is its bytes as they came; one that is packed is refused before a byte of it is read."""
     async with serving(whole(BOMB, PACKED)) as server, transport() as made:
-        with memory_below(4 * MIB), pytest.raises(GivenUp) as caught:
+        with memory_below(4 * MIB), pytest.raises(OperationFailed) as caught:
             await read(media(made), recording(server.url()))
     assert "encoded" in str(caught.value)
 

@@ -13,7 +13,7 @@ from tests.security.test_tls import CONNECTIONS
 from tests.webex.kit import Connection, Request, Script, cut, head, serving, whole
 from wxrec_async.auth import refresher
 from wxrec_async.errors import WxrecError
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import retry
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +59,7 @@ async def test_a_failure_is_ours_with_nothing_foreign_behind_it(
     monkeypatch.setattr(refresher, "MAX_TRIES", 1)
     connect, _ = CONNECTIONS[connection]
     async with serving(FAULTS[fault]) as server:
-        with pytest.raises((WxrecError, GivenUp)) as failed:
+        with pytest.raises((WxrecError, OperationFailed)) as failed:
             await connect(server.url(""), None)
     failures = list(tree(failed.value))
     assert [type(each) for each in failures if type(each).__module__.split(".")[0] in FOREIGN] == []

@@ -20,9 +20,9 @@ from wxrec_async.auth.token_store import AwsOptions
 from wxrec_async.config import S3Settings, Settings
 from wxrec_async.errors import WxrecError
 from wxrec_async.events import ignore
-from wxrec_async.model import Part, Target, Window
-from wxrec_async.plumbing.reach import Reach
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.model import ObjectTarget, Part, Window
+from wxrec_async.plumbing.reach import NetworkMonitor
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.wiring import clients
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +47,7 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def webex(url: str, ca: Path | None, *, expired: bool = False) -> AsyncIterator[clients.WebexWorld]:
+async def webex(url: str, ca: Path | None, *, expired: bool = False) -> AsyncIterator[clients.WebexClients]:
     settings = Settings.model_validate(
         {
             "webex": {"base_url": f"{url}/v1", "auth_url": f"{url}/v1", "requests_per_minute": 60_000},
@@ -56,9 +56,9 @@ async def webex(url: str, ca: Path | None, *, expired: bool = False) -> AsyncIte
         }
     )
     store = MemoryStore(pair(1, time.time() + (-1 if expired else 3600)))
-    secrets = clients.Secrets(CREDENTIALS, store, ORG)
-    tls = clients.trusted(settings)
-    async with clients.open_webex(settings, secrets, tls, ignore, Reach(), time.time) as world:
+    secrets = clients.WebexAccount(CREDENTIALS, store, ORG)
+    tls = clients.trusted_tls_context(settings)
+    async with clients.open_webex(settings, secrets, tls, ignore, NetworkMonitor(), time.time) as world:
         yield world
 
 
@@ -84,7 +84,7 @@ async def media(url: str, ca: Path | None) -> None:
 async def s3(url: str, ca: Path | None) -> None:
     settings = S3Settings(bucket="b", region="us-east-1", endpoint_url=url)
     async with open_store(settings, ca_bundle=ca) as (store, _):
-        await store.put(Target("k", "audio/wav"), Part(1, [AUDIO], len(AUDIO), 0))
+        await store.put(ObjectTarget("k", "audio/wav"), Part(1, [AUDIO], len(AUDIO), 0))
 
 
 async def secrets_manager(url: str, ca: Path | None) -> None:
@@ -119,7 +119,7 @@ async def test_no_connection_is_made_to_somebody_else(connection: str, name: str
     connect, answer = CONNECTIONS[connection]
     ca = tmp_path / "ca.pem"
     async with server(answer, name, ca, known=known) as other:
-        with pytest.raises((WxrecError, GivenUp)):
+        with pytest.raises((WxrecError, OperationFailed)):
             await connect(f"https://localhost:{other.port}", ca)
         assert other.requests == []
 
@@ -132,7 +132,7 @@ async def test_the_same_connections_are_made_to_whom_they_are_meant_for(connecti
     ca = tmp_path / "ca.pem"
     async with server(answer, "localhost", ca, known=True) as right:
         if connection == "s3":
-            with pytest.raises((WxrecError, GivenUp)):  # it is no S3, but it was asked
+            with pytest.raises((WxrecError, OperationFailed)):  # it is no S3, but it was asked
                 await connect(f"https://localhost:{right.port}", ca)
         else:
             await connect(f"https://localhost:{right.port}", ca)

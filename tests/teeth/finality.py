@@ -89,7 +89,7 @@ NO_RECORDING = (
         "an answer that proves nothing counts as one that names none",
         (
             Edit(
-                "Settling.named_none",
+                "TaskVerdicts.record_nothing_named",
                 "[task for task_id, task in tasks.items() if not unsettled.get(task_id)]",
                 "list(tasks.values())",
             ),
@@ -129,8 +129,8 @@ GONE = (
         (
             Edit(
                 "evidence_of",
-                "case Rejected(status=404, code='NoSuchKey')",
-                "case Rejected(status=404)",
+                "case HTTPStatusError(status=404, code='NoSuchKey')",
+                "case HTTPStatusError(status=404)",
             ),
         ),
         ("tests/rules/test_retry.py", "tests/webex/test_media_resume.py"),
@@ -175,7 +175,13 @@ MISSING = (
     Bug(
         "no_longer_named_in_silence",
         "a recording that captures names no longer is left as it is, and nobody hears of it",
-        (Edit("Settling.missing", "await self._note_failed(known.task_id, recording_id, failed)", "failed = failed"),),
+        (
+            Edit(
+                "TaskVerdicts.record_unlisted",
+                "await self._note_failed(known.task_id, recording_id, failed)",
+                "failed = failed",
+            ),
+        ),
         ("tests/flow/test_orchestrator.py", *FLOW),
     ),
     Bug(

@@ -28,7 +28,7 @@ FURTHER = (
         "the rest of another file is put behind the beginning of the first",
         (
             Edit(
-                "MediaStream._compare",
+                "ResumingStream._compare",
                 "_differ(_opaque(self._basis.etag), _opaque(head.etag)) or _differ(self.length, head.total)",
                 "_differ(self.length, head.total)",
             ),
@@ -38,7 +38,7 @@ FURTHER = (
     Bug(
         "skipped_bytes_unchecked",
         "a server that begins again may send other bytes",
-        (Edit("MediaStream._skipped", "known_bytes and crc != self.crc32", "False"),),
+        (Edit("ResumingStream._skipped", "known_bytes and crc != self.crc32", "False"),),
         ("tests/webex/test_media_resume.py",),
     ),
     Bug(
@@ -138,8 +138,8 @@ FURTHER = (
         (
             Edit(
                 "_promised",
-                "Verdict(TaskState.OWED, 'capture_awaited', next_question(now_ms, age, judged, ages.pace))",
-                "Verdict(TaskState.NO_RECORDING, 'no_capture')",
+                "TaskVerdict(TaskState.OWED, 'capture_awaited', next_question(now_ms, age, judged, ages.pace))",
+                "TaskVerdict(TaskState.NO_RECORDING, 'no_capture')",
             ),
         ),
         ("tests/rules/test_selection.py",),
@@ -173,12 +173,12 @@ FURTHER = (
         "listeners hear of a stored recording before the ledger has it",
         (
             Edit(
-                "Settling.stored",
+                "TaskVerdicts.stored",
                 "await self._ledger.stored(task_id, recording_id, found, run_id=self._run_id, already=stored.already, main_place=stored.main_place, flags=stored.flags, now_ms=self._now_ms(), upload_id=stored.upload_id, span=(recording.start_ms, recording.stop_ms) if replaced else None)",
                 "self._emit(events.RecordingStored(task_id, recording_id, found.key, found.size, 0, seconds))\nawait self._ledger.stored(task_id, recording_id, found, run_id=self._run_id, already=stored.already, main_place=stored.main_place, flags=stored.flags, now_ms=self._now_ms(), upload_id=stored.upload_id, span=(recording.start_ms, recording.stop_ms) if replaced else None)",
             ),
             Edit(
-                "Settling.stored",
+                "TaskVerdicts.stored",
                 "self._emit(events.RecordingStored(task_id, recording_id, found.key, found.size, found.crc32 or 0, seconds, already=stored.already, flags=stored.flags))",
                 "(lambda _: None)(events.RecordingStored(task_id, recording_id, found.key, found.size, found.crc32 or 0, seconds, already=stored.already, flags=stored.flags))",
             ),
@@ -264,11 +264,11 @@ FURTHER = (
         "lost_reply_repeated_blindly",
         "after a lost reply the object is not looked for",
         (
-            Edit("Commit.attempt", "if self._open and (found := (await self._ours())):\n    return found", ""),
+            Edit("VerifiedWrite.attempt", "if self._open and (found := (await self._ours())):\n    return found", ""),
             Edit(
-                "Commit._despite",
-                "case Rejected(status=412) if not self._open",
-                "case Rejected(status=412)",
+                "VerifiedWrite._after_error",
+                "case HTTPStatusError(status=412) if not self._open",
+                "case HTTPStatusError(status=412)",
             ),
         ),
         ("tests/s3/test_uploads_faults.py",),
@@ -338,7 +338,7 @@ FURTHER = (
         "a fleet's workers are not told which keys somebody began",
         (
             Edit(
-                "Todo.of",
+                "TaskToDo.of",
                 "[(each.recording_id, each.key) for each in interrupted.started]",
                 "[]",
             ),
@@ -378,7 +378,13 @@ FURTHER = (
     Bug(
         "deleted_by_one_voice",
         "Search alone says deleted, captures was not asked",
-        (Edit("_deletion", "facts.asked in (Asked.FOUND, Asked.SILENT) or not _fewer_than_search(facts)", "True"),),
+        (
+            Edit(
+                "_deletion",
+                "facts.asked in (RecheckAnswer.FOUND, RecheckAnswer.SILENT) or not _fewer_than_search(facts)",
+                "True",
+            ),
+        ),
         ("tests/rules/test_day_comparison.py",),
     ),
     Bug(

@@ -41,7 +41,7 @@ LISTED = (
         "a body that is shorter than it was said to be is stored",
         (
             Edit("check_whole", "sniffer.size != sent or (length is not None and sniffer.size != length)", "False"),
-            Edit("MediaStream._ended", "self.length is not None and self.offset < self.length", "False"),
+            Edit("ResumingStream._ended", "self.length is not None and self.offset < self.length", "False"),
         ),
         ("tests/rules/test_parts.py", "tests/webex/test_media_resume.py"),
     ),
@@ -95,9 +95,11 @@ LISTED = (
         "a rotated token is used before it is written down",
         (
             Edit(
-                "Keeper._exchange",
-                "tokens = await self._kept(tokens)\nself._adopt(tokens)",
-                "self._adopt(tokens)\nself._emit(TokenRefreshed(tokens.expires_at))\ntokens = await self._kept(tokens)",
+                "TokenManager._exchange",
+                "tokens = await self._saved(tokens)\nself._adopt(tokens)",
+                "self._adopt(tokens)\n"
+                "self._emit(TokenRefreshed(tokens.expires_at))\n"
+                "tokens = await self._saved(tokens)",
             ),
         ),
         ("tests/auth/test_refresher.py", "tests/auth/test_processes.py"),
@@ -108,8 +110,8 @@ LISTED = (
         (
             Edit(
                 "Pacer.turn",
-                "await passage.enter_async_context(self.gate.passage())",
-                "if self.passed % 5 != 4:\n    await passage.enter_async_context(self.gate.passage())",
+                "await passage.enter_async_context(self.gate.request())",
+                "if self.passed % 5 != 4:\n    await passage.enter_async_context(self.gate.request())",
             ),
         ),
         ("tests/plumbing/test_pacer.py", "tests/webex/test_pacing.py"),

@@ -15,10 +15,10 @@ from wxrec_async import load_config
 from wxrec_async.sandbox import Sandbox
 from wxrec_async.sandbox.options import Options
 from wxrec_async.sandbox.organisation import Organisation
-from wxrec_async.temporal.call_budget import ComeBack
-from wxrec_async.temporal.messages import Batch, PageAsk, PageRow, Span, Todo
-from wxrec_async.temporal.results import BatchOutcome, Progress
-from wxrec_async.temporal.worker_service import Station
+from wxrec_async.temporal.call_budget import Requeue
+from wxrec_async.temporal.messages import Batch, PageAsk, PageRow, Span, TaskToDo
+from wxrec_async.temporal.results import BatchOutcome, BatchProgress
+from wxrec_async.temporal.worker_service import WorkerService
 
 T = TypeVar("T")
 CALLS = ("tasks", "captures")
@@ -33,7 +33,7 @@ class Engine:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self.stations: list[Station] = []
+        self.stations: list[WorkerService] = []
         self.begun = self.further = 0
         self.waits: list[float] = []
         self.carried: list[str] = []
@@ -47,12 +47,12 @@ class Engine:
         """How many calls the sandbox saw."""
         return sum(self.sandbox.log.count(name) for name in CALLS)
 
-    async def _until_done(self, work: Callable[[Progress], Awaitable[T]], kept: Progress) -> T:
+    async def _until_done(self, work: Callable[[BatchProgress], Awaitable[T]], kept: BatchProgress) -> T:
         for _ in range(PATIENCE):
             self.begun += 1
             try:
                 done = await work(kept)
-            except ComeBack as back:
+            except Requeue as back:
                 self.waits.append(back.after_s)
                 kept = self.through(kept.after(back.tries))
             else:
@@ -60,30 +60,30 @@ class Engine:
                 return done
         raise AssertionError("it never ends")
 
-    def through(self, progress: Progress) -> Progress:
+    def through(self, progress: BatchProgress) -> BatchProgress:
         """Carry progress as the engine does."""
         self.carried.append(json.dumps(asdict(progress)))
-        return Progress.read(json.loads(self.carried[-1]))
+        return BatchProgress.read(json.loads(self.carried[-1]))
 
     async def page(self, span: Span, station: int = 0) -> PageRow:
         ask = PageAsk(self.stations[station].org_id, span, span.from_ms)
-        return await self._until_done(lambda kept: self.stations[station].page(ask, kept), Progress())
+        return await self._until_done(lambda kept: self.stations[station].page(ask, kept), BatchProgress())
 
     async def carry(
-        self, todos: list[Todo], station: int = 0, kept: Progress | None = None, *, repeated: bool = False
+        self, todos: list[TaskToDo], station: int = 0, kept: BatchProgress | None = None, *, repeated: bool = False
     ) -> BatchOutcome:
         """Carry one batch, once."""
         batch = Batch(self.stations[station].org_id, todos)
-        told: list[Progress] = []
+        told: list[BatchProgress] = []
 
-        def work(progress: Progress) -> Awaitable[BatchOutcome]:
+        def work(progress: BatchProgress) -> Awaitable[BatchOutcome]:
             return self.stations[station].carry(batch, progress, told.append, repeated=repeated)
 
-        done = await self._until_done(work, kept or Progress())
+        done = await self._until_done(work, kept or BatchProgress())
         self.carried += [json.dumps(asdict(each)) for each in told]
         return done
 
-    async def carry_all(self, todos: list[Todo], station: int = 0) -> list[BatchOutcome]:
+    async def carry_all(self, todos: list[TaskToDo], station: int = 0) -> list[BatchOutcome]:
         """Carry tasks until none comes back."""
         outcomes, left = [], [todos[n : n + 10] for n in range(0, len(todos), 10)]
         while left:
@@ -93,10 +93,10 @@ class Engine:
             left += [outcome.again] if outcome.again else []
         return outcomes
 
-    def todos(self) -> list[Todo]:
+    def todos(self) -> list[TaskToDo]:
         """Every task of the organisation that has a recording."""
         ids = dict.fromkeys(each.task_id for each in self.sandbox.truth())
-        return [Todo(task_id, self.sandbox.organisation.get(task_id).created_ms, True) for task_id in ids]  # type: ignore[union-attr]
+        return [TaskToDo(task_id, self.sandbox.organisation.get(task_id).created_ms, True) for task_id in ids]  # type: ignore[union-attr]
 
 
 @asynccontextmanager
@@ -113,6 +113,6 @@ async def engine(
         made = Engine(sandbox)
         async with AsyncExitStack() as stack:
             for _ in range(stations):
-                station = Station(load_config(config), further=made.pay)
+                station = WorkerService(load_config(config), further=made.pay)
                 made.stations.append(await stack.enter_async_context(station))
             yield made

@@ -11,9 +11,9 @@ from wxrec_async.events import Event, ignore
 from wxrec_async.flow.job import Cursor
 from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
 from wxrec_async.model import DAY_MS, Window
-from wxrec_async.temporal.ledger_service import Books
-from wxrec_async.temporal.messages import TaskRow, Todo
-from wxrec_async.temporal.results import Answer, BatchOutcome, Done, Found
+from wxrec_async.temporal.ledger_service import LedgerService
+from wxrec_async.temporal.messages import TaskMessage, TaskToDo
+from wxrec_async.temporal.results import AnswerRow, BatchOutcome, NamedRecording, TransferResult
 
 HOUR_MS = 3_600_000
 NOON = 20_000 * DAY_MS + 12 * HOUR_MS
@@ -28,17 +28,19 @@ class Desk:
         self.now_ms = NOON
         self.told: list[Event] = []
         self.ledger = ledger
-        self.books = Books(settings or Settings(), ledger, "org", self.told.append, lambda: self.now_ms / 1000)
+        self.books = LedgerService(settings or Settings(), ledger, "org", self.told.append, lambda: self.now_ms / 1000)
 
-    async def page(self, run: str, *tasks: TaskRow, scheduled: bool = False) -> list[str]:
+    async def page(self, run: str, *tasks: TaskMessage, scheduled: bool = False) -> list[str]:
         """Hand a page in; return the ids that are to be asked for."""
         todos = await self.books.take_in(run, PERIOD, PERIOD, len(tasks), tasks, scheduled=scheduled)
         return [todo.id for todo in todos]
 
-    async def answer(self, run: str, todo: Todo, *recordings: str) -> None:
+    async def answer(self, run: str, todo: TaskToDo, *recordings: str) -> None:
         """Write down what captures had of a task; its recordings were stored."""
-        done = [Done(todo.id, each, "stored", f"{todo.id}/{each}", 1, 1, main_place=False) for each in recordings]
-        outcome = BatchOutcome([Answer(todo, [Found(each) for each in recordings])], done=done)
+        done = [
+            TransferResult(todo.id, each, "stored", f"{todo.id}/{each}", 1, 1, main_place=False) for each in recordings
+        ]
+        outcome = BatchOutcome([AnswerRow(todo, [NamedRecording(each) for each in recordings])], done=done)
         await self.books.record(run, PERIOD, [outcome])
 
     async def left(self, run: str, *only: str, scheduled: bool = False) -> list[str]:
@@ -59,5 +61,5 @@ async def desk(folder: Path, settings: Settings | None = None) -> AsyncIterator[
         yield Desk(ledger, settings)
 
 
-def row(name: str, created_ms: int, *, requested: bool | None = True, status: str | None = "completed") -> TaskRow:
-    return TaskRow(name, "telephony", status, created_ms=created_ms, capture_requested=requested)
+def row(name: str, created_ms: int, *, requested: bool | None = True, status: str | None = "completed") -> TaskMessage:
+    return TaskMessage(name, "telephony", status, created_ms=created_ms, capture_requested=requested)

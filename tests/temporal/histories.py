@@ -19,8 +19,8 @@ from temporalio.worker import Worker
 
 from tests.temporal.kit import temporal
 from wxrec_async.temporal import contract
-from wxrec_async.temporal.messages import Batch, PageAsk, PageRow, Span, TaskRow, Todo
-from wxrec_async.temporal.results import Answer, BatchOutcome, Done, Found
+from wxrec_async.temporal.messages import Batch, PageAsk, PageRow, Span, TaskMessage, TaskToDo
+from wxrec_async.temporal.results import AnswerRow, BatchOutcome, NamedRecording, TransferResult
 from wxrec_async.temporal.worker import RUNNER, WORKFLOWS
 
 ORG, QUEUE = "00000000-0000-4000-8000-000000000000", "wxrec-histories"
@@ -41,9 +41,9 @@ class StandIns:
         self.tasks, self.asked, self.recorded = tasks, 0, 0
         self.noted: set[str] = set()
 
-    def _row(self, n: int) -> TaskRow:
+    def _row(self, n: int) -> TaskMessage:
         at = DAY_MS + n * DAY_MS // self.tasks
-        return TaskRow(
+        return TaskMessage(
             name(n),
             "telephony",
             "ended",
@@ -60,8 +60,8 @@ class StandIns:
             capture_requested=True,
         )
 
-    def _other(self, n: int) -> TaskRow:
-        return TaskRow(name(n), "chat", created_ms=DAY_MS + n * DAY_MS // self.tasks)
+    def _other(self, n: int) -> TaskMessage:
+        return TaskMessage(name(n), "chat", created_ms=DAY_MS + n * DAY_MS // self.tasks)
 
     @activity.defn(name="wxrec-page")
     async def page(self, ask: PageAsk) -> contract.Plain:
@@ -77,28 +77,30 @@ class StandIns:
         answers, done = [], []
         for todo in batch.todos:
             found = [
-                Found(todo.id, "main", 1, 2, tracking_id=TRACKING),
-                Found(name(3), "consult", 1, 2, tracking_id=TRACKING),
+                NamedRecording(todo.id, "main", 1, 2, tracking_id=TRACKING),
+                NamedRecording(name(3), "consult", 1, 2, tracking_id=TRACKING),
             ][: 2 if todo.id[7] in "37" else 1]
-            answers.append(Answer(todo, found))
+            answers.append(AnswerRow(todo, found))
             for each in found:
                 key = f"call-detail/{todo.id}/recording.wav"
                 done.append(
-                    Done(todo.id, each.id, "stored", key, 960_044, 2**31, 64 * "0", '"' + 32 * "0" + '"', seconds=0.123)
+                    TransferResult(
+                        todo.id, each.id, "stored", key, 960_044, 2**31, 64 * "0", '"' + 32 * "0" + '"', seconds=0.123
+                    )
                 )
         return BatchOutcome(answers, {}, done, asked_s=0.05).plain()
 
     @activity.defn(name="wxrec-plan")
-    async def plan(self, ask: contract.PlanAsk) -> contract.Plan:
+    async def plan(self, ask: contract.PlanAsk) -> contract.WorkPlan:
         assert ask.span
-        return contract.Plan(ask.span, [ask.span], contract.Shape(other_channels=["chat"]), filtered=False)
+        return contract.WorkPlan(ask.span, [ask.span], contract.Sizing(other_channels=["chat"]), filtered=False)
 
     @activity.defn(name="wxrec-take_in")
-    async def take_in(self, ask: contract.TakeIn) -> list[contract.Plain]:
-        return [Todo(row["id"], row["created_ms"], row["capture_requested"]).plain() for row in ask.tasks]
+    async def take_in(self, ask: contract.IngestPage) -> list[contract.Plain]:
+        return [TaskToDo(row["id"], row["created_ms"], row["capture_requested"]).plain() for row in ask.tasks]
 
     @activity.defn(name="wxrec-take_note")
-    async def take_note(self, ask: contract.TakeNote) -> None:
+    async def take_note(self, ask: contract.IngestOther) -> None:
         self.noted.update(row["id"] for row in ask.tasks)
 
     @activity.defn(name="wxrec-backlog")
@@ -114,8 +116,8 @@ class StandIns:
         assert ask.window == Span(DAY_MS, 2 * DAY_MS), ask
 
     @activity.defn(name="wxrec-end")
-    async def end(self, ask: contract.End) -> contract.Report:
-        return contract.Report(0, self.recorded, self.recorded, 0, 0, 0, 0)
+    async def end(self, ask: contract.End) -> contract.SummaryFigures:
+        return contract.SummaryFigures(0, self.recorded, self.recorded, 0, 0, 0, 0)
 
 
 async def measure(address: str, tasks: int) -> None:

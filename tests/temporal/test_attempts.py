@@ -9,18 +9,18 @@ import pytest
 
 from tests.temporal.bench import Engine, engine
 from wxrec_async.flow.policies import rules_of
-from wxrec_async.rules.retry import Tries
-from wxrec_async.temporal.call_budget import ComeBack
-from wxrec_async.temporal.messages import Batch, Todo
-from wxrec_async.temporal.results import BatchOutcome, Done, Found, Progress
+from wxrec_async.rules.retry import Attempts
+from wxrec_async.temporal.call_budget import Requeue
+from wxrec_async.temporal.messages import Batch, TaskToDo
+from wxrec_async.temporal.results import BatchOutcome, BatchProgress, NamedRecording, TransferResult
 
 pytestmark = pytest.mark.anyio
 
 
-async def heard(bench: Engine, todos: list[Todo]) -> tuple[BatchOutcome, Progress]:
+async def heard(bench: Engine, todos: list[TaskToDo]) -> tuple[BatchOutcome, BatchProgress]:
     """Carry a batch, and return what was told of it last."""
-    told: list[Progress] = []
-    outcome = await bench.stations[0].carry(Batch(bench.stations[0].org_id, todos), Progress(), told.append)
+    told: list[BatchProgress] = []
+    outcome = await bench.stations[0].carry(Batch(bench.stations[0].org_id, todos), BatchProgress(), told.append)
     return outcome, bench.through(told[-1])
 
 
@@ -58,7 +58,7 @@ async def test_a_batch_that_is_halved_or_given_up_tells_what_was_done(
         todos = bench.todos()
         first, kept = await heard(bench, todos)
         bench.sandbox.faults.add("captures", kind, attempts=None, **({"status": 400} if kind == "error" else {}))
-        kept = kept.after(Tries(attempts=3))
+        kept = kept.after(Attempts(attempts=3))
         halved = await bench.carry(todos, kept=kept, repeated=True)
         assert halved.done == first.done
         assert {each.todo.id for each in halved.answers} == {todo.id for todo in todos}
@@ -74,7 +74,9 @@ async def test_what_an_attempt_that_is_given_up_did_not_finish_fails_by_name(
     """And the task itself has not failed: there are recordings of it."""
     async with engine(tmp_path, monkeypatch, tasks=5) as bench:
         todo = bench.todos()[0]
-        kept = Progress(done=[Done(todo.id, "a", "stored")], named={todo.id: [Found("a"), Found("b")]})
+        kept = BatchProgress(
+            done=[TransferResult(todo.id, "a", "stored")], named={todo.id: [NamedRecording("a"), NamedRecording("b")]}
+        )
         bench.sandbox.faults.add("captures", "error", status=400, attempts=None)
         outcome = await bench.carry([todo], kept=bench.through(kept), repeated=True)
         assert outcome.failed == {}
@@ -147,8 +149,8 @@ async def test_a_forbidden_task_fails_alone(tmp_path: Path, monkeypatch: pytest.
 async def test_a_draining_worker_keeps_what_it_was_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next attempt, on another machine, begins with it."""
     async with engine(tmp_path, monkeypatch, tasks=2) as bench:
-        kept = Progress(named={"task": [Found("a")]})
+        kept = BatchProgress(named={"task": [NamedRecording("a")]})
         bench.stations[0].drain()
-        with pytest.raises(ComeBack) as back:
+        with pytest.raises(Requeue) as back:
             await bench.stations[0].carry(Batch(bench.stations[0].org_id, bench.todos()), kept, lambda _: None)
         assert kept.after(back.value.tries).named == kept.named

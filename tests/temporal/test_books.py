@@ -15,8 +15,8 @@ from wxrec_async.flow.summary import EXIT_AUTH, Ending
 from wxrec_async.ledger.records import Everything
 from wxrec_async.model import DAY_MS, Recording, Window
 from wxrec_async.temporal.ledger_service import LATE
-from wxrec_async.temporal.messages import TaskRow, Todo
-from wxrec_async.temporal.results import Answer, BatchOutcome, Done, Found, LeftOpen
+from wxrec_async.temporal.messages import TaskMessage, TaskToDo
+from wxrec_async.temporal.results import AnswerRow, BatchOutcome, LeftOpen, NamedRecording, TransferResult
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ async def test_a_schedule_asks_for_what_is_due_and_a_run_for_all_that_is_owed(tm
     owed = row("owed", NOON - 10 * HOUR_MS)
     async with desk(tmp_path) as kept:
         assert await kept.page("first", owed) == ["owed"]
-        await kept.answer("first", Todo("owed", owed.created_ms, True))
+        await kept.answer("first", TaskToDo("owed", owed.created_ms, True))
         assert await kept.left("second", *LEFT_OVER, scheduled=True) == []
         assert await kept.page("second", owed, scheduled=True) == []
         assert await kept.left("third", *LEFT_OVER) == ["owed"]
@@ -52,7 +52,7 @@ async def test_a_young_task_with_a_recording_gets_a_second_look(tmp_path: Path) 
     async with desk(tmp_path) as kept:
         assert await kept.page("first", young, old) == ["young", "old"]
         for task in (young, old):
-            await kept.answer("first", Todo(task.id, task.created_ms, True), "main")
+            await kept.answer("first", TaskToDo(task.id, task.created_ms, True), "main")
         assert await kept.left("second", LATE) == []
         kept.now_ms += DAY_MS
         todos, _ = await kept.books.backlog("third", PERIOD, Cursor(PERIOD.from_ms), [LATE])
@@ -76,9 +76,9 @@ async def test_what_is_not_moved_is_counted(tmp_path: Path) -> None:
         task = row("task", NOON - 2 * DAY_MS)
         await kept.page("run", task)
         beside = [("t1", "transcript"), ("t2", "transcript"), ("s1", "screen")]
-        answer = Answer(Todo("task", task.created_ms, True), [Found("main")], beside)
+        answer = AnswerRow(TaskToDo("task", task.created_ms, True), [NamedRecording("main")], beside)
         await kept.books.record("run", PERIOD, [BatchOutcome([answer]), BatchOutcome([answer])])
-        await kept.books.take_note("run", PERIOD, PERIOD, [TaskRow("chat", "Chat", created_ms=NOON - DAY_MS)])
+        await kept.books.take_note("run", PERIOD, PERIOD, [TaskMessage("chat", "Chat", created_ms=NOON - DAY_MS)])
         await kept.books.listed("run", PERIOD, PERIOD, kept.now_ms, "", "http_403")
         assert await kept.ledger.left_alone(Everything()) == {"transcript": 2, "screen": 1, "chat": 1}
         assert SeenAndLeft("chat", 1) in kept.told
@@ -91,10 +91,13 @@ async def test_an_upload_that_a_worker_left_open_is_counted_and_handed_to_the_ne
     task = row("task", NOON - 2 * DAY_MS)
     async with desk(tmp_path) as kept:
         await kept.page("first", task)
-        failed = Done("task", "main", "failed", reason="retries_exhausted")
+        failed = TransferResult("task", "main", "failed", reason="retries_exhausted")
         left = LeftOpen("task", "main", "task/main", "upload")
         told = BatchOutcome(
-            [Answer(Todo("task", task.created_ms, True), [Found("main")])], {}, [failed], left_open=[left]
+            [AnswerRow(TaskToDo("task", task.created_ms, True), [NamedRecording("main")])],
+            {},
+            [failed],
+            left_open=[left],
         )
         for _ in range(2):  # an engine may repeat itself
             await kept.books.record("first", PERIOD, [told])

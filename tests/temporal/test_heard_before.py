@@ -17,8 +17,8 @@ from wxrec_async.flow.summary import EXIT_AUTH, EXIT_FAILED, Ending
 from wxrec_async.ledger.records import Counts
 from wxrec_async.model import DAY_MS, RecordingState, TaskState, Window
 from wxrec_async.temporal.ledger_service import LATE
-from wxrec_async.temporal.messages import TaskRow, Todo
-from wxrec_async.temporal.results import Answer, BatchOutcome, Done, Found
+from wxrec_async.temporal.messages import TaskMessage, TaskToDo
+from wxrec_async.temporal.results import AnswerRow, BatchOutcome, NamedRecording, TransferResult
 
 pytestmark = pytest.mark.anyio
 
@@ -26,15 +26,15 @@ OLD = NOON - 3 * DAY_MS
 REPLACE = Settings.model_validate({"backfill": {"changed": "replace"}})
 
 
-def stored(task: str, name: str, **facts: Any) -> Done:
-    return Done(task, name, "stored", f"{task}/{name}", 1, 1, main_place=False, **facts)
+def stored(task: str, name: str, **facts: Any) -> TransferResult:
+    return TransferResult(task, name, "stored", f"{task}/{name}", 1, 1, main_place=False, **facts)
 
 
-async def handed(kept: Desk, run: str, *tasks: TaskRow) -> list[Todo]:
+async def handed(kept: Desk, run: str, *tasks: TaskMessage) -> list[TaskToDo]:
     return await kept.books.take_in(run, PERIOD, PERIOD, len(tasks), tasks)
 
 
-async def told(kept: Desk, run: str, answer: Answer, *done: Done, **more: Any) -> None:
+async def told(kept: Desk, run: str, answer: AnswerRow, *done: TransferResult, **more: Any) -> None:
     """Write it down twice, as an engine may."""
     outcome = BatchOutcome([answer], done=list(done), **more)
     for _ in range(2):
@@ -68,8 +68,8 @@ async def test_an_attempt_that_hears_less_takes_nothing_back(
     async with desk(tmp_path) as kept:
         (todo,) = await handed(kept, "run", row("task", OLD, requested=None))
         # A worker of the release before does not say what its first attempt heard of.
-        earlier = [Found(name, earlier=True) for name in ("a", "b") if name not in now and release == "this"]
-        await told(kept, "run", Answer(todo, [*map(Found, now), *earlier], [], why), stored("task", "a"))
+        earlier = [NamedRecording(name, earlier=True) for name in ("a", "b") if name not in now and release == "this"]
+        await told(kept, "run", AnswerRow(todo, [*map(NamedRecording, now), *earlier], [], why), stored("task", "a"))
         found = await states(kept, "task")
         assert found.pop("a") == "stored"
         assert set(found.values()) <= {"failed missing", "listed"}
@@ -83,14 +83,14 @@ async def test_a_call_that_may_go_on_is_owed_and_remembered(tmp_path: Path) -> N
     async with desk(tmp_path) as kept:
         (todo,) = await handed(kept, "run", row("task", NOON - 30 * HOUR_MS, requested=None, status=None))
         assert todo.phase == "untold"
-        young = Found("a", start_ms=NOON - 2 * HOUR_MS, stop_ms=NOON - HOUR_MS)
-        await told(kept, "run", Answer(todo, [young], goes_on=True))
+        young = NamedRecording("a", start_ms=NOON - 2 * HOUR_MS, stop_ms=NOON - HOUR_MS)
+        await told(kept, "run", AnswerRow(todo, [young], goes_on=True))
         assert await states(kept, "task") == {}
         before = (await kept.ledger.asked(["task"]))["task"]
         assert (before.state, before.named) == (TaskState.OWED, 1)
         kept.now_ms += 3 * DAY_MS
         assert await kept.left("second", *LEFT_OVER) == ["task"]
-        await told(kept, "second", Answer(todo))
+        await told(kept, "second", AnswerRow(todo))
         assert (await kept.ledger.asked(["task"]))["task"].state is TaskState.OWED
 
 
@@ -98,7 +98,9 @@ async def test_a_call_that_is_over_by_the_keepers_clock_is_remembered_all_the_sa
     """The worker's clock is behind ours, and it fetched nothing."""
     async with desk(tmp_path) as kept:
         (todo,) = await handed(kept, "run", row("task", OLD, requested=None, status=None))
-        await told(kept, "run", Answer(todo, [Found("a", start_ms=OLD, stop_ms=OLD + HOUR_MS)], goes_on=True))
+        await told(
+            kept, "run", AnswerRow(todo, [NamedRecording("a", start_ms=OLD, stop_ms=OLD + HOUR_MS)], goes_on=True)
+        )
         before = (await kept.ledger.asked(["task"]))["task"]
         assert (before.state, before.named) == (TaskState.OWED, 1)
 
@@ -107,8 +109,8 @@ async def test_what_was_stored_before_the_call_turned_out_to_go_on_is_written_do
     """The second attempt hears of a younger recording: the first one is stored, the other one there by name."""
     async with desk(tmp_path) as kept:
         (todo,) = await handed(kept, "run", row("task", OLD, requested=None, status=None))
-        found = [Found("b", stop_ms=NOON - HOUR_MS), Found("a", earlier=True)]
-        await told(kept, "run", Answer(todo, found, goes_on=True), stored("task", "a"))
+        found = [NamedRecording("b", stop_ms=NOON - HOUR_MS), NamedRecording("a", earlier=True)]
+        await told(kept, "run", AnswerRow(todo, found, goes_on=True), stored("task", "a"))
         assert await states(kept, "task") == {"a": "stored", "b": "listed"}
 
 
@@ -118,7 +120,7 @@ async def test_a_call_that_never_ends_is_fetched_under_a_flag_and_failed_by_name
         kept.now_ms += 8 * DAY_MS
         (todo,) = await handed(kept, "run", row("task", OLD, status="connected"))
         assert todo.phase == "open"
-        answer = Answer(todo, [Found("a", start_ms=OLD, stop_ms=OLD + HOUR_MS)])
+        answer = AnswerRow(todo, [NamedRecording("a", start_ms=OLD, stop_ms=OLD + HOUR_MS)])
         await told(kept, "run", answer, stored("task", "a", flags=["never_ended"]))
         assert (await kept.ledger.asked(["task"]))["task"].state is TaskState.FAILED
         summary = await kept.books.end("run", PERIOD, Ending())
@@ -134,11 +136,11 @@ async def test_the_later_state_of_a_recording_takes_its_place_with_its_times(tmp
     """Else every later look would find it changed again, also when its bytes are the same."""
     async with desk(tmp_path, REPLACE) as kept:
         (todo,) = await handed(kept, "run", row("task", NOON - 2 * HOUR_MS))
-        await told(kept, "run", Answer(todo, [Found("a", start_ms=1, stop_ms=60_001)]), stored("task", "a"))
+        await told(kept, "run", AnswerRow(todo, [NamedRecording("a", start_ms=1, stop_ms=60_001)]), stored("task", "a"))
         kept.now_ms += DAY_MS
         (todo,), _ = await kept.books.backlog("second", PERIOD, Cursor(PERIOD.from_ms), [LATE])
         assert todo.times == {"a": [1, 60_001]}
-        whole = Answer(todo, [Found("a", start_ms=1, stop_ms=180_001)])
+        whole = AnswerRow(todo, [NamedRecording("a", start_ms=1, stop_ms=180_001)])
         await told(kept, "second", whole, stored("task", "a", already=already, flags=["changed_at_source"]))
         it = (await kept.ledger.known("task")).known["a"]
         assert (it.stop_ms, it.flags) == (180_001, ("changed_at_source",))
@@ -148,10 +150,10 @@ async def test_the_later_state_of_a_recording_lies_beside_the_earlier_one(tmp_pa
     """Both are in the ledger, each with its own times."""
     async with desk(tmp_path) as kept:
         (todo,) = await handed(kept, "run", row("task", OLD))
-        await told(kept, "run", Answer(todo, [Found("a", start_ms=1, stop_ms=60_001)]), stored("task", "a"))
+        await told(kept, "run", AnswerRow(todo, [NamedRecording("a", start_ms=1, stop_ms=60_001)]), stored("task", "a"))
         todo = replace(todo, settled=["a"], times={"a": [1, 60_001]})
-        later = Found("a-180001", start_ms=1, stop_ms=180_001)
-        await told(kept, "run", Answer(todo, [later], [], "entry_missing"), stored("task", "a-180001"))
+        later = NamedRecording("a-180001", start_ms=1, stop_ms=180_001)
+        await told(kept, "run", AnswerRow(todo, [later], [], "entry_missing"), stored("task", "a-180001"))
         known = (await kept.ledger.known("task")).known
         assert {name: it.stop_ms for name, it in known.items()} == {"a": 60_001, "a-180001": 180_001}
 
@@ -161,13 +163,18 @@ async def test_the_evidence_of_a_deletion_travels(tmp_path: Path, evidence: str)
     """And is written down with what it proves; what fails with it is gone when captures names it no longer."""
     async with desk(tmp_path) as kept:
         a, b = await handed(kept, "run", row("a", OLD), row("b", OLD + 1))
-        await told(kept, "run", Answer(a, [Found("x", earlier=True)]), Done("a", "x", "gone", evidence=evidence))
-        failed = Done("b", "x", "failed", reason="not_found", evidence=evidence)
-        await told(kept, "run", Answer(b, [Found("x")]), failed)
+        await told(
+            kept,
+            "run",
+            AnswerRow(a, [NamedRecording("x", earlier=True)]),
+            TransferResult("a", "x", "gone", evidence=evidence),
+        )
+        failed = TransferResult("b", "x", "failed", reason="not_found", evidence=evidence)
+        await told(kept, "run", AnswerRow(b, [NamedRecording("x")]), failed)
         gone, missed = [(await kept.ledger.known(task)).known["x"] for task in "ab"]
         assert (gone.state, gone.evidence) == (RecordingState.GONE, evidence)
         assert (missed.state, missed.evidence) == (RecordingState.FAILED, evidence)
-        await told(kept, "second", Answer(b))
+        await told(kept, "second", AnswerRow(b))
         assert (await kept.ledger.known("b")).known["x"].state is RecordingState.GONE
 
 
@@ -205,11 +212,11 @@ async def test_the_days_of_calls_that_go_on_are_listed_again(tmp_path: Path) -> 
 async def test_a_row_without_a_time_is_no_bare_id(tmp_path: Path) -> None:
     """Its silence proves as much here as on one machine."""
     async with desk(tmp_path) as kept:
-        untimed = TaskRow("task", "telephony", "completed")
+        untimed = TaskMessage("task", "telephony", "completed")
         (todo,) = await handed(kept, "run", untimed)
         assert not todo.bare
         kept.now_ms += 2 * DAY_MS
-        await told(kept, "run", Answer(todo))
+        await told(kept, "run", AnswerRow(todo))
         assert (await kept.ledger.asked(["task"]))["task"].state is TaskState.NO_RECORDING
 
 
@@ -225,7 +232,7 @@ async def test_one_forbidden_task_fails_by_name(tmp_path: Path) -> None:
     async with desk(tmp_path) as kept:
         bad, good = await handed(kept, "run", row("bad", OLD), row("good", OLD + 1))
         await kept.books.record("run", PERIOD, [forbidden(bad.id)])
-        await told(kept, "run", Answer(good, [Found("a")]), stored("good", "a"))
+        await told(kept, "run", AnswerRow(good, [NamedRecording("a")]), stored("good", "a"))
         summary = await kept.books.end("run", PERIOD, Ending())
         assert summary.exit_code == EXIT_FAILED
         assert [failure.reason for failure in summary.failures] == ["http_403"]

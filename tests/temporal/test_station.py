@@ -13,10 +13,10 @@ import pytest
 from tests.canaries import found_in
 from tests.temporal.bench import Engine, engine
 from wxrec_async.errors import AuthError
-from wxrec_async.model import Target
+from wxrec_async.model import ObjectTarget
 from wxrec_async.temporal.call_budget import MAX_RETURNS
-from wxrec_async.temporal.messages import Batch, Span, Todo
-from wxrec_async.temporal.results import BatchOutcome, Done, Progress
+from wxrec_async.temporal.messages import Batch, Span, TaskToDo
+from wxrec_async.temporal.results import BatchOutcome, BatchProgress, TransferResult
 
 pytestmark = pytest.mark.anyio
 
@@ -183,7 +183,7 @@ async def test_an_attempt_after_a_crash_repeats_nothing_that_was_finished(
         todos = bench.todos()[:5]
         first = await bench.carry(todos)
         moved = bench.sandbox.log.count("media.get")
-        kept = Progress(done=first.done[:1])
+        kept = BatchProgress(done=first.done[:1])
         again = await bench.carry(todos, kept=bench.through(kept), repeated=True)
         assert bench.sandbox.log.count("media.get") == moved
         assert sorted(done.key for done in again.done) == sorted(done.key for done in first.done)
@@ -193,11 +193,11 @@ async def test_an_attempt_after_a_crash_repeats_nothing_that_was_finished(
         assert all(done.sha256 for done in again.done)
 
 
-def _bytes(done: Done) -> tuple[int, int | None, str | None]:
+def _bytes(done: TransferResult) -> tuple[int, int | None, str | None]:
     return done.size, done.crc32, done.sha256
 
 
-def _by_key(outcome: BatchOutcome) -> list[Done]:
+def _by_key(outcome: BatchOutcome) -> list[TransferResult]:
     return sorted(outcome.done, key=lambda done: done.key)
 
 
@@ -218,7 +218,7 @@ async def test_breaking_off_aborts_uploads_and_the_next_attempt_finds_what_was_l
             group.cancel_scope.cancel()
         left = next(iter(bench.sandbox.truth())).key
         bench.stations[1]._storing._store.uncertain_keys.clear()
-        await bench.stations[1]._storing._store.create(Target(left, "audio/wav"))  # what a kill -9 leaves behind
+        await bench.stations[1]._storing._store.create(ObjectTarget(left, "audio/wav"))  # what a kill -9 leaves behind
         assert bench.sandbox.uploads()
         for todo in todos:
             await bench.carry([todo], station=1, repeated=True)
@@ -247,11 +247,11 @@ async def test_an_upload_that_stays_open_is_told_and_aborted_by_the_next_run(
         assert bench.sandbox.uploads() == []
 
 
-def last_recording(bench: Engine) -> tuple[Todo, Target, str]:
+def last_recording(bench: Engine) -> tuple[TaskToDo, ObjectTarget, str]:
     """A task with one recording, where that goes, and its id."""
     item = bench.sandbox.truth()[-1]
     todo = next(todo for todo in bench.todos() if todo.id == item.task_id)
-    return todo, Target(item.key, "audio/wav"), item.recording_id
+    return todo, ObjectTarget(item.key, "audio/wav"), item.recording_id
 
 
 @pytest.mark.fault("K12")
@@ -284,7 +284,7 @@ async def test_what_was_open_before_a_run_is_aborted_with_the_recording_it_belon
         stranger = await station._storing._store.create(replace(target, key=f"{target.key}.other"))
         others = [each for each in bench.todos() if each.id != todo.id]
         for batch in ([todo], others):
-            await station.carry(Batch(station.org_id, batch, run="second"), Progress(), lambda _: None)
+            await station.carry(Batch(station.org_id, batch, run="second"), BatchProgress(), lambda _: None)
         assert [upload.id for upload in bench.sandbox.uploads()] == [stranger]
         assert bench.sandbox.log.count("s3.ListMultipartUploads") == 2
         assert await bench.sandbox.differences() == []
@@ -328,7 +328,7 @@ async def test_a_token_that_cannot_be_stored_is_told_until_it_is(
         answers.append(True)
 
 
-async def _quietly(bench: Engine, todos: list[Todo]) -> None:
+async def _quietly(bench: Engine, todos: list[TaskToDo]) -> None:
     await bench.carry(todos)
 
 

@@ -6,11 +6,11 @@ import anyio
 import pytest
 
 from wxrec_async.config import BackfillSettings
-from wxrec_async.errors import Rejected
+from wxrec_async.errors import HTTPStatusError
 from wxrec_async.ledger import StoredRow
-from wxrec_async.maintenance.verify import Finding, Level, Verdict, _Verification
+from wxrec_async.maintenance.verify import Level, ObjectFinding, ObjectVerdict, _Verification
 from wxrec_async.model import StoredObject, Window
-from wxrec_async.s3.api import Digest
+from wxrec_async.s3.api import ObjectDigest
 
 pytestmark = pytest.mark.anyio
 
@@ -49,12 +49,12 @@ class Bucket:
             raise self.answer
         return self.answer or StoredObject(key, 10, crc32=7)
 
-    async def digest(self, key: str, size: int) -> Digest:
+    async def digest(self, key: str, size: int) -> ObjectDigest:
         self.read += 1
-        return Digest(10, 7, "0" * 64)
+        return ObjectDigest(10, 7, "0" * 64)
 
 
-def unheard(finding: Finding) -> None:
+def unheard(finding: ObjectFinding) -> None:
     """Listen to nothing."""
 
 
@@ -87,11 +87,11 @@ async def test_without_a_checksum_the_etag_decides_and_then_the_bytes(found: Sto
     """A store that names no checksum is believed by an unchanged ETag; else it is read back, at level head too."""
     bucket = Bucket(answer=found)
     finding = await _Verification(bucket, Rows(1), Level.HEAD, unheard)._judge(row())
-    assert (finding.verdict, bucket.read) == (Verdict.OK, read)
+    assert (finding.verdict, bucket.read) == (ObjectVerdict.OK, read)
 
 
 async def test_an_archived_object_is_unknown_but_no_lack_of_permission() -> None:
     """S3 answers 403 InvalidObjectState to reading what lies in Glacier."""
-    bucket = Bucket(answer=Rejected(403, code="InvalidObjectState"))
+    bucket = Bucket(answer=HTTPStatusError(403, code="InvalidObjectState"))
     finding = await _Verification(bucket, Rows(1), Level.FULL, unheard)._judge(row())
-    assert (finding.verdict, finding.denied) == (Verdict.UNKNOWN, False)
+    assert (finding.verdict, finding.denied) == (ObjectVerdict.UNKNOWN, False)

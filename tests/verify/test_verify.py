@@ -12,7 +12,7 @@ from tests.verify.site import Site, open_site
 from wxrec_async import Backfill
 from wxrec_async.errors import AuthError, ConfigError, LedgerError
 from wxrec_async.ledger import Everything, open_reader
-from wxrec_async.maintenance.verify import Finding, Level, Verdict, VerifyReport, verify
+from wxrec_async.maintenance.verify import Level, ObjectFinding, ObjectVerdict, VerifyReport, verify
 from wxrec_async.model import Window
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         yield site
 
 
-def named(report: VerifyReport) -> dict[str, tuple[Verdict, tuple[str, ...]]]:
+def named(report: VerifyReport) -> dict[str, tuple[ObjectVerdict, tuple[str, ...]]]:
     return {finding.row.key: (finding.verdict, finding.what) for finding in report.findings}
 
 
@@ -35,7 +35,7 @@ async def test_an_untouched_bucket_is_all_well(site: Site, level: Level) -> None
     """Every stored recording is looked at once; full reads every byte, head none."""
     report = await verify(site.settings, level=level)
     assert report.exit_code == 0
-    assert report.counts == {Verdict.OK: len(site.objects)}
+    assert report.counts == {ObjectVerdict.OK: len(site.objects)}
     assert site.requests("s3.GetObject") == (len(site.objects) if level is Level.FULL else 0)
     whole = sum(body.size for body in site.objects.values())
     assert report.bytes_read == (whole if level is Level.FULL else 0)
@@ -50,10 +50,10 @@ async def test_what_was_done_to_the_bucket_is_named(site: Site) -> None:
     site.relabel(swapped, wx_recording_id="another")
     report = await verify(site.settings)
     assert named(report) == {
-        gone: (Verdict.MISSING, ()),
-        same_size: (Verdict.DIFFERENT, ("crc32",)),
-        longer: (Verdict.DIFFERENT, ("size", "crc32")),
-        swapped: (Verdict.DIFFERENT, ("ids",)),
+        gone: (ObjectVerdict.MISSING, ()),
+        same_size: (ObjectVerdict.DIFFERENT, ("crc32",)),
+        longer: (ObjectVerdict.DIFFERENT, ("size", "crc32")),
+        swapped: (ObjectVerdict.DIFFERENT, ("ids",)),
     }
     assert report.exit_code == 3
     truth = {item.key: (item.task_id, item.recording_id) for item in site.sandbox.truth()}
@@ -66,7 +66,7 @@ async def test_a_rotten_byte_is_found_only_by_reading_it_back(site: Site) -> Non
     site.flip_byte(rotten)
     assert (await verify(site.settings, level=Level.HEAD)).exit_code == 0
     report = await verify(site.settings, level=Level.FULL)
-    assert named(report) == {rotten: (Verdict.DIFFERENT, ("bytes",))}
+    assert named(report) == {rotten: (ObjectVerdict.DIFFERENT, ("bytes",))}
     assert report.exit_code == 3
 
 
@@ -132,7 +132,7 @@ async def test_faults_of_s3_are_never_taken_for_findings(site: Site) -> None:
     site.sandbox.faults.add("s3.GetObject", "close_before", share=0.5)
     report = await verify(site.settings, level=Level.FULL)
     assert sum(site.sandbox.faults.hits.values()) > 5
-    assert report.counts == {Verdict.OK: len(site.objects)}
+    assert report.counts == {ObjectVerdict.OK: len(site.objects)}
 
 
 async def test_what_may_not_be_known_is_neither_missing_nor_well(site: Site) -> None:
@@ -141,7 +141,7 @@ async def test_what_may_not_be_known_is_neither_missing_nor_well(site: Site) -> 
     del site.objects[gone]
     site.sandbox.s3.denied = frozenset({"s3:ListBucket"})
     report = await verify(site.settings, mark=True)
-    assert named(report) == {gone: (Verdict.UNKNOWN, ())}
+    assert named(report) == {gone: (ObjectVerdict.UNKNOWN, ())}
     assert (report.exit_code, report.denied, report.marked) == (4, 1, 0)
 
 
@@ -173,7 +173,7 @@ async def test_a_period_narrows_what_is_looked_at(site: Site) -> None:
     """Only recordings of tasks created in the period are asked for; the two halves are the whole."""
     created = sorted(task.created_ms for task in site.sandbox.organisation.tasks)
     middle = created[len(created) // 2]
-    seen: list[Finding] = []
+    seen: list[ObjectFinding] = []
     first = await verify(site.settings, period=Window(created[0], middle), on_finding=seen.append)
     second = await verify(site.settings, period=Window(middle, created[-1] + 1))
     assert 0 < first.checked < len(site.objects)
@@ -230,5 +230,5 @@ async def test_reading_everything_back_fills_in_a_missing_sha256(
         site.flip_byte(min(site.objects))
         site.objects[min(site.objects)].checksums.clear()
         assert named(await verify(site.settings, level=Level.FULL)) == {
-            min(site.objects): (Verdict.DIFFERENT, ("bytes",))
+            min(site.objects): (ObjectVerdict.DIFFERENT, ("bytes",))
         }

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 import anyio
 import httpx
 
-from wxrec_async.errors import Trouble
+from wxrec_async.errors import RemoteError
 from wxrec_async.events import Event
 from wxrec_async.model import Recording, Secret
-from wxrec_async.plumbing.pacer import Gate
-from wxrec_async.plumbing.reach import Reach
-from wxrec_async.plumbing.retrying import Judge, Retrier
+from wxrec_async.plumbing.pacer import CircuitBreaker
+from wxrec_async.plumbing.reach import NetworkMonitor
+from wxrec_async.plumbing.retrying import Retrier, RetryPolicy
 from wxrec_async.rules.retry import for_api, for_download
-from wxrec_async.webex.media import MediaLimits, MediaSource, Renew
+from wxrec_async.webex.media import MediaLimits, Renew, WebexMedia
 from wxrec_async.webex.transport import AiohttpTransport, Timeouts, tls_context
 
 PLAIN = tls_context()  # loading the system's certificates once is enough
@@ -227,15 +227,17 @@ async def drained(response: httpx.Response, into: bytearray | None = None) -> by
 class Told:
     """What a retrier reported."""
 
-    retries: list[tuple[str, int, float, Trouble]] = field(default_factory=list)
+    retries: list[tuple[str, int, float, RemoteError]] = field(default_factory=list)
 
-    def __call__(self, operation: str, attempt: int, after_s: float, trouble: Trouble) -> None:
+    def __call__(self, operation: str, attempt: int, after_s: float, trouble: RemoteError) -> None:
         self.retries.append((operation, attempt, after_s, trouble))
 
 
-def retrier(judge: Judge, told: Told | None = None, gate: Gate | None = None) -> Retrier:
+def retrier(judge: RetryPolicy, told: Told | None = None, gate: CircuitBreaker | None = None) -> Retrier:
     """Make a retrier that decides as the real one does and never waits (no jitter: chance 0)."""
-    return Retrier(judge, gate=gate or Gate(), reach=Reach(), on_retry=told or Told(), chance=lambda: 0.0)
+    return Retrier(
+        judge, gate=gate or CircuitBreaker(), reach=NetworkMonitor(), on_retry=told or Told(), chance=lambda: 0.0
+    )
 
 
 def api_retrier(told: Told | None = None) -> Retrier:
@@ -254,9 +256,9 @@ async def never_renew(_: Recording) -> Recording:
 
 def media(
     made: httpx.AsyncBaseTransport, renew: Renew = never_renew, told: Told | None = None, **limits: float
-) -> MediaSource:
+) -> WebexMedia:
     """Make a source of media on loopback that decides as the real one does and never waits."""
-    return MediaSource(
+    return WebexMedia(
         made,
         renew=renew,
         retrier=retrier(for_download, told),

@@ -13,7 +13,7 @@ import pytest
 
 from wxrec_async.config import WebexSettings
 from wxrec_async.model import Window
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.webex.calls import CAPTURES_CAP, LIST_CAP, MAX_CONTAINERS, MAX_VALUES
 from wxrec_async.webex.client import WebexClient
@@ -48,7 +48,7 @@ SWARMS = {
 async def test_a_swarm_of_values_is_given_up_at_once(body: bytes) -> None:
     """One call, and no try at making objects of it."""
     calls: list[httpx.Request] = []
-    with pytest.raises(GivenUp) as caught:
+    with pytest.raises(OperationFailed) as caught:
         await client(body, calls).tasks_page(WINDOW, from_ms=WINDOW.from_ms)
     assert caught.value.decision == GiveUp("answer_too_large")
     assert len(calls) == 1

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.model import Attachment, Capture
-from wxrec_async.webex.parse import Lease, read_captures
+from wxrec_async.webex.parse import UrlLease, read_captures
 
 NOON, FIVE, NINE = 1_767_268_800_000, 1_767_268_800_005, 1_767_268_800_009
 
 
 def read(*entries: dict[str, Any]) -> Capture:
     body = json.dumps({"meta": {}, "data": [{"taskId": "t", **entry} for entry in entries]}).encode()
-    found, _ = read_captures(body, ["t"], Lease(0.0, 60.0), lambda _url: None)
+    found, _ = read_captures(body, ["t"], UrlLease(0.0, 60.0), lambda _url: None)
     return found["t"]
 
 

@@ -19,10 +19,10 @@ import pytest
 import respx
 
 from wxrec_async.config import WebexSettings
-from wxrec_async.errors import AuthError, Rejected, RunStopped
+from wxrec_async.errors import AuthError, HTTPStatusError, RunStopped
 from wxrec_async.events import Event, Warned
 from wxrec_async.model import Window
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.webex.calls import READ_PIECE, _inflated
 from wxrec_async.webex.client import WebexClient
@@ -135,10 +135,10 @@ async def test_refused_window_is_given_up_at_once(status: int) -> None:
     body = {"trackingId": "T", "error": {"key": 1, "message": [{"description": "too wide"}]}}
     router.get(f"{BASE}/tasks").mock(return_value=httpx.Response(status, json=body))
     async with world(router) as w:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await w.client.tasks_page(WINDOW, from_ms=MS)
     assert caught.value.decision == GiveUp(f"http_{status}")
-    assert isinstance(caught.value.trouble, Rejected)
+    assert isinstance(caught.value.trouble, HTTPStatusError)
     assert (caught.value.trouble.words, caught.value.trouble.tracking_id) == ("too wide", "T")
     assert len(router.calls) == 1
 
@@ -170,7 +170,7 @@ async def test_page_that_never_comes_is_given_up(failure: httpx.Response | Excep
     route = router.get(f"{BASE}/tasks")
     route.mock(side_effect=failure if isinstance(failure, Exception) else [failure] * 8)
     async with world(router) as w:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await w.client.tasks_page(WINDOW, from_ms=MS)
     assert caught.value.decision == GiveUp("retries_exhausted")
     assert len(router.calls) == 8
@@ -205,7 +205,7 @@ async def test_redirect_is_refused_with_its_host_only() -> None:
     away = httpx.Response(302, headers={"Location": "https://login.evil.test/?code=CANARY"})
     router.get(f"{BASE}/tasks").mock(return_value=away)
     async with world(router) as w:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await w.client.tasks_page(WINDOW, from_ms=MS)
     assert caught.value.decision == GiveUp("http_302")
     assert "login.evil.test" in str(caught.value)
@@ -440,7 +440,7 @@ async def test_renewal_returns_the_same_recording_with_a_fresh_url() -> None:
         assert fresh.url is not None
         assert "task-1" in fresh.url.reveal()
         for reason in ("missing", "no_url", "http_400"):
-            with pytest.raises(GivenUp) as caught:
+            with pytest.raises(OperationFailed) as caught:
                 await w.client.renew(old)
             assert caught.value.decision == GiveUp(reason)
 
@@ -501,7 +501,7 @@ async def test_answers_beyond_the_cap_are_given_up() -> None:
     bomb = whole(gzip.compress(clear), "Content-Encoding: gzip")
     for script in (bomb, whole(clear[:2_000_000])):
         async with serving(script) as server, over_sockets(server.url("/v1"), body_cap=1 << 20) as w:
-            with pytest.raises(GivenUp) as caught:
+            with pytest.raises(OperationFailed) as caught:
                 await w.client.tasks_page(WINDOW, from_ms=MS)
             assert caught.value.decision == GiveUp("answer_too_large")
             assert len(server.requests) == 1
@@ -522,7 +522,7 @@ async def test_memory_stays_flat_under_a_giant_answer(kind: str) -> None:
     async with serving(script) as server, over_sockets(server.url("/v1"), body_cap=2 << 20) as w:
         tracemalloc.start()
         try:
-            with pytest.raises(GivenUp):
+            with pytest.raises(OperationFailed):
                 await w.client.tasks_page(WINDOW, from_ms=MS)
             peak = tracemalloc.get_traced_memory()[1]
         finally:
@@ -550,7 +550,7 @@ async def test_compressed_answers_are_inflated_and_cut_ones_refused() -> None:
     scripts = [whole(packed[:-9], encoded), whole(b"\x1f\x8bgarbage", encoded), whole(packed, encoded)]
     async with serving(*scripts) as server, over_sockets(server.url("/v1")) as w:
         assert (await w.client.tasks_page(WINDOW, from_ms=MS)).rows == 1
-        assert [type(retry[3]).__name__ for retry in w.told.retries] == ["Nonsense", "Nonsense"]
+        assert [type(retry[3]).__name__ for retry in w.told.retries] == ["InvalidResponse", "InvalidResponse"]
 
 
 async def test_error_body_already_read_by_the_auth_flow_is_read_again() -> None:
@@ -564,7 +564,7 @@ async def test_error_body_already_read_by_the_auth_flow_is_read_again() -> None:
     body = json.dumps({"message": "too wide"}).encode()
     async with serving(whole(body, status="400 Bad Request")) as server, over_sockets(server.url("/v1")) as w:
         w.http.auth = Nosy()
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await w.client.tasks_page(WINDOW, from_ms=MS)
         assert "too wide" in str(caught.value)
 

@@ -8,18 +8,18 @@ import pytest
 
 from tests.webex_contract.samples import SAMPLES, Sample
 from wxrec_async.config import WebexSettings
-from wxrec_async.errors import Nonsense, Rejected, Unfit
+from wxrec_async.errors import HTTPStatusError, InvalidMedia, InvalidResponse
 from wxrec_async.rules.media_urls import media_url_problem
-from wxrec_async.rules.retry import Again, GiveUp, Stop, Tries, WaitForAll, for_api
+from wxrec_async.rules.retry import Attempts, GiveUp, PauseAll, RetryAfter, StopRun, for_api
 from wxrec_async.rules.tokens import read_grant
 from wxrec_async.rules.wav import Sniffer
 from wxrec_async.webex.lenient import as_task_id
-from wxrec_async.webex.parse import Lease, read_captures, read_error, read_s3_error, read_tasks
+from wxrec_async.webex.parse import UrlLease, read_captures, read_error, read_s3_error, read_tasks
 from wxrec_async.webex.search_parse import SearchRefused, read_search, unknown_fields
 
 OTHER_QUERIES = {"search-aggregation", "search-activities", "search-older-task-query"}  # answers to what we do not ask
 NOT_ANSWERS = {"transcript-legacy", "transcript-vcon", "webhook-capture-available"}  # files, and a call to others
-LEASE = Lease(0.0, 3600.0)
+LEASE = UrlLease(0.0, 3600.0)
 UNSETTLED = {"captures-missing-entry": "entry_missing", "captures-null-recording": "list_missing"}
 
 
@@ -88,7 +88,7 @@ def test_answers_to_other_queries_are_no_pages(sample: Sample) -> None:
     """They do not say whether they are whole, or have no contacts."""
     try:
         page = read_search(bytes_of(sample))
-    except Nonsense:
+    except InvalidResponse:
         return
     assert page.unreadable or page.witnesses
 
@@ -100,9 +100,9 @@ def test_refusals(sample: Sample) -> None:
     if isinstance(sample.body, dict):
         assert error.words
         assert error.tracking_id == sample.body["trackingId"]
-    decision = for_api(Rejected(sample.status, code=error.code, words=error.words), Tries(), 0.5)
-    expected: dict[int, tuple[type, ...]] = {429: (WaitForAll,), 401: (Stop,), 403: (Again,), 502: (Again,)}
-    assert isinstance(decision, expected.get(sample.status, (GiveUp, Stop)))
+    decision = for_api(HTTPStatusError(sample.status, code=error.code, words=error.words), Attempts(), 0.5)
+    expected: dict[int, tuple[type, ...]] = {429: (PauseAll,), 401: (StopRun,), 403: (RetryAfter,), 502: (RetryAfter,)}
+    assert isinstance(decision, expected.get(sample.status, (GiveUp, StopRun)))
 
 
 @of([each for each in SAMPLES if each.name.startswith("media-s3")])
@@ -125,7 +125,7 @@ def test_grants(sample: Sample) -> None:
 @of(named("token", refused=True))
 def test_refused_grants(sample: Sample) -> None:
     """Nothing of it is taken for a token."""
-    with pytest.raises(Nonsense):
+    with pytest.raises(InvalidResponse):
         read_grant(sample.body)
     assert read_error(bytes_of(sample)).words
 
@@ -158,7 +158,7 @@ def test_a_transcript_where_a_recording_was_asked_for_is_none(sample: Sample) ->
     sniffer = Sniffer()
     sniffer.feed(json.dumps(sample.body).encode())
     for content_type in ("application/json", "audio/wav", "binary/octet-stream"):
-        with pytest.raises(Unfit) as refused:
+        with pytest.raises(InvalidMedia) as refused:
             sniffer.check_beginning(content_type)
         assert refused.value.reason == "not_media"
     assert media_url_problem(sample.path, WebexSettings().media_hosts, loopback=False) is None

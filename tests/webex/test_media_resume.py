@@ -13,11 +13,11 @@ from urllib.parse import quote
 import anyio
 import pytest
 
-from wxrec_async.errors import Nonsense, Rejected, SourceChanged, TimedOut, Unfit
+from wxrec_async.errors import HTTPStatusError, InvalidMedia, InvalidResponse, SourceChanged, TimedOut
 from wxrec_async.model import Recording, Secret
-from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.rules.retry import GiveUp, Gone, Restart
-from wxrec_async.webex.media import MediaSource, MediaStream
+from wxrec_async.plumbing.retrying import OperationFailed
+from wxrec_async.rules.retry import DeletedAtSource, GiveUp, Restart
+from wxrec_async.webex.media import ResumingStream, WebexMedia
 
 from .kit import (
     Connection,
@@ -47,7 +47,7 @@ WAV = "Content-Type: audio/wav"
 HALF = 150_000
 
 
-async def read(source: MediaSource, recorded: Recording) -> tuple[bytes, MediaStream]:
+async def read(source: WebexMedia, recorded: Recording) -> tuple[bytes, ResumingStream]:
     got = bytearray()
     async with source.open(recorded) as stream:
         async for chunk in stream:
@@ -121,7 +121,7 @@ async def test_failures_without_a_byte_between_them_are_limited() -> None:
     """A server that never gets past the head is given up after eight tries, and the failure has no URL in it."""
     told = Told()
     async with serving(cut(DATA, 0)) as server, transport() as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made, told=told), recording(server.url()))
     assert caught.value.decision == GiveUp("retries_exhausted")
     assert len(server.requests) == 8
@@ -159,7 +159,7 @@ async def test_url_that_keeps_expiring_is_given_up() -> None:
     expired = s3_error("403 Forbidden", "AccessDenied", "Request has expired")
     async with serving(expired) as server, transport() as made:
         renew = Renewals(server)
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made, renew), recording(server.url()))
     assert caught.value.decision == GiveUp("url_keeps_expiring")
     assert renew.count == 5
@@ -172,7 +172,7 @@ async def test_renewal_without_a_url_fails_the_recording() -> None:
         return dataclasses.replace(old, url=None, problem="no_url")
 
     async with serving(s3_error("403 Forbidden", "AccessDenied")) as server, transport() as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made, renew), recording(server.url()))
     assert caught.value.decision == GiveUp("no_url")
 
@@ -182,10 +182,10 @@ async def test_access_denied_costs_one_fresh_url() -> None:
     """A plain refusal may be the old URL's fault once, not twice."""
     async with serving(s3_error("403 Forbidden", "AccessDenied")) as server, transport() as made:
         renew = Renewals(server)
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made, renew), recording(server.url()))
     assert caught.value.decision == GiveUp("access_denied")
-    assert isinstance(caught.value.trouble, Rejected)
+    assert isinstance(caught.value.trouble, HTTPStatusError)
     assert caught.value.trouble.code == "AccessDenied"
     assert renew.count == 1
 
@@ -205,7 +205,7 @@ def answering(server: Server, *answers: str) -> Renewals:
             reason = answers[min(self.count, len(answers) - 1)]
             fresh = await super().__call__(old)
             if reason:
-                raise GivenUp(GiveUp(reason), Nonsense("no URL"))
+                raise OperationFailed(GiveUp(reason), InvalidResponse("no URL"))
             return fresh
 
     return Answering(server)
@@ -241,9 +241,9 @@ async def test_gone_is_what_s3_and_captures_both_say(
 ) -> None:
     """S3's own word from a fresh URL, and captures, asked after it, names it no longer; all else is a failure."""
     async with serving(missing) as server, transport() as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made, answering(server, *answers)), recording(server.url()))
-    expected = GiveUp(reason, evidence) if reason else Gone(evidence) if evidence else GiveUp("missing")
+    expected = GiveUp(reason, evidence) if reason else DeletedAtSource(evidence) if evidence else GiveUp("missing")
     assert caught.value.decision == expected
     assert len(server.requests) <= 3
 
@@ -255,7 +255,7 @@ async def test_a_refusal_is_no_evidence_of_a_deletion(answers: tuple[str, ...]) 
     refused = s3_error("403 Forbidden", "AccessDenied", "Request has expired")
     first = [NO_KEY] if len(answers) > 1 else []
     async with serving(*first, refused) as server, transport() as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made, answering(server, *answers)), recording(server.url()))
     assert caught.value.decision == GiveUp("missing")
 
@@ -265,7 +265,7 @@ async def test_an_old_url_that_is_renewed_in_vain_is_no_evidence() -> None:
     """Nothing was asked of S3."""
     async with serving(NO_KEY) as server, transport() as made:
         old = recording(server.url(), lease_s=0.0)
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made, answering(server, "missing")), old)
     assert caught.value.decision == GiveUp("missing")
     assert server.requests == []
@@ -297,7 +297,7 @@ async def test_ignored_range_is_skipped_over_when_the_bytes_are_the_same(headers
 async def test_ignored_range_with_another_recording_begins_again(second: Script) -> None:
     """A 200 for a range with other bytes, length or ETag is another recording."""
     async with serving(ranged(DATA, ETAG, upto=HALF, end="fin"), second) as server, transport() as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made), recording(server.url()))
     assert caught.value.decision == Restart()
     assert isinstance(caught.value.trouble, SourceChanged)
@@ -336,7 +336,7 @@ WHOLE = f"Content-Range: bytes {HALF}-{LAST}/{len(DATA)}"
 async def test_range_that_does_not_fit_begins_again(second: Script) -> None:
     """Start, total, length and ETag of a range are compared each time; what does not fit is never put together."""
     async with serving(ranged(DATA, ETAG, upto=HALF, end="fin"), second) as server, transport() as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made), recording(server.url()))
     assert caught.value.decision == Restart()
     assert len(server.requests) == 2  # known by its head: no byte of it was taken
@@ -351,7 +351,7 @@ async def test_416_does_not_shrink_a_recording(total: int | None) -> None:
     first = chunked if total is None else ranged(DATA, ETAG, upto=HALF, end="fin")
     ends = raw(head("416 Range Not Satisfiable", f"Content-Range: bytes */{HALF}", ETAG, length=0))
     async with serving(first, ends) as server, transport() as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made), recording(server.url()))
     assert caught.value.decision == Restart()
 
@@ -374,7 +374,7 @@ async def test_overlap_of_other_bytes_is_another_recording() -> None:
     """Where all bytes known come again they are compared, whatever the ETag says."""
     second = partial(f"Content-Range: bytes 0-{LAST}/{len(DATA)}", OTHER, ETAG)
     async with serving(ranged(DATA, ETAG, upto=HALF, end="fin"), second) as server, transport() as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made), recording(server.url()))
     assert caught.value.decision == Restart()
 
@@ -406,7 +406,7 @@ async def test_without_a_strong_etag_no_range_is_asked_for(validator: tuple[str,
     second = whole(OTHER if other else DATA, *validator)
     async with serving(ranged(DATA, *validator, upto=HALF, end="fin"), second) as server, transport() as made:
         if other:
-            with pytest.raises(GivenUp) as caught:
+            with pytest.raises(OperationFailed) as caught:
                 await read(media(made), recording(server.url()))
             assert caught.value.decision == Restart()
         else:
@@ -421,7 +421,7 @@ async def test_range_without_a_request_for_one_is_refused() -> None:
     part = partial(f"Content-Range: bytes 0-{LAST}/{len(DATA)}", DATA, ETAG)
     for scripts in ([part], [ranged(DATA, upto=HALF, end="fin"), part]):
         async with serving(*scripts) as server, transport() as made:
-            with pytest.raises(GivenUp) as caught:
+            with pytest.raises(OperationFailed) as caught:
                 await read(media(made), recording(server.url()))
         assert caught.value.decision == Restart()
 
@@ -463,7 +463,7 @@ async def test_changed_modification_time_is_a_change_when_there_is_no_etag() -> 
     first = ranged(DATA, "Last-Modified: Mon, 01 Jan 2026 00:00:00 GMT", upto=HALF, end="fin")
     second = ranged(DATA, "Last-Modified: Mon, 01 Jan 2026 00:00:01 GMT")
     async with serving(first, second) as server, transport() as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made), recording(server.url()))
     assert caught.value.decision == Restart()
 
@@ -531,7 +531,7 @@ async def test_drip_is_not_progress() -> None:
     told = Told()
     started = time.monotonic()
     async with serving(drip) as server, transport() as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made, told=told, min_progress=1000, progress_s=0.1), recording(server.url()))
     assert caught.value.decision == GiveUp("retries_exhausted")
     assert isinstance(caught.value.trouble, TimedOut)
@@ -559,7 +559,7 @@ async def test_recording_beyond_the_cap_is_refused() -> None:
     endless = raw(head("200 OK", "Transfer-Encoding: chunked") + (b"4000\r\n" + b"x" * 0x4000 + b"\r\n") * 20)
     for script in (whole(DATA), endless):
         async with serving(script) as server, transport() as made:
-            with pytest.raises(GivenUp) as caught:
+            with pytest.raises(OperationFailed) as caught:
                 await read(media(made, max_bytes=100_000), recording(server.url()))
             assert caught.value.decision == GiveUp("too_large")
             assert len(server.requests) == 1
@@ -581,7 +581,7 @@ async def test_redirect_is_a_failure_of_its_own() -> None:
     """A redirect is not followed, and fails the recording under its own name."""
     away = whole(b"", "Location: http://169.254.169.254/", status="302 Found")
     async with serving(away) as server, transport() as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made), recording(server.url()))
     assert caught.value.decision == GiveUp("redirected")
     assert len(server.requests) == 1
@@ -603,10 +603,10 @@ async def test_redirect_is_a_failure_of_its_own() -> None:
 async def test_body_that_is_no_recording_is_unfit(script: Script, reason: str) -> None:
     """An encoded body and a text under status 200 are refused before a byte is handed out."""
     async with serving(script) as server, transport() as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made), recording(server.url()))
     assert caught.value.decision == Restart()
-    assert isinstance(caught.value.trouble, Unfit)
+    assert isinstance(caught.value.trouble, InvalidMedia)
     assert caught.value.trouble.reason == reason
 
 
@@ -680,7 +680,7 @@ async def test_words_of_a_refusal_have_nothing_of_the_url_in_them() -> None:
         async def renew(old: Recording) -> Recording:
             return dataclasses.replace(old, leased_at=anyio.current_time())
 
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made, renew), recording(server.url(f"/rec?X-Amz-Signature={signature}")))
     assert caught.value.decision == GiveUp("access_denied")
     assert signature[:16] not in chain_text(caught.value)
@@ -707,7 +707,7 @@ async def test_s3_error_under_status_200_is_read_as_the_error_it_is() -> None:
 async def test_bad_url_is_never_sent(url: str) -> None:
     """A URL outside the rules, or one that would not arrive byte for byte, fails before anything is connected."""
     async with transport() as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made), recording(url))
     assert caught.value.decision == GiveUp("bad_url")
     assert "CANARY" not in chain_text(caught.value)
@@ -718,7 +718,7 @@ async def test_forbidden_address_fails_the_recording_at_once() -> None:
     """A name that leads to a forbidden address is a bad URL, not a server to be tried again."""
     told = Told()
     async with serving(whole(DATA)) as server, transport(address_check=lambda _: False) as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await read(media(made, told=told), recording(server.url()))
         assert server.connections == 0
     assert caught.value.decision == GiveUp("bad_url")
@@ -778,7 +778,7 @@ async def test_break_after_the_last_byte_of_a_known_length_asks_for_nothing_more
 async def test_promise_beyond_the_cap_is_refused_before_a_byte() -> None:
     """A Content-Length above the cap fails the opening; nothing is read first."""
     async with serving(whole(DATA)) as server, transport() as made:
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             async with media(made, max_bytes=100_000).open(recording(server.url())):
                 pytest.fail("the stream must not open")
     assert caught.value.decision == GiveUp("too_large")

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.config import WebexSettings
-from wxrec_async.errors import AuthError, Nonsense
-from wxrec_async.model import Task, Window, Witness
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.errors import AuthError, InvalidResponse
+from wxrec_async.model import SearchRow, Task, Window
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.webex.search import TaskSearch
 from wxrec_async.webex.search_parse import SearchRefused, read_search, search_body
@@ -96,7 +96,7 @@ def test_a_row_becomes_a_witness() -> None:
         capture_requested=True,
         active=False,
     )
-    assert witness == Witness(task, 2, 1234, 0, deleted=False, active=False)
+    assert witness == SearchRow(task, 2, 1234, 0, deleted=False, active=False)
 
 
 @given(st.dictionaries(st.sampled_from(sorted({*ROW} - {"id"})), st.none() | st.text(max_size=3) | st.lists(st.none())))
@@ -122,7 +122,7 @@ def test_everything_but_the_id_can_be_missing_or_odd(odd: dict[str, object]) -> 
 )
 def test_an_answer_that_does_not_say_whether_it_is_whole_is_none(body: object) -> None:
     """An end nobody announced must not pass for the end."""
-    with pytest.raises(Nonsense):
+    with pytest.raises(InvalidResponse):
         read_search(json.dumps(body).encode())
 
 
@@ -173,7 +173,7 @@ async def test_a_required_field_that_is_not_known_refuses() -> None:
     """Without an id there is no list."""
     reply = httpx.Response(400, json={"errors": [{"message": UNDEFINED.format("id")}]})
     async with search(lambda _: reply) as (source, _):
-        with pytest.raises(GivenUp) as caught:
+        with pytest.raises(OperationFailed) as caught:
             await source.search_page(WINDOW)
     assert caught.value.decision == GiveUp("search_refused")
 
@@ -197,7 +197,7 @@ async def test_a_tenant_that_lacks_it_says_so_at_once(status: int, reason: str, 
         return httpx.Response(status, json={"error": {"message": [{"description": "not here"}]}})
 
     async with search(reply) as (source, _):
-        with pytest.raises(GivenUp, match="not here") as caught:
+        with pytest.raises(OperationFailed, match="not here") as caught:
             await source.search_page(WINDOW)
     assert caught.value.decision == GiveUp(reason)
     assert len(calls) == asked

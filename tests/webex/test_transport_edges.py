@@ -17,10 +17,10 @@ import pytest
 import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from wxrec_async.errors import ConnectionLost, RunStopped, TimedOut, Trouble, Unfit, Unreachable, Untrusted
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.errors import ConnectError, ConnectionLost, InvalidMedia, RemoteError, RunStopped, TimedOut, TLSError
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
-from wxrec_async.webex.errors import FOREIGN, CertificateRefused, trouble_from
+from wxrec_async.webex.errors import FOREIGN, CertificateRefused, remote_error_from
 from wxrec_async.webex.transport import Timeouts
 
 from .kit import (
@@ -93,7 +93,7 @@ async def test_no_connection_is_told_apart_from_a_late_one() -> None:
         httpx.ConnectError,
         httpx.ConnectTimeout,
     ]
-    assert all(isinstance(trouble_from(each, "h"), Unreachable) for each in (refused, unknown, late))
+    assert all(isinstance(remote_error_from(each, "h"), ConnectError) for each in (refused, unknown, late))
 
 
 @pytest.mark.fault("A5", "D20")
@@ -113,9 +113,9 @@ async def test_certificate_is_not_worth_another_try_and_a_broken_handshake_is() 
         port = mute.getsockname()[1]
         late = await failure_of(f"https://127.0.0.1:{port}{QUERY}", timeouts=Timeouts(0.3, 2.0, 0.3))
     assert isinstance(untrusted, CertificateRefused)
-    assert isinstance(trouble_from(untrusted, "h"), Untrusted)
+    assert isinstance(remote_error_from(untrusted, "h"), TLSError)
     assert isinstance(late, httpx.ConnectTimeout)
-    assert not isinstance(trouble_from(late, "h"), Untrusted)
+    assert not isinstance(remote_error_from(late, "h"), TLSError)
     assert isinstance(broken, httpx.TransportError)
 
 
@@ -128,8 +128,8 @@ async def test_certificate_is_not_worth_another_try_and_a_broken_handshake_is() 
         (b"", "stall", TimedOut),
         (b"HTTP/1.1 200 OK\r\nContent-Le", "fin", ConnectionLost),
         (b"HTTP/1.1 200 OK\r\nContent-Le", "stall", TimedOut),
-        (b"rubbish\r\n\r\n", "fin", Unfit),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "fin", Unfit),
+        (b"rubbish\r\n\r\n", "fin", InvalidMedia),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "fin", InvalidMedia),
         (head(length=100) + b"some", "fin", ConnectionLost),
         (head(length=100) + b"some", "rst", ConnectionLost),
         (head(length=100) + b"some", "stall", TimedOut),
@@ -138,12 +138,12 @@ async def test_certificate_is_not_worth_another_try_and_a_broken_handshake_is() 
         "closed", "reset", "mute", "half a head", "slow head", "no http", "bad length", "short", "cut", "stalled",
     ],
 )  # fmt: skip
-async def test_each_way_to_break_off_has_its_own_name(data: bytes, end: str, kind: type[Trouble]) -> None:
+async def test_each_way_to_break_off_has_its_own_name(data: bytes, end: str, kind: type[RemoteError]) -> None:
     """A retry rule is only as good as what it is told: never "no connection" for an answer that broke off."""
     async with serving(raw(data, end)) as server:
         failure = await failure_of(server.url(), timeouts=Timeouts(2.0, 0.4, 0.3))
         assert len(server.requests) == 1
-    assert type(trouble_from(failure, "h")) is kind
+    assert type(remote_error_from(failure, "h")) is kind
 
 
 @pytest.mark.fault("A5")
@@ -164,7 +164,7 @@ async def test_waiting_for_a_connection_of_a_full_pool_ends_as_no_connection() -
 async def test_url_that_cannot_be_sent_is_no_server_to_be_tried_again(url: str) -> None:
     """User names and foreign schemes: a bad URL, whatever the transport calls it, and nothing of it in the failure."""
     failure = await failure_of(url)
-    assert isinstance(trouble_from(failure, "h"), Unfit | Unreachable)
+    assert isinstance(remote_error_from(failure, "h"), InvalidMedia | ConnectError)
 
 
 @pytest.mark.fault("A8", "X19")
@@ -178,7 +178,7 @@ async def test_head_without_measure_is_a_plain_failure(lines: list[str]) -> None
     async with serving(whole(b"", *lines), whole(b"next")) as server, transport() as made:
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)) as caught:
             await fetch(made, server.url())
-        assert isinstance(trouble_from(caught.value, "h"), ConnectionLost | Unfit)
+        assert isinstance(remote_error_from(caught.value, "h"), ConnectionLost | InvalidMedia)
         assert (await fetch(made, server.url()))[1] == b"next"
 
 
@@ -206,7 +206,7 @@ async def test_a_head_is_read_or_refused_by_name_and_soon(lines: list[str], stat
         try:
             async with media(made, told=told).open(recording(server.url())) as stream:
                 assert b"".join([chunk async for chunk in stream]) == BODY
-        except GivenUp as given_up:
+        except OperationFailed as given_up:
             failure = given_up
         requests = len(server.requests)
     if failure is None:
@@ -266,7 +266,7 @@ async def test_address_that_swallows_everything_does_not_hide_the_one_that_answe
             timeouts=Timeouts(20.0, 1.5, 0.3),
         )
         answering.accept()[0].close()  # raises when nobody came
-    assert isinstance(trouble_from(failure, "h"), TimedOut), "it was connected, and then nothing was said"
+    assert isinstance(remote_error_from(failure, "h"), TimedOut), "it was connected, and then nothing was said"
 
 
 @pytest.mark.fault("D25", "S26")
@@ -275,7 +275,7 @@ async def test_name_server_that_fails_is_no_connection(code: int) -> None:
     """SERVFAIL and NXDOMAIN alike: no connection, which the network watch counts."""
     failing = Naming(failure=socket.gaierror(code, "CANARY-SIG"))
     failure = await failure_of(f"http://media.test{QUERY}", resolver=failing)
-    assert isinstance(trouble_from(failure, "h"), Unreachable)
+    assert isinstance(remote_error_from(failure, "h"), ConnectError)
 
 
 @pytest.mark.fault("X12", "D29")
@@ -314,7 +314,7 @@ async def test_want_of_file_descriptors_passes_like_any_failure_to_connect() -> 
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             for each in spare:
                 os.close(each)
-        assert isinstance(trouble_from(caught.value, "h"), Unreachable)
+        assert isinstance(remote_error_from(caught.value, "h"), ConnectError)
         assert (await fetch(made, server.url()))[1] == b"room"
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.errors import Nonsense
+from wxrec_async.errors import InvalidResponse
 from wxrec_async.model import Recording, Task
 from wxrec_async.webex.lenient import as_count, as_flag, as_id, as_ms, as_text
-from wxrec_async.webex.parse import Lease, read_captures, read_error, read_s3_error, read_tasks
+from wxrec_async.webex.parse import UrlLease, read_captures, read_error, read_s3_error, read_tasks
 
-LEASE = Lease(leased_at=12.0, lease_s=3600.0)
+LEASE = UrlLease(leased_at=12.0, lease_s=3600.0)
 MS = 1_700_000_000_123
 
 
@@ -136,7 +136,7 @@ def test_an_answer_that_is_none_is_never_an_empty_page(body: bytes) -> None:
     for read in (read_tasks, lambda b: read_captures(b, ["t1"], LEASE, check)):
         if read is not read_tasks and body.startswith(b'{"data":[{"attributes"'):
             continue
-        with pytest.raises(Nonsense) as caught:
+        with pytest.raises(InvalidResponse) as caught:
             read(body)
         assert "CANARY" not in str(caught.value)
         assert caught.value.__context__ is None
@@ -251,7 +251,7 @@ def test_an_error_beside_entries_unsettles_whom_it_concerns(beside: dict[str, ob
 @pytest.mark.parametrize("data", [[], None, {}, "x"])
 def test_errors_in_place_of_entries_are_no_answer(data: object) -> None:
     """Asked again like a 5xx; an answer about nobody settles nobody."""
-    with pytest.raises(Nonsense):
+    with pytest.raises(InvalidResponse):
         read_captures(json.dumps({"data": data, "errors": [{"code": 1}]}).encode(), ["t1"], LEASE, check)
 
 
@@ -406,13 +406,13 @@ def test_any_json_is_read_or_refused(value: object) -> None:
         repr([(task, task.origin, task.agent_name) for task in page.tasks]).encode()
         assert page.rows >= len(page.tasks)
         assert all(task.id for task in page.tasks)
-    except Nonsense:
+    except InvalidResponse:
         pass
     try:
         found, _ = read_captures(body, ["t1", ""], LEASE, check)
         assert list(found) == ["t1", ""]
         assert all(r.id for capture in found.values() for r in capture.recordings)
-    except Nonsense:
+    except InvalidResponse:
         pass
 
 
@@ -423,7 +423,7 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     read_error(body)
     read_s3_error(body)
     if body:
-        with pytest.raises(Nonsense):
+        with pytest.raises(InvalidResponse):
             read_tasks(body)
 
 
@@ -431,7 +431,7 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 @pytest.mark.parametrize("rest", [b"x", b'"b":' + b"[" * 9000, b'"CANARY-AT-1'])
 def test_endless_digits_before_broken_json_are_nonsense(rest: bytes) -> None:
     """Found by fuzzing: the second way of reading fails as the first does, without the body hanging on the failure."""
-    with pytest.raises(Nonsense) as nonsense:
+    with pytest.raises(InvalidResponse) as nonsense:
         read_tasks(b'{"a":' + b"9" * 5000 + b"," + rest)
     assert nonsense.value.__context__ is None
     assert nonsense.value.__cause__ is None

@@ -15,9 +15,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from wxrec_async.auth.endpoint import InvalidGrant, TokenEndpoint
 from wxrec_async.auth.token_store import StoreMoved, TokenStore
 from wxrec_async.auth.token_values import Tokens, granted
-from wxrec_async.errors import AuthError, ConfigError, Nonsense, Trouble
+from wxrec_async.errors import AuthError, ConfigError, InvalidResponse, RemoteError
 from wxrec_async.model import Secret
-from wxrec_async.plumbing.finishing import finish
+from wxrec_async.plumbing.finishing import run_to_completion
 from wxrec_async.rules.tokens import read_grant, read_number, read_secret, server_words
 
 PERSONAL = (
@@ -135,7 +135,7 @@ async def exchange(endpoint: TokenEndpoint, request: Request, code: Secret) -> T
             "not what is registered for the integration; log in again",
             tracking_id=refused.tracking_id,
         )
-    except Trouble as trouble:
+    except RemoteError as trouble:
         problem = AuthError(f"the code could not be exchanged: {trouble}; log in again")
     else:
         return _renewable(tokens)
@@ -162,7 +162,7 @@ def read_reply(text: bytes, now: float) -> Tokens:
 def _dated(reply: Mapping[str, object], now: float) -> Tokens:
     try:
         grant = read_grant(reply)
-    except Nonsense as odd:
+    except InvalidResponse as odd:
         raise ConfigError(str(odd).replace("the token endpoint's reply", "this token reply")) from None
     ends, refresh_ends = (read_number(reply.get(name)) for name in ("expires_at", "refresh_token_expires_at"))
     tokens = granted(grant, now)
@@ -186,7 +186,7 @@ def _renewable(tokens: Tokens) -> Tokens:
 async def look_at_store(store: TokenStore) -> None:
     """See that tokens can be put there, before anybody is sent to a browser; none being there is fine.
 
-    Raises `ConfigError` or `Trouble`.
+    Raises `ConfigError` or `RemoteError`.
     """
     try:
         await store.load()
@@ -208,4 +208,4 @@ async def keep(store: TokenStore, tokens: Tokens) -> None:
                     return
         raise AuthError("another process keeps storing tokens in the same place; end it, and log in again")
 
-    await finish(save)
+    await run_to_completion(save)

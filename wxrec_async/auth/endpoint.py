@@ -13,13 +13,13 @@ from wxrec_async.auth.bounded_read import beginning, unpacked
 from wxrec_async.auth.token_values import LOGIN_HINT, Credentials, Tokens, granted
 from wxrec_async.errors import (
     AuthError,
+    ConnectError,
     ConnectionLost,
-    Nonsense,
-    Rejected,
+    HTTPStatusError,
+    InvalidResponse,
+    RemoteError,
     TimedOut,
-    Trouble,
-    Unreachable,
-    Untrusted,
+    TLSError,
     WxrecError,
 )
 from wxrec_async.events import Emit, Warned
@@ -57,7 +57,7 @@ class TokenEndpoint:
     async def refresh(self, tokens: Tokens) -> Tokens:
         """Trade the refresh token for new tokens.
 
-        Raises `InvalidGrant` when it is dead, `AuthError` on any other refusal, `Trouble`
+        Raises `InvalidGrant` when it is dead, `AuthError` on any other refusal, `RemoteError`
         when asking again may help.
         """
         if tokens.refresh_token is None:
@@ -127,7 +127,7 @@ def _refusal(status: int, headers: httpx.Headers, body: bytes, secrets: Iterable
     words = server_words(_description(facts), secrets)
     if status in _TRY_LATER or status >= 500:
         wait = retry_after_s(headers.get("retry-after"), server_date=headers.get("date"), now_s=time.time())
-        return Rejected(status, code=code, words=words, retry_after_s=wait, tracking_id=tracking_id)
+        return HTTPStatusError(status, code=code, words=words, retry_after_s=wait, tracking_id=tracking_id)
     said = " ".join(filter(None, [str(status), code, words, f"(trackingid {tracking_id})" if tracking_id else ""]))
     if status == 400 and code == "invalid_grant":
         return InvalidGrant(f"Webex refuses the refresh token ({said}): {LOGIN_HINT}", tracking_id=tracking_id)
@@ -143,18 +143,18 @@ def _description(facts: Mapping[str, object]) -> str:
     return "; ".join(text for text in found if isinstance(text, str) and text)
 
 
-def translate(error: Exception, host: str) -> Trouble:
+def translate(error: Exception, host: str) -> RemoteError:
     """Turn a failure of the HTTP client into ours; no text of it is kept, it can hold a URL."""
     match error:
         case httpx.TimeoutException() | TimeoutError():
             return TimedOut(f"{host} did not answer in time", host=host)
         case httpx.ConnectError() if getattr(error, "untrusted", False):  # our transport's word for it
-            return Untrusted(f"the TLS certificate of {host} was refused", host=host)
+            return TLSError(f"the TLS certificate of {host} was refused", host=host)
         case httpx.ConnectError():
-            return Unreachable(f"no connection to {host} could be made", host=host)
+            return ConnectError(f"no connection to {host} could be made", host=host)
         case httpx.RemoteProtocolError() if getattr(error, "bad_head", False):
-            return Nonsense(f"{host} answered with a head that is not HTTP", host=host)
+            return InvalidResponse(f"{host} answered with a head that is not HTTP", host=host)
         case httpx.DecodingError() | httpx.TooManyRedirects():
-            return Nonsense(f"{host} sent an answer that cannot be read", host=host)
+            return InvalidResponse(f"{host} sent an answer that cannot be read", host=host)
         case _:
             return ConnectionLost(f"the connection to {host} broke before the answer was whole", host=host)

@@ -38,7 +38,7 @@ _NAMESPACE = uuid.UUID("6f0f2d0c-6c7b-5b0e-9a55-0d6a2b6f3f61")
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class RenewalLease:
     """The right of ``holder`` to renew the token of version ``of``, for ``lasts_s`` seconds."""
 
     of: str
@@ -57,20 +57,20 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class StagedVersion:
     """The version that bears `STAGE`: its text, and how old it is by the server's clock, if the server told."""
 
     text: bytes
     age_s: float | None
 
 
-class Shelf(Protocol):
+class LeaseBackend(Protocol):
     """The two things a lease asks of a secret; both raise our errors."""
 
-    async def labelled(self) -> Labelled | None:
+    async def labelled(self) -> StagedVersion | None:
         """Return the version that bears `STAGE`."""
 
-    async def make(self, lease: Lease) -> bool:
+    async def make(self, lease: RenewalLease) -> bool:
         """Make the version and move `STAGE` to it; do nothing and return False when its id is taken."""
 
 
@@ -86,7 +86,7 @@ class Leases:
         self._began: tuple[str, float] = "", 0.0
         self._seen: tuple[str, float] = "", 0.0
 
-    async def take(self, shelf: Shelf, of: str) -> Lease | None:
+    async def take(self, shelf: LeaseBackend, of: str) -> RenewalLease | None:
         """Return our lease on version ``of``, with room for a renewal; None while another process holds it.
 
         The label says who was first, not whether a version could be made.
@@ -104,17 +104,17 @@ class Leases:
                 return None  # made, and not to be seen yet: the next look will tell
             # A number that is taken without the label on it: AWSCURRENT was moved back by hand.
             tried += 1
-            made = await self._make(shelf, Lease(of, tried, self._holder, self._lasts_s(tried)))
+            made = await self._make(shelf, RenewalLease(of, tried, self._holder, self._lasts_s(tried)))
         return None
 
-    def _good(self, lease: Lease) -> bool:
+    def _good(self, lease: RenewalLease) -> bool:
         """Say whether the lease is ours and a renewal begun now would end within it."""
         version_id, began = self._began
         if lease.holder != self._holder or lease.version_id != version_id:
             return False
         return self._clock() - began <= lease.lasts_s - ROOM * self._first_s
 
-    async def _labelled(self, shelf: Shelf) -> tuple[Lease | None, float]:
+    async def _labelled(self, shelf: LeaseBackend) -> tuple[RenewalLease | None, float]:
         """Return the lease and its age: what the server says or what we have seen of it ourselves, if that is more."""
         labelled = await shelf.labelled()
         lease = None if labelled is None else read_lease(labelled.text)
@@ -124,7 +124,7 @@ class Leases:
             self._seen = lease.version_id, self._clock()
         return lease, max(self._clock() - self._seen[1], (labelled.age_s or 0.0) - CLOCK_GRAIN_S)
 
-    async def _make(self, shelf: Shelf, lease: Lease) -> bool:
+    async def _make(self, shelf: LeaseBackend, lease: RenewalLease) -> bool:
         if self._began[0] != lease.version_id:
             self._began = lease.version_id, self._clock()  # before it is made: never too late
         return await shelf.make(lease)
@@ -133,12 +133,12 @@ class Leases:
         return float(min(self._first_s * 2 ** min(number - 1, 10), LONGEST_S))
 
 
-def read_lease(text: bytes) -> Lease | None:
+def read_lease(text: bytes) -> RenewalLease | None:
     """Read a lease; None when the label lies on something else."""
     try:
         facts = json.loads(text)["wxrec_async_lease"]
         number, lasts_s = read_number(facts["number"]), read_number(facts["lasts_s"])
-        lease = Lease(read_text(facts["of"]), int(number or 0), read_text(facts["holder"]), lasts_s or 0.0)
+        lease = RenewalLease(read_text(facts["of"]), int(number or 0), read_text(facts["holder"]), lasts_s or 0.0)
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return lease if lease.number > 0 and 0 < lease.lasts_s <= LONGEST_S else None

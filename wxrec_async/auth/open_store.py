@@ -20,7 +20,7 @@ async def load_credentials(source: str, aws: AwsOptions | None = None) -> Creden
     """Read credentials from a path or ``aws-secretsmanager:NAME`` (NAME may be an ARN).
 
     Raises `ConfigError` that names the file or secret and the key or permission that is wrong,
-    `AuthError` when AWS refuses, `Trouble` when it cannot be reached.
+    `AuthError` when AWS refuses, `RemoteError` when it cannot be reached.
     """
     name = _secret_name(source)
     if name is not None:

@@ -13,10 +13,10 @@ import httpx
 
 from wxrec_async.auth.bounded_read import beginning, unpacked
 from wxrec_async.auth.endpoint import TokenEndpoint
-from wxrec_async.auth.token_manager import Keeper
+from wxrec_async.auth.token_manager import TokenManager
 from wxrec_async.auth.token_store import TokenStore
 from wxrec_async.auth.token_values import Credentials, Tokens
-from wxrec_async.errors import AuthError, Rejected, Trouble, Untrusted, WxrecError
+from wxrec_async.errors import AuthError, HTTPStatusError, RemoteError, TLSError, WxrecError
 from wxrec_async.events import Emit, Retrying, Warned, ignore
 from wxrec_async.rules.retry import MAX_WAIT_S, backoff_s
 from wxrec_async.rules.tokens import refuses_token
@@ -44,7 +44,7 @@ class Refresher:
         now: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._keeper = Keeper(store, TokenEndpoint(credentials, client, token_url, emit, now), emit, now)
+        self._keeper = TokenManager(store, TokenEndpoint(credentials, client, token_url, emit, now), emit, now)
         self._emit, self._chance = emit, chance
         self._lock = anyio.Lock()
         self._quiet_until = 0.0
@@ -154,7 +154,7 @@ class Refresher:
             if lives():
                 self._put_off(problem)
                 return
-            if not isinstance(problem, Trouble):
+            if not isinstance(problem, RemoteError):
                 raise problem
             await self._wait(problem, attempt)
 
@@ -172,11 +172,11 @@ class Refresher:
     def _be_quiet(self) -> None:
         self._quiet_until = anyio.current_time() + QUIET_S
 
-    async def _wait(self, problem: Trouble, attempt: int) -> None:
+    async def _wait(self, problem: RemoteError, attempt: int) -> None:
         """Wait before the next attempt, or raise `AuthError` when there shall be none."""
-        if attempt >= MAX_TRIES or isinstance(problem, Untrusted):
+        if attempt >= MAX_TRIES or isinstance(problem, TLSError):
             raise _none_left(problem, f"in {attempt} tries")
-        asked = problem.retry_after_s if isinstance(problem, Rejected) else None
+        asked = problem.retry_after_s if isinstance(problem, HTTPStatusError) else None
         if asked is not None and asked > MAX_WAIT_S:
             raise _none_left(problem, f"because it asks to wait {asked:.0f} s")
         after_s = asked * (1 + self._chance() / 10) if asked else backoff_s(attempt, self._chance())

@@ -30,11 +30,11 @@ from wxrec_async.config import is_loopback
 from wxrec_async.errors import (
     AuthError,
     ConfigError,
+    ConnectError,
     ConnectionLost,
-    Rejected,
+    HTTPStatusError,
     TimedOut,
-    Unreachable,
-    Untrusted,
+    TLSError,
     WxrecError,
 )
 from wxrec_async.rules.tokens import server_words
@@ -66,7 +66,7 @@ class NoValue(Missing):
     """There is a secret, and no version of it bears the staging label."""
 
 
-class IdTaken(Rejected):
+class IdTaken(HTTPStatusError):
     """A version with this id exists, with another content."""
 
 
@@ -170,7 +170,7 @@ class SecretReader:
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
-        """Open a client; raises `ConfigError`, `AuthError` or `Trouble` when that cannot be done."""
+        """Open a client; raises `ConfigError`, `AuthError` or `RemoteError` when that cannot be done."""
         try:
             context = self._open()
             client = await context.__aenter__()
@@ -247,9 +247,9 @@ def translate(error: Exception, action: str, label: str) -> WxrecError:
         case sdk.ConnectTimeoutError() | sdk.ReadTimeoutError():
             return TimedOut(f"Secrets Manager did not answer in time for {label}")
         case sdk.SSLError():
-            return Untrusted(f"the TLS certificate of Secrets Manager is not trusted ({label})")
+            return TLSError(f"the TLS certificate of Secrets Manager is not trusted ({label})")
         case sdk.EndpointConnectionError() | sdk.ProxyConnectionError():
-            return Unreachable(f"Secrets Manager cannot be reached for {label}")
+            return ConnectError(f"Secrets Manager cannot be reached for {label}")
         case sdk.HTTPClientError() | OSError():
             return ConnectionLost(f"the connection to Secrets Manager broke for {label}")
         case _:
@@ -275,4 +275,4 @@ def _refusal(error: sdk.ClientError, action: str, label: str) -> WxrecError:
     status = facts.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code == "ResourceExistsException":
         return IdTaken(int(status), code=code, words=words)
-    return Rejected(int(status), code=code, words=words)
+    return HTTPStatusError(int(status), code=code, words=words)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from wxrec_async.auth.leases import FIRST_S, STAGE, Labelled, Lease, Leases
+from wxrec_async.auth.leases import FIRST_S, STAGE, Leases, RenewalLease, StagedVersion
 from wxrec_async.auth.secrets_client import CURRENT, Client, IdTaken, Missing, NoValue, SecretReader
 from wxrec_async.auth.token_store import LOCK_WAIT_S, AwsOptions, StoreMoved
 from wxrec_async.auth.token_values import LOGIN_HINT, JsonObject, Tokens, tokens_from, tokens_to
@@ -28,20 +28,20 @@ REFUSED_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Shelf:
+class _SecretStages:
     """A secret as `leases` want it."""
 
     secret: SecretReader
     client: Client
 
-    async def labelled(self) -> Labelled | None:
+    async def labelled(self) -> StagedVersion | None:
         try:
             version = await self.secret.get(self.client, STAGE)
         except Missing:
             return None  # the secret is there, it was just read
-        return Labelled(version.text, version.age_s)
+        return StagedVersion(version.text, version.age_s)
 
-    async def make(self, lease: Lease) -> bool:
+    async def make(self, lease: RenewalLease) -> bool:
         try:
             await self.secret.put(self.client, lease.text(), lease.version_id, STAGE)
         except IdTaken:
@@ -125,7 +125,7 @@ class SecretsManagerTokenStore:
     async def _may_renew(self, client: Client, version: str) -> bool:
         """Take the lease; where that is forbidden, say so and go without."""
         try:
-            lease = await self._leases.take(_Shelf(self._secret, client), version)
+            lease = await self._leases.take(_SecretStages(self._secret, client), version)
         except AuthError as denied:
             self._warn(denied)
             self._alone = False
@@ -155,7 +155,7 @@ class SecretsManagerTokenStore:
     async def save(self, tokens: Tokens) -> None:
         """Write a new version when the tokens differ from the stored ones; see `TokenStore.save`."""
         async with self._secret.client() as client:
-            version, kept = await self._kept(client)
+            version, kept = await self._saved(client)
             stored = _tokens_or_none(kept, self._secret.label)
             if stored is None or not stored.same(tokens):
                 self._give_way(version, stored, tokens)
@@ -163,7 +163,7 @@ class SecretsManagerTokenStore:
                 version = await self._secret.put(client, text, self._request_token(tokens), CURRENT)
         self._version = version
 
-    async def _kept(self, client: Client) -> tuple[str, JsonObject]:
+    async def _saved(self, client: Client) -> tuple[str, JsonObject]:
         try:
             return await self._secret.current(client)
         except NoValue:

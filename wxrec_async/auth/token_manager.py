@@ -11,13 +11,13 @@ from wxrec_async.auth.token_store import StoreMoved, TokenStore
 from wxrec_async.auth.token_values import Tokens
 from wxrec_async.errors import WxrecError
 from wxrec_async.events import Emit, TokenRefreshed, Warned
-from wxrec_async.plumbing.finishing import finish
+from wxrec_async.plumbing.finishing import run_to_completion
 
 SAVE_WITHIN_S = 60.0
 HURRIED_ASK_S = 2.0  # for an answer when somebody waits for us to be gone: less loses tokens, more outlives a platform
 
 
-class Keeper:
+class TokenManager:
     """Holds the token, asks for new ones and stores them; one caller at a time, please.
 
     ``tokens`` is None until something was loaded.  ``generation`` counts the tokens adopted, also one
@@ -47,7 +47,7 @@ class Keeper:
     async def renew(self) -> None:
         """Take the token another process has stored meanwhile, or ask for a new one.
 
-        Raises `AuthError`, `ConfigError` or `Trouble`; the token held before is then still held.
+        Raises `AuthError`, `ConfigError` or `RemoteError`; the token held before is then still held.
         """
         if self.tokens is None and await self._take_stored():
             return  # the first one, and good: nothing needs to be locked
@@ -92,7 +92,7 @@ class Keeper:
 
     async def _ask(self) -> InvalidGrant | None:
         try:
-            await finish(self._exchange, hurried_s=HURRIED_ASK_S)
+            await run_to_completion(self._exchange, hurried_s=HURRIED_ASK_S)
         except InvalidGrant as refused:
             return refused
         return None
@@ -103,7 +103,7 @@ class Keeper:
             raise AssertionError("renewed before anything was loaded")
         tokens = await self._endpoint.refresh(self._base)
         with anyio.CancelScope(shield=True):
-            tokens = await self._kept(tokens)
+            tokens = await self._saved(tokens)
             self._adopt(tokens)
         self._emit(TokenRefreshed(tokens.expires_at))
 
@@ -112,12 +112,12 @@ class Keeper:
         async with self._store.lock():
             if await self._stored_moved() or self.unsaved is None:
                 return
-            await finish(self._keep_unsaved)
+            await run_to_completion(self._keep_unsaved)
 
     async def _keep_unsaved(self) -> None:
         if self.unsaved is None:
             return
-        kept = await self._kept(self.unsaved)
+        kept = await self._saved(self.unsaved)
         if not kept.same(self.tokens):
             self._adopt(kept)
 
@@ -127,7 +127,7 @@ class Keeper:
         except WxrecError:
             return False  # unreadable now: saving says why, or mends it
 
-    async def _kept(self, tokens: Tokens) -> Tokens:
+    async def _saved(self, tokens: Tokens) -> Tokens:
         """Store ``tokens`` and return what is to be used: them, stored or not, or a newer one of another process."""
         problem = await self._save(tokens)
         if isinstance(problem, StoreMoved):

@@ -44,13 +44,13 @@ class TokenStore(Protocol):
         """Return what is stored now.
 
         Raises `AuthError` when there is nothing or no refresh token (log in), `ConfigError` when
-        it cannot be read, is malformed or others can read it, `Trouble` when it cannot be reached.
+        it cannot be read, is malformed or others can read it, `RemoteError` when it cannot be reached.
         """
 
     async def save(self, tokens: Tokens) -> None:
         """Store ``tokens``, atomically, durable on return; keys of others in the same place are kept.
 
-        Raises `AuthError` or `Trouble` when that fails, `ConfigError` when what lies there is not
+        Raises `AuthError` or `RemoteError` when that fails, `ConfigError` when what lies there is not
         ours to overwrite, `StoreMoved` when another process stored a newer token meanwhile.
         """
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from wxrec_async.errors import AuthError, ConfigError
 from wxrec_async.model import Secret
-from wxrec_async.rules.tokens import Grant, is_fresh, read_number, read_secret, read_text, refresh_margin
+from wxrec_async.rules.tokens import TokenGrant, is_fresh, read_number, read_secret, read_text, refresh_margin
 
 JsonObject = dict[str, object]
 
@@ -61,7 +61,7 @@ class Tokens:
         return self.access_token == other.access_token and self.refresh_token == other.refresh_token
 
 
-def granted(grant: Grant, now: float, previous: Tokens | None = None) -> Tokens:
+def granted(grant: TokenGrant, now: float, previous: Tokens | None = None) -> Tokens:
     """Turn a grant received at `now` into tokens; what the reply left out is kept from `previous`."""
     kept = previous.refresh_token if previous else None
     refresh_expires_at = previous.refresh_expires_at if previous and grant.refresh_token is None else None

@@ -17,19 +17,19 @@ from hashlib import blake2b
 import anyio
 
 from wxrec_async.config import Settings
-from wxrec_async.errors import AuthError, Rejected, RunStopped
+from wxrec_async.errors import AuthError, HTTPStatusError, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.evidence.chain import keys_below
 from wxrec_async.evidence.chain_check import Files, check_chain, newest_of_days, sort_out, unclaimed
 from wxrec_async.evidence.manifest_reader import count_tasks, read_manifest
-from wxrec_async.evidence.object_check import Looker
-from wxrec_async.evidence.problems import AuditReport, OnProblem, Problem, Tip, Wrong, unheard
+from wxrec_async.evidence.object_check import ObjectChecker
+from wxrec_async.evidence.problems import AuditReport, ChainHead, OnProblem, Problem, ProblemKind, unheard
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.plumbing.for_each import each_fed
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys
-from wxrec_async.rules.evidence import Certificate, Named, Unsound, miscounted
-from wxrec_async.s3.reader import S3Inspector
+from wxrec_async.rules.evidence import Certificate, NamedObject, Unsound, miscounted
+from wxrec_async.s3.reader import S3ReadStore
 from wxrec_async.wiring.bucket import is_denied, open_bucket
 
 
@@ -55,7 +55,7 @@ async def audit(
         auditing = _Auditing(bucket, settings, report, on_problem, on_looked)
         try:
             await auditing.run()
-        except GivenUp as given_up:
+        except OperationFailed as given_up:
             words = f"the evidence cannot be listed: S3 {given_up}"
             raise (AuthError(words) if is_denied(given_up) else RunStopped(words)) from None
     report.seconds = anyio.current_time() - begun
@@ -65,7 +65,7 @@ async def audit(
 class _Auditing:
     def __init__(
         self,
-        bucket: S3Inspector,
+        bucket: S3ReadStore,
         settings: Settings,
         report: AuditReport,
         on_problem: OnProblem,
@@ -73,7 +73,7 @@ class _Auditing:
     ) -> None:
         self._bucket, self._settings = bucket, settings
         self._report, self._on_problem, self._on_looked = report, on_problem, on_looked
-        self._looker = Looker(bucket, report.level == "full", settings.backfill.max_failures_in_row)
+        self._looker = ObjectChecker(bucket, report.level == "full", settings.backfill.max_failures_in_row)
         self._root = keys.evidence_prefix(settings.s3.key)
         self._named = array("Q")  # eight bytes of a hash for each key that is named, sorted in the end
         self._days: set[tuple[str, int]] = set()
@@ -89,18 +89,20 @@ class _Auditing:
         self._report.add(problem)
         self._on_problem(problem)
 
-    async def _feed(self, put: Callable[[Named], Awaitable[None]]) -> None:
+    async def _feed(self, put: Callable[[NamedObject], Awaitable[None]]) -> None:
         """Check the chains, and hand out every recording that is to be there."""
         found = [key async for key in keys_below(self._bucket, self._root)]
         files = sort_out(self._root, found, self._add)
         wanted = self._settings.webex.org_id
         if not files or (wanted and keys.encode_id(wanted) not in files):
             whose = f" of organisation {wanted}" if wanted else ""
-            self._add(Problem(Wrong.CERTIFICATE_MISSING, self._root, f"there is no certificate{whose} below this"))
+            self._add(
+                Problem(ProblemKind.CERTIFICATE_MISSING, self._root, f"there is no certificate{whose} below this")
+            )
         for organisation in files.values():
             await self._feed_one(organisation, put)
 
-    async def _feed_one(self, files: Files, put: Callable[[Named], Awaitable[None]]) -> None:
+    async def _feed_one(self, files: Files, put: Callable[[NamedObject], Awaitable[None]]) -> None:
         chain = await check_chain(self._bucket, self._root, files, self._add)
         self._report.certificates += len(files.certificates)
         newest = newest_of_days(chain)
@@ -114,16 +116,18 @@ class _Auditing:
             await self._check_tasks(certificate)
         for key in unclaimed(files, chain):
             words = "no certificate names it: one was taken away, or was never written; certify its day again"
-            self._add(Problem(Wrong.MANIFEST_UNCLAIMED, key, words))
+            self._add(Problem(ProblemKind.MANIFEST_UNCLAIMED, key, words))
         if chain:
-            self._report.tips.append(Tip(chain[-1].org_id, chain[-1].n, chain[-1].key, chain[-1].sha256))
+            self._report.tips.append(ChainHead(chain[-1].org_id, chain[-1].n, chain[-1].key, chain[-1].sha256))
 
     def _is_asked_for(self, certificate: Certificate) -> bool:
         period, day = self._report.period, certificate.day
         return period is None or (day.from_ms < period.to_ms and day.to_ms > period.from_ms)
 
-    async def _check_manifest(self, certificate: Certificate, put: Callable[[Named], Awaitable[None]] | None) -> None:
-        async def take(named: Named) -> None:
+    async def _check_manifest(
+        self, certificate: Certificate, put: Callable[[NamedObject], Awaitable[None]] | None
+    ) -> None:
+        async def take(named: NamedObject) -> None:
             self._named.append(_fingerprint(named.key))
             if put is not None:
                 await put(named)
@@ -133,13 +137,13 @@ class _Auditing:
             # Keys of earlier manifests are gathered as well: what they name is no stranger.
             there = await read_manifest(self._bucket, manifest, take)
         except Unsound as unsound:
-            self._add(Problem(Wrong.MANIFEST_CHANGED, manifest.key, str(unsound)))
-        except (Rejected, GivenUp) as failure:
-            self._add(Problem(Wrong.UNKNOWN, manifest.key, f"S3 {failure}", denied=is_denied(failure)))
+            self._add(Problem(ProblemKind.MANIFEST_CHANGED, manifest.key, str(unsound)))
+        except (HTTPStatusError, OperationFailed) as failure:
+            self._add(Problem(ProblemKind.UNKNOWN, manifest.key, f"S3 {failure}", denied=is_denied(failure)))
         else:
             self._report.manifests += 1
             if not there:
-                self._add(Problem(Wrong.MANIFEST_MISSING, manifest.key, f"{certificate.key} names it"))
+                self._add(Problem(ProblemKind.MANIFEST_MISSING, manifest.key, f"{certificate.key} names it"))
 
     async def _check_tasks(self, certificate: Certificate) -> None:
         """Hold the file of tasks without anything to store against what its certificate counts."""
@@ -149,17 +153,17 @@ class _Auditing:
         try:
             states = await count_tasks(self._bucket, file)
         except Unsound as unsound:
-            self._add(Problem(Wrong.MANIFEST_CHANGED, file.key, str(unsound)))
-        except (Rejected, GivenUp) as failure:
-            self._add(Problem(Wrong.UNKNOWN, file.key, f"S3 {failure}", denied=is_denied(failure)))
+            self._add(Problem(ProblemKind.MANIFEST_CHANGED, file.key, str(unsound)))
+        except (HTTPStatusError, OperationFailed) as failure:
+            self._add(Problem(ProblemKind.UNKNOWN, file.key, f"S3 {failure}", denied=is_denied(failure)))
         else:
             if states is None:
-                self._add(Problem(Wrong.MANIFEST_MISSING, file.key, f"{certificate.key} names it"))
+                self._add(Problem(ProblemKind.MANIFEST_MISSING, file.key, f"{certificate.key} names it"))
             elif wrong := miscounted(certificate.counts, states):
-                self._add(Problem(Wrong.MANIFEST_CHANGED, file.key, wrong))
+                self._add(Problem(ProblemKind.MANIFEST_CHANGED, file.key, wrong))
             self._report.tasks += states.total() if states else 0
 
-    async def _look(self, named: Named) -> None:
+    async def _look(self, named: NamedObject) -> None:
         problem = await self._looker.problem_of(named)
         self._report.recordings += 1
         self._on_looked()
@@ -184,8 +188,8 @@ class _Auditing:
     async def _count_unnamed(self, key: str) -> None:
         try:
             found = await self._bucket.head(key)
-        except (Rejected, GivenUp) as failure:
-            self._add(Problem(Wrong.UNKNOWN, key, f"S3 {failure}", denied=is_denied(failure)))
+        except (HTTPStatusError, OperationFailed) as failure:
+            self._add(Problem(ProblemKind.UNKNOWN, key, f"S3 {failure}", denied=is_denied(failure)))
             return
         if found is None or not keys.is_labelled(found.metadata):
             return

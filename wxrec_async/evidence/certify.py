@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import anyio
 from isal.isal_zlib import crc32
 
-from wxrec_async.errors import AuthError, ObjectExists, Rejected, RunStopped
+from wxrec_async.errors import AuthError, HTTPStatusError, ObjectExists, RunStopped
 from wxrec_async.evidence.chain import ChainBroken, count_certificates, keys_below, read_one
 from wxrec_async.evidence.manifests import (
-    Changed,
     EndedTasks,
+    FileChanged,
     Lines,
     Made,
     Manifests,
@@ -24,10 +24,10 @@ from wxrec_async.evidence.manifests import (
     manifest_lines,
     task_lines,
 )
-from wxrec_async.flow.operator import this_program
+from wxrec_async.flow.operator import current_operator
 from wxrec_async.ledger import CertificateRow, Identity, SqliteLedger
-from wxrec_async.model import Part, SearchState, Target, Window
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.model import ObjectTarget, Part, SearchState, Window
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys
 from wxrec_async.rules.evidence import (
     CERTIFICATE_TYPE,
@@ -69,12 +69,12 @@ class _Files:
 
 async def open_issuer(
     bucket: Writing, ledger: SqliteLedger, *, part_size: int = PART_SIZE, clock: Callable[[], float] = time.time
-) -> Issuer:
+) -> CertificateIssuer:
     """Return an issuer for the organisation and bucket the ledger belongs to; both stay the caller's to close."""
-    return Issuer(bucket, ledger, await ledger.identity(), part_size=part_size, clock=clock)
+    return CertificateIssuer(bucket, ledger, await ledger.identity(), part_size=part_size, clock=clock)
 
 
-class Issuer:
+class CertificateIssuer:
     """Writes manifests and certificates into the bucket, and after that into the ledger.
 
     Any number of machines may issue for one organisation: the next number in
@@ -121,7 +121,7 @@ class Issuer:
         async with self._alone:
             try:
                 return await self._certify(day, counts, filters, run_id, basis, ended or NoEndedTasks())
-            except (Rejected, GivenUp) as failure:
+            except (HTTPStatusError, OperationFailed) as failure:
                 words = f"the evidence cannot be written: S3 {failure}"
                 raise (AuthError(words) if is_denied(failure) else RunStopped(words)) from None
 
@@ -148,7 +148,7 @@ class Issuer:
                 return None
             try:
                 row = await self._issue(content, files, of_day, abandoned, run_id)
-            except Changed:
+            except FileChanged:
                 continue
             if row is not None:
                 await self._ledger.add_certificate(row)
@@ -204,7 +204,7 @@ class Issuer:
             manifest_key=manifest_key,
             issued_ms=round(self._clock() * 1000),
             run_id=run_id,
-            tool_version=this_program().tool_version,
+            tool_version=current_operator().tool_version,
             abandoned=tuple(key for key in abandoned if key not in (manifest_key, tasks_key)),
         )
         key, data = self._places.certificate(n), certificate(content, issue)
@@ -218,8 +218,8 @@ class Issuer:
             await self._bucket.put(self._target(key, CERTIFICATE_TYPE), Part(1, (data,), len(data), crc32(data)))
         return await self._bucket.read_small(key, MAX_CERTIFICATE) == data
 
-    def _target(self, key: str, content_type: str) -> Target:
-        return Target(key, content_type, {"wx-org-id": keys.encode_id(self._identity.org_id)}, at_hand=True)
+    def _target(self, key: str, content_type: str) -> ObjectTarget:
+        return ObjectTarget(key, content_type, {"wx-org-id": keys.encode_id(self._identity.org_id)}, at_hand=True)
 
     async def _catch_up(self) -> None:
         """Have the ledger know every certificate there is; it may be new, or others may have issued meanwhile."""

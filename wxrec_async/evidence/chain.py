@@ -16,7 +16,7 @@ class ChainBroken(RunStopped):
 
 
 class Reading(Protocol):
-    """The bucket, as far as evidence is read.  Everything may raise `GivenUp`; ``head`` also `Rejected`."""
+    """The bucket, as far as evidence is read.  All may raise `OperationFailed`; ``head`` also `HTTPStatusError`."""
 
     async def keys(self, prefix: str, then: str = "") -> KeyPage: ...
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from wxrec_async.errors import Rejected
+from wxrec_async.errors import HTTPStatusError
 from wxrec_async.evidence.chain import Reading, read_one
-from wxrec_async.evidence.problems import Problem, Wrong
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.evidence.problems import Problem, ProblemKind
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.evidence import Certificate, Places, Unsound, misplaced
 from wxrec_async.rules.keys import encode_id
 from wxrec_async.wiring.bucket import is_denied
@@ -37,7 +37,7 @@ def sort_out(root: str, found: Iterable[str], add: Add) -> dict[str, Files]:
         elif kind == "manifests" and key.startswith(f"{home}manifests/") and name.endswith(".jsonl"):
             files.setdefault(folder, Files(folder)).manifests.add(key)
         else:
-            add(Problem(Wrong.FOREIGN_FILE, key, "no file of the evidence has such a name"))
+            add(Problem(ProblemKind.FOREIGN_FILE, key, "no file of the evidence has such a name"))
     return files
 
 
@@ -47,7 +47,7 @@ async def check_chain(bucket: Reading, root: str, files: Files, add: Add) -> lis
     for n in range(1, max(files.certificates, default=0) + 1):
         if n not in files.certificates:
             key = f"{root}{files.folder}/certificates/{n:08d}.json"
-            add(Problem(Wrong.CERTIFICATE_MISSING, key, "there are later ones, but not this one"))
+            add(Problem(ProblemKind.CERTIFICATE_MISSING, key, "there are later ones, but not this one"))
         elif certificate := await _read(bucket, files.certificates[n], add):
             found[n] = certificate
     _check_links(root, files.folder, found, add)
@@ -58,9 +58,9 @@ async def _read(bucket: Reading, key: str, add: Add) -> Certificate | None:
     try:
         return await read_one(bucket, key)
     except Unsound as unsound:
-        add(Problem(Wrong.CERTIFICATE_UNSOUND, key, str(unsound)))
-    except (Rejected, GivenUp) as failure:
-        add(Problem(Wrong.UNKNOWN, key, f"S3 {failure}", denied=is_denied(failure)))
+        add(Problem(ProblemKind.CERTIFICATE_UNSOUND, key, str(unsound)))
+    except (HTTPStatusError, OperationFailed) as failure:
+        add(Problem(ProblemKind.UNKNOWN, key, f"S3 {failure}", denied=is_denied(failure)))
     return None
 
 
@@ -81,7 +81,7 @@ def _check_links(root: str, folder: str, found: dict[int, Certificate], add: Add
         if encode_id(certificate.org_id) != folder:
             wrong = [f"it is of organisation {certificate.org_id!r}", *wrong]
         for words in wrong:
-            add(Problem(Wrong.CHAIN_BROKEN, certificate.key, words))
+            add(Problem(ProblemKind.CHAIN_BROKEN, certificate.key, words))
         of_day[certificate.day.from_ms] = certificate
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from wxrec_async.evidence.chain import Reading
-from wxrec_async.rules.evidence import MAX_LINE, Manifest, Named, TasksFile, Unsound, read_ended, read_line
+from wxrec_async.rules.evidence import MAX_LINE, Manifest, NamedObject, TasksFile, Unsound, read_ended, read_line
 
-Take = Callable[[Named], Awaitable[None]]
+Take = Callable[[NamedObject], Awaitable[None]]
 
 
 async def read_manifest(bucket: Reading, manifest: Manifest, take: Take | None = None) -> bool:

@@ -14,36 +14,36 @@ from typing import Protocol
 import anyio
 from isal.isal_zlib import crc32
 
-from wxrec_async.errors import ObjectExists, Rejected, Trouble
+from wxrec_async.errors import HTTPStatusError, ObjectExists, RemoteError
 from wxrec_async.evidence.chain import ChainBroken, Reading
-from wxrec_async.model import OpenUpload, Part, PartReceipt, StoredObject, Target, Window
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.model import ObjectTarget, OpenUpload, Part, PartReceipt, StoredObject, Window
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.evidence import Ended, Item, ended_line, manifest_line
 from wxrec_async.rules.parts import PartAssembler, same_object
-from wxrec_async.s3.api import Digest
+from wxrec_async.s3.api import ObjectDigest
 
 PAGE = 1000
 ABORT_DEADLINE_S = 10.0
 
 
 class Writing(Reading, Protocol):
-    """The bucket, as far as evidence is written.  Everything may raise `GivenUp`."""
+    """The bucket, as far as evidence is written.  Everything may raise `OperationFailed`."""
 
-    async def put(self, target: Target, part: Part) -> StoredObject: ...
+    async def put(self, target: ObjectTarget, part: Part) -> StoredObject: ...
 
-    async def create(self, target: Target) -> str: ...
+    async def create(self, target: ObjectTarget) -> str: ...
 
     async def upload_part(self, key: str, upload_id: str, part: Part) -> PartReceipt: ...
 
     async def complete(
-        self, target: Target, upload_id: str, parts: Sequence[PartReceipt], *, size: int, crc32: int
+        self, target: ObjectTarget, upload_id: str, parts: Sequence[PartReceipt], *, size: int, crc32: int
     ) -> StoredObject: ...
 
     async def abort(self, key: str, upload_id: str) -> bool: ...
 
     async def open_uploads(self, prefix: str) -> list[OpenUpload]: ...
 
-    async def digest(self, key: str, size: int) -> Digest: ...
+    async def digest(self, key: str, size: int) -> ObjectDigest: ...
 
 
 class Items(Protocol):
@@ -92,7 +92,7 @@ def task_lines(tasks: EndedTasks) -> Lines:
     return pages
 
 
-class Changed(Exception):
+class FileChanged(Exception):
     """What a file is made of changed while it was made; begin anew."""
 
 
@@ -121,17 +121,17 @@ class Manifests:
             sha256.update(block)
         return Made(size, checksum, sha256.hexdigest(), lines)
 
-    async def write(self, source: Lines, target: Target, made: Made) -> None:
+    async def write(self, source: Lines, target: ObjectTarget, made: Made) -> None:
         """Have the file that was described lie under the target's key; what is there already is compared.
 
-        Raises `Changed` when it is not that file any more, `ChainBroken` when
+        Raises `FileChanged` when it is not that file any more, `ChainBroken` when
         other bytes lie under the key.
         """
         if await self.is_there(target.key, made):
             return
         try:
             await self._upload(source, target, made)
-        except (ObjectExists, GivenUp):
+        except (ObjectExists, OperationFailed):
             # Somebody writes the same, or an answer was lost: what counts is what lies there.
             if not await self.is_there(target.key, made):
                 raise
@@ -150,7 +150,7 @@ class Manifests:
             raise ChainBroken(f"{key} holds other bytes than its name says; nothing is certified on top of that")
         return True
 
-    async def _upload(self, source: Lines, target: Target, made: Made) -> None:
+    async def _upload(self, source: Lines, target: ObjectTarget, made: Made) -> None:
         upload = _Upload(self._bucket, target)
         try:
             last = await self._send(source, upload, made)
@@ -165,11 +165,11 @@ class Manifests:
         async for block in source():
             sha256.update(block)
             if assembler.size + len(block) > made.size:
-                raise Changed
+                raise FileChanged
             for part in assembler.feed(block):
                 await upload.add(part)
         if sha256.hexdigest() != made.sha256:
-            raise Changed
+            raise FileChanged
         return assembler.finish()
 
     async def _tidy(self, key: str) -> None:
@@ -177,14 +177,14 @@ class Manifests:
         try:
             for upload in await self._bucket.open_uploads(key.rpartition("/")[0] + "/"):
                 await self._bucket.abort(upload.key, upload.upload_id)
-        except (Trouble, GivenUp):
+        except (RemoteError, OperationFailed):
             return
 
 
 class _Upload:
     """One put, or a multipart upload when a part is full before the end."""
 
-    def __init__(self, bucket: Writing, target: Target) -> None:
+    def __init__(self, bucket: Writing, target: ObjectTarget) -> None:
         self._bucket, self._target = bucket, target
         self._id = ""
         self._receipts: list[PartReceipt] = []
@@ -207,5 +207,5 @@ class _Upload:
             with anyio.move_on_after(ABORT_DEADLINE_S, shield=True):
                 try:
                     await self._bucket.abort(self._target.key, self._id)
-                except (Rejected, GivenUp):
+                except (HTTPStatusError, OperationFailed):
                     return

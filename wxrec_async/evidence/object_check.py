@@ -5,50 +5,50 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from wxrec_async.errors import AuthError, Rejected, RunStopped
-from wxrec_async.evidence.problems import Problem, Wrong
+from wxrec_async.errors import AuthError, HTTPStatusError, RunStopped
+from wxrec_async.evidence.problems import Problem, ProblemKind
 from wxrec_async.model import StoredObject
-from wxrec_async.plumbing.retrying import GivenUp
-from wxrec_async.rules.evidence import Named
+from wxrec_async.plumbing.retrying import OperationFailed
+from wxrec_async.rules.evidence import NamedObject
 from wxrec_async.rules.parts import crc32_text, strong_etag
-from wxrec_async.s3.api import Digest
+from wxrec_async.s3.api import ObjectDigest
 from wxrec_async.wiring.bucket import is_denied
 
 
-class Objects(Protocol):
+class ObjectReader(Protocol):
     """The bucket, as far as recordings are looked at."""
 
     async def head(self, key: str) -> StoredObject | None: ...
 
-    async def digest(self, key: str, size: int) -> Digest: ...
+    async def digest(self, key: str, size: int) -> ObjectDigest: ...
 
 
 @dataclass(slots=True)
-class Looker:
+class ObjectChecker:
     """Looks at objects; ``full`` reads every one back.  Raises when ``most_unknown`` in a row cannot be looked at."""
 
-    bucket: Objects
+    bucket: ObjectReader
     full: bool
     most_unknown: int
     bytes_read: int = 0
     _streak: int = 0
 
-    async def problem_of(self, named: Named) -> Problem | None:
+    async def problem_of(self, named: NamedObject) -> Problem | None:
         """Return what is wrong with an object, None when nothing is."""
         try:
             wrong = await self._compare(named)
-        except (Rejected, GivenUp) as failure:
+        except (HTTPStatusError, OperationFailed) as failure:
             self._streak += 1
             self._check_streak(failure)
-            return _problem(Wrong.UNKNOWN, named, f"S3 {failure}", denied=is_denied(failure))
+            return _problem(ProblemKind.UNKNOWN, named, f"S3 {failure}", denied=is_denied(failure))
         self._streak = 0
         if wrong is None:
             return None
         if not wrong:
-            return _problem(Wrong.OBJECT_MISSING, named, "there is no such object")
-        return _problem(Wrong.OBJECT_DIFFERENT, named, wrong)
+            return _problem(ProblemKind.OBJECT_MISSING, named, "there is no such object")
+        return _problem(ProblemKind.OBJECT_DIFFERENT, named, wrong)
 
-    async def _compare(self, named: Named) -> str | None:
+    async def _compare(self, named: NamedObject) -> str | None:
         """Return a sentence, "" when the object is not there, None when it is as it should be."""
         found = await self.bucket.head(named.key)
         if found is None:
@@ -62,7 +62,7 @@ class Looker:
             return await self._read(named, found)
         return None
 
-    async def _read(self, named: Named, found: StoredObject) -> str | None:
+    async def _read(self, named: NamedObject, found: StoredObject) -> str | None:
         read = await self.bucket.digest(named.key, found.size)
         self.bytes_read += read.size
         if read.size != named.size:
@@ -73,18 +73,18 @@ class Looker:
             return f"the CRC-32 of its bytes is {crc32_text(read.crc32)}, not {named.checksum}"
         return None
 
-    def _check_streak(self, failure: Rejected | GivenUp) -> None:
+    def _check_streak(self, failure: HTTPStatusError | OperationFailed) -> None:
         if self._streak >= self.most_unknown:
             words = f"{self._streak} objects in a row could not be looked at: S3 {failure}"
             raise AuthError(words) if is_denied(failure) else RunStopped(words)
 
 
-def _proven(named: Named, found: StoredObject, said: str | None) -> bool:
+def _proven(named: NamedObject, found: StoredObject, said: str | None) -> bool:
     """Say whether the description alone shows the same bytes; some stores name no checksum, but keep the ETag."""
     if said and named.checksum:
         return True
     return bool(named.etag) and strong_etag(named.etag or "") == strong_etag(found.etag)
 
 
-def _problem(wrong: Wrong, named: Named, detail: str, *, denied: bool = False) -> Problem:
+def _problem(wrong: ProblemKind, named: NamedObject, detail: str, *, denied: bool = False) -> Problem:
     return Problem(wrong, named.key, detail, named.task_id, named.recording_id, denied)

@@ -13,7 +13,7 @@ from wxrec_async.model import Window, iso
 KEPT = 1000
 
 
-class Wrong(enum.StrEnum):
+class ProblemKind(enum.StrEnum):
     """What is wrong.
 
     Of certificates: ``CERTIFICATE_MISSING``, ``CERTIFICATE_UNSOUND`` (it is none, or was changed),
@@ -39,7 +39,7 @@ class Wrong(enum.StrEnum):
 class Problem:
     """Something that is wrong, the key it is wrong with, and a sentence."""
 
-    wrong: Wrong
+    wrong: ProblemKind
     key: str
     detail: str
     task_id: str = ""
@@ -55,7 +55,7 @@ def unheard(problem: Problem) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Tip:
+class ChainHead:
     """The newest certificate of an organisation: who noted it earlier can tell that none was taken away since."""
 
     org_id: str
@@ -87,8 +87,8 @@ class AuditReport:
     denied: int = 0
     seconds: float = 0.0
     witnesses: Counter[tuple[str, str]] = field(default_factory=Counter)
-    tips: list[Tip] = field(default_factory=list)
-    counts: Counter[Wrong] = field(default_factory=Counter)
+    tips: list[ChainHead] = field(default_factory=list)
+    counts: Counter[ProblemKind] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -133,7 +133,7 @@ class AuditReport:
             "newest": [
                 {"organisation": tip.org_id, "n": tip.n, "key": tip.key, "sha256": tip.sha256} for tip in self.tips
             ],
-            "problems": {wrong.value: self.counts[wrong] for wrong in Wrong},
+            "problems": {wrong.value: self.counts[wrong] for wrong in ProblemKind},
             "denied": self.denied,
             "bytes_read": self.bytes_read,
             "seconds": round(self.seconds, 3),

@@ -11,18 +11,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from wxrec_async.model import Capture, Failed, Order, Outcome, Recording, Task
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.model import Capture, Failed, Outcome, Recording, Task, TransferSpec
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys, selection
-from wxrec_async.rules.finality import Silence
-from wxrec_async.rules.identity import Changed, Identified, Known, identified, marked
-from wxrec_async.rules.selection import Ages
+from wxrec_async.rules.finality import EmptyAnswers
+from wxrec_async.rules.identity import ChangePolicy, Identified, Known, identified, marked
+from wxrec_async.rules.selection import WaitPolicy
 
 CAPTURES_BATCH = 10  # tasks that one call to captures may ask for
 NOTHING_NAMED = Identified(())
 
 
-class CapturesAnswer(Protocol):
+class CapturesResult(Protocol):
     """Every task asked for is in one of the two: what Webex has of it, or why it could not be asked."""
 
     @property
@@ -32,24 +32,24 @@ class CapturesAnswer(Protocol):
     def failed(self) -> Mapping[str, str]: ...
 
 
-class Bucket(Protocol):
+class KeyOwners(Protocol):
     """The bucket, as far as finding out who holds a key goes: `transfer.Transfer`."""
 
-    async def occupant(self, key: str) -> str | None: ...
+    async def key_owner(self, key: str) -> str | None: ...
 
 
-class Carrier(Protocol):
+class RecordingUploader(Protocol):
     """Whoever stores one recording: `transfer.Transfer`."""
 
-    async def carry(self, order: Order) -> Outcome: ...
+    async def carry(self, order: TransferSpec) -> Outcome: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """By what an answer is read and its recordings are placed; ``metadata`` goes with every object."""
 
-    ages: Ages = field(default_factory=Ages)
-    changed: Changed = Changed.BESIDE
+    ages: WaitPolicy = field(default_factory=WaitPolicy)
+    changed: ChangePolicy = ChangePolicy.BESIDE
     include_segments: bool = False
     key_template: str = "call-detail/{task_id}/recording{ext}"
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class TaskAnswer:
 class Placed:
     """Where the open recordings of a task go; ``unplaced`` could not be given a place, and why."""
 
-    orders: Sequence[Order] = ()
+    orders: Sequence[TransferSpec] = ()
     unplaced: Sequence[tuple[Recording, Failed]] = ()
 
 
@@ -102,7 +102,7 @@ def read_answer(task: Task, capture: Capture, before: Before, rules: Rules, now_
     """
     wanted = selection.wanted_recordings(capture, include_segments=rules.include_segments)
     beside = [(each.id, each.kind) for each in capture.attachments]
-    seen = Silence(now_ms if before.first_seen_ms is None else before.first_seen_ms)
+    seen = EmptyAnswers(now_ms if before.first_seen_ms is None else before.first_seen_ms)
     if wanted and selection.while_it_goes_on(task, wanted, seen, rules.ages, now_ms):
         return TaskAnswer(task, Identified(tuple(wanted)), beside, capture.unsettled, goes_on=True)
     return TaskAnswer(task, identified(wanted, before.stored, rules.changed), beside, capture.unsettled)
@@ -115,7 +115,7 @@ def open_recordings(named: Identified, settled: Collection[str], done: Collectio
 
 
 async def place(
-    answer: TaskAnswer, left: Sequence[Recording], holder: str | None, rules: Rules, bucket: Bucket, now_ms: int
+    answer: TaskAnswer, left: Sequence[Recording], holder: str | None, rules: Rules, bucket: KeyOwners, now_ms: int
 ) -> Placed:
     """Give each recording that is ``left`` of a task its place; who holds the main place keeps it.
 
@@ -126,23 +126,23 @@ async def place(
     try:
         if holder is None and len(named) > 1:
             holder = await _holder_in_bucket(task, named, rules, bucket)
-    except GivenUp as given_up:
+    except OperationFailed as given_up:
         return Placed(unplaced=[(each, Failed("bucket_unreadable", str(given_up))) for each in left])
-    placed = keys.orders(task, named, template=rules.key_template, holder=holder, base=rules.metadata)
+    placed = keys.plan_transfers(task, named, template=rules.key_template, holder=holder, base=rules.metadata)
     flags = (selection.NEVER_ENDED,) if selection.never_ended(task, rules.ages, now_ms) else ()
     return Placed([marked(order, answer.named, flags) for order in placed if order.recording in left])
 
 
-async def _holder_in_bucket(task: Task, recordings: Sequence[Recording], rules: Rules, bucket: Bucket) -> str | None:
-    """Return which of several recordings lies under the task's main key; raises `GivenUp` when it cannot be seen."""
+async def _holder_in_bucket(task: Task, recordings: Sequence[Recording], rules: Rules, bucket: KeyOwners) -> str | None:
+    """Return which of several recordings lies under the task's main key; `OperationFailed` when it cannot be seen."""
     by_encoded_id = {keys.encode_id(each.id): each.id for each in recordings}
     for key in keys.main_keys(task, recordings, template=rules.key_template):
-        if (occupant := await bucket.occupant(key)) in by_encoded_id:
+        if (occupant := await bucket.key_owner(key)) in by_encoded_id:
             return by_encoded_id[occupant]
     return None
 
 
-async def carry(order: Order, carrier: Carrier) -> Outcome:
+async def carry(order: TransferSpec, carrier: RecordingUploader) -> Outcome:
     """Store one recording; one without a URL has failed by the name of its problem."""
     if order.recording.url is None:
         return Failed(order.recording.problem or "no_url")

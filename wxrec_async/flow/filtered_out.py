@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from wxrec_async.ledger.records import ALL_WORK, BacklogTask, Counts, Failure, KnownTask, Scope, Work
+from wxrec_async.ledger.records import ALL_REASONS, BacklogReason, BacklogTask, Counts, Failure, KnownTask, Scope
 from wxrec_async.model import RecordingState, TaskState
 from wxrec_async.rules.filters import Filters
 
@@ -30,7 +30,7 @@ class WorkLeft(Protocol):
         now_ms: int,
         after: int = 0,
         limit: int = 500,
-        only: Collection[Work] = ALL_WORK,
+        only: Collection[BacklogReason] = ALL_REASONS,
         due_only: bool = True,
         again: bool = False,
     ) -> list[BacklogTask]: ...
@@ -39,7 +39,7 @@ class WorkLeft(Protocol):
 
 
 @dataclass(slots=True)
-class LeftOut:
+class FilteredWork:
     """Tasks with work left that no filter wants.
 
     ``reasons`` counts them by the word of `Filters.leaves_out`, ``counted`` says
@@ -54,7 +54,7 @@ class LeftOut:
     def tasks(self) -> int:
         return self.reasons.total()
 
-    def out_of(self, counts: Counts) -> Counts:
+    def without(self, counts: Counts) -> Counts:
         """Return ``counts`` without what was left out; `tasks` is what is missing from ``tasks_listed`` then."""
         return replace(counts, **{name: max(0, getattr(counts, name) - less) for name, less in self.counted.items()})
 
@@ -68,17 +68,21 @@ class LeftOut:
         return tuple(failure for failure in failures if failure.task_id not in self.failed)
 
 
-async def count_left_out(ledger: WorkLeft, scope: Scope, filters: Filters, now_ms: int) -> LeftOut:
+async def count_left_out(ledger: WorkLeft, scope: Scope, filters: Filters, now_ms: int) -> FilteredWork:
     """Go through all work left in ``scope``; without filters nothing is read."""
-    left = LeftOut()
+    left = FilteredWork()
     if not filters:
         return left
     seen: set[str] = set()  # the few of which a recording is known
-    async for row, reason in _unwanted(ledger, scope, filters, frozenset({Work.FAILED, Work.UNFINISHED}), now_ms):
+    async for row, reason in _unwanted(
+        ledger, scope, filters, frozenset({BacklogReason.FAILED, BacklogReason.UNFINISHED}), now_ms
+    ):
         seen.add(row.task.id)
         left.reasons[reason] += 1
         _add(left, row, Counter((await ledger.known(row.task.id)).recordings.values()))
-    async for row, reason in _unwanted(ledger, scope, filters, frozenset({Work.LISTED, Work.OWED}), now_ms):
+    async for row, reason in _unwanted(
+        ledger, scope, filters, frozenset({BacklogReason.LISTED, BacklogReason.OWED}), now_ms
+    ):
         if row.task.id not in seen:
             left.reasons[reason] += 1
             left.counted[COUNTED_AS[row.asked.state]] += 1
@@ -86,7 +90,7 @@ async def count_left_out(ledger: WorkLeft, scope: Scope, filters: Filters, now_m
 
 
 async def _unwanted(
-    ledger: WorkLeft, scope: Scope, filters: Filters, only: frozenset[Work], now_ms: int
+    ledger: WorkLeft, scope: Scope, filters: Filters, only: frozenset[BacklogReason], now_ms: int
 ) -> AsyncIterator[tuple[BacklogTask, str]]:
     after = 0
     while rows := await ledger.backlog(
@@ -98,7 +102,7 @@ async def _unwanted(
                 yield row, reason
 
 
-def _add(left: LeftOut, row: BacklogTask, states: Counter[RecordingState]) -> None:
+def _add(left: FilteredWork, row: BacklogTask, states: Counter[RecordingState]) -> None:
     """Find out where `Counts` has a task and its recordings."""
     begun, failed = states[RecordingState.LISTED] + states[RecordingState.STARTED], states[RecordingState.FAILED]
     captured = "unfinished_tasks" if begun else "tasks_with_recordings"

@@ -28,7 +28,7 @@ OnRound = Callable[[Summary], None]
 Shape = Callable[[Summary], Summary]
 
 
-class Rounds(Protocol):
+class RoundRunner(Protocol):
     """What a follower has done for it."""
 
     async def round(self, look: Look, shape: Shape) -> Summary:
@@ -38,7 +38,7 @@ class Rounds(Protocol):
 
 
 @dataclass(slots=True)
-class Progress:
+class FollowProgress:
     """How far a follower has come; milliseconds since the epoch."""
 
     number: int = 0
@@ -56,12 +56,12 @@ class Progress:
             self.full_ms = look.window.to_ms if look.full else self.full_ms
 
 
-class Follower:
+class FollowLoop:
     """Polls until it is stopped.  ``now_ms`` is epoch milliseconds, ``monotonic`` and ``pause`` are in seconds."""
 
     def __init__(  # noqa: PLR0913 - its clocks, each replaceable
         self,
-        rounds: Rounds,
+        rounds: RoundRunner,
         rhythm: Rhythm,
         *,
         lookback_days: int,
@@ -76,7 +76,7 @@ class Follower:
         self._monotonic, self._pause, self._chance = monotonic, pause, chance
         self._stopping = anyio.Event()
         self._reason: str | None = None
-        self._progress = Progress()
+        self._progress = FollowProgress()
 
     def stop(self, reason: str) -> None:
         """End after the round that is under way, or at once between two."""

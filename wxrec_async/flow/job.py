@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wxrec_async.flow.batch import Rules
-from wxrec_async.ledger.records import ALL_WORK, AskedBefore, BacklogTask, Scope, Work
+from wxrec_async.ledger.records import ALL_REASONS, AskedBefore, BacklogReason, BacklogTask, Scope
 from wxrec_async.model import DAY_MS, Task, TaskState, Window
 from wxrec_async.rules.filters import NO_FILTERS, Filters
 
@@ -31,7 +31,7 @@ class Job(Rules):
     notes: tuple[str, ...] = ()
     windows: tuple[Window, ...] = ()
     task_ids: Iterable[str] = ()
-    only: frozenset[Work] = ALL_WORK
+    only: frozenset[BacklogReason] = ALL_REASONS
     due_only: bool = False
     look_again: Window | None = None
     other_channels: tuple[str, ...] = ()

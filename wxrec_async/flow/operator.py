@@ -8,18 +8,18 @@ import pwd
 from functools import cache
 
 from wxrec_async._version import __version__
-from wxrec_async.ledger.records import Author
+from wxrec_async.ledger.records import Operator
 
 
 @cache
-def this_program() -> Author:
+def current_operator() -> Operator:
     """Return our version, and the operating system's user as ``name@host``, both in plain words.
 
     An audit asks who it was, and a hash answers to nobody; the ledger is this
     user's own file.  The name is that of the user id: environment variables may
     say anything.
     """
-    return Author(__version__, f"{_user()}@{platform.node() or 'unknown'}")
+    return Operator(__version__, f"{_user()}@{platform.node() or 'unknown'}")
 
 
 def _user() -> str:

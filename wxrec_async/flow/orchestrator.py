@@ -26,17 +26,17 @@ import anyio
 from wxrec_async import events
 from wxrec_async.events import Emit
 from wxrec_async.flow import batch
-from wxrec_async.flow.batch import CAPTURES_BATCH, CapturesAnswer, TaskAnswer
+from wxrec_async.flow.batch import CAPTURES_BATCH, CapturesResult, TaskAnswer
 from wxrec_async.flow.job import Cursor, Job
 from wxrec_async.flow.recovery import EarlierUploads
 from wxrec_async.flow.run_log import RunLog
 from wxrec_async.flow.task_lister import PageSource
 from wxrec_async.flow.window_reader import WindowReader
-from wxrec_async.ledger.records import KnownTask, Work
-from wxrec_async.model import Capture, Order, RecordingState, Task
+from wxrec_async.ledger.records import BacklogReason, KnownTask
+from wxrec_async.model import Capture, RecordingState, Task, TransferSpec
 from wxrec_async.plumbing.batches import BatchQueue
 from wxrec_async.plumbing.groups import first_failure
-from wxrec_async.plumbing.signal import Signal
+from wxrec_async.plumbing.signal import ChangeNotifier
 from wxrec_async.rules import selection
 
 NAMED_BATCH = 500
@@ -46,11 +46,11 @@ BATCH_PATIENCE_S = 5.0  # while tasks come in slowly a call is worth more than t
 class TaskSource(PageSource, Protocol):
     """Webex, as far as tasks and their captures go."""
 
-    async def captures(self, task_ids: Sequence[str]) -> CapturesAnswer:
+    async def captures(self, task_ids: Sequence[str]) -> CapturesResult:
         """Ask for one to ten tasks at once."""
 
 
-class Carrier(batch.Carrier, batch.Bucket, Protocol):
+class Uploader(batch.RecordingUploader, batch.KeyOwners, Protocol):
     """Whoever stores one recording and sees the bucket: `transfer.Transfer`."""
 
 
@@ -66,7 +66,7 @@ class Orchestrator:
         job: Job,
         webex: TaskSource,
         log: RunLog,
-        carrier: Carrier,
+        carrier: Uploader,
         emit: Emit,
         *,
         others: PageSource | None = None,
@@ -79,11 +79,11 @@ class Orchestrator:
             max(100, CAPTURES_BATCH * job.concurrency), linger_s=BATCH_PATIENCE_S
         )
         self._windows = WindowReader(job, webex, log, self._tasks.put, others=others)
-        self._orders: deque[Order] = deque()
-        self._changed = Signal()
-        self._hungry = Signal()
-        self._asking = self._idle = 0
-        self._in_flight = 0
+        self._orders: deque[TransferSpec] = deque()
+        self._work_changed = ChangeNotifier()
+        self._need_captures = ChangeNotifier()
+        self._captures_in_flight = self._idle = 0
+        self._transfers_in_flight = 0
         self._begun = 0
         self._scope = anyio.CancelScope()
         self._intake: set[anyio.CancelScope] = set()
@@ -118,7 +118,7 @@ class Orchestrator:
     @property
     def load(self) -> tuple[int, int, int]:
         """How many tasks are queued, recordings wait for a worker, and recordings are under way, now."""
-        return len(self._tasks), len(self._orders), self._in_flight
+        return len(self._tasks), len(self._orders), self._transfers_in_flight
 
     @contextmanager
     def _taking_in(self) -> Iterator[None]:
@@ -136,7 +136,7 @@ class Orchestrator:
 
     async def _feed(self) -> None:
         """Put every task with work left into the queue, then close it."""
-        left, filtered = self._job.only - {Work.FAILED}, bool(self._job.filters)
+        left, filtered = self._job.only - {BacklogReason.FAILED}, bool(self._job.filters)
         with self._taking_in():
             await self._feed_named()
             if not filtered:
@@ -148,17 +148,17 @@ class Orchestrator:
                 await self._feed_backlog(left)
             await self._feed_late()
             # What failed before comes last: lasting failures must not keep the run from new work.
-            await self._feed_backlog(self._job.only & {Work.FAILED})
+            await self._feed_backlog(self._job.only & {BacklogReason.FAILED})
         self._tasks.close()
-        self._changed.notify()
-        self._hungry.notify()
+        self._work_changed.notify()
+        self._need_captures.notify()
 
     async def _feed_named(self) -> None:
         ids = iter(self._job.task_ids)
         while named := list(islice(ids, NAMED_BATCH)):
             await self._tasks.put(await self._log.ingest_named(named))
 
-    async def _feed_backlog(self, kinds: frozenset[Work]) -> None:
+    async def _feed_backlog(self, kinds: frozenset[BacklogReason]) -> None:
         """Take up again what an earlier run left."""
         await self._feed_pages(lambda cursor: self._log.backlog(kinds, cursor, due_only=self._job.due_only))
 
@@ -179,13 +179,13 @@ class Orchestrator:
 
     async def _work(self) -> None:
         while order := await self._next_order():
-            self._in_flight += 1
+            self._transfers_in_flight += 1
             try:
                 await self._carry(order)
             finally:
-                self._in_flight -= 1
+                self._transfers_in_flight -= 1
 
-    async def _next_order(self) -> Order | None:
+    async def _next_order(self) -> TransferSpec | None:
         """Return a recording to carry; None when there is no more work, or none may be begun."""
         with self._taking_in():
             while not (self.stopped or self._is_over()):
@@ -196,22 +196,22 @@ class Orchestrator:
 
     async def _wait_for_orders(self) -> None:
         self._idle += 1
-        self._hungry.notify()
+        self._need_captures.notify()
         try:
-            await self._changed.wait()
+            await self._work_changed.wait()
         finally:
             self._idle -= 1
 
     def _is_over(self) -> bool:
-        return self._tasks.ended and not self._orders and not self._asking
+        return self._tasks.ended and not self._orders and not self._captures_in_flight
 
-    def _begin(self, order: Order) -> Order | None:
+    def _begin(self, order: TransferSpec) -> TransferSpec | None:
         if self._job.limit is not None and self._begun >= self._job.limit:
             self.drain("limit")
             return None
         self._begun += 1
-        if self._may_ask():
-            self._hungry.notify()
+        if self._should_prefetch():
+            self._need_captures.notify()
         return order
 
     # Those who ask captures
@@ -221,15 +221,15 @@ class Orchestrator:
         with self._taking_in():
             async with anyio.create_task_group() as asking:
                 while not (self.stopped or self._tasks.ended):
-                    if self._may_ask():
-                        self._asking += 1
+                    if self._should_prefetch():
+                        self._captures_in_flight += 1
                         asking.start_soon(self._ask_for_more)
                     else:
-                        await self._hungry.wait()
+                        await self._need_captures.wait()
 
-    def _may_ask(self) -> bool:
-        expected = len(self._orders) + self._asking * CAPTURES_BATCH
-        return selection.may_ask(expected, idle=self._idle, workers=self._job.concurrency)
+    def _should_prefetch(self) -> bool:
+        expected = len(self._orders) + self._captures_in_flight * CAPTURES_BATCH
+        return selection.should_prefetch(expected, idle=self._idle, workers=self._job.concurrency)
 
     async def _ask_for_more(self) -> None:
         """Take a batch of tasks and hand what captures has of them to whoever is idle."""
@@ -237,11 +237,11 @@ class Orchestrator:
             if tasks := await self._tasks.take(CAPTURES_BATCH):
                 self._orders.extend(await self._ask(tasks))
         finally:
-            self._asking -= 1
-            self._changed.notify()
-            self._hungry.notify()
+            self._captures_in_flight -= 1
+            self._work_changed.notify()
+            self._need_captures.notify()
 
-    async def _ask(self, tasks: Sequence[Task]) -> list[Order]:
+    async def _ask(self, tasks: Sequence[Task]) -> list[TransferSpec]:
         begun = anyio.current_time()
         answer = await self._webex.captures([task.id for task in tasks])
         asked_s = anyio.current_time() - begun
@@ -262,7 +262,7 @@ class Orchestrator:
             if task.id in captures
         }
 
-    async def _placed(self, answer: TaskAnswer, known: KnownTask) -> list[Order]:
+    async def _placed(self, answer: TaskAnswer, known: KnownTask) -> list[TransferSpec]:
         """Give each recording of a task that is not stored its place; what was gone and is named again is not gone."""
         stored = [name for name, state in known.recordings.items() if state is RecordingState.STORED]
         left, now = batch.open_recordings(answer.named, stored), self._log.judged_ms()
@@ -273,7 +273,7 @@ class Orchestrator:
 
     # One recording
 
-    async def _carry(self, order: Order) -> None:
+    async def _carry(self, order: TransferSpec) -> None:
         recording = order.recording
         self._emit(events.RecordingStarted(recording.task_id, recording.id))
         begun = anyio.current_time()
@@ -282,10 +282,10 @@ class Orchestrator:
         outcome = await batch.carry(order, self._carrier)
         seconds = anyio.current_time() - begun
         await self._log.record_outcome(recording, outcome, seconds, replaced=order.replaces)
-        await self._perhaps_at_rest(recording.task_id)
+        await self._perhaps_finished(recording.task_id)
 
-    async def _perhaps_at_rest(self, task_id: str) -> None:
+    async def _perhaps_finished(self, task_id: str) -> None:
         self._left[task_id] -= 1
         if self._left[task_id] <= 0:
             del self._left[task_id]
-            await self._log.at_rest([task_id])
+            await self._log.task_finished([task_id])

@@ -12,7 +12,7 @@ from anyio import to_thread
 from wxrec_async.model import Part
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.pipe import Pipe, PipeBroken
-from wxrec_async.plumbing.pool import BufferPool, Room
+from wxrec_async.plumbing.pool import MemoryPool, Reservation
 from wxrec_async.rules.parts import PartAssembler
 from wxrec_async.rules.wav import Sniffer
 
@@ -80,7 +80,7 @@ class PartReader:
     """Takes chunks out of the pipe and fills parts, one at a time, each with its room in the pool."""
 
     def __init__(
-        self, pipe: Pipe, stream: MediaStream, pool: BufferPool, part_size: int, *, sha256: Sha256 | None = None
+        self, pipe: Pipe, stream: MediaStream, pool: MemoryPool, part_size: int, *, sha256: Sha256 | None = None
     ) -> None:
         self.stream = stream
         self.sniffer = Sniffer()
@@ -89,7 +89,7 @@ class PartReader:
         self._assembler = PartAssembler(stream.length, part_size)
         self._next: bytes | memoryview | None = None
         self._next_crc32: int | None = None
-        self._filled: tuple[Part, Room] | None = None
+        self._filled: tuple[Part, Reservation] | None = None
         self._ended = False
         self._sha256 = sha256
 
@@ -128,7 +128,7 @@ class PartReader:
             raise
         self._filled = (part, room)
 
-    def take(self) -> tuple[Part, Room]:
+    def take(self) -> tuple[Part, Reservation]:
         """Return the part that was filled, with the room it takes up; both are the caller's now."""
         if self._filled is None:
             raise RuntimeError("fill a part before you take it")

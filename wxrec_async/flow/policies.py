@@ -12,22 +12,24 @@ from wxrec_async.model import DAY_MS
 from wxrec_async.rules import keys, windows
 from wxrec_async.rules.filters import Filters
 from wxrec_async.rules.follow_schedule import Rhythm
-from wxrec_async.rules.identity import Changed
-from wxrec_async.rules.schedule import MINUTE_MS, Pace
-from wxrec_async.rules.selection import HOUR_MS, Ages
-from wxrec_async.rules.windows import Asked
+from wxrec_async.rules.identity import ChangePolicy
+from wxrec_async.rules.schedule import MINUTE_MS, RecheckBackoff
+from wxrec_async.rules.selection import HOUR_MS, WaitPolicy
+from wxrec_async.rules.windows import AskedPeriod
 
 
-def ages_of(settings: Settings) -> Ages:
+def ages_of(settings: Settings) -> WaitPolicy:
     """Return the ages that turn silence into a verdict."""
     backfill = settings.backfill
-    return Ages(
+    return WaitPolicy(
         settle_ms=round(backfill.settle_minutes * MINUTE_MS),
         null_ms=round(backfill.owed_null_hours * HOUR_MS),
         missing_ms=round(backfill.owed_days * DAY_MS),
         look_again_ms=round(backfill.look_again_hours * HOUR_MS),
         assume_over_ms=round(backfill.assume_over_hours * HOUR_MS),
-        pace=Pace(round(backfill.ask_again_minutes * MINUTE_MS), round(backfill.ask_again_max_hours * HOUR_MS)),
+        pace=RecheckBackoff(
+            round(backfill.ask_again_minutes * MINUTE_MS), round(backfill.ask_again_max_hours * HOUR_MS)
+        ),
     )
 
 
@@ -44,7 +46,7 @@ def filters_of(settings: Settings) -> Filters:
     )
 
 
-def asked_period(settings: Settings, now_ms: int) -> Asked:
+def asked_period(settings: Settings, now_ms: int) -> AskedPeriod:
     """Return the period the settings ask for at ``now_ms``; raises `ConfigError` when it is none."""
     asked = settings.backfill
     lookback = settings.webex.lookback_days
@@ -65,7 +67,7 @@ def rules_of(settings: Settings, org_id: str) -> Rules:
 def _rules(settings: Settings, org_id: str) -> dict[str, Any]:
     return {
         "ages": ages_of(settings),
-        "changed": Changed(settings.backfill.changed),
+        "changed": ChangePolicy(settings.backfill.changed),
         "include_segments": settings.webex.include_segments,
         "key_template": settings.s3.key,
         "metadata": {"wx-org-id": keys.encode_id(org_id)},

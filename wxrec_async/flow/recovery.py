@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from wxrec_async.errors import Rejected, WxrecError
+from wxrec_async.errors import HTTPStatusError, WxrecError
 from wxrec_async.events import Emit, RecordingStored, UploadLeftOpen, ignore
 from wxrec_async.flow.run_ledger import RunLedger
 from wxrec_async.ledger.records import StartedKey
-from wxrec_async.model import OpenUpload, Order, Recording, StoredObject
+from wxrec_async.model import OpenUpload, Recording, StoredObject, TransferSpec
 from wxrec_async.plumbing.for_each import each_of
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.ids import canonical
 from wxrec_async.rules.keys import constant_prefix, in_main_place
 from wxrec_async.rules.parts import same_object
@@ -32,7 +32,7 @@ class Store(Protocol):
     async def abort(self, key: str, upload_id: str) -> bool: ...
 
 
-class Lister(Protocol):
+class UploadLister(Protocol):
     async def open_uploads(self, prefix: str) -> list[OpenUpload]: ...
 
 
@@ -41,20 +41,22 @@ class Sweeper(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Interrupted:
+class InterruptedWork:
     """What the ledger knows to be left over: uploads seen open, and keys that were begun and did not come to rest."""
 
     uploads: Sequence[OpenUpload] = ()
     started: Sequence[StartedKey] = ()
 
-    def by_task(self) -> dict[str, Interrupted]:
+    def by_task(self) -> dict[str, InterruptedWork]:
         """Return what is left over of each task."""
         uploads, started = defaultdict[str, list[OpenUpload]](list), defaultdict[str, list[StartedKey]](list)
         for upload in self.uploads:
             uploads[canonical(upload.task_id)].append(upload)
         for begun in self.started:
             started[canonical(begun.task_id)].append(begun)
-        return {task_id: Interrupted(uploads[task_id], started[task_id]) for task_id in uploads.keys() | started.keys()}
+        return {
+            task_id: InterruptedWork(uploads[task_id], started[task_id]) for task_id in uploads.keys() | started.keys()
+        }
 
 
 class EarlierUploads:
@@ -64,7 +66,7 @@ class EarlierUploads:
     tells nobody what it has begun, and a ledger may have been lost.
     """
 
-    def __init__(self, bucket: Lister, sweeper: Sweeper, template: str) -> None:
+    def __init__(self, bucket: UploadLister, sweeper: Sweeper, template: str) -> None:
         self._bucket, self._sweeper, self._template = bucket, sweeper, template
         self._keys: set[str] = set()
 
@@ -72,11 +74,11 @@ class EarlierUploads:
         """Find them, before the first upload of this run is begun; where they cannot be listed, there are none."""
         try:
             found = await self._bucket.open_uploads(constant_prefix(self._template))
-        except (WxrecError, GivenUp):
+        except (WxrecError, OperationFailed):
             return  # a permission that is missing here costs no recording: whoever needs it says so
         self._keys = {upload.key for upload in found}
 
-    async def abort(self, order: Order) -> None:
+    async def abort(self, order: TransferSpec) -> None:
         """Abort what is left over of a recording that is about to be stored."""
         for target in filter(None, (order.target, order.fallback)):
             if target.key in self._keys:
@@ -91,7 +93,7 @@ class Recovery:
         self._ledger, self._store, self._sweeper = ledger, store, sweeper
         self._template, self._emit = template, emit
 
-    async def run(self, run_id: str, now_ms: int, interrupted: Interrupted) -> None:
+    async def run(self, run_id: str, now_ms: int, interrupted: InterruptedWork) -> None:
         """Leave no upload of an earlier run open; what turns out to be stored counts as stored before ``run_id``."""
         await each_of(interrupted.uploads, lambda upload: self._settle(upload, run_id, now_ms), AT_ONCE)
         await each_of({row.key for row in interrupted.started}, self._sweeper.sweep, AT_ONCE)
@@ -127,6 +129,6 @@ async def _completed(store: Store, upload: OpenUpload) -> StoredObject | None:
         return None
     try:
         found = await store.head(upload.key)
-    except (Rejected, GivenUp):
+    except (HTTPStatusError, OperationFailed):
         return None
     return found if found and same_object(found, size=upload.size, crc=upload.crc32) else None

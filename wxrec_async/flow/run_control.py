@@ -15,7 +15,7 @@ from wxrec_async.plumbing.groups import first_failure
 GAUGES_EVERY_S = 5.0
 
 
-class Budget:
+class BudgetMeter:
     """How much of a request budget is used; ``passed`` counts its requests, ever."""
 
     def __init__(self, passed: Callable[[], int], per_minute: float) -> None:
@@ -30,14 +30,14 @@ class Budget:
         return requests, min(1.0, requests / (seconds * self._per_second)) if seconds > 0 else 0.0
 
 
-class Run:
+class RunControl:
     """Prepares, then lets the orchestrator work; `stop` drains, and aborts when the grace period is over."""
 
     def __init__(
         self,
         orchestrator: Orchestrator,
         prepare: Callable[[], Awaitable[None]],
-        budget: Budget,
+        budget: BudgetMeter,
         *,
         grace_s: float,
         emit: Emit,
@@ -95,7 +95,7 @@ class Run:
         self.stop("max_duration")
 
 
-class Announcer:
+class EventBroadcaster:
     """Passes events on to who listens."""
 
     def __init__(self, emit: Emit) -> None:

@@ -6,20 +6,20 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from wxrec_async.ledger.records import (
-    ALL_WORK,
+    ALL_REASONS,
     NO_REASONS,
     NOTHING,
     AskedBefore,
-    Author,
+    BacklogReason,
     BacklogTask,
     Counts,
     Everything,
     Failure,
     InPeriod,
     KnownTask,
+    Operator,
     Scope,
     StartedKey,
-    Work,
 )
 from wxrec_async.model import LeftAlone, OpenUpload, Recording, StoredObject, Task, TaskState, Window
 
@@ -47,7 +47,7 @@ class RunLedger(Protocol):
         now_ms: int,
         scope: Window | None,
         *,
-        author: Author | None = None,
+        author: Operator | None = None,
         command: str | None = None,
     ) -> None: ...
 
@@ -73,7 +73,7 @@ class RunLedger(Protocol):
         now_ms: int,
         after: int = 0,
         limit: int = 500,
-        only: Collection[Work] = ALL_WORK,
+        only: Collection[BacklogReason] = ALL_REASONS,
         due_only: bool = True,
         again: bool = False,
         patient: bool = False,
@@ -93,7 +93,7 @@ class RunLedger(Protocol):
         now_ms: int,
         after: BacklogTask | None = None,
         limit: int = 500,
-        only: Collection[Work] = ALL_WORK,
+        only: Collection[BacklogReason] = ALL_REASONS,
         due_only: bool = True,
         patient: bool = False,
         open_since_ms: int | None = None,

@@ -19,21 +19,21 @@ from wxrec_async.events import Emit, Event, UploadLeftOpen
 from wxrec_async.flow.batch import Before, TaskAnswer
 from wxrec_async.flow.filtered_out import count_left_out
 from wxrec_async.flow.job import Cursor, Job
-from wxrec_async.flow.operator import this_program
-from wxrec_async.flow.recovery import Interrupted
+from wxrec_async.flow.operator import current_operator
+from wxrec_async.flow.recovery import InterruptedWork
 from wxrec_async.flow.run_ledger import RunLedger
 from wxrec_async.flow.sidecar_writer import AT_ONCE
 from wxrec_async.flow.summary import EXIT_AUTH, Ending, Summary
-from wxrec_async.flow.verdicts import Settling
+from wxrec_async.flow.verdicts import TaskVerdicts
 from wxrec_async.ledger.records import (
     AskedBefore,
+    BacklogReason,
     BacklogTask,
     Everything,
     InPeriod,
     KnownTask,
     NamedFor,
     Scope,
-    Work,
 )
 from wxrec_async.model import (
     Failed,
@@ -53,10 +53,10 @@ from wxrec_async.rules import finality, windows
 PAGE = 500
 
 
-class Sidecars(Protocol):
+class SidecarSink(Protocol):
     """Whoever writes sidecars: `sidecar_writer.Sidecars`."""
 
-    async def at_rest(self, task_id: str) -> None: ...
+    async def task_finished(self, task_id: str) -> None: ...
 
     async def catch_up(self, scope: Scope) -> AuthError | RunStopped | None: ...
 
@@ -78,17 +78,17 @@ class RunLog:
         now_ms: Callable[[], int],
         *,
         judged_ms: Callable[[], int] | None = None,
-        sidecars: Sidecars | None = None,
+        sidecars: SidecarSink | None = None,
         denied_hint: str = "",
     ) -> None:
-        self.job, self.interrupted = job, Interrupted()
+        self.job, self.interrupted = job, InterruptedWork()
         self.incomplete: list[Window] = []
         self._ledger, self._emit, self._now_ms = ledger, emit, now_ms
         self.judged_ms = judged_ms or now_ms
         self._sidecars, self._denied_hint = sidecars, denied_hint
         self._uploads: set[tuple[str, str]] = set()
         self._begun_s, self._begun_ms = anyio.current_time(), self.judged_ms()
-        self._verdicts = Settling(
+        self._verdicts = TaskVerdicts(
             job.run_id,
             ledger,
             emit,
@@ -106,8 +106,8 @@ class RunLog:
         for note in job.notes:
             self._emit(events.Clamped(note))
         self._emit(events.RunStarted(job.run_id, job.period, windows, job.concurrency, job.memory_mib))
-        await self._ledger.begin_run(job.run_id, self._now_ms(), job.period, author=this_program())
-        self.interrupted = Interrupted(await self._ledger.open_uploads(), await self._ledger.started_keys())
+        await self._ledger.begin_run(job.run_id, self._now_ms(), job.period, author=current_operator())
+        self.interrupted = InterruptedWork(await self._ledger.open_uploads(), await self._ledger.started_keys())
 
     async def windows_left(self, period: Window, *, scheduled: bool = False) -> list[Window]:
         """Return the windows of a period that are still to be listed, oldest first: what is purged first comes first.
@@ -146,7 +146,7 @@ class RunLog:
         """Write a page's tasks down and return those to be asked for; the rest is settled here."""
         self._emit(events.PageListed(window, rows=rows, new=len(tasks)))
         todo = await self._ledger.add_tasks(tasks, listed_in=window, now_ms=self.judged_ms(), patient=due_only)
-        return await self._verdicts.to_ask(todo, window)
+        return await self._verdicts.needing_captures(todo, window)
 
     async def ingest_named(self, task_ids: Iterable[str]) -> Sequence[Task]:
         """Write tasks down that are named by id, and return those to be asked for."""
@@ -155,26 +155,26 @@ class RunLog:
         todo = await self._ledger.add_tasks(
             tasks, listed_in=None, now_ms=self.judged_ms(), named_for=whose, patient=patient
         )
-        return await self._verdicts.to_ask(todo)
+        return await self._verdicts.needing_captures(todo)
 
     async def ingest_other(self, window: Window, contacts: Sequence[Task]) -> None:
         """Count a page's contacts of other channels."""
         await self._verdicts.other_contacts(contacts, window)
 
     async def backlog(
-        self, kinds: Collection[Work], cursor: Cursor | None = None, *, due_only: bool = False
+        self, kinds: Collection[BacklogReason], cursor: Cursor | None = None, *, due_only: bool = False
     ) -> tuple[Sequence[Task], Cursor | None]:
         """Return tasks to ask for that earlier runs left, and where to go on; None: there are no more.
 
         What is purged first comes first; tasks without a place come by row after that.
         """
         rows = await self._left_behind(kinds, cursor, due_only=due_only)
-        if Work.FAILED in kinds:
+        if BacklogReason.FAILED in kinds:
             self._verdicts.failed_before.update(row.task.id for row in rows)
-        return await self._verdicts.to_ask([row.task for row in rows]), Cursor.behind(rows)
+        return await self._verdicts.needing_captures([row.task for row in rows]), Cursor.behind(rows)
 
     async def _left_behind(
-        self, kinds: Collection[Work], cursor: Cursor | None, *, due_only: bool
+        self, kinds: Collection[BacklogReason], cursor: Cursor | None, *, due_only: bool
     ) -> list[BacklogTask]:
         scope, now = self.job.scope, self.judged_ms()
         # Calls that were created since then and go on are listed again; older ones are asked for as they are.
@@ -210,7 +210,7 @@ class RunLog:
         """Return tasks at rest that may have got further recordings since, as `backlog` does."""
         after = cursor.row if cursor else 0
         rows = await self._ledger.late(span, now_ms=self.judged_ms(), after=after, limit=PAGE, due_only=due_only)
-        return self._verdicts.wanted([row.task for row in rows], None), Cursor.behind(rows)
+        return self._verdicts.matching_filters([row.task for row in rows], None), Cursor.behind(rows)
 
     async def close_window(self, window: Window, asked_ms: int, trouble: str | None) -> None:
         """Note that a window was listed to its end, or why it was not.
@@ -251,12 +251,12 @@ class RunLog:
         ``asked_s`` is how long the answer took, in seconds.
         """
         verdicts = self._verdicts
-        await verdicts.beside([(each.task, each.beside) for each in answers.values()])
+        await verdicts.record_attachments([(each.task, each.beside) for each in answers.values()])
         named = {name: each for name, each in answers.items() if each.named.recordings}
         count = sum(len(each.named.recordings) for each in named.values())
         self._emit(events.CapturesAsked(len(answers) + refused, count, asked_s))
         silent = {name: each for name, each in answers.items() if name not in named}
-        await verdicts.named_none(_tasks(silent), {name: each.unsettled for name, each in silent.items()})
+        await verdicts.record_nothing_named(_tasks(silent), {name: each.unsettled for name, each in silent.items()})
         going_on = {name: each for name, each in named.items() if each.goes_on}
         await verdicts.goes_on(_tasks(going_on), {name: each.named.recordings for name, each in going_on.items()})
         return await self._record_found({name: each for name, each in named.items() if not each.goes_on})
@@ -273,12 +273,12 @@ class RunLog:
         )
         for name, each in found.items():
             if not each.unsettled:
-                await self._verdicts.missing(known[name], each.offered)
+                await self._verdicts.record_unlisted(known[name], each.offered)
         return known
 
     async def record_refused(self, failed: Mapping[str, str]) -> None:
         """Write down which tasks could not be asked for, and why."""
-        await self._verdicts.refused(failed)
+        await self._verdicts.record_refused(failed)
 
     async def record_outcome(
         self, recording: Recording, outcome: Outcome, seconds: float = 0.0, *, replaced: bool = False
@@ -292,10 +292,10 @@ class RunLog:
             case Gone():
                 await self._verdicts.gone(recording.task_id, recording.id, outcome)
 
-    async def at_rest(self, task_ids: Iterable[str]) -> None:
+    async def task_finished(self, task_ids: Iterable[str]) -> None:
         """Write the sidecars of tasks for which nothing more is done now."""
         if self._sidecars is not None:
-            await each_of(task_ids, self._sidecars.at_rest, AT_ONCE)
+            await each_of(task_ids, self._sidecars.task_finished, AT_ONCE)
 
     async def record_uploads(self, left_open: Sequence[OpenUpload], aborted: Collection[tuple[str, str]]) -> None:
         """Write down uploads that others left open, and forget those, by key and id, that they aborted."""
@@ -328,7 +328,7 @@ class RunLog:
         ending = await self._with_sidecars(self._explained(ending))
         ending = replace(ending, incomplete=tuple(self.incomplete), uploads_left=len(self._uploads))
         left = await count_left_out(ledger, scope, job.filters, self._now_ms())
-        counts = left.out_of(await ledger.counts(scope, job.run_id))
+        counts = left.without(await ledger.counts(scope, job.run_id))
         failures = left.wanted(await ledger.failures(scope, limit=left.failures_to_read))
         aside, flags = await ledger.left_alone(scope), await ledger.flag_counts(scope)
         seconds, notes = anyio.current_time() - self._begun_s, tuple(dict.fromkeys((*job.notes, *notes)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from wxrec_async.model import DAY_MS, SearchPage, SearchState, Window, Witness
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.model import DAY_MS, SearchPage, SearchRow, SearchState, Window
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.search_paging import MAX_ROWS, CursorPager
 from wxrec_async.rules.windows import cut, halves
@@ -15,14 +15,14 @@ REFUSED, ABSENT = "search_refused", "search_absent"
 TOO_MUCH_ASKED = (REFUSED, "http_413", "http_422", "answer_too_large")
 MAX_HALVINGS = 3  # after refusals; a window with too many rows is halved as often as it takes
 
-TakeIn = Callable[[Sequence[Witness]], Awaitable[None]]
+TakeIn = Callable[[Sequence[SearchRow]], Awaitable[None]]
 
 
 class SearchSource(Protocol):
     """Webex, as far as Search goes."""
 
     async def search_page(self, window: Window, cursor: str = "") -> SearchPage:
-        """Return one page; `GivenUp` when it cannot be had."""
+        """Return one page; `OperationFailed` when it cannot be had."""
         ...
 
 
@@ -59,7 +59,7 @@ class SearchReader:
         pager = CursorPager(window, self._max_rows)
         try:
             trouble = await self._read_pages(pager, take_in)
-        except GivenUp as given_up:
+        except OperationFailed as given_up:
             reason = given_up.decision.reason if isinstance(given_up.decision, GiveUp) else "error"
             if reason in (REFUSED, ABSENT) and not self._answered:
                 self.absent = str(given_up)

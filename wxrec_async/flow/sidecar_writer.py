@@ -11,12 +11,12 @@ from typing import Protocol
 
 from isal.isal_zlib import crc32
 
-from wxrec_async.errors import AuthError, ObjectExists, Rejected, RunStopped
+from wxrec_async.errors import AuthError, HTTPStatusError, ObjectExists, RunStopped
 from wxrec_async.events import Emit, Warned
 from wxrec_async.ledger.records import Scope
-from wxrec_async.model import Part, StoredObject, Target
+from wxrec_async.model import ObjectTarget, Part, StoredObject
 from wxrec_async.plumbing.for_each import each_of
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys
 from wxrec_async.rules.evidence import sha256_hex
 from wxrec_async.rules.sidecars import CONTENT_TYPE, Described, content, says_as_much
@@ -25,10 +25,10 @@ AT_ONCE = 16
 MOST_BYTES = 1 << 20
 
 
-class Bucket(Protocol):
-    """Where sidecars go.  `GivenUp` when it cannot be done; ``put`` raises `ObjectExists` when the key is taken."""
+class SidecarBucket(Protocol):
+    """Where sidecars go.  `OperationFailed` when it cannot be done; ``put`` raises `ObjectExists` for a taken key."""
 
-    async def put(self, target: Target, part: Part) -> StoredObject: ...
+    async def put(self, target: ObjectTarget, part: Part) -> StoredObject: ...
 
     async def read_small(self, key: str, most: int) -> bytes | None: ...
 
@@ -47,19 +47,19 @@ class Sidecars:
     """``template`` is that of keys, ``masked`` keeps phone numbers out, ``metadata`` goes with every object."""
 
     def __init__(
-        self, bucket: Bucket, ledger: Tasks, *, template: str, masked: bool, metadata: dict[str, str], emit: Emit
+        self, bucket: SidecarBucket, ledger: Tasks, *, template: str, masked: bool, metadata: dict[str, str], emit: Emit
     ) -> None:
         self._bucket, self._ledger, self._emit = bucket, ledger, emit
         self._template, self._masked, self._metadata = template, masked, metadata
 
-    async def at_rest(self, task_id: str) -> None:
+    async def task_finished(self, task_id: str) -> None:
         """Write the sidecar of a task if all of its recordings are at rest and no sidecar says so yet."""
         described = await self._ledger.described(task_id)
         if described is None or described.current:
             return
         try:
             number, written = await self._written(described)
-        except (Rejected, GivenUp) as failure:
+        except (HTTPStatusError, OperationFailed) as failure:
             self._emit(Warned("sidecar_not_written", f"task {task_id}: S3 {failure}; the next run tries again"))
             return
         await self._ledger.note_sidecar(task_id, number, sha256_hex(written))
@@ -70,7 +70,7 @@ class Sidecars:
         try:
             while due := await self._ledger.sidecars_due(scope, after=after):
                 after = due[-1][0]
-                await each_of([task_id for _, task_id in due], self.at_rest, AT_ONCE)
+                await each_of([task_id for _, task_id in due], self.task_finished, AT_ONCE)
         except (AuthError, RunStopped) as refusal:
             return refusal
         return None
@@ -97,7 +97,7 @@ class Sidecars:
 
     async def _put(self, key: str, data: bytes) -> bytes | None:
         """Write it; return what lies there when the key is taken."""
-        target = Target(key, CONTENT_TYPE, self._metadata, at_hand=True)
+        target = ObjectTarget(key, CONTENT_TYPE, self._metadata, at_hand=True)
         try:
             await self._bucket.put(target, Part(1, (data,), len(data), crc32(data)))
         except ObjectExists:

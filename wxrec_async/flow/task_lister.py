@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from wxrec_async.model import Task, TaskPage, Window
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.paging import Pager
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.selection import of_channel
@@ -33,7 +33,7 @@ class PageSource(Protocol):
     async def tasks_page(
         self, window: Window, *, from_ms: int, next_link: str | None = None, every_channel: bool = False
     ) -> TaskPage:
-        """Return one page, of every channel or of those asked for; `GivenUp` when this one cannot be had."""
+        """Return one page, of every channel or of those asked for; `OperationFailed` when this one cannot be had."""
 
 
 class Lister:
@@ -57,7 +57,7 @@ class Lister:
         pager = Pager(window, self._page_size)
         try:
             trouble = await self._read_pages(window, pager, take_in)
-        except GivenUp as given_up:
+        except OperationFailed as given_up:
             reason = given_up.decision.reason if isinstance(given_up.decision, GiveUp) else "error"
             trouble, halve = f"{reason}: {given_up}", reason in TOO_MUCH_ASKED
         else:

@@ -20,26 +20,26 @@ from typing import Protocol
 
 import anyio
 
-from wxrec_async.errors import ObjectExists, Rejected, Trouble, Unfit, WxrecError
+from wxrec_async.errors import HTTPStatusError, InvalidMedia, ObjectExists, RemoteError, WxrecError
 from wxrec_async.events import Emit, UploadLeftOpen, Warned, ignore
 from wxrec_async.flow.part_reader import MediaStream, PartReader, Sha256, through_pipe
 from wxrec_async.model import (
     Failed,
     Gone,
+    ObjectTarget,
     OpenUpload,
-    Order,
     Outcome,
     Part,
     PartReceipt,
     Recording,
     Stored,
     StoredObject,
-    Target,
+    TransferSpec,
 )
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.pipe import Pipe
-from wxrec_async.plumbing.pool import BufferPool, Room
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.pool import MemoryPool, Reservation
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys, retry
 from wxrec_async.rules.doubts import Doubt, list_doubts
 from wxrec_async.rules.parts import check_whole, same_object
@@ -50,26 +50,26 @@ HURRIED_ABORT_DEADLINE_S = 4.0  # somebody waits for us to be gone
 
 class MediaSource(Protocol):
     def open(self, recording: Recording) -> AbstractAsyncContextManager[MediaStream]:
-        """Open the body.  Here and while reading, `GivenUp` says that it cannot be had."""
+        """Open the body.  Here and while reading, `OperationFailed` says that it cannot be had."""
 
 
 class ObjectStore(Protocol):
-    """The bucket.  `GivenUp` from any of these says that the request will not succeed.
+    """The bucket.  `OperationFailed` from any of these says that the request will not succeed.
 
     ``uncertain_keys`` are those for which an upload may be open whose id never arrived.
     """
 
     uncertain_keys: set[str]
 
-    async def put(self, target: Target, part: Part, *, overwrite: bool = False) -> StoredObject: ...
+    async def put(self, target: ObjectTarget, part: Part, *, overwrite: bool = False) -> StoredObject: ...
 
-    async def create(self, target: Target) -> str: ...
+    async def create(self, target: ObjectTarget) -> str: ...
 
     async def upload_part(self, key: str, upload_id: str, part: Part) -> PartReceipt: ...
 
     async def complete(
         self,
-        target: Target,
+        target: ObjectTarget,
         upload_id: str,
         parts: Sequence[PartReceipt],
         *,
@@ -100,7 +100,7 @@ class UploadLog(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class TransferLimits:
     """Sizes in bytes; ``parts_in_flight`` is per recording, ``bodies`` how many may be open at their source at once.
 
     ``sha256`` has the SHA-256 of every recording computed as it passes.
@@ -139,8 +139,8 @@ class Transfer:
         source: MediaSource,
         store: ObjectStore,
         log: UploadLog,
-        pool: BufferPool,
-        limits: Limits = Limits(),
+        pool: MemoryPool,
+        limits: TransferLimits = TransferLimits(),
         emit: Emit = ignore,
     ) -> None:
         self._source, self._store, self._log = source, store, log
@@ -148,7 +148,7 @@ class Transfer:
         self._bodies = anyio.Semaphore(limits.bodies)
         self._hashing = anyio.CapacityLimiter(1)  # the event loop feeds a third of what one thread can hash
 
-    async def carry(self, order: Order) -> Outcome:
+    async def carry(self, order: TransferSpec) -> Outcome:
         """Store one recording and say what became of it.
 
         A body that is unfit, or changed while it was read, is fetched anew from a
@@ -164,11 +164,11 @@ class Transfer:
             except _PlaceTakenError as taken:
                 order = replace(order, target=taken.fallback, fallback=None)
                 continue
-            except GivenUp as given_up:
+            except OperationFailed as given_up:
                 if not isinstance(given_up.decision, retry.Restart) and not _upload_vanished(given_up):
                     return _outcome(given_up)
                 failed = _failed_anew(given_up.trouble)
-            except Unfit as unfit:
+            except InvalidMedia as unfit:
                 failed = _failed_anew(unfit)
             except _DoubtfulError as doubtful:
                 witness = doubtful.fingerprint
@@ -177,13 +177,13 @@ class Transfer:
             order = replace(order, recording=replace(order.recording, lease_s=0.0))
         return failed
 
-    def _may_replace(self, order: Order) -> bool:
+    def _may_replace(self, order: TransferSpec) -> bool:
         return self._limits.overwrite or order.replaces
 
-    async def occupant(self, key: str) -> str | None:
+    async def key_owner(self, key: str) -> str | None:
         """Return the encoded id of the recording that an object says lies under ``key``; None when none does.
 
-        Raises `GivenUp` when the bucket does not answer.
+        Raises `OperationFailed` when the bucket does not answer.
         """
         found = await self._look(key)
         return found.metadata.get("wx-recording-id") if found else None
@@ -191,17 +191,17 @@ class Transfer:
     async def _look(self, key: str) -> StoredObject | None:
         try:
             return await self._store.head(key)
-        except Rejected:
+        except HTTPStatusError:
             return None  # not allowed to know: the conditional write will tell
 
-    async def _fetch(self, order: Order, witness: _Fingerprint | None) -> Stored:
+    async def _fetch(self, order: TransferSpec, witness: _Fingerprint | None) -> Stored:
         async with self._bodies, self._source.open(order.recording) as stream:
             return await through_pipe(
                 stream, self._limits.pipe, lambda pipe: self._store_stream(order, stream, pipe, witness)
             )
 
     async def _store_stream(
-        self, order: Order, stream: MediaStream, pipe: Pipe, witness: _Fingerprint | None
+        self, order: TransferSpec, stream: MediaStream, pipe: Pipe, witness: _Fingerprint | None
     ) -> Stored:
         sha256 = Sha256(self._hashing) if self._limits.sha256 else None
         reader = PartReader(pipe, stream, self._pool, self._limits.part_size, sha256=sha256)
@@ -214,7 +214,7 @@ class Transfer:
         finally:
             reader.close()
 
-    async def _single(self, order: Order, reader: PartReader, witness: _Fingerprint | None) -> Stored:
+    async def _single(self, order: TransferSpec, reader: PartReader, witness: _Fingerprint | None) -> Stored:
         flags = self._judge(order.recording, reader, witness)
         await self._give_way(order)
         part, room = reader.take()
@@ -227,7 +227,7 @@ class Transfer:
         stored = replace(stored, sha256=reader.sha256)
         return Stored(stored, main_place=order.fallback is not None, flags=flags)
 
-    async def _multipart(self, order: Order, reader: PartReader, witness: _Fingerprint | None) -> Stored:
+    async def _multipart(self, order: TransferSpec, reader: PartReader, witness: _Fingerprint | None) -> Stored:
         """Upload part by part; before the first one, look whether there is anything to upload at all."""
         await self._give_way(order)
         if not self._may_replace(order) and await self._look(order.target.key) is not None:
@@ -249,7 +249,7 @@ class Transfer:
         stored = replace(stored, sha256=reader.sha256)
         return Stored(stored, main_place=order.fallback is not None, upload_id=upload_id, flags=flags)
 
-    async def _give_way(self, order: Order) -> None:
+    async def _give_way(self, order: TransferSpec) -> None:
         """Where objects may be replaced, look first: another recording of the task keeps its place all the same."""
         if not self._may_replace(order) or order.fallback is None:
             return
@@ -257,7 +257,7 @@ class Transfer:
         if found is not None and keys.names_other(found.metadata, order.recording):
             raise _PlaceTakenError(order.fallback)
 
-    async def _create(self, order: Order) -> str:
+    async def _create(self, order: TransferSpec) -> str:
         """Begin an upload and write its id down; if either is broken off, look for what was begun all the same."""
         key, recording = order.target.key, order.recording
         try:
@@ -279,7 +279,7 @@ class Transfer:
         """
         try:
             uploads = await self._store.open_uploads(key)
-        except (Trouble, GivenUp):
+        except (RemoteError, OperationFailed):
             self._emit(Warned("uploads_unlistable", f"an upload of {key} may be open, and uploads cannot be listed"))
             return 0
         ours = [upload.upload_id for upload in uploads if upload.key == key and upload.upload_id != keep]
@@ -294,7 +294,7 @@ class Transfer:
         receipts: list[PartReceipt] = []
         slots = anyio.Semaphore(self._limits.parts_in_flight - 1)  # the first one is under way at once
 
-        async def upload(part: Part, room: Room) -> None:
+        async def upload(part: Part, room: Reservation) -> None:
             try:
                 receipts.append(await self._store.upload_part(key, upload_id, part))
             finally:
@@ -315,7 +315,7 @@ class Transfer:
         return sorted(receipts, key=lambda receipt: receipt.number)
 
     async def _complete(
-        self, order: Order, upload_id: str, receipts: Sequence[PartReceipt], reader: PartReader
+        self, order: TransferSpec, upload_id: str, receipts: Sequence[PartReceipt], reader: PartReader
     ) -> StoredObject:
         size, crc = reader.size, reader.crc32
         await self._log.completing(upload_id, size, crc)
@@ -348,7 +348,7 @@ class Transfer:
     def _judge(self, recording: Recording, reader: PartReader, witness: _Fingerprint | None) -> tuple[str, ...]:
         """Decide whether what arrived is a whole recording; return what is odd about it.
 
-        Raises `Unfit` when it is not one, `_DoubtfulError` when it is to be fetched
+        Raises `InvalidMedia` when it is not one, `_DoubtfulError` when it is to be fetched
         once more: what comes twice is what there is.
         """
         stream, sniffer = reader.stream, reader.sniffer
@@ -361,16 +361,16 @@ class Transfer:
         return (*unknown, *(doubt.flag for doubt in doubts))
 
     async def _compare(
-        self, order: Order, reader: PartReader, flags: tuple[str, ...], found: StoredObject | None = None
+        self, order: TransferSpec, reader: PartReader, flags: tuple[str, ...], found: StoredObject | None = None
     ) -> Stored:
         """The key is taken: by the same bytes, by another recording of the task, or by something else."""
         key, size, crc = order.target.key, reader.size, reader.crc32
         try:
             found = found or await self._store.head(key)
-        except Rejected as rejected:
-            raise GivenUp(retry.GiveUp("exists_unreadable"), rejected) from None
+        except HTTPStatusError as rejected:
+            raise OperationFailed(retry.GiveUp("exists_unreadable"), rejected) from None
         if found is None:
-            raise GivenUp(retry.Restart(), Unfit("conflict", "the key was taken and is free again"))
+            raise OperationFailed(retry.Restart(), InvalidMedia("conflict", "the key was taken and is free again"))
         if order.fallback is not None and keys.names_other(found.metadata, order.recording):
             raise _PlaceTakenError(order.fallback)
         same = same_object(found, size=size, crc=crc)
@@ -378,7 +378,7 @@ class Transfer:
             same = await self._store.read_crc32(key) == (size, crc)
         if not same:
             detail = f"{key} holds {found.size} other bytes; the recording has {size}"
-            raise GivenUp(retry.GiveUp("conflict"), Unfit("conflict", detail))
+            raise OperationFailed(retry.GiveUp("conflict"), InvalidMedia("conflict", detail))
         known = replace(found, crc32=crc, sha256=reader.sha256)
         return Stored(known, already=True, main_place=order.fallback is not None, flags=flags)
 
@@ -386,30 +386,32 @@ class Transfer:
 class _PlaceTakenError(Exception):
     """Another recording of the task holds the main place; ours goes to ``fallback``."""
 
-    def __init__(self, fallback: Target) -> None:
+    def __init__(self, fallback: ObjectTarget) -> None:
         super().__init__(fallback.key)
         self.fallback = fallback
 
 
-def _upload_vanished(given_up: GivenUp) -> bool:
+def _upload_vanished(given_up: OperationFailed) -> bool:
     """The upload was removed under us, or lost a race: begin a new one."""
     trouble = given_up.trouble
-    return isinstance(trouble, Rejected) and trouble.code in ("NoSuchUpload", "ConditionalRequestConflict")
+    return isinstance(trouble, HTTPStatusError) and trouble.code in ("NoSuchUpload", "ConditionalRequestConflict")
 
 
-def _failed_anew(trouble: Trouble) -> Failed:
+def _failed_anew(trouble: RemoteError) -> Failed:
     match trouble:
-        case Unfit(reason=reason):
+        case InvalidMedia(reason=reason):
             return Failed(reason, str(trouble))
-        case Rejected(code="NoSuchUpload" | "ConditionalRequestConflict" | "BadDigest" | "InvalidRequest" as code):
+        case HTTPStatusError(
+            code="NoSuchUpload" | "ConditionalRequestConflict" | "BadDigest" | "InvalidRequest" as code
+        ):
             return Failed(f"s3_{code}", str(trouble))
         case _:
             return Failed("source_changed", str(trouble))
 
 
-def _outcome(given_up: GivenUp) -> Failed | Gone:
+def _outcome(given_up: OperationFailed) -> Failed | Gone:
     match given_up.decision:
-        case retry.Gone(evidence=evidence):
+        case retry.DeletedAtSource(evidence=evidence):
             return Gone(evidence)
         case retry.GiveUp(reason=reason, evidence=evidence):
             return Failed(reason, str(given_up.trouble), evidence)

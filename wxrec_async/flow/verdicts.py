@@ -1,6 +1,6 @@
 """What becomes of tasks and recordings: judged by the rules, written to the ledger, and told after that.
 
-One `Settling` for each run, wherever its work is done: `flow.run_log` has it.
+One `TaskVerdicts` for each run, wherever its work is done: `flow.run_log` has it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from wxrec_async.events import Emit
 from wxrec_async.flow.run_ledger import RunLedger
 from wxrec_async.ledger.records import KnownTask
 from wxrec_async.model import (
-    AT_REST,
+    FINAL_STATES,
     Failed,
     Gone,
     LeftAlone,
@@ -29,11 +29,11 @@ from wxrec_async.model import (
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.rules import finality, schedule, selection
 from wxrec_async.rules.filters import Filters
-from wxrec_async.rules.finality import Silence
-from wxrec_async.rules.selection import Ages, Verdict
+from wxrec_async.rules.finality import EmptyAnswers
+from wxrec_async.rules.selection import TaskVerdict, WaitPolicy
 
 
-class Settling:
+class TaskVerdicts:
     """Settles for the run ``run_id``; ``failed_before`` are tasks whose failures are no news to it."""
 
     def __init__(  # noqa: PLR0913 - whom to tell and by which rules
@@ -43,7 +43,7 @@ class Settling:
         emit: Emit,
         now_ms: Callable[[], int],
         *,
-        ages: Ages,
+        ages: WaitPolicy,
         filters: Filters,
         max_failures_in_row: int,
     ) -> None:
@@ -54,16 +54,16 @@ class Settling:
 
     # Before captures is asked
 
-    def wanted(self, tasks: Sequence[Task], listed_in: Window | None) -> Sequence[Task]:
+    def matching_filters(self, tasks: Sequence[Task], listed_in: Window | None) -> Sequence[Task]:
         """Return what the filters want; the rest stays in the ledger as it is, for a run that wants it."""
         wanted = [task for task in tasks if not self._filters.leaves_out(task)] if self._filters else tasks
         if left := len(tasks) - len(wanted):
             self._emit(events.TasksLeftOut(listed_in, left))
         return wanted
 
-    async def to_ask(self, tasks: Sequence[Task], listed_in: Window | None = None) -> list[Task]:
+    async def needing_captures(self, tasks: Sequence[Task], listed_in: Window | None = None) -> list[Task]:
         """Leave out what is not wanted, settle what needs no captures call, return the rest."""
-        now, tasks = self._now_ms(), self.wanted(tasks, listed_in)
+        now, tasks = self._now_ms(), self.matching_filters(tasks, listed_in)
         verdicts = {task.id: selection.before_asking(task, self._ages, now) for task in tasks}
         settled = {task_id: verdict for task_id, verdict in verdicts.items() if verdict}
         states = await self._settle(settled, empty_answer=False)
@@ -83,7 +83,7 @@ class Settling:
 
     # What captures answered
 
-    async def beside(self, named: Sequence[tuple[Task, Sequence[tuple[str, str]]]]) -> None:
+    async def record_attachments(self, named: Sequence[tuple[Task, Sequence[tuple[str, str]]]]) -> None:
         """Count what captures names besides audio, by id and kind; it is nobody's to fetch."""
         named = [(task, found) for task, found in named if found]
         seen = [
@@ -105,12 +105,12 @@ class Settling:
         looks = {task.id: schedule.second_look(task.created_ms, after, now) for task in tasks}
         return {task_id: due for task_id, due in looks.items() if due is not None}
 
-    async def named_none(self, tasks: Mapping[str, Task], unsettled: Mapping[str, str]) -> None:
+    async def record_nothing_named(self, tasks: Mapping[str, Task], unsettled: Mapping[str, str]) -> None:
         """Judge tasks of which no recording was named: by the silence, or by why the answer proves nothing."""
-        await self.silent([task for task_id, task in tasks.items() if not unsettled.get(task_id)])
+        await self.record_empty([task for task_id, task in tasks.items() if not unsettled.get(task_id)])
         await self.unsettled(tasks, {task_id: unsettled[task_id] for task_id in tasks if unsettled.get(task_id)})
 
-    async def silent(self, tasks: Sequence[Task]) -> None:
+    async def record_empty(self, tasks: Sequence[Task]) -> None:
         """Judge the tasks for which captures had nothing, by what was asked before."""
         silences, now = await self._silences(tasks), self._now_ms()
         verdicts = {task.id: selection.after_empty(task, silences[task.id], self._ages, now) for task in tasks}
@@ -131,7 +131,7 @@ class Settling:
         One that is over by now, after its worker fetched nothing, is asked for again at once.
         """
         silences, now = await self._silences(list(tasks.values())), self._now_ms()
-        soon = Verdict(TaskState.OWED, selection.MAY_GO_ON, now + selection.MINUTE_MS)
+        soon = TaskVerdict(TaskState.OWED, selection.MAY_GO_ON, now + selection.MINUTE_MS)
         for task_id, task in tasks.items():
             going_on = selection.while_it_goes_on(task, found[task_id], silences[task_id], self._ages, now)
             await self._settle({task_id: going_on or soon}, empty_answer=False, named=len(found[task_id]))
@@ -141,25 +141,25 @@ class Settling:
         now = self._now_ms()
         return {task.id: selection.NEVER_ENDED for task in tasks if selection.never_ended(task, self._ages, now)}
 
-    async def _silences(self, tasks: Sequence[Task]) -> dict[str, Silence]:
+    async def _silences(self, tasks: Sequence[Task]) -> dict[str, EmptyAnswers]:
         if not tasks:
             return {}
         asked = await self._ledger.asked([task.id for task in tasks])
         return {
-            task_id: Silence(before.first_seen_ms, before.first_empty_ms, before.named)
+            task_id: EmptyAnswers(before.first_seen_ms, before.first_empty_ms, before.named)
             for task_id, before in asked.items()
         }
 
-    async def refused(self, failed: Mapping[str, str]) -> None:
+    async def record_refused(self, failed: Mapping[str, str]) -> None:
         """Settle tasks that could not be asked for, by reason; raises as `failed` does."""
         for task_id, reason in failed.items():
-            await self._settle({task_id: Verdict(TaskState.FAILED, reason)}, empty_answer=False)
+            await self._settle({task_id: TaskVerdict(TaskState.FAILED, reason)}, empty_answer=False)
             self._count_failure(task_id, reason)
 
-    async def missing(self, known: KnownTask, offered: Collection[str]) -> None:
+    async def record_unlisted(self, known: KnownTask, offered: Collection[str]) -> None:
         """A recording that a sound answer no longer names: gone when that is proven, else failed by name."""
         for recording_id, it in known.known.items():
-            if recording_id in offered or it.state in AT_REST:
+            if recording_id in offered or it.state in FINAL_STATES:
                 continue
             if finality.is_gone(it.evidence, named=False, sound=True):
                 await self.gone(known.task_id, recording_id, Gone(it.evidence))
@@ -168,12 +168,12 @@ class Settling:
                 await self._note_failed(known.task_id, recording_id, failed)
 
     async def _settle(
-        self, verdicts: Mapping[str, Verdict], *, empty_answer: bool, named: int = 0
+        self, verdicts: Mapping[str, TaskVerdict], *, empty_answer: bool, named: int = 0
     ) -> dict[str, TaskState]:
         """Write verdicts down, all at once, so that one commit serves them all; return the states in force."""
         states: dict[str, TaskState] = {}
 
-        async def settle(task_id: str, verdict: Verdict) -> None:
+        async def settle(task_id: str, verdict: TaskVerdict) -> None:
             state = await self._ledger.settle_task(
                 task_id,
                 verdict.state,
@@ -188,7 +188,7 @@ class Settling:
             if state is not TaskState.CAPTURED:
                 self._emit(events.TaskSettled(task_id, state.value, verdict.reason))
             elif empty_answer:
-                await self.missing(await self._ledger.known(task_id), offered=())
+                await self.record_unlisted(await self._ledger.known(task_id), offered=())
 
         try:
             async with anyio.create_task_group() as group:

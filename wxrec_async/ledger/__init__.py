@@ -5,9 +5,9 @@
 
 from wxrec_async.ledger.certificates import CertificateRow
 from wxrec_async.ledger.records import (
-    ALL_WORK,
+    ALL_REASONS,
     AskedBefore,
-    Author,
+    BacklogReason,
     BacklogTask,
     CatchUp,
     Counts,
@@ -20,21 +20,21 @@ from wxrec_async.ledger.records import (
     KnownRecording,
     KnownTask,
     NamedFor,
+    Operator,
     RunRecord,
     Scope,
     StartedKey,
     StoredRow,
     TaskRow,
-    Work,
 )
 from wxrec_async.ledger.replace import Replacement, open_replacement
 from wxrec_async.ledger.seen_tasks import SeenTask, SeenTasks, open_seen_tasks
 from wxrec_async.ledger.store import SqliteLedger, SqliteReader, open_ledger, open_reader
 
 __all__ = [
-    "ALL_WORK",
+    "ALL_REASONS",
     "AskedBefore",
-    "Author",
+    "BacklogReason",
     "BacklogTask",
     "CatchUp",
     "CertificateRow",
@@ -48,6 +48,7 @@ __all__ = [
     "KnownRecording",
     "KnownTask",
     "NamedFor",
+    "Operator",
     "Replacement",
     "RunRecord",
     "Scope",
@@ -58,7 +59,6 @@ __all__ = [
     "StartedKey",
     "StoredRow",
     "TaskRow",
-    "Work",
     "open_ledger",
     "open_reader",
     "open_replacement",

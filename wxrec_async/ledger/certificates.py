@@ -16,7 +16,7 @@ from wxrec_async.ledger.task_columns import TASK, task_of
 from wxrec_async.ledger.tasks import row_of, scope_parameters
 from wxrec_async.model import Window
 from wxrec_async.rules.evidence import Item
-from wxrec_async.rules.sidecars import AtRest, Described
+from wxrec_async.rules.sidecars import Described, FinishedRecording
 
 # By time, then by id: the order does not depend on when this ledger heard of a task.
 _ITEMS = """
@@ -130,7 +130,9 @@ def described(connection: sqlite3.Connection, task_id: str) -> Described | None:
         return None
     number, sha256 = connection.execute("SELECT sidecar, sidecar_sha256 FROM tasks WHERE n = ?", (n,)).fetchone()
     task = task_of(connection.execute(_TASK, (n,)).fetchone())
-    at_rest = tuple(replace(AtRest(*row), segment=bool(row[8]), flags=tuple(row[11].split())) for row in rows)
+    at_rest = tuple(
+        replace(FinishedRecording(*row), segment=bool(row[8]), flags=tuple(row[11].split())) for row in rows
+    )
     return Described(task, at_rest, number or 0, sha256 is not None)
 
 

@@ -20,7 +20,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Author:
+class Operator:
     """Who made a run: the program's version, and the user as ``name@host``."""
 
     tool_version: str
@@ -49,7 +49,7 @@ class NamedFor:
 Scope = Everything | InPeriod | NamedFor
 
 
-class Work(enum.StrEnum):
+class BacklogReason(enum.StrEnum):
     """Why a task is in the backlog.
 
     ``LISTED``: never asked.  ``OWED``: Webex promised a recording.  ``FAILED``:
@@ -63,7 +63,7 @@ class Work(enum.StrEnum):
     UNFINISHED = "unfinished"
 
 
-ALL_WORK = frozenset(Work)
+ALL_REASONS = frozenset(BacklogReason)
 NOTHING: Mapping[str, int] = MappingProxyType({})
 NO_REASONS: Mapping[str, str] = MappingProxyType({})
 
@@ -282,4 +282,4 @@ class RunRecord:
     exit_code: int | None
     scope: Window | None
     summary: Mapping[str, object]
-    author: Author | None = None
+    author: Operator | None = None

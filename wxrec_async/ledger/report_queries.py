@@ -133,7 +133,7 @@ _LAST_STORING_RUN = "SELECT run FROM recordings WHERE state = 'stored' AND alrea
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ListLimits:
     """How much of each list is read, newest or greatest first; what is beyond is counted, not named."""
 
     days: int = 3720
@@ -249,7 +249,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """Everything the page shows.  Lists are cut by `Limits`; what counts them is not.
+    """Everything the page shows.  Lists are cut by `ListLimits`; what counts them is not.
 
     ``progress`` is over all runs, ``last_progress`` over the run that stored last.
     ``certified`` has for each day the number of its newest certificate, and when a
@@ -278,7 +278,7 @@ class ReportFacts:
     last_storing_run: str | None
 
 
-def report_facts(connection: sqlite3.Connection, period: Window | None, limits: Limits) -> ReportFacts:
+def report_facts(connection: sqlite3.Connection, period: Window | None, limits: ListLimits) -> ReportFacts:
     """Return what the report shows, of the tasks of ``period`` (as `InPeriod` has it) or of all, at one moment."""
     reading = _Reading(connection, period, limits)
     last = reading.value(_LAST_STORING_RUN)
@@ -308,7 +308,7 @@ def report_facts(connection: sqlite3.Connection, period: Window | None, limits: 
 
 
 class _Reading:
-    def __init__(self, connection: sqlite3.Connection, period: Window | None, limits: Limits) -> None:
+    def __init__(self, connection: sqlite3.Connection, period: Window | None, limits: ListLimits) -> None:
         self._connection = connection
         self._limits = limits
         self._parameters: dict[str, Any] = {

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from wxrec_async.errors import LedgerError
-from wxrec_async.ledger.records import Author, Identity, RunRecord
+from wxrec_async.ledger.records import Identity, Operator, RunRecord
 from wxrec_async.ledger.rows import key, text, words
 from wxrec_async.model import Window
 
@@ -28,7 +28,7 @@ def begin_run(
     now_ms: int,
     scope: Window | None,
     *,
-    author: Author | None = None,
+    author: Operator | None = None,
     command: str | None = None,
 ) -> int:
     """Add a run and return its row."""
@@ -78,7 +78,7 @@ def last_run(connection: sqlite3.Connection) -> RunRecord | None:
         return None
     known_as, started_ms, ended_ms, exit_code, from_ms, to_ms, summary, tool_version, who = found
     scope = Window(from_ms, to_ms) if from_ms is not None else None
-    author = Author(tool_version, who or "") if tool_version else None
+    author = Operator(tool_version, who or "") if tool_version else None
     return RunRecord(known_as, started_ms, ended_ms, exit_code, scope, json.loads(summary), author)
 
 

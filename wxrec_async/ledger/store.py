@@ -30,11 +30,11 @@ from wxrec_async.ledger.connection import LedgerConnection
 from wxrec_async.ledger.counts import count_scope, failures, flag_counts
 from wxrec_async.ledger.lag import catch_up, incomplete
 from wxrec_async.ledger.operations import Operations, read, written
-from wxrec_async.ledger.records import Author, Identity
+from wxrec_async.ledger.records import Identity, Operator
 from wxrec_async.ledger.rows import Mask
 from wxrec_async.ledger.stored import adopt, lost, stored_rows
 from wxrec_async.model import Window
-from wxrec_async.plumbing.finishing import finish
+from wxrec_async.plumbing.finishing import run_to_completion
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ async def _opened(work: Callable[[], T], close: Callable[[T], None]) -> T:
         found.append(await to_thread.run_sync(work))
 
     try:
-        await finish(open_it)
+        await run_to_completion(open_it)
         return found.pop()
     finally:
         for unwanted in found:
@@ -142,7 +142,7 @@ class SqliteLedger(SqliteReader):
         now_ms: int,
         scope: Window | None,
         *,
-        author: Author | None = None,
+        author: Operator | None = None,
         command: str | None = None,
     ) -> None:
         """Open a run.  From here on no task is handed out twice (see `add_tasks`, `backlog`)."""

@@ -11,7 +11,7 @@ from wxrec_async.ledger import recordings as recording_rows
 from wxrec_async.ledger.connection import LedgerConnection
 from wxrec_async.ledger.records import FoundRecording, StoredRow
 from wxrec_async.ledger.rows import words
-from wxrec_async.ledger.tasks import Listing, row_of
+from wxrec_async.ledger.tasks import TaskListing, row_of
 from wxrec_async.model import Window
 
 _STORED = """
@@ -60,7 +60,7 @@ def adopt(connection: LedgerConnection, found: FoundRecording, *, run_id: str, n
     task, recording = found.task, found.recording
     began = recording.start_ms
     window = Window(began, began + 1) if began is not None else None
-    Listing(current=None, named=None, window=window, now_ms=now_ms).add(connection, [task], connection.mask)
+    TaskListing(current=None, named=None, window=window, now_ms=now_ms).add(connection, [task], connection.mask)
     n = row_of(connection, task.id)
     kept = recording_rows.kept_recording(connection, n, recording.id)
     known = connection.execute("SELECT 1 FROM recordings WHERE task = ? AND id = ?", (n, kept))

@@ -14,7 +14,7 @@ from wxrec_async.ledger.records import TaskRow
 from wxrec_async.ledger.rows import flag, number
 from wxrec_async.ledger.task_columns import ASKED, ASKED_WIDTH, TASK, TASK_WIDTH, asked_of, task_of
 from wxrec_async.ledger.tasks import kept_id
-from wxrec_async.model import Window, Witness
+from wxrec_async.model import SearchRow, Window
 
 DELETED = "deleted_at_webex"
 SEARCH_DELETED = "search_deleted"  # Search says so, and captures, asked after it, names it no longer
@@ -75,7 +75,7 @@ def _row(connection: sqlite3.Connection, found: Sequence[Any]) -> TaskRow:
     )
 
 
-def witnessed(connection: sqlite3.Connection, found: Sequence[Witness], now_ms: int) -> None:
+def witnessed(connection: sqlite3.Connection, found: Sequence[SearchRow], now_ms: int) -> None:
     """Keep what Search says of tasks that are known; one that is not is passed over.
 
     A recording that Search has, or a capture it says was requested, is a promise, which the other list may not have

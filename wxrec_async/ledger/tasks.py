@@ -14,14 +14,14 @@ from typing import Any
 from wxrec_async.errors import LedgerError
 from wxrec_async.ledger.connection import LedgerConnection
 from wxrec_async.ledger.records import (
-    ALL_WORK,
+    ALL_REASONS,
     AskedBefore,
+    BacklogReason,
     BacklogTask,
     Everything,
     InPeriod,
     NamedFor,
     Scope,
-    Work,
 )
 from wxrec_async.ledger.rows import Mask, is_uuid, key, number, spelling, words
 from wxrec_async.ledger.runs import run_row
@@ -227,7 +227,7 @@ def add_tasks(  # noqa: PLR0913 - what a list says, and of what list it is
     ``updated_ms`` grew, or its status, ``active`` or end is another one.
     ``patient`` leaves out what failed and is not due.
     """
-    listing = Listing(
+    listing = TaskListing(
         current=connection.current_run,
         named=None if named_for is None else run_row(connection, named_for),
         window=listed_in,
@@ -238,7 +238,7 @@ def add_tasks(  # noqa: PLR0913 - what a list says, and of what list it is
     return listing.add(connection, tasks, connection.mask)
 
 
-class Listing:
+class TaskListing:
     """Adds the tasks of one answer, and tells which of them to work on.
 
     ``current`` is the row of the run that is under way, None when there is none.
@@ -330,7 +330,7 @@ def backlog(  # noqa: PLR0913 - what to take up has this many sides
     now_ms: int,
     after: int = 0,
     limit: int = 500,
-    only: Collection[Work] = ALL_WORK,
+    only: Collection[BacklogReason] = ALL_REASONS,
     due_only: bool = True,
     again: bool = False,
     patient: bool = False,
@@ -350,8 +350,8 @@ def backlog(  # noqa: PLR0913 - what to take up has this many sides
     return _handed_out(connection, connection.execute(_BACKLOG, parameters).fetchall())
 
 
-def _wanted(only: Collection[Work]) -> dict[str, Any]:
-    return {str(work): work in only for work in Work}
+def _wanted(only: Collection[BacklogReason]) -> dict[str, Any]:
+    return {str(work): work in only for work in BacklogReason}
 
 
 def late(
@@ -404,7 +404,7 @@ def oldest_work(  # noqa: PLR0913 - what to take up has this many sides
     now_ms: int,
     after: BacklogTask | None = None,
     limit: int = 500,
-    only: Collection[Work] = ALL_WORK,
+    only: Collection[BacklogReason] = ALL_REASONS,
     due_only: bool = True,
     patient: bool = False,
     open_since_ms: int | None = None,

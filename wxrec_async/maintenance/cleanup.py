@@ -20,13 +20,13 @@ import anyio
 from anyio import to_thread
 
 from wxrec_async.config import Settings
-from wxrec_async.errors import ConfigError, LedgerError, Rejected
+from wxrec_async.errors import ConfigError, HTTPStatusError, LedgerError
 from wxrec_async.events import Emit, ignore
 from wxrec_async.flow.summary import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.ledger import SqliteLedger
 from wxrec_async.model import DAY_MS, OpenUpload, StoredObject
 from wxrec_async.plumbing.for_each import each_of
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys
 from wxrec_async.rules.parts import same_object
 from wxrec_async.wiring.bucket import is_denied, ledger_identity, open_bucket, open_ledger_of
@@ -35,7 +35,7 @@ AT_ONCE = 16
 OLDER_THAN_S = 7 * DAY_MS / 1000
 
 
-class Fate(enum.StrEnum):
+class UploadFate(enum.StrEnum):
     """What became of an upload.
 
     ``FOUND``: it is there, nothing was done yet (or will be, in a dry run).
@@ -55,7 +55,7 @@ class Cleaned:
     """An upload and what became of it; ``known`` when the ledger has it."""
 
     upload: OpenUpload
-    fate: Fate
+    fate: UploadFate
     known: bool
 
 
@@ -65,7 +65,7 @@ class CleanupReport:
 
     dry_run: bool
     found: int = 0
-    counts: Counter[Fate] = field(default_factory=Counter)
+    counts: Counter[UploadFate] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     denied: bool = False
     seconds: float = 0.0
@@ -75,11 +75,11 @@ class CleanupReport:
         """Return 0, 3 when something could not be aborted or listed, 4 when that is for want of permission."""
         if self.denied:
             return EXIT_AUTH
-        return EXIT_FAILED if self.problems or self.counts[Fate.LEFT] else EXIT_OK
+        return EXIT_FAILED if self.problems or self.counts[UploadFate.LEFT] else EXIT_OK
 
     def as_json(self) -> dict[str, object]:
         """Return the summary line of ``--json``."""
-        told = (Fate.ABORTED, Fate.COMPLETED, Fate.LEFT, Fate.YOUNG)
+        told = (UploadFate.ABORTED, UploadFate.COMPLETED, UploadFate.LEFT, UploadFate.YOUNG)
         return {
             "event": "summary",
             "schema": SUMMARY_SCHEMA,
@@ -187,7 +187,7 @@ class _Cleanup:
             if upload.started_ms is not None and upload.started_ms < begun_before_ms:
                 self._add(upload, known=False)
             else:
-                self._tell(Cleaned(upload, Fate.YOUNG, known=False))
+                self._tell(Cleaned(upload, UploadFate.YOUNG, known=False))
 
     async def abort_all(self) -> None:
         """Abort what was found."""
@@ -196,13 +196,13 @@ class _Cleanup:
     async def _settle(self, cleaned: Cleaned) -> None:
         upload = cleaned.upload
         if await self._completed(upload):
-            fate = Fate.COMPLETED
+            fate = UploadFate.COMPLETED
         elif await self._bucket.abort(upload.key, upload.upload_id):
-            fate = Fate.ABORTED
+            fate = UploadFate.ABORTED
             if self._book is not None:
                 await self._book.upload_gone(upload.upload_id)
         else:
-            fate = Fate.LEFT
+            fate = UploadFate.LEFT
         self._tell(replace(cleaned, fate=fate))
 
     async def _completed(self, upload: OpenUpload) -> bool:
@@ -211,14 +211,14 @@ class _Cleanup:
             return False
         try:
             found = await self._bucket.head(upload.key)
-        except (Rejected, GivenUp):
+        except (HTTPStatusError, OperationFailed):
             return False
         return found is not None and bool(same_object(found, size=upload.size, crc=upload.crc32))
 
     async def _listed(self, prefix: str) -> list[OpenUpload]:
         try:
             return await self._bucket.open_uploads(prefix)
-        except GivenUp as given_up:
+        except OperationFailed as given_up:
             if is_denied(given_up):
                 self._report.denied = True
                 words = "uploads cannot be listed (s3:ListBucketMultipartUploads is needed)"
@@ -230,7 +230,7 @@ class _Cleanup:
 
     def _add(self, upload: OpenUpload, *, known: bool) -> None:
         if upload.upload_id not in self._found:
-            self._found[upload.upload_id] = cleaned = Cleaned(upload, Fate.FOUND, known)
+            self._found[upload.upload_id] = cleaned = Cleaned(upload, UploadFate.FOUND, known)
             self._report.found += 1
             self._tell(cleaned)
 

@@ -21,14 +21,14 @@ from typing import Protocol
 import anyio
 
 from wxrec_async.config import Settings
-from wxrec_async.errors import AuthError, Rejected, RunStopped
+from wxrec_async.errors import AuthError, HTTPStatusError, RunStopped
 from wxrec_async.events import Emit, ignore
-from wxrec_async.flow.operator import this_program
+from wxrec_async.flow.operator import current_operator
 from wxrec_async.flow.summary import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.ledger import Everything, FoundRecording, Identity, SqliteLedger, open_replacement
 from wxrec_async.model import StoredObject
 from wxrec_async.plumbing.for_each import each_fed
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys
 from wxrec_async.s3.reader import KeyPage
 from wxrec_async.wiring import clients
@@ -56,7 +56,7 @@ class Why(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class SkippedObject:
     """An object that was not taken into the ledger."""
 
     key: str
@@ -80,7 +80,7 @@ class RebuildReport:
     denied: int = 0
     seconds: float = 0.0
     set_aside: Path | None = None
-    named: list[LeftOut] = field(default_factory=list)
+    named: list[SkippedObject] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -89,7 +89,7 @@ class RebuildReport:
             return EXIT_AUTH
         return EXIT_FAILED if self.left_out[Why.UNREADABLE] else EXIT_OK
 
-    def leave_out(self, left: LeftOut) -> None:
+    def leave_out(self, left: SkippedObject) -> None:
         """Count one that is not taken."""
         self.left_out[left.why] += 1
         self.denied += left.denied
@@ -116,7 +116,7 @@ class RebuildReport:
         }
 
 
-class Objects(Protocol):
+class ObjectSearch(Protocol):
     """The bucket, as far as it is searched."""
 
     async def keys(self, prefix: str, then: str = "") -> KeyPage: ...
@@ -124,10 +124,10 @@ class Objects(Protocol):
     async def head(self, key: str) -> StoredObject | None: ...
 
 
-OnLeftOut = Callable[[LeftOut], None]
+OnLeftOut = Callable[[SkippedObject], None]
 
 
-def _unheard(left: LeftOut) -> None:
+def _unheard(left: SkippedObject) -> None:
     """Listen for those who only want the report."""
 
 
@@ -158,7 +158,7 @@ async def rebuild(
     begun = anyio.current_time()
     async with opening as replacement, open_bucket(settings, emit) as bucket:
         ledger = replacement.ledger
-        await ledger.begin_run(report.run_id, round(clock() * 1000), None, author=this_program())
+        await ledger.begin_run(report.run_id, round(clock() * 1000), None, author=current_operator())
         search = _Search(bucket, ledger, identity, report, on_left_out, lambda: round(clock() * 1000))
         await search.run(settings.backfill.concurrency, settings.backfill.max_failures_in_row)
         report.tasks = await search.tasks()
@@ -168,7 +168,7 @@ async def rebuild(
 
 
 async def _organisation(settings: Settings) -> str:
-    return (await clients.load_secrets(settings, clients.Given())).org_id
+    return (await clients.load_secrets(settings, clients.Injected())).org_id
 
 
 class _Search:
@@ -176,7 +176,7 @@ class _Search:
 
     def __init__(
         self,
-        bucket: Objects,
+        bucket: ObjectSearch,
         ledger: SqliteLedger,
         identity: Identity,
         report: RebuildReport,
@@ -214,18 +214,18 @@ class _Search:
     async def _page(self, then: str) -> KeyPage:
         try:
             return await self._bucket.keys(self._report.prefix, then)
-        except GivenUp as given_up:
+        except OperationFailed as given_up:
             if is_denied(given_up):
                 raise AuthError(f"the bucket cannot be listed (s3:ListBucket is needed): {given_up.trouble}") from None
             raise RunStopped(f"the bucket cannot be listed: {given_up.trouble}") from None
 
-    async def _take(self, key: str) -> LeftOut | None:
+    async def _take(self, key: str) -> SkippedObject | None:
         """Take one object, or return why not."""
         self._report.objects += 1
         found = await self._look(key)
         if isinstance(found, FoundRecording) and not await self._adopted(found):
-            found = LeftOut(key, Why.DUPLICATE, _named(found.object.metadata))
-        if not isinstance(found, LeftOut):
+            found = SkippedObject(key, Why.DUPLICATE, _named(found.object.metadata))
+        if not isinstance(found, SkippedObject):
             return None
         self._report.leave_out(found)
         self._on_left_out(found)
@@ -238,32 +238,32 @@ class _Search:
         self._report.bytes += found.object.size
         return True
 
-    async def _look(self, key: str) -> FoundRecording | LeftOut | None:
+    async def _look(self, key: str) -> FoundRecording | SkippedObject | None:
         try:
             found = await self._bucket.head(key)
-        except (Rejected, GivenUp) as failure:
+        except (HTTPStatusError, OperationFailed) as failure:
             self._streak += 1
-            return LeftOut(key, Why.UNREADABLE, f"S3 {failure}", denied=is_denied(failure))
+            return SkippedObject(key, Why.UNREADABLE, f"S3 {failure}", denied=is_denied(failure))
         self._streak = 0
         return judged(found, self._identity) if found is not None else None  # deleted since it was listed
 
 
-def judged(found: StoredObject, identity: Identity) -> FoundRecording | LeftOut:
+def judged(found: StoredObject, identity: Identity) -> FoundRecording | SkippedObject:
     """Say which recording an object is, or why it is not taken."""
     metadata = found.metadata
     if not keys.is_labelled(metadata):
-        return LeftOut(found.key, Why.UNLABELLED)
+        return SkippedObject(found.key, Why.UNLABELLED)
     if any(keys.is_hashed(metadata[name]) for name in ("wx-task-id", "wx-recording-id")):
-        return LeftOut(found.key, Why.HASHED, "its ids were too long to be kept whole and cannot be read back")
+        return SkippedObject(found.key, Why.HASHED, "its ids were too long to be kept whole and cannot be read back")
     try:
         label = keys.read_label(metadata)
     except ValueError:
-        return LeftOut(found.key, Why.UNLABELLED, "its ids are not written as ours are")
+        return SkippedObject(found.key, Why.UNLABELLED, "its ids are not written as ours are")
     if label.org_id and label.org_id != keys.encode_id(identity.org_id):
-        return LeftOut(found.key, Why.OTHER_ORGANISATION, f"it belongs to organisation {label.org_id}")
+        return SkippedObject(found.key, Why.OTHER_ORGANISATION, f"it belongs to organisation {label.org_id}")
     main = keys.in_main_place(found.key, label.recording, template=identity.key_template)
     if main is None:
-        return LeftOut(found.key, Why.MISPLACED, f"it is not where this would lie: {_named(metadata)}")
+        return SkippedObject(found.key, Why.MISPLACED, f"it is not where this would lie: {_named(metadata)}")
     return FoundRecording(label.task, label.recording, found, main)
 
 

@@ -17,16 +17,16 @@ from typing import Protocol
 import anyio
 
 from wxrec_async.config import BackfillSettings, Settings
-from wxrec_async.errors import AuthError, Rejected, RunStopped
+from wxrec_async.errors import AuthError, HTTPStatusError, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.flow.summary import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.ledger import StoredRow, open_reader
 from wxrec_async.model import StoredObject, Window, iso
 from wxrec_async.plumbing.for_each import each_fed
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys
 from wxrec_async.rules.parts import strong_etag
-from wxrec_async.s3.api import Digest
+from wxrec_async.s3.api import ObjectDigest
 from wxrec_async.wiring.bucket import is_denied, ledger_identity, open_bucket, open_ledger_of
 
 PAGE = 1000
@@ -44,7 +44,7 @@ class Level(enum.StrEnum):
     FULL = "full"
 
 
-class Verdict(enum.StrEnum):
+class ObjectVerdict(enum.StrEnum):
     """What became of an object; ``UNKNOWN`` when S3 does not let us know."""
 
     OK = "ok"
@@ -53,11 +53,11 @@ class Verdict(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
-REASONS = {Verdict.MISSING: "missing_in_bucket", Verdict.DIFFERENT: "differs_in_bucket"}
+REASONS = {ObjectVerdict.MISSING: "missing_in_bucket", ObjectVerdict.DIFFERENT: "differs_in_bucket"}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ObjectFinding:
     """One stored recording, held against the bucket.
 
     ``what`` names what differs (``size``, ``crc32``, ``bytes``: those read back,
@@ -66,7 +66,7 @@ class Finding:
     """
 
     row: StoredRow
-    verdict: Verdict
+    verdict: ObjectVerdict
     what: tuple[str, ...] = ()
     detail: str = ""
     denied: bool = False
@@ -83,12 +83,12 @@ class VerifyReport:
 
     level: Level
     period: Window | None = None
-    counts: Counter[Verdict] = field(default_factory=Counter)
+    counts: Counter[ObjectVerdict] = field(default_factory=Counter)
     denied: int = 0
     marked: int = 0
     bytes_read: int = 0
     seconds: float = 0.0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ObjectFinding] = field(default_factory=list)
 
     @property
     def checked(self) -> int:
@@ -96,7 +96,7 @@ class VerifyReport:
 
     @property
     def wrong(self) -> int:
-        return self.checked - self.counts[Verdict.OK]
+        return self.checked - self.counts[ObjectVerdict.OK]
 
     @property
     def exit_code(self) -> int:
@@ -105,13 +105,13 @@ class VerifyReport:
             return EXIT_AUTH
         return EXIT_FAILED if self.wrong else EXIT_OK
 
-    def add(self, finding: Finding) -> None:
+    def add(self, finding: ObjectFinding) -> None:
         """Count one."""
         self.counts[finding.verdict] += 1
         self.denied += finding.denied
         self.marked += finding.marked
         self.bytes_read += finding.bytes_read
-        if finding.verdict is not Verdict.OK and len(self.findings) < KEPT:
+        if finding.verdict is not ObjectVerdict.OK and len(self.findings) < KEPT:
             self.findings.append(finding)
 
     def as_json(self) -> dict[str, object]:
@@ -123,7 +123,7 @@ class VerifyReport:
             "from": iso(self.period.from_ms) if self.period else None,
             "to": iso(self.period.to_ms) if self.period else None,
             "checked": self.checked,
-            **{verdict.value: self.counts[verdict] for verdict in Verdict},
+            **{verdict.value: self.counts[verdict] for verdict in ObjectVerdict},
             "denied": self.denied,
             "marked": self.marked,
             "bytes_read": self.bytes_read,
@@ -132,15 +132,15 @@ class VerifyReport:
         }
 
 
-class Objects(Protocol):
+class ObjectInspector(Protocol):
     """The bucket, as far as looking goes."""
 
     async def head(self, key: str) -> StoredObject | None: ...
 
-    async def digest(self, key: str, size: int) -> Digest: ...
+    async def digest(self, key: str, size: int) -> ObjectDigest: ...
 
 
-class Rows(Protocol):
+class StoredRows(Protocol):
     """The ledger, as far as reading goes."""
 
     async def stored_rows(
@@ -150,10 +150,10 @@ class Rows(Protocol):
 
 Mark = Callable[[StoredRow, str, str], Awaitable[bool]]
 FillIn = Callable[[StoredRow, str], Awaitable[bool]]
-OnFinding = Callable[[Finding], None]
+OnFinding = Callable[[ObjectFinding], None]
 
 
-def _unheard(finding: Finding) -> None:
+def _unheard(finding: ObjectFinding) -> None:
     """Listen for those who only want the report."""
 
 
@@ -185,7 +185,7 @@ async def verify(  # noqa: PLR0913 - the command has these flags
         async with open_ledger_of(settings, identity.org_id, emit) as ledger:
 
             async def marked(row: StoredRow, reason: str, detail: str) -> bool:
-                if reason == REASONS[Verdict.MISSING]:
+                if reason == REASONS[ObjectVerdict.MISSING]:
                     await bucket.check_bucket()  # HEAD says 404 for a bucket that is gone, too
                 return await ledger.lost(row, reason, detail, round(clock() * 1000))
 
@@ -196,8 +196,8 @@ async def verify(  # noqa: PLR0913 - the command has these flags
 class _Verification:
     def __init__(
         self,
-        bucket: Objects,
-        rows: Rows,
+        bucket: ObjectInspector,
+        rows: StoredRows,
         level: Level,
         on_finding: OnFinding,
         *,
@@ -227,13 +227,13 @@ class _Verification:
         report.seconds = anyio.current_time() - begun
         return report
 
-    async def _marked(self, finding: Finding) -> Finding:
+    async def _marked(self, finding: ObjectFinding) -> ObjectFinding:
         reason = REASONS.get(finding.verdict)
         if self._mark is None or reason is None:
             return finding
         return replace(finding, marked=await self._mark(finding.row, reason, finding.detail))
 
-    async def _judge(self, row: StoredRow) -> Finding:
+    async def _judge(self, row: StoredRow) -> ObjectFinding:
         return await self._comparison.judge(row)
 
 
@@ -243,24 +243,24 @@ class Comparison:
     ``fill_in`` hears of the SHA-256 of sound bytes that were read back and had none.
     """
 
-    def __init__(self, bucket: Objects, level: Level, fill_in: FillIn | None = None) -> None:
+    def __init__(self, bucket: ObjectInspector, level: Level, fill_in: FillIn | None = None) -> None:
         self._bucket, self._level, self._fill_in = bucket, level, fill_in
         self._streak = 0
 
-    async def judge(self, row: StoredRow) -> Finding:
+    async def judge(self, row: StoredRow) -> ObjectFinding:
         """Say what the bucket has of it; UNKNOWN when S3 does not let us look, never an exception of one object."""
         try:
             return await self._compare(row)
-        except (Rejected, GivenUp) as failure:
-            trouble = failure.trouble if isinstance(failure, GivenUp) else failure
-            if isinstance(trouble, Rejected) and trouble.status == 404:
-                return Finding(row, Verdict.MISSING, detail="it was deleted while it was looked at")
-            return Finding(row, Verdict.UNKNOWN, detail=f"S3 {trouble}", denied=is_denied(failure))
+        except (HTTPStatusError, OperationFailed) as failure:
+            trouble = failure.trouble if isinstance(failure, OperationFailed) else failure
+            if isinstance(trouble, HTTPStatusError) and trouble.status == 404:
+                return ObjectFinding(row, ObjectVerdict.MISSING, detail="it was deleted while it was looked at")
+            return ObjectFinding(row, ObjectVerdict.UNKNOWN, detail=f"S3 {trouble}", denied=is_denied(failure))
 
-    async def _compare(self, row: StoredRow) -> Finding:
+    async def _compare(self, row: StoredRow) -> ObjectFinding:
         found = await self._bucket.head(row.key)
         if found is None:
-            return Finding(row, Verdict.MISSING, detail="there is no such object")
+            return ObjectFinding(row, ObjectVerdict.MISSING, detail="there is no such object")
         differences = differing(row, found)
         read = 0
         if not (differences.keys() & {"size", "crc32"}) and (self._level is Level.FULL or not proven(row, found)):
@@ -270,13 +270,13 @@ class Comparison:
             if not differences and self._fill_in is not None and row.sha256 is None:
                 await self._fill_in(row, digest.sha256)
         if not differences:
-            return Finding(row, Verdict.OK, bytes_read=read)
+            return ObjectFinding(row, ObjectVerdict.OK, bytes_read=read)
         detail = "; ".join(differences.values())
-        return Finding(row, Verdict.DIFFERENT, tuple(differences), detail, bytes_read=read)
+        return ObjectFinding(row, ObjectVerdict.DIFFERENT, tuple(differences), detail, bytes_read=read)
 
-    def check_streak(self, finding: Finding, most: int) -> None:
+    def check_streak(self, finding: ObjectFinding, most: int) -> None:
         """Stop when so many in a row cannot be known that the fault must be everybody's."""
-        self._streak = self._streak + 1 if finding.verdict is Verdict.UNKNOWN else 0
+        self._streak = self._streak + 1 if finding.verdict is ObjectVerdict.UNKNOWN else 0
         if self._streak >= most:
             words = f"{self._streak} objects in a row could not be looked at, the last one because {finding.detail}"
             raise AuthError(words) if finding.denied else RunStopped(words)
@@ -314,7 +314,7 @@ def proven(row: StoredRow, found: StoredObject) -> bool:
     return bool(row.etag) and strong_etag(row.etag) == strong_etag(found.etag)
 
 
-def differing_bytes(row: StoredRow, found: StoredObject, read: Digest) -> dict[str, str]:
+def differing_bytes(row: StoredRow, found: StoredObject, read: ObjectDigest) -> dict[str, str]:
     """Return what the bytes read back contradict."""
     wanted = row.crc32 if row.crc32 is not None else found.crc32
     if read.size != row.size:

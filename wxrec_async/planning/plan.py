@@ -12,7 +12,7 @@ from wxrec_async.model import Task, TaskPage, TaskState, Window, iso
 from wxrec_async.planning.planned_day import PlannedDay
 from wxrec_async.rules.filters import NO_FILTERS, Filters
 from wxrec_async.rules.retention import BYTES_PER_SECOND, AtRisk
-from wxrec_async.rules.selection import Ages, before_asking
+from wxrec_async.rules.selection import WaitPolicy, before_asking
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Listing:
+class WindowListing:
     """What listing one window brought; ``pages`` is how many calls it took."""
 
     window: Window
@@ -152,7 +152,7 @@ class Listing:
     pages: int = 0
     problem: str | None = None
 
-    async def read(self, lister: Lister) -> Listing:
+    async def read(self, lister: Lister) -> WindowListing:
         """List the window."""
 
         async def take_in(_window: Window, _page: TaskPage, new: Sequence[Task]) -> None:
@@ -162,7 +162,7 @@ class Listing:
         self.problem = await lister.read(self.window, take_in)
         return self
 
-    def planned(self, ages: Ages, now_ms: int, filters: Filters = NO_FILTERS) -> PlannedWindow:
+    def planned(self, ages: WaitPolicy, now_ms: int, filters: Filters = NO_FILTERS) -> PlannedWindow:
         """Count what a run would do with it."""
         wanted = [task for task in self.tasks.values() if not filters.leaves_out(task)]
         verdicts = [before_asking(task, ages, now_ms) for task in wanted]

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from wxrec_async.model import AT_REST, RecordingState, Task, TaskState, Window, iso
+from wxrec_async.model import FINAL_STATES, RecordingState, Task, TaskState, Window, iso
 from wxrec_async.rules.filters import Filters
 from wxrec_async.rules.retention import BATCH, BYTES_PER_SECOND, LIKELY_BYTES_PER_SECOND, AtRisk, Timeline, length_ms
-from wxrec_async.rules.selection import Ages, before_asking
+from wxrec_async.rules.selection import WaitPolicy, before_asking
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class KnownWork:
         """Whether a run would ask for it."""
         if self.state is TaskState.NO_RECORDING:
             return False
-        return self.state is not TaskState.CAPTURED or any(state not in AT_REST for state in self.recordings)
+        return self.state is not TaskState.CAPTURED or any(state not in FINAL_STATES for state in self.recordings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Outlook:
     """What a day is planned with."""
 
     timeline: Timeline
-    ages: Ages
+    ages: WaitPolicy
     filters: Filters
     now_ms: int
 

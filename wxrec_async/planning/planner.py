@@ -8,8 +8,8 @@ from typing import Protocol
 from wxrec_async.flow.search_lister import SearchReader
 from wxrec_async.flow.task_lister import Lister
 from wxrec_async.ledger import TaskRow
-from wxrec_async.model import DAY_MS, Task, Window, Witness
-from wxrec_async.planning.plan import Listing, PlannedWindow
+from wxrec_async.model import DAY_MS, SearchRow, Task, Window
+from wxrec_async.planning.plan import PlannedWindow, WindowListing
 from wxrec_async.planning.planned_day import KnownWork, Outlook, PlannedDay
 from wxrec_async.rules.search_paging import searchable
 from wxrec_async.rules.windows import cut
@@ -17,7 +17,7 @@ from wxrec_async.rules.windows import cut
 MAX_SEARCH_CALLS = 400  # of 250 tasks each: sizes are worth some minutes, no more
 
 
-class Rows(Protocol):
+class TaskRows(Protocol):
     """The ledger, as far as reading tasks goes."""
 
     async def task_rows(self, window: Window, *, after: TaskRow | None = None, limit: int = 500) -> list[TaskRow]: ...
@@ -26,7 +26,7 @@ class Rows(Protocol):
 class Planner:
     """Plans one period, once; ``notes`` say what could not be known, a sentence each."""
 
-    def __init__(self, ledger: Rows, lister: Lister, search: SearchReader | None, outlook: Outlook) -> None:
+    def __init__(self, ledger: TaskRows, lister: Lister, search: SearchReader | None, outlook: Outlook) -> None:
         self._ledger, self._lister, self._outlook = ledger, lister, outlook
         self._search = search
         self._search_calls = 0
@@ -42,16 +42,16 @@ class Planner:
         planned: list[PlannedWindow] = []
         days: list[PlannedDay] = []
         for day in cut(period):
-            listings = [await Listing(each).read(self._lister) for each in waiting.get(day.from_ms // DAY_MS, ())]
+            listings = [await WindowListing(each).read(self._lister) for each in waiting.get(day.from_ms // DAY_MS, ())]
             planned += [self._planned(listing) for listing in listings]
             days.append(await self._day(day, listings))
         return tuple(planned), tuple(days)
 
-    def _planned(self, listing: Listing) -> PlannedWindow:
+    def _planned(self, listing: WindowListing) -> PlannedWindow:
         outlook = self._outlook
         return listing.planned(outlook.ages, outlook.now_ms, outlook.filters)
 
-    async def _day(self, day: Window, listings: Sequence[Listing]) -> PlannedDay:
+    async def _day(self, day: Window, listings: Sequence[WindowListing]) -> PlannedDay:
         listed: dict[str, Task] = {}
         for listing in listings:
             listed |= listing.tasks
@@ -79,7 +79,7 @@ class Planner:
             self._give_up(f"sizes were asked of Search in {self._search_calls} calls; the rest is estimated")
             return sizes
 
-        async def take_in(witnesses: Sequence[Witness]) -> None:
+        async def take_in(witnesses: Sequence[SearchRow]) -> None:
             self._search_calls += 1
             sizes.update((each.task.id, each.bytes) for each in witnesses if each.bytes is not None)
 

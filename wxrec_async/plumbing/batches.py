@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import anyio
 
-from wxrec_async.plumbing.signal import Signal
+from wxrec_async.plumbing.signal import ChangeNotifier
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class BatchQueue(Generic[T]):
         self._capacity, self._linger_s = capacity, linger_s
         self._items: deque[T] = deque()
         self._closed = False
-        self._changed = Signal()
+        self._changed = ChangeNotifier()
 
     def __len__(self) -> int:
         return len(self._items)

@@ -11,7 +11,7 @@ from anyio import lowlevel
 T = TypeVar("T")
 
 
-async def finish(work: Callable[[], Awaitable[T]], *, hurried_s: float | None = None) -> T:
+async def run_to_completion(work: Callable[[], Awaitable[T]], *, hurried_s: float | None = None) -> T:
     """Await ``work`` in a shielded task of its own; a cancellation waits until it is done.
 
     A task of its own, because a shield alone does not hold off ``asyncio.Task.cancel``.

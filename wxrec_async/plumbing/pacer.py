@@ -11,7 +11,7 @@ PROBE_PATIENCE_S = 10.0
 CATCH_UP_S = 0.25
 
 
-class Gate:
+class CircuitBreaker:
     """A door in front of one server.
 
     ``close(seconds)`` shuts it for everybody.  When the time is over it stands
@@ -51,7 +51,7 @@ class Gate:
             await anyio.sleep(wait)
 
     @asynccontextmanager
-    async def passage(self) -> AsyncIterator[None]:
+    async def request(self) -> AsyncIterator[None]:
         """Go through, waiting while the door is shut or somebody else is probing."""
         probe = await self._enter()
         closed_until = self._closed_until
@@ -105,7 +105,7 @@ class Pacer:
         per_minute: float,
         *,
         burst: int = 1,
-        gate: Gate | None = None,
+        gate: CircuitBreaker | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
         if per_minute <= 0 or burst < 1:
@@ -115,7 +115,7 @@ class Pacer:
         self._clock = clock
         self._due = 0.0
         self._line = anyio.Lock()
-        self.gate = gate or Gate(clock=clock)
+        self.gate = gate or CircuitBreaker(clock=clock)
         self.passed = 0
 
     @asynccontextmanager
@@ -127,7 +127,7 @@ class Pacer:
             async with self._line:
                 while (wait := self._due - self._tolerance - self._clock()) > 0:
                     await anyio.sleep(wait)
-                await passage.enter_async_context(self.gate.passage())
+                await passage.enter_async_context(self.gate.request())
                 self._due = max(self._due, came, self._clock() - CATCH_UP_S) + self._interval
                 self.passed += 1
             yield

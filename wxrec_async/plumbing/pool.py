@@ -7,7 +7,7 @@ from collections import deque
 import anyio
 
 
-class BufferPool:
+class MemoryPool:
     """Room for ``total`` bytes of parts.
 
     A holder of room never needs more of it to give it back (it fills the part,
@@ -25,7 +25,7 @@ class BufferPool:
         self.most_held = 0
         self._line: deque[tuple[int, anyio.Event]] = deque()
 
-    async def take(self, size: int) -> Room:
+    async def take(self, size: int) -> Reservation:
         """Wait for room for ``size`` bytes."""
         size = min(max(size, 1), self.total)
         if not self._line and size <= self.free:
@@ -38,12 +38,12 @@ class BufferPool:
         except BaseException:
             self._withdraw(ticket)
             raise
-        return Room(self, size)
+        return Reservation(self, size)
 
-    def _granted(self, size: int) -> Room:
+    def _granted(self, size: int) -> Reservation:
         self.free -= size
         self.most_held = max(self.most_held, self.total - self.free)
-        return Room(self, size)
+        return Reservation(self, size)
 
     def _withdraw(self, ticket: tuple[int, anyio.Event]) -> None:
         size, turn = ticket
@@ -54,7 +54,7 @@ class BufferPool:
             self._serve()
 
     def give_back(self, size: int) -> None:
-        """Return room; `Room.release` calls this."""
+        """Return room; `Reservation.release` calls this."""
         self.free += size
         self._serve()
 
@@ -66,12 +66,12 @@ class BufferPool:
             turn.set()
 
 
-class Room:
+class Reservation:
     """A share of the pool.  ``release`` may be called twice."""
 
     __slots__ = ("_pool", "size")
 
-    def __init__(self, pool: BufferPool, size: int) -> None:
+    def __init__(self, pool: MemoryPool, size: int) -> None:
         self._pool, self.size = pool, size
 
     def release(self) -> None:

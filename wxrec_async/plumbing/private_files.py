@@ -16,7 +16,7 @@ import stat
 from pathlib import Path
 from types import TracebackType
 
-from wxrec_async.errors import ConfigError, Trouble, WxrecError
+from wxrec_async.errors import ConfigError, RemoteError, WxrecError
 
 PRIVATE = 0o600
 LIMIT = 1 << 20  # bytes; no file of secrets comes near it
@@ -45,7 +45,7 @@ def read_private(path: Path) -> bytes | None:
     """Return the whole file, or None when there is none.
 
     Raises `ConfigError` that names the file and what to do when it is a link, no
-    regular file, another user's, open to others, too large or not readable; `Trouble`
+    regular file, another user's, open to others, too large or not readable; `RemoteError`
     when the process has too many files open.
     """
     try:
@@ -70,7 +70,7 @@ def not_opened(path: Path, error: OSError) -> WxrecError:
     if error.errno == errno.ELOOP:
         return ConfigError(f"{path} is a symbolic link, which is not followed for secrets: name the file itself")
     if error.errno in (errno.EMFILE, errno.ENFILE):
-        return Trouble(f"{path} cannot be opened now: {error.strerror}")  # passes; a wrong mode does not
+        return RemoteError(f"{path} cannot be opened now: {error.strerror}")  # passes; a wrong mode does not
     return ConfigError(f"{path} cannot be opened: {error.strerror}")
 
 

@@ -14,7 +14,7 @@ QUORUM = 3
 MIN_OUTAGE_S = 5.0  # many workers fail at one dead host within milliseconds; others must have had time to answer
 
 
-class Reach:
+class NetworkMonitor:
     """What every world tells of its connections, in one place.
 
     ``on_down`` is called once when several connections in a row failed and for

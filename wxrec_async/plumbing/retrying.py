@@ -8,20 +8,20 @@ from typing import TypeVar
 
 import anyio
 
-from wxrec_async.errors import AuthError, Nonsense, Rejected, RunStopped, Trouble, Unreachable
-from wxrec_async.plumbing.pacer import Gate
-from wxrec_async.plumbing.reach import Reach
-from wxrec_async.rules.retry import Again, Decision, Stop, Tries, WaitForAll
+from wxrec_async.errors import AuthError, ConnectError, HTTPStatusError, InvalidResponse, RemoteError, RunStopped
+from wxrec_async.plumbing.pacer import CircuitBreaker
+from wxrec_async.plumbing.reach import NetworkMonitor
+from wxrec_async.rules.retry import Attempts, Decision, PauseAll, RetryAfter, StopRun
 
 T = TypeVar("T")
-Judge = Callable[[Trouble, Tries, float], Decision]
-OnRetry = Callable[[str, int, float, Trouble], None]
+RetryPolicy = Callable[[RemoteError, Attempts, float], Decision]
+OnRetry = Callable[[str, int, float, RemoteError], None]
 
 
-class GivenUp(Exception):
+class OperationFailed(Exception):
     """A decision that ends the operation; ``trouble`` is its last failure."""
 
-    def __init__(self, decision: Decision, trouble: Trouble) -> None:
+    def __init__(self, decision: Decision, trouble: RemoteError) -> None:
         super().__init__(str(trouble))
         self.decision, self.trouble = decision, trouble
 
@@ -35,10 +35,10 @@ class Retrier:
 
     def __init__(
         self,
-        judge: Judge,
+        judge: RetryPolicy,
         *,
-        gate: Gate,
-        reach: Reach,
+        gate: CircuitBreaker,
+        reach: NetworkMonitor,
         on_retry: OnRetry,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -48,43 +48,43 @@ class Retrier:
     async def run(self, operation: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """Call ``attempt`` until it returns.
 
-        Raises `GivenUp` with the decision when it will not be tried again, and
+        Raises `OperationFailed` with the decision when it will not be tried again, and
         `AuthError` or `RunStopped` when nobody should go on.
         """
-        tries = Tries()
+        tries = Attempts()
         while True:
             try:
                 result = await attempt()
-            except Trouble as trouble:
+            except RemoteError as trouble:
                 tries = await self.after(operation, trouble, tries)
             else:
                 self._reach.succeeded()
                 return result
 
-    async def after(self, operation: str, trouble: Trouble, tries: Tries) -> Tries:
+    async def after(self, operation: str, trouble: RemoteError, tries: Attempts) -> Attempts:
         """Judge ``trouble``; wait when it is to be tried again, else raise as `run` does."""
         tries = tries.seeing(trouble, self._outage_s(trouble))
         decision = self._judge(trouble, tries, self._chance())
         match decision:
-            case Again(after_s=after_s):
+            case RetryAfter(after_s=after_s):
                 self._on_retry(operation, tries.attempts + 1, after_s, trouble)
                 await anyio.sleep(after_s)
-            case WaitForAll(after_s=after_s):
+            case PauseAll(after_s=after_s):
                 self._on_retry(operation, tries.attempts + 1, after_s, trouble)
                 self._gate.close(after_s)
                 await self._gate.wait_open()
-            case Stop(reason=reason, auth=True):
+            case StopRun(reason=reason, auth=True):
                 raise AuthError(reason, tracking_id=getattr(trouble, "tracking_id", None)) from None
-            case Stop(reason=reason):
+            case StopRun(reason=reason):
                 raise RunStopped(reason) from None
             case _:
-                raise GivenUp(decision, trouble) from None
+                raise OperationFailed(decision, trouble) from None
         return tries.counted(decision)
 
-    def _outage_s(self, trouble: Trouble) -> float:
+    def _outage_s(self, trouble: RemoteError) -> float:
         """Tell the others what this failure shows of the network; return for how long it has been down."""
-        if isinstance(trouble, Unreachable):
+        if isinstance(trouble, ConnectError):
             return self._reach.failed()
-        if isinstance(trouble, Rejected | Nonsense):
+        if isinstance(trouble, HTTPStatusError | InvalidResponse):
             self._reach.succeeded()  # an answer, if not the one we want
         return 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 
 
-class Signal:
+class ChangeNotifier:
     """Waiters look at the state, find it wanting, and wait; whoever changes the state notifies.
 
     There is no lock: state is changed between awaits, so a waiter that looks and

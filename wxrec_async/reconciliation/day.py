@@ -13,18 +13,18 @@ from typing import Protocol
 from wxrec_async.flow.search_lister import SearchReader
 from wxrec_async.flow.task_lister import Lister
 from wxrec_async.ledger import InPeriod, SeenTask, SeenTasks, SqliteLedger, StoredRow, TaskRow
-from wxrec_async.maintenance.verify import REASONS, Comparison, Finding, Verdict
-from wxrec_async.model import SearchState, Task, TaskPage, Window, Witness
+from wxrec_async.maintenance.verify import REASONS, Comparison, ObjectFinding, ObjectVerdict
+from wxrec_async.model import SearchRow, SearchState, Task, TaskPage, Window
 from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.reconciliation.day_report import NOT_IN_SEARCH, NOT_IN_TASKS, SENTENCES, DayReport, Difference
-from wxrec_async.reconciliation.facts import Looked, Sides
-from wxrec_async.reconciliation.recheck import Asker
+from wxrec_async.reconciliation.facts import FactsBuilder, Looked
+from wxrec_async.reconciliation.recheck import CapturesRecheck
 from wxrec_async.rules.day_comparison import (
-    Asked,
     Disagreement,
     Judgement,
-    Standing,
+    RecheckAnswer,
     TaskFacts,
+    TaskStatus,
     disagreements,
     judge,
     may_be_deleted,
@@ -33,11 +33,11 @@ from wxrec_async.rules.day_comparison import (
 from wxrec_async.rules.evidence import Basis, Ended
 from wxrec_async.rules.finality import SEARCH_DELETED
 from wxrec_async.rules.search_paging import searchable
-from wxrec_async.rules.selection import Ages, of_channel
+from wxrec_async.rules.selection import WaitPolicy, of_channel
 
 PAGE = 500
 MOST_NAMED = 10  # calls that Search counts otherwise; if more do, it counts something else, and that is said once
-NAMED = frozenset({Standing.DELETED, Standing.OWED, Standing.FAILED, Standing.UNKNOWN})
+NAMED = frozenset({TaskStatus.DELETED, TaskStatus.OWED, TaskStatus.FAILED, TaskStatus.UNKNOWN})
 NO_WORK = frozenset(
     {"fewer_than_search", "fewer_than_named", "still_active", "lost"}
 )  # nothing in the ledger is open because of it
@@ -55,7 +55,7 @@ class Certifier(Protocol):
         run_id: str,
         *,
         basis: Basis,
-        ended: EndedTasks,
+        ended: TasksWithoutObjects,
     ) -> str | None:
         """Certify one whole UTC day with nothing missing.
 
@@ -66,7 +66,7 @@ class Certifier(Protocol):
         ...
 
 
-class EndedTasks(Protocol):
+class TasksWithoutObjects(Protocol):
     """The tasks of a day that have no recording, or whose recordings Webex deleted, by id."""
 
     async def ended(self, *, after: str = "", limit: int = 1000) -> list[Ended]:
@@ -74,14 +74,14 @@ class EndedTasks(Protocol):
         ...
 
 
-class Bucket(Protocol):
+class CheckableBucket(Protocol):
     """The bucket, as far as telling a lost object from a lost bucket goes."""
 
     async def check_bucket(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class ReconcileContext:
     """What a day is looked at with.  ``search`` is None when it is not to be asked."""
 
     ledger: SqliteLedger
@@ -89,11 +89,11 @@ class Bench:
     lister: Lister
     search: SearchReader | None
     search_required: bool
-    asker: Asker
-    bucket: Bucket
+    asker: CapturesRecheck
+    bucket: CheckableBucket
     comparison: Comparison
-    sides: Sides
-    ages: Ages
+    sides: FactsBuilder
+    ages: WaitPolicy
     channel_types: Sequence[str]
     concurrency: int
     max_failures_in_row: int
@@ -105,18 +105,18 @@ class Bench:
 
 def ended_as(row: TaskRow, judgement: Judgement) -> Ended | None:
     """Return a task that came to an end with nothing to store as the evidence names it."""
-    if judgement.standing is Standing.NO_RECORDING:
+    if judgement.standing is TaskStatus.NO_RECORDING:
         return Ended(row.task.id, judgement.standing.value, judgement.reason, row.evidence)
-    if judgement.standing is not Standing.DELETED:
+    if judgement.standing is not TaskStatus.DELETED:
         return None
     gone = next((each.evidence for each in row.recordings if each.id == judgement.recording_id), SEARCH_DELETED)
     return Ended(row.task.id, judgement.standing.value, judgement.reason, gone)
 
 
-class Day:
+class DayReconciler:
     """Reconciles one window, once."""
 
-    def __init__(self, window: Window, bench: Bench) -> None:
+    def __init__(self, window: Window, bench: ReconcileContext) -> None:
         self._window, self._bench = window, bench
         self._searched = False  # to its end, so that "not there" means something
         self._unlike: dict[Disagreement, list[Difference]] = {each: [] for each in Disagreement}
@@ -175,7 +175,7 @@ class Day:
             self.report.troubles.append(trouble)
         self._searched = self.report.search_heard is SearchState.PRESENT
 
-    async def _take_in_witnesses(self, witnesses: Sequence[Witness]) -> None:
+    async def _take_in_witnesses(self, witnesses: Sequence[SearchRow]) -> None:
         """Keep what Search says; a task that only Search knows becomes work."""
         bench, now_ms = self._bench, self._bench.now_ms()
         ours = [bench.sides.believed(each) for each in witnesses if of_channel(each.task, bench.channel_types)]
@@ -210,7 +210,7 @@ class Day:
     async def _look(self, rows: Sequence[TaskRow]) -> Looked:
         """Hold every stored recording against the bucket."""
         bench = self._bench
-        looked: dict[tuple[str, str], Finding] = {}
+        looked: dict[tuple[str, str], ObjectFinding] = {}
 
         async def look(row: StoredRow) -> None:
             finding = await bench.comparison.judge(row)
@@ -228,7 +228,7 @@ class Day:
         facts: dict[str, TaskFacts],
         seen: Mapping[str, SeenTask],
         looked: Looked,
-        asked: Mapping[str, Asked],
+        asked: Mapping[str, RecheckAnswer],
     ) -> tuple[Sequence[TaskRow], dict[str, TaskFacts]]:
         """Read again what asking has changed, and let what Webex deleted come to rest."""
         if not asked:
@@ -254,7 +254,7 @@ class Day:
     async def _mark(self, looked: Looked) -> None:
         """Make work of every recording that the bucket no longer has as it was."""
         bad = [finding for finding in looked.values() if finding.verdict in REASONS]
-        if any(finding.verdict is Verdict.MISSING for finding in bad):
+        if any(finding.verdict is ObjectVerdict.MISSING for finding in bad):
             await self._bench.bucket.check_bucket()  # HEAD says 404 for a bucket that is gone, too
         for finding in bad:
             reason = REASONS[finding.verdict]
@@ -268,7 +268,7 @@ class Day:
         report.searched += seen.searched
         for each in row.recordings:
             finding = looked.get((row.task.id, each.id))
-            if finding is not None and finding.verdict is Verdict.OK:
+            if finding is not None and finding.verdict is ObjectVerdict.OK:
                 report.recordings += 1
                 report.bytes += finding.row.size
             report.denied += finding is not None and finding.denied
@@ -280,7 +280,7 @@ class Day:
 
     def _compare_counts(self, row: TaskRow, facts: TaskFacts, judgement: Judgement) -> None:
         """Count what Search counts otherwise; a few calls are named, many alike are one thing that is said once."""
-        if judgement.standing not in (Standing.STORED, Standing.NO_RECORDING):
+        if judgement.standing not in (TaskStatus.STORED, TaskStatus.NO_RECORDING):
             return
         for each in disagreements(facts):
             self.report.disagreements[each] += 1
@@ -298,7 +298,7 @@ class Day:
 
     def _compare_lists(self, row: TaskRow, judgement: Judgement, seen: SeenTask) -> None:
         """Name a task that one list has and the other has not, unless that is what was said of it."""
-        if not self._searched or judgement.standing is Standing.LEFT_OUT or seen.listed == seen.searched:
+        if not self._searched or judgement.standing is TaskStatus.LEFT_OUT or seen.listed == seen.searched:
             return
         self.report.only_listed += seen.listed
         self.report.only_searched += seen.searched
@@ -316,7 +316,7 @@ class Day:
         for each in facts.recordings:
             finding = looked.get((row.task.id, each.id))
             reason = each.reason if each.state == "failed" else ""
-            if finding is not None and finding.verdict is not Verdict.OK:
+            if finding is not None and finding.verdict is not ObjectVerdict.OK:
                 reason = REASONS.get(finding.verdict, "bucket_unreadable")
             if reason:
                 named = True
@@ -325,6 +325,8 @@ class Day:
         if not named:
             yield self._difference(row, judgement.standing, judgement.reason, judgement.recording_id, "")
 
-    def _difference(self, row: TaskRow, standing: Standing, reason: str, recording_id: str, detail: str) -> Difference:
-        work = standing in (Standing.OWED, Standing.FAILED) and reason not in NO_WORK
+    def _difference(
+        self, row: TaskRow, standing: TaskStatus, reason: str, recording_id: str, detail: str
+    ) -> Difference:
+        work = standing in (TaskStatus.OWED, TaskStatus.FAILED) and reason not in NO_WORK
         return Difference(self._window, row.task.id, standing, reason, detail, recording_id, work)

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 from wxrec_async.flow.summary import EXIT_AUTH, EXIT_FAILED, EXIT_OK, EXIT_OWED, SUMMARY_SCHEMA
 from wxrec_async.model import DAY_MS, SearchState, Window, iso
-from wxrec_async.rules.day_comparison import DayFacts, Disagreement, Standing, WhyNot, certified
+from wxrec_async.rules.day_comparison import CertificateFacts, Disagreement, TaskStatus, WhyNot, certified
 from wxrec_async.rules.evidence import Basis
 
 STATES = (
-    Standing.STORED,
-    Standing.NO_RECORDING,
-    Standing.DELETED,
-    Standing.OWED,
-    Standing.FAILED,
-    Standing.UNKNOWN,
+    TaskStatus.STORED,
+    TaskStatus.NO_RECORDING,
+    TaskStatus.DELETED,
+    TaskStatus.OWED,
+    TaskStatus.FAILED,
+    TaskStatus.UNKNOWN,
 )
 NOT_IN_SEARCH, NOT_IN_TASKS = "not_in_search", "not_in_tasks"
 WHY_NOT = {
@@ -68,7 +68,7 @@ class Difference:
 
     day: Window
     task_id: str
-    standing: Standing
+    standing: TaskStatus
     reason: str
     detail: str = ""
     recording_id: str = ""
@@ -101,7 +101,7 @@ class DayReport:
     search_required: bool = False
     disagreements: Counter[Disagreement] = field(default_factory=Counter)
     flags: Mapping[str, int] = field(default_factory=dict)
-    counts: Counter[Standing] = field(default_factory=Counter)
+    counts: Counter[TaskStatus] = field(default_factory=Counter)
     listed: int = 0
     searched: int = 0
     only_listed: int = 0
@@ -126,7 +126,9 @@ class DayReport:
 
     def keeps_from_it(self) -> tuple[WhyNot, ...]:
         """Return what keeps it from being certified, by `rules.day_comparison.certified`."""
-        return certified(DayFacts(self.settled, self.tasks_heard, self.search_heard, self.search_required, self.counts))
+        return certified(
+            CertificateFacts(self.settled, self.tasks_heard, self.search_heard, self.search_required, self.counts)
+        )
 
     @property
     def basis(self) -> Basis:
@@ -159,7 +161,7 @@ class DayReport:
         return {
             "tasks": self.tasks,
             **by_state,
-            "left_out": self.counts[Standing.LEFT_OUT],
+            "left_out": self.counts[TaskStatus.LEFT_OUT],
             "other_channels": self.other_channels,
             "listed": self.listed,
             "searched": self.searched,
@@ -229,7 +231,7 @@ class ReconcileReport:
         if self.token_unsaved or any(day.denied for day in self.days):
             return EXIT_AUTH
         counts = self.counts
-        wrong = counts[Standing.FAILED.value] or counts[Standing.UNKNOWN.value]
+        wrong = counts[TaskStatus.FAILED.value] or counts[TaskStatus.UNKNOWN.value]
         if wrong or self.begins_late or any(day.troubles or day.is_unheard for day in self.days):
             return EXIT_FAILED
         return EXIT_OK if self.certified else EXIT_OWED

@@ -6,33 +6,33 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from wxrec_async.ledger import KnownRecording, SeenTask, TaskRow
-from wxrec_async.maintenance.verify import Finding, Verdict
-from wxrec_async.model import Witness
-from wxrec_async.rules.day_comparison import Asked, Held, RecordingFacts, SearchFacts, TaskFacts
+from wxrec_async.maintenance.verify import ObjectFinding, ObjectVerdict
+from wxrec_async.model import SearchRow
+from wxrec_async.rules.day_comparison import ObjectState, RecheckAnswer, RecordingFacts, SearchFacts, TaskFacts
 from wxrec_async.rules.filters import Filters
 from wxrec_async.rules.finality import phase
 
 HELD = {
-    Verdict.OK: Held.WHOLE,
-    Verdict.MISSING: Held.MISSING,
-    Verdict.DIFFERENT: Held.DIFFERENT,
-    Verdict.UNKNOWN: Held.UNREADABLE,
+    ObjectVerdict.OK: ObjectState.WHOLE,
+    ObjectVerdict.MISSING: ObjectState.MISSING,
+    ObjectVerdict.DIFFERENT: ObjectState.DIFFERENT,
+    ObjectVerdict.UNKNOWN: ObjectState.UNREADABLE,
 }
-Looked = Mapping[tuple[str, str], Finding]
+Looked = Mapping[tuple[str, str], ObjectFinding]
 
 
-class Sides:
+class FactsBuilder:
     """Lays the sides of a task together; ``counts`` says whether Search's number of recordings is believed."""
 
     def __init__(self, filters: Filters, *, counts: bool) -> None:
         self._filters, self._counts = filters, counts
 
-    def believed(self, witness: Witness) -> Witness:
+    def believed(self, witness: SearchRow) -> SearchRow:
         """Return what Search says as far as it is believed."""
         return witness if self._counts else replace(witness, recordings=None)
 
     def facts(
-        self, row: TaskRow, seen: SeenTask, looked: Looked, now_ms: int, asked: Asked = Asked.NOT_ASKED
+        self, row: TaskRow, seen: SeenTask, looked: Looked, now_ms: int, asked: RecheckAnswer = RecheckAnswer.NOT_ASKED
     ) -> TaskFacts:
         """Return everything that is known of one task at ``now_ms``."""
         created = row.task.created_ms if row.task.created_ms is not None else row.asked.first_seen_ms

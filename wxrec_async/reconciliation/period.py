@@ -21,17 +21,17 @@ from wxrec_async.flow.task_lister import Lister
 from wxrec_async.ledger import Everything, open_seen_tasks
 from wxrec_async.maintenance.verify import Comparison, Level
 from wxrec_async.model import Period, Window, iso
-from wxrec_async.reconciliation.day import Bench, Certifier, Day, OnDifference
+from wxrec_async.reconciliation.day import Certifier, DayReconciler, OnDifference, ReconcileContext
 from wxrec_async.reconciliation.day_report import DayReport, Difference, ReconcileReport
-from wxrec_async.reconciliation.facts import Sides
-from wxrec_async.reconciliation.recheck import Asker
+from wxrec_async.reconciliation.facts import FactsBuilder
+from wxrec_async.reconciliation.recheck import CapturesRecheck
 from wxrec_async.rules import windows
 from wxrec_async.rules.server_time import believed_ms
-from wxrec_async.rules.windows import Asked
-from wxrec_async.s3.reader import S3Inspector
+from wxrec_async.rules.windows import AskedPeriod
+from wxrec_async.s3.reader import S3ReadStore
 from wxrec_async.wiring import clients
 from wxrec_async.wiring.bucket import ledger_identity, open_bucket, open_ledger_of
-from wxrec_async.wiring.observed import telling_reach
+from wxrec_async.wiring.observed import observed_reach
 
 BEHIND_MS = 60_000  # the servers' time is told rather too late than too early, and it judges what is old enough
 OnDay = Callable[[DayReport], None]
@@ -50,7 +50,7 @@ async def reconcile(  # noqa: PLR0913 - what a host may hand in, each by its nam
     on_difference: OnDifference = _unheard,
     on_day: OnDay = _unheard,
     emit: Emit = ignore,
-    given: clients.Given = clients.NOTHING_GIVEN,
+    given: clients.Injected = clients.NO_INJECTION,
     clock: Callable[[], float] = time.time,
 ) -> ReconcileReport:
     """Say of every task of ``period`` (default: what the settings ask for) where it stands.
@@ -89,7 +89,9 @@ async def reconcile(  # noqa: PLR0913 - what a host may hand in, each by its nam
     return report
 
 
-async def _day_by_day(report: ReconcileReport, bench: Bench, certifier: Certifier | None, on_day: OnDay) -> None:
+async def _day_by_day(
+    report: ReconcileReport, bench: ReconcileContext, certifier: Certifier | None, on_day: OnDay
+) -> None:
     refusal: AuthError | RunStopped | None = None
     for asked in windows.cut(report.period):
         # The end that nobody gave is where calls are old enough, and how late it is at Webex is known by now.
@@ -97,7 +99,7 @@ async def _day_by_day(report: ReconcileReport, bench: Bench, certifier: Certifie
         if end <= asked.from_ms:
             break
         window = Window(asked.from_ms, end)
-        day = await Day(window, bench).run()
+        day = await DayReconciler(window, bench).run()
         if certifier is not None and day.certified and day.is_whole_day:
             try:
                 if refusal is None:
@@ -121,7 +123,7 @@ async def _day_by_day(report: ReconcileReport, bench: Bench, certifier: Certifie
         on_day(day)
 
 
-def _asked(settings: Settings, period: Window | None, now_ms: int) -> Asked:
+def _asked(settings: Settings, period: Window | None, now_ms: int) -> AskedPeriod:
     if period is not None:
         return windows.clamp(period, lookback_days=settings.webex.lookback_days, now_ms=now_ms)
     asked = asked_period(settings, now_ms)
@@ -129,7 +131,7 @@ def _asked(settings: Settings, period: Window | None, now_ms: int) -> Asked:
     if settings.backfill.to or settled <= asked.period.from_ms:
         return asked
     note = f"ending at {iso(settled)}: younger calls cannot be judged ([backfill] settle_minutes)"
-    return Asked(Period(asked.period.from_ms, settled), (*asked.clamped, note), asked.begins_late)
+    return AskedPeriod(Period(asked.period.from_ms, settled), (*asked.clamped, note), asked.begins_late)
 
 
 def named_filters(settings: Settings) -> dict[str, object]:
@@ -140,12 +142,12 @@ def named_filters(settings: Settings) -> dict[str, object]:
 
 @asynccontextmanager
 async def _bench(
-    settings: Settings, tell: OnDifference, emit: Emit, given: clients.Given, clock: Callable[[], float]
-) -> AsyncIterator[tuple[Bench, S3Inspector]]:
+    settings: Settings, tell: OnDifference, emit: Emit, given: clients.Injected, clock: Callable[[], float]
+) -> AsyncIterator[tuple[ReconcileContext, S3ReadStore]]:
     """Open Webex, the bucket and the ledger, in the order in which they can be refused."""
     secrets = await clients.load_secrets(settings, given, emit)
     await ledger_identity(settings)  # says that there is no ledger before anything is made
-    tls, reach, path = clients.trusted(settings), telling_reach(emit), settings.ledger.path
+    tls, reach, path = clients.trusted_tls_context(settings), observed_reach(emit), settings.ledger.path
     async with (
         open_bucket(settings, emit, reach=reach, session=given.s3_session) as bucket,
         open_ledger_of(settings, secrets.org_id, emit) as ledger,
@@ -158,16 +160,16 @@ async def _bench(
             return believed_ms(round(clock() * 1000), webex.client.servers_now_ms())
 
         log = RunLog(job_of(settings, secrets.org_id, Everything()), ledger, emit, judged_ms)
-        bench = Bench(
+        bench = ReconcileContext(
             ledger=ledger,
             sightings=sightings,
             lister=Lister(webex.client, chosen.page_size, chosen.channel_types),
             search=SearchReader(webex.search) if webex.search and chosen.search != "off" else None,
             search_required=chosen.search == "required",
-            asker=Asker(webex.client, ledger, log),
+            asker=CapturesRecheck(webex.client, ledger, log),
             bucket=bucket,
             comparison=Comparison(bucket, Level.HEAD),
-            sides=Sides(filters_of(settings), counts=chosen.search_counts),
+            sides=FactsBuilder(filters_of(settings), counts=chosen.search_counts),
             ages=ages,
             channel_types=chosen.channel_types,
             concurrency=settings.backfill.concurrency,

@@ -7,36 +7,36 @@ from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
-from wxrec_async.flow.batch import CAPTURES_BATCH, CapturesAnswer, TaskAnswer, read_answer
+from wxrec_async.flow.batch import CAPTURES_BATCH, CapturesResult, TaskAnswer, read_answer
 from wxrec_async.flow.run_log import RunLog
 from wxrec_async.ledger import SqliteLedger, TaskRow
 from wxrec_async.model import Capture, Task
-from wxrec_async.rules.day_comparison import Asked, TaskFacts
+from wxrec_async.rules.day_comparison import RecheckAnswer, TaskFacts
 
 
 class CaptureSource(Protocol):
     """Webex, as far as captures go."""
 
-    async def captures(self, task_ids: Sequence[str]) -> CapturesAnswer:
+    async def captures(self, task_ids: Sequence[str]) -> CapturesResult:
         """Ask for one to ten tasks at once."""
         ...
 
 
-class Asker:
+class CapturesRecheck:
     """Asks for recordings.  What is found becomes work, and silence is judged, as a run does, by its log."""
 
     def __init__(self, webex: CaptureSource, ledger: SqliteLedger, log: RunLog) -> None:
         self._webex, self._ledger, self._log = webex, ledger, log
 
-    async def ask(self, questions: Sequence[tuple[TaskRow, TaskFacts]]) -> dict[str, Asked]:
+    async def ask(self, questions: Sequence[tuple[TaskRow, TaskFacts]]) -> dict[str, RecheckAnswer]:
         """Return what captures answered for each task; the ledger has it, too."""
-        answers: dict[str, Asked] = {}
+        answers: dict[str, RecheckAnswer] = {}
         waiting = iter(questions)
         while batch := list(islice(waiting, CAPTURES_BATCH)):
             answers |= await self._ask_batch(batch)
         return answers
 
-    async def _ask_batch(self, batch: Sequence[tuple[TaskRow, TaskFacts]]) -> dict[str, Asked]:
+    async def _ask_batch(self, batch: Sequence[tuple[TaskRow, TaskFacts]]) -> dict[str, RecheckAnswer]:
         answer = await self._webex.captures([row.task.id for row, _ in batch])
         read = await self._read(batch, answer.captures)
         await self._log.record_answers(
@@ -65,10 +65,10 @@ class Asker:
             await self._ledger.deleted_at_webex(row, self._log.judged_ms(), named=sorted(answer.offered))
 
 
-def _asked(answer: TaskAnswer | None) -> Asked:
+def _asked(answer: TaskAnswer | None) -> RecheckAnswer:
     if answer is None or answer.unsettled:  # what it does not name may be there all the same
-        return Asked.UNANSWERED
-    return Asked.FOUND if answer.offered else Asked.SILENT
+        return RecheckAnswer.UNANSWERED
+    return RecheckAnswer.FOUND if answer.offered else RecheckAnswer.SILENT
 
 
 def _says_something(row: TaskRow, facts: TaskFacts, read: Mapping[str, TaskAnswer]) -> bool:

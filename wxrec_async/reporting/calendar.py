@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 
 from wxrec_async.ledger.report_queries import ReportFacts, Tally
 from wxrec_async.model import DAY_MS, Window
-from wxrec_async.rules.coverage import DayFacts, DayState, day_of, day_state, unlisted
+from wxrec_async.rules.coverage import DayCoverage, DayState, day_of, day_state, unlisted
 
 MAX_MONTHS = 120
 LAST_DAY_MS = 253_402_214_400_000  # 9999-12-31, where Python's calendar ends
@@ -41,11 +41,11 @@ MEANINGS: Mapping[DayState, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class CalendarDay:
     """A day on the page; ``number`` of its newest certificate, ``holds`` whether nothing changed since."""
 
     ms: int
-    facts: DayFacts
+    facts: DayCoverage
     state: DayState
     tally: Tally
     number: int | None
@@ -105,7 +105,7 @@ class Month:
     """A month as weeks, Monday first, None where no day of the report is; ``gap`` says which months were skipped."""
 
     name: str
-    weeks: tuple[tuple[Day | None, ...], ...]
+    weeks: tuple[tuple[CalendarDay | None, ...], ...]
     gap: str = ""
 
 
@@ -113,7 +113,7 @@ class Month:
 class Calendar:
     """``days`` in order; ``earlier`` says from which day on they are shown, when there are more than fit."""
 
-    days: tuple[Day, ...]
+    days: tuple[CalendarDay, ...]
     months: tuple[Month, ...]
     earlier: str = ""
 
@@ -165,11 +165,11 @@ def _overlaps(spans: Iterable[Window], day: int) -> bool:
     return any(span.from_ms < day + DAY_MS and span.to_ms > day for span in spans)
 
 
-def _judged(facts: ReportFacts, ms: int, period: Window | None, now_ms: int) -> Day:
+def _judged(facts: ReportFacts, ms: int, period: Window | None, now_ms: int) -> CalendarDay:
     tally = facts.days.get(ms, Tally())
     span = Window(max(ms, period.from_ms), min(ms + DAY_MS, period.to_ms)) if period else Window(ms, ms + DAY_MS)
     number, certified_ms = facts.certified.get(ms, (None, None))
-    found = DayFacts(
+    found = DayCoverage(
         span=span,
         failed=tally.failed + tally.failed_tasks,
         owed=tally.owed,
@@ -178,10 +178,10 @@ def _judged(facts: ReportFacts, ms: int, period: Window | None, now_ms: int) -> 
         changed_ms=tally.changed_ms,
         certified_ms=certified_ms,
     )
-    return Day(ms, found, day_state(found, now_ms), tally, number)
+    return CalendarDay(ms, found, day_state(found, now_ms), tally, number)
 
 
-def _rows(months: Sequence[tuple[int, int]], days: Mapping[int, Day]) -> Iterator[Month]:
+def _rows(months: Sequence[tuple[int, int]], days: Mapping[int, CalendarDay]) -> Iterator[Month]:
     before: tuple[int, int] | None = None
     for year, month in months:
         gap = ""

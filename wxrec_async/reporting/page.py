@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from wxrec_async._version import __version__
-from wxrec_async.ledger.report_queries import Bar, FailureFact, Limits, ReasonFact, ReportFacts, RunFact, Tally
+from wxrec_async.ledger.report_queries import Bar, FailureFact, ListLimits, ReasonFact, ReportFacts, RunFact, Tally
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.reporting import palette
 from wxrec_async.reporting.calendar import MEANINGS, SIGNS, WORDS, Calendar, build_calendar
@@ -48,16 +48,16 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageSubject:
     """What the page was made of and for: the ledger's file name, the period, when, and the lists' limits."""
 
     ledger: str
     period: Window | None
     now_ms: int
-    limits: Limits
+    limits: ListLimits
 
 
-def render(facts: ReportFacts, asked: Asked) -> Iterator[str]:
+def render(facts: ReportFacts, asked: PageSubject) -> Iterator[str]:
     """Yield the page in pieces."""
     calendar = build_calendar(facts, asked.period, asked.now_ms)
     yield from _template().generate(

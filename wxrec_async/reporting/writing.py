@@ -16,7 +16,7 @@ from wxrec_async.errors import ConfigError
 from wxrec_async.ledger import SqliteReader, open_reader
 from wxrec_async.ledger.all_rows import ExportRow
 from wxrec_async.ledger.database_files import COMPANIONS
-from wxrec_async.ledger.report_queries import Limits, ReportFacts
+from wxrec_async.ledger.report_queries import ListLimits, ReportFacts
 from wxrec_async.model import Window
 from wxrec_async.reporting.output_files import check_target, replacing
 from wxrec_async.reporting.table_rows import COLUMNS, Privacy, cells_of, record_of
@@ -39,7 +39,7 @@ class Wanted:
     jsonl: Target | None = None
     period: Window | None = None
     privacy: Privacy = field(default_factory=Privacy)
-    limits: Limits = field(default_factory=Limits)
+    limits: ListLimits = field(default_factory=ListLimits)
 
     @property
     def files(self) -> list[Path]:
@@ -88,10 +88,10 @@ def _place(path: Path) -> Path:
 
 
 async def _write_page(reader: SqliteReader, target: Target, ledger: Path, wanted: Wanted, now_ms: int) -> ReportFacts:
-    from wxrec_async.reporting.page import Asked, render  # noqa: PLC0415 - templates and charts, for this one only
+    from wxrec_async.reporting.page import PageSubject, render  # noqa: PLC0415 - templates and charts, for this one only
 
     facts = await reader.report_facts(wanted.period, wanted.limits)
-    pieces = render(facts, Asked(ledger.name, wanted.period, now_ms, wanted.limits))
+    pieces = render(facts, PageSubject(ledger.name, wanted.period, now_ms, wanted.limits))
     await to_thread.run_sync(_put_page, target, pieces)
     return facts
 

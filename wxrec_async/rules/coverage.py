@@ -29,7 +29,7 @@ class DayState(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class DayFacts:
+class DayCoverage:
     """What is known of a day, or of the part ``span`` of it that is asked about.
 
     ``failed`` counts tasks and recordings, ``owed`` and ``unfinished`` tasks.
@@ -62,7 +62,7 @@ class DayFacts:
         return self.certified_ms is not None and (self.changed_ms is None or self.changed_ms <= self.certified_ms)
 
 
-def day_state(day: DayFacts, now_ms: int) -> DayState:
+def day_state(day: DayCoverage, now_ms: int) -> DayState:
     """Call a day by its worst.  A holding certificate also vouches for the listing; part of a day has none."""
     if day.failed:
         return DayState.FAILED

@@ -10,12 +10,12 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wxrec_async.model import AT_REST, RecordingState, SearchState, TaskState
+from wxrec_async.model import FINAL_STATES, RecordingState, SearchState, TaskState
 from wxrec_async.rules.finality import Phase
-from wxrec_async.rules.selection import HOUR_MS, Ages
+from wxrec_async.rules.selection import HOUR_MS, WaitPolicy
 
 
-class Standing(enum.StrEnum):
+class TaskStatus(enum.StrEnum):
     """``UNKNOWN`` when something could not be looked at, ``LEFT_OUT`` when a filter does not want the task."""
 
     STORED = "stored"
@@ -27,10 +27,10 @@ class Standing(enum.StrEnum):
     LEFT_OUT = "left_out"
 
 
-SOUND = frozenset({Standing.STORED, Standing.NO_RECORDING, Standing.DELETED, Standing.LEFT_OUT})
+SOUND = frozenset({TaskStatus.STORED, TaskStatus.NO_RECORDING, TaskStatus.DELETED, TaskStatus.LEFT_OUT})
 
 
-class Held(enum.StrEnum):
+class ObjectState(enum.StrEnum):
     """What the bucket has of a recording that the ledger calls stored."""
 
     WHOLE = "whole"
@@ -50,7 +50,7 @@ class RecordingFacts:
     id: str
     state: RecordingState
     reason: str = ""
-    held: Held | None = None
+    held: ObjectState | None = None
     was_stored: bool = False
     segment: bool = False
     evidence: str = ""
@@ -68,7 +68,7 @@ class SearchFacts:
     bytes: int | None = None
 
 
-class Asked(enum.StrEnum):
+class RecheckAnswer(enum.StrEnum):
     """What captures answered when it was asked once more; ``UNANSWERED`` when the answer proves nothing."""
 
     NOT_ASKED = "not_asked"
@@ -99,7 +99,7 @@ class TaskFacts:
     silent_ms: int | None = None
     since_silent_ms: int | None = None
     left_out: str | None = None
-    asked: Asked = Asked.NOT_ASKED
+    asked: RecheckAnswer = RecheckAnswer.NOT_ASKED
     named: int = 0
     phase: Phase = Phase.UNTOLD
 
@@ -108,19 +108,19 @@ class TaskFacts:
 class Judgement:
     """The one state of a task; ``reason`` is a stable word, ``recording_id`` the recording it is about, if one."""
 
-    standing: Standing
+    standing: TaskStatus
     reason: str = ""
     recording_id: str = ""
 
 
 HELD_BADLY = {
-    Held.UNREADABLE: (Standing.UNKNOWN, "bucket_unreadable"),
-    Held.MISSING: (Standing.FAILED, "missing_in_bucket"),
-    Held.DIFFERENT: (Standing.FAILED, "differs_in_bucket"),
+    ObjectState.UNREADABLE: (TaskStatus.UNKNOWN, "bucket_unreadable"),
+    ObjectState.MISSING: (TaskStatus.FAILED, "missing_in_bucket"),
+    ObjectState.DIFFERENT: (TaskStatus.FAILED, "differs_in_bucket"),
 }
 
 
-def must_ask(facts: TaskFacts, ages: Ages) -> bool:
+def must_ask(facts: TaskFacts, ages: WaitPolicy) -> bool:
     """Say whether captures has to be asked before this task can be judged.
 
     So it is when Search contradicts the ledger, and when "no recording" rests
@@ -137,7 +137,7 @@ def must_ask(facts: TaskFacts, ages: Ages) -> bool:
     return facts.state is TaskState.CAPTURED and _fewer_than_search(facts)
 
 
-def _early_silence(facts: TaskFacts, ages: Ages) -> bool:
+def _early_silence(facts: TaskFacts, ages: WaitPolicy) -> bool:
     if facts.capture_requested is False:
         return False
     if facts.silent_ms is None or facts.since_silent_ms is None:
@@ -148,17 +148,17 @@ def _early_silence(facts: TaskFacts, ages: Ages) -> bool:
 def may_be_deleted(facts: TaskFacts) -> bool:
     """Say whether Search's word that recordings were deleted is to be written down, once captures names none."""
     deleted = facts.search is not None and facts.search.deleted is True
-    return deleted and facts.asked is Asked.SILENT and _none_or_some_could_be_gone(facts)
+    return deleted and facts.asked is RecheckAnswer.SILENT and _none_or_some_could_be_gone(facts)
 
 
-def judge(facts: TaskFacts, ages: Ages) -> Judgement:
+def judge(facts: TaskFacts, ages: WaitPolicy) -> Judgement:
     """Return the one state of a task.
 
     The worst news wins: what cannot be known, then what is lost or failed, then
     what is still to come.
     """
     if facts.left_out and not facts.recordings:
-        return Judgement(Standing.LEFT_OUT, facts.left_out)
+        return Judgement(TaskStatus.LEFT_OUT, facts.left_out)
     return (
         _unsound_objects(facts)
         or _unsound_recordings(facts)
@@ -172,7 +172,7 @@ def _unsound_objects(facts: TaskFacts) -> Judgement | None:
     stored = [each for each in facts.recordings if each.state is RecordingState.STORED]
     for held, (standing, reason) in HELD_BADLY.items():
         for each in stored:
-            if each.held is held or (each.held is None and held is Held.UNREADABLE):
+            if each.held is held or (each.held is None and held is ObjectState.UNREADABLE):
                 return Judgement(standing, reason, each.id)
     return None
 
@@ -180,54 +180,54 @@ def _unsound_objects(facts: TaskFacts) -> Judgement | None:
 def _unsound_recordings(facts: TaskFacts) -> Judgement | None:
     for each in facts.recordings:
         if each.state is RecordingState.FAILED:
-            return Judgement(Standing.FAILED, each.reason or "failed", each.id)
+            return Judgement(TaskStatus.FAILED, each.reason or "failed", each.id)
         if each.state is RecordingState.GONE and each.was_stored:
-            return Judgement(Standing.FAILED, "lost", each.id)
+            return Judgement(TaskStatus.FAILED, "lost", each.id)
         if each.state is RecordingState.GONE and not each.evidence:
-            return Judgement(Standing.FAILED, "gone_unproven", each.id)
-    unfinished = [each for each in facts.recordings if each.state not in AT_REST]
-    return Judgement(Standing.OWED, "not_fetched", unfinished[0].id) if unfinished else None
+            return Judgement(TaskStatus.FAILED, "gone_unproven", each.id)
+    unfinished = [each for each in facts.recordings if each.state not in FINAL_STATES]
+    return Judgement(TaskStatus.OWED, "not_fetched", unfinished[0].id) if unfinished else None
 
 
 def _open_task(facts: TaskFacts) -> Judgement | None:
     match facts.state:
         case TaskState.LISTED if not facts.recordings:
-            return Judgement(Standing.OWED, "never_asked" if facts.listed else "only_in_search")
+            return Judgement(TaskStatus.OWED, "never_asked" if facts.listed else "only_in_search")
         case TaskState.LISTED:
-            return Judgement(Standing.OWED, "never_asked")
+            return Judgement(TaskStatus.OWED, "never_asked")
         case TaskState.OWED:
-            return Judgement(Standing.OWED, facts.reason or "owed")
+            return Judgement(TaskStatus.OWED, facts.reason or "owed")
         case TaskState.FAILED:
-            return Judgement(Standing.FAILED, facts.reason or "failed")
+            return Judgement(TaskStatus.FAILED, facts.reason or "failed")
         case TaskState.CAPTURED if not facts.recordings:
-            return Judgement(Standing.UNKNOWN, "no_recording_known")
+            return Judgement(TaskStatus.UNKNOWN, "no_recording_known")
     return None
 
 
-def _contradiction(facts: TaskFacts, ages: Ages) -> Judgement | None:
+def _contradiction(facts: TaskFacts, ages: WaitPolicy) -> Judgement | None:
     """Hold the task, which looks settled, against what captures and Search say."""
-    if facts.asked is Asked.UNANSWERED:
-        return Judgement(Standing.UNKNOWN, "captures_unanswered")
+    if facts.asked is RecheckAnswer.UNANSWERED:
+        return Judgement(TaskStatus.UNKNOWN, "captures_unanswered")
     if facts.named > len(facts.recordings):
-        return Judgement(Standing.FAILED, "fewer_than_named")
+        return Judgement(TaskStatus.FAILED, "fewer_than_named")
     search = facts.search or SearchFacts()
     if search.deleted:
         return _deletion(facts)
     if facts.phase is Phase.OPEN:
         young = facts.age_ms <= ages.missing_ms
-        return Judgement(Standing.OWED, "still_open") if young else Judgement(Standing.FAILED, "never_ended")
+        return Judgement(TaskStatus.OWED, "still_open") if young else Judgement(TaskStatus.FAILED, "never_ended")
     if search.active and facts.age_ms < ages.null_ms:
-        return Judgement(Standing.OWED, "still_active")
+        return Judgement(TaskStatus.OWED, "still_active")
     return None if facts.recordings else _promise(facts, search, ages)
 
 
 def _deletion(facts: TaskFacts) -> Judgement | None:
     """Search's word alone shows nothing: captures must have been asked, and name what is left, if anything."""
-    confirmed = facts.asked in (Asked.FOUND, Asked.SILENT) or not _fewer_than_search(facts)
-    return None if facts.recordings and confirmed else Judgement(Standing.UNKNOWN, "deletion_unconfirmed")
+    confirmed = facts.asked in (RecheckAnswer.FOUND, RecheckAnswer.SILENT) or not _fewer_than_search(facts)
+    return None if facts.recordings and confirmed else Judgement(TaskStatus.UNKNOWN, "deletion_unconfirmed")
 
 
-def _promise(facts: TaskFacts, search: SearchFacts, ages: Ages) -> Judgement | None:
+def _promise(facts: TaskFacts, search: SearchFacts, ages: WaitPolicy) -> Judgement | None:
     """A call of which Search has a recording, or one is promised, has no "no recording".
 
     How many Search counts is another matter: what its number means is not
@@ -235,21 +235,21 @@ def _promise(facts: TaskFacts, search: SearchFacts, ages: Ages) -> Judgement | N
     """
     if search.recordings:
         young = facts.age_ms < ages.missing_ms
-        return Judgement(Standing.OWED if young else Standing.FAILED, "fewer_than_search")
+        return Judgement(TaskStatus.OWED if young else TaskStatus.FAILED, "fewer_than_search")
     if search.capture_requested:
-        return Judgement(Standing.OWED, "capture_awaited")
+        return Judgement(TaskStatus.OWED, "capture_awaited")
     return None
 
 
 def _sound(facts: TaskFacts) -> Judgement:
     gone = [each for each in facts.recordings if each.state is RecordingState.GONE]
     if gone:
-        return Judgement(Standing.DELETED, gone[0].reason or "gone", gone[0].id)
+        return Judgement(TaskStatus.DELETED, gone[0].reason or "gone", gone[0].id)
     if facts.recordings and facts.search and facts.search.deleted and _fewer_than_search(facts):
-        return Judgement(Standing.DELETED, "deleted_at_webex")  # the rest of the call was had in time
+        return Judgement(TaskStatus.DELETED, "deleted_at_webex")  # the rest of the call was had in time
     if facts.recordings:
-        return Judgement(Standing.STORED)
-    return Judgement(Standing.NO_RECORDING, facts.reason)
+        return Judgement(TaskStatus.STORED)
+    return Judgement(TaskStatus.NO_RECORDING, facts.reason)
 
 
 class Disagreement(enum.StrEnum):
@@ -284,10 +284,12 @@ def _fewer_than_search(facts: TaskFacts) -> bool:
 
 def _none_or_some_could_be_gone(facts: TaskFacts) -> bool:
     """What was stored once and is lost was not deleted in time to excuse it."""
-    return not facts.recordings or any(each.state not in AT_REST and not each.was_stored for each in facts.recordings)
+    return not facts.recordings or any(
+        each.state not in FINAL_STATES and not each.was_stored for each in facts.recordings
+    )
 
 
-def is_whole(counts: Mapping[Standing, int]) -> bool:
+def is_whole(counts: Mapping[TaskStatus, int]) -> bool:
     """Say whether tasks in these states can be certified: all of them at an end, and none unknown."""
     return all(standing in SOUND or not count for standing, count in counts.items())
 
@@ -307,7 +309,7 @@ class WhyNot(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class DayFacts:
+class CertificateFacts:
     """What a certificate would rest on: how each list was heard, and the tasks by state.
 
     ``settled`` when the day ended longer ago than calls take to appear, by the servers' time.
@@ -317,10 +319,10 @@ class DayFacts:
     tasks: SearchState
     search: SearchState
     search_required: bool
-    counts: Mapping[Standing, int]
+    counts: Mapping[TaskStatus, int]
 
 
-def certified(day: DayFacts) -> tuple[WhyNot, ...]:
+def certified(day: CertificateFacts) -> tuple[WhyNot, ...]:
     """Return what keeps a day from being certified; nothing does when all voices were heard and none objects.
 
     That Search is absent, out of reach, not to be asked, or refuses us from the

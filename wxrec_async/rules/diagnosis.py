@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from wxrec_async.errors import (
     AuthError,
     ConfigError,
+    ConnectError,
+    HTTPStatusError,
     LedgerError,
-    Rejected,
     TimedOut,
-    Unreachable,
-    Untrusted,
+    TLSError,
     WxrecError,
 )
 
@@ -83,7 +83,7 @@ def failed(name: str, error: WxrecError, todo: str = "") -> Finding:
 def exit_code_for(error: WxrecError) -> int:
     """Return the exit code that goes with a failure."""
     match error:
-        case ConfigError() | Untrusted():
+        case ConfigError() | TLSError():
             return EXIT_USAGE
         case AuthError():
             return EXIT_AUTH
@@ -95,9 +95,9 @@ def exit_code_for(error: WxrecError) -> int:
 
 def _remedy(error: WxrecError) -> str:
     match error:
-        case Untrusted():
+        case TLSError():
             return "name the authority's certificates with ca_bundle"
-        case Unreachable() | TimedOut():
+        case ConnectError() | TimedOut():
             return "check name, network, firewall and proxy"
         case _:
             return ""  # the settings' and the stores' messages say themselves what to do
@@ -188,7 +188,7 @@ def region(answers: Answers, org_id: str) -> Finding:
     if answers.at_home:
         return good("region", f"{answers.host} knows the organisation and the token")
     failure = answers.organisation or ConfigError()
-    if not isinstance(failure, Rejected) or failure.status not in (401, 403, 404):
+    if not isinstance(failure, HTTPStatusError) or failure.status not in (401, 403, 404):
         return failed("region", failure)
     if _speaks_of_scopes(answers):
         return unknown("region", f"{answers.host} answers nothing before the scopes are right")
@@ -197,16 +197,16 @@ def region(answers: Answers, org_id: str) -> Finding:
 
 
 def _speaks_of_scopes(answers: Answers) -> bool:
-    return any(isinstance(each, Rejected) and "scope" in each.words.lower() for each in answers.all)
+    return any(isinstance(each, HTTPStatusError) and "scope" in each.words.lower() for each in answers.all)
 
 
 def scope(name: str, failure: WxrecError | None, needed: str, answers: Answers, granted: str = "") -> Finding:
     """Judge whether the token may ask ``name`` (``tasks`` or ``captures``)."""
     if failure is None:
         return good(name, "the token may ask for them")
-    if isinstance(failure, Unreachable | Untrusted):
+    if isinstance(failure, ConnectError | TLSError):
         return unknown(name, "not known before Webex can be reached")
-    if not isinstance(failure, Rejected):
+    if not isinstance(failure, HTTPStatusError):
         return failed(name, failure)
     if failure.status == 403 and (answers.at_home or "scope" in failure.words.lower()):
         words = f"the token may not ask for them: {failure}; needed: {needed}"
@@ -227,9 +227,9 @@ def search(failure: WxrecError | None, wanted: str) -> Finding:
         return good(name, "not asked ([webex] search): certificates rest on the list of tasks alone, and say so")
     if failure is None:
         return good(name, "it answers: `reconcile` holds every day against it, and certificates rest on both lists")
-    if isinstance(failure, Unreachable | Untrusted):
+    if isinstance(failure, ConnectError | TLSError):
         return unknown(name, "not known before Webex can be reached")
-    if isinstance(failure, Rejected) and failure.status in SEARCH_ABSENT:
+    if isinstance(failure, HTTPStatusError) and failure.status in SEARCH_ABSENT:
         words, todo = f"there is none here ({failure})", ""
     else:
         words = f"it refuses to answer: {failure}"

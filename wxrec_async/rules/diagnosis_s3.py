@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from wxrec_async.errors import ConfigError, Rejected, RunStopped, WxrecError
+from wxrec_async.errors import ConfigError, HTTPStatusError, RunStopped, WxrecError
 from wxrec_async.rules.diagnosis import EXIT_AUTH, EXIT_USAGE, Finding, bad, failed, good, unknown
 
 REFUSED_KEYS = frozenset(
@@ -15,13 +15,13 @@ _ELSEWHERE = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect", "Il
 _EXPECTED_REGION = re.compile(r"expecting '([a-z0-9-]{2,30})'")
 
 
-def region_named_by(refusal: Rejected, header: str = "") -> str:
+def region_named_by(refusal: HTTPStatusError, header: str = "") -> str:
     """Return the region a bucket is said to lie in, "" when S3 does not tell."""
     named = _EXPECTED_REGION.search(refusal.words)
     return header or (named[1] if named else "")
 
 
-def bucket_elsewhere(refusal: Rejected, asked: str, header: str = "") -> Finding | None:
+def bucket_elsewhere(refusal: HTTPStatusError, asked: str, header: str = "") -> Finding | None:
     """Return the finding when the bucket lies in another region than ``asked``."""
     there = region_named_by(refusal, header)
     if not (there and there != asked) and refusal.code not in _ELSEWHERE and refusal.status not in (301, 307):
@@ -34,13 +34,13 @@ def bucket_elsewhere(refusal: Rejected, asked: str, header: str = "") -> Finding
 def bucket_refused(refusal: WxrecError, bucket: str) -> Finding:
     """Judge why the bucket could not be looked at; plain 403 may only be missing ``s3:ListBucket``."""
     match refusal:
-        case Rejected(status=404):
+        case HTTPStatusError(status=404):
             return bad("bucket", f"{bucket} is not there", "create it or correct [s3] bucket", EXIT_USAGE)
-        case Rejected(code="RequestTimeTooSkewed"):
+        case HTTPStatusError(code="RequestTimeTooSkewed"):
             return unknown("bucket", "not known before the clock is right")
-        case Rejected(code=code) if code in REFUSED_KEYS:
+        case HTTPStatusError(code=code) if code in REFUSED_KEYS:
             return bad("bucket", f"AWS refuses the credentials: {refusal}", "renew or correct them", EXIT_AUTH)
-        case Rejected(status=403):
+        case HTTPStatusError(status=403):
             return unknown("bucket", f"{bucket} may not be looked at (s3:ListBucket); writing is tried below")
         case _:
             return failed("bucket", refusal)
@@ -51,10 +51,10 @@ def permission(name: str, action: str, refusal: WxrecError | None, words: str, p
     match refusal:
         case None:
             return good(name, words)
-        case Rejected(status=403):
+        case HTTPStatusError(status=403):
             key = " (or its KMS key: kms:GenerateDataKey, kms:Decrypt)" if "kms" in refusal.words.lower() else ""
             return bad(name, f"denied: {refusal}", f"allow {action}{key}: {purpose}", EXIT_AUTH)
-        case Rejected(status=status) if status < 500:
+        case HTTPStatusError(status=status) if status < 500:
             return bad(name, f"S3 {refusal}", "correct [s3], or the bucket's settings", EXIT_USAGE)
         case RunStopped() | ConfigError():
             return bad(name, str(refusal), "correct [s3], or the bucket's settings", EXIT_USAGE)
@@ -68,9 +68,9 @@ def checksum(refusal: WxrecError | None) -> Finding:
         case None:
             words = "S3 took a part whose CRC-32 is wrong: damage on the way would not be noticed"
             return bad("checksum", words, "use a store that checks x-amz-checksum-crc32")
-        case Rejected(code="BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch"):
+        case HTTPStatusError(code="BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch"):
             return good("checksum", "a part with a wrong CRC-32 is refused")
-        case Rejected(status=501):
+        case HTTPStatusError(status=501):
             return bad("checksum", f"S3 {refusal}", "use a store that checks x-amz-checksum-crc32")
         case _:
             return unknown("checksum", f"not known: {refusal}")
@@ -82,11 +82,11 @@ def condition(refusal: WxrecError | None) -> Finding:
     match refusal:
         case None:
             return bad(name, "S3 took a put with If-None-Match: * although the key is taken", todo)
-        case Rejected(status=412):
+        case HTTPStatusError(status=412):
             return good(name, "an object that is there is not replaced")
-        case Rejected(status=501):
+        case HTTPStatusError(status=501):
             return bad(name, f"S3 {refusal}", todo)
-        case Rejected(code="BadDigest" | "InvalidDigest"):
+        case HTTPStatusError(code="BadDigest" | "InvalidDigest"):
             return unknown(name, "not known: S3 judged the checksum first, and no object is put at risk to find out")
         case _:
             return unknown(name, f"not known: {refusal}")
@@ -95,7 +95,7 @@ def condition(refusal: WxrecError | None) -> Finding:
 def lifecycle(rules: Iterable[Mapping[str, object]] | None, refusal: WxrecError | None, prefix: str) -> Finding:
     """Judge the bucket's lifecycle rules: does one abort incomplete uploads below ``prefix``?"""
     todo = "add a lifecycle rule AbortIncompleteMultipartUpload of 7 days: it clears up after a killed process"
-    if isinstance(refusal, Rejected) and refusal.code == "NoSuchLifecycleConfiguration":
+    if isinstance(refusal, HTTPStatusError) and refusal.code == "NoSuchLifecycleConfiguration":
         return good("lifecycle", "no rule aborts incomplete uploads", todo)
     if refusal is not None:
         return unknown("lifecycle", f"not known: {refusal}")

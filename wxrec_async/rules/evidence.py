@@ -190,7 +190,7 @@ def read_ended(line: bytes) -> Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedObject:
     """What a manifest line says of an object: enough to hold it against the bucket."""
 
     task_id: str
@@ -202,11 +202,11 @@ class Named:
     etag: str | None
 
 
-def read_line(line: bytes) -> Named:
+def read_line(line: bytes) -> NamedObject:
     """Read one line of a manifest; raises `Unsound`."""
     said = _object(line)
     try:
-        named = Named(
+        named = NamedObject(
             task_id=_text(said, "task_id"),
             recording_id=_text(said, "recording_id"),
             key=_text(said, "key"),

@@ -136,7 +136,7 @@ def closes_window(window: Window, *, sound: bool, settle_ms: int, asked_ms: int)
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class EmptyAnswers:
     """What was asked before: when the task was first seen, its first empty answer, if there was one.
 
     ``named`` is the most recordings that any answer named of it.
@@ -147,7 +147,7 @@ class Silence:
     named: int = 0
 
 
-def is_no_recording(task: Task, silence: Silence, *, null_ms: int, assume_over_ms: int, now_ms: int) -> bool:
+def is_no_recording(task: Task, silence: EmptyAnswers, *, null_ms: int, assume_over_ms: int, now_ms: int) -> bool:
     """Say whether an empty entry of captures, come just now, proves that there is no recording of this task."""
     if silence.named or is_bare(task) or task.capture_requested:
         return False
@@ -166,7 +166,7 @@ def is_no_recording_unasked(task: Task, *, assume_over_ms: int, now_ms: int) -> 
     )
 
 
-def is_missing(silence: Silence, *, age_ms: int, missing_ms: int, now_ms: int) -> bool:
+def is_missing(silence: EmptyAnswers, *, age_ms: int, missing_ms: int, now_ms: int) -> bool:
     """Say whether Webex did not keep its promise: long enough, and in answers at least a day apart."""
     first_empty = now_ms if silence.first_empty_ms is None else silence.first_empty_ms
     return age_ms > missing_ms and now_ms - first_empty >= DAY_MS

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from wxrec_async.model import Order, Recording
+from wxrec_async.model import Recording, TransferSpec
 from wxrec_async.rules.finality import has_changed, is_other
 from wxrec_async.rules.ids import canonical
 
 CHANGED = "changed_at_source"  # a flag, and the reason of what is reported and not fetched
 
 
-class Changed(enum.StrEnum):
+class ChangePolicy(enum.StrEnum):
     """What to do with a stored recording that ends at another moment now."""
 
     BESIDE = "beside"
@@ -58,7 +58,7 @@ class Identified:
 
 
 def identified(
-    recordings: Sequence[Recording], stored: Mapping[str, Known], policy: Changed = Changed.BESIDE
+    recordings: Sequence[Recording], stored: Mapping[str, Known], policy: ChangePolicy = ChangePolicy.BESIDE
 ) -> Identified:
     """Tell the recordings of an answer from those that are ``stored``, by id.
 
@@ -71,12 +71,12 @@ def identified(
     for recording in recordings:
         each = _told_apart(recording, stored)
         if (known := stored.get(each.id)) is not None and has_changed(known.stop_ms, each.stop_ms):
-            if policy is Changed.REPLACE:
+            if policy is ChangePolicy.REPLACE:
                 replacing.add(each.id)
             else:
                 each = replace(each, id=f"{each.id}-{each.stop_ms}", named_as=recording.id)
             changed.add(each.id)
-            if policy is Changed.CONFLICT:
+            if policy is ChangePolicy.CONFLICT:
                 each = replace(each, url=None, problem=CHANGED)
         found.setdefault(each.id, each)
     return Identified(tuple(found.values()), frozenset(changed), frozenset(replacing))
@@ -95,7 +95,7 @@ def same_recording(asked: Recording, fresh: Recording) -> bool:
     return canonical(fresh.id) == canonical(named_as) and not is_other(asked.start_ms, fresh.start_ms)
 
 
-def marked(order: Order, named: Identified, flags: tuple[str, ...] = ()) -> Order:
+def marked(order: TransferSpec, named: Identified, flags: tuple[str, ...] = ()) -> TransferSpec:
     """Return the order with what its recording's identity asks for; ``flags`` are those of its task."""
     name = order.recording.id
     its = (*flags, CHANGED) if name in named.changed else flags

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
-from wxrec_async.model import Order, Recording, Target, Task, iso
+from wxrec_async.model import ObjectTarget, Recording, Task, TransferSpec, iso
 
 CONTENT_TYPES = {
     ".wav": "audio/wav",
@@ -81,9 +81,9 @@ def main_recording(recordings: Sequence[Recording]) -> Recording:
     )
 
 
-def orders(
+def plan_transfers(
     task: Task, recordings: Sequence[Recording], *, template: str, holder: str | None, base: Mapping[str, str]
-) -> list[Order]:
+) -> list[TransferSpec]:
     """Give every recording of a task its place.
 
     ``holder`` is the id of the recording that is known to hold the main place
@@ -97,14 +97,14 @@ def orders(
     return [_order(task, recording, template, base, main=recording.id == main_id) for recording in recordings]
 
 
-def _order(task: Task, recording: Recording, template: str, base: Mapping[str, str], *, main: bool) -> Order:
+def _order(task: Task, recording: Recording, template: str, base: Mapping[str, str], *, main: bool) -> TransferSpec:
     further = target(task, recording, template=template, base=base, main=False)
     if not main:
-        return Order(recording, further)
-    return Order(recording, target(task, recording, template=template, base=base, main=True), fallback=further)
+        return TransferSpec(recording, further)
+    return TransferSpec(recording, target(task, recording, template=template, base=base, main=True), fallback=further)
 
 
-def target(task: Task, recording: Recording, *, template: str, base: Mapping[str, str], main: bool) -> Target:
+def target(task: Task, recording: Recording, *, template: str, base: Mapping[str, str], main: bool) -> ObjectTarget:
     """Return where ``recording`` goes: the template's own key for the main one, else with ``-{recording_id}``."""
     ext = extension(recording.file_name)
     moment = datetime.fromtimestamp((task.created_ms or recording.start_ms or 0) / 1000, UTC)
@@ -121,7 +121,7 @@ def target(task: Task, recording: Recording, *, template: str, base: Mapping[str
         key = template.format_map(fields | {"ext": f"-{fields['recording_id']}{ext}"})
     else:
         key = f"{template.format_map(fields)}-{fields['recording_id']}"
-    return Target(key, CONTENT_TYPES[ext], _metadata(task, recording, base))
+    return ObjectTarget(key, CONTENT_TYPES[ext], _metadata(task, recording, base))
 
 
 def main_keys(task: Task, recordings: Sequence[Recording], *, template: str) -> list[str]:

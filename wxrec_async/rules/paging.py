@@ -30,7 +30,7 @@ ROUNDING_MS = 1_000  # a server may round `from` down; one that ignores it shows
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PageStep:
     """What one page means: tasks not seen before, and how to go on (both None: the window has been read)."""
 
     new: tuple[Task, ...]
@@ -69,7 +69,7 @@ class Pager:
         self._stuck = 0
         self._linked = False
 
-    def take(self, page: TaskPage) -> Step:
+    def take(self, page: TaskPage) -> PageStep:
         """Judge one page and say how to go on."""
         lost = self._lost(page)
         new = self._unseen(page)
@@ -84,7 +84,7 @@ class Pager:
         step = self._advance(new, times, page.rows)
         if step.done and page.more:
             trouble = trouble or "Webex says that more tasks follow, and shows none of them"
-        return step if trouble is None or step.trouble else Step(step.new, step.next_from_ms, None, trouble)
+        return step if trouble is None or step.trouble else PageStep(step.new, step.next_from_ms, None, trouble)
 
     def without_filter(self) -> None:
         """Go on in the list of all channels: what pages have shown of their size so far is not true of it."""
@@ -116,14 +116,14 @@ class Pager:
     def _inside(self, task: Task) -> bool:
         return task.created_ms is None or self.window.from_ms <= task.created_ms < self.window.to_ms
 
-    def _advance(self, new: tuple[Task, ...], times: list[int], rows: int) -> Step:
+    def _advance(self, new: tuple[Task, ...], times: list[int], rows: int) -> PageStep:
         if not times:
-            return Step(new, trouble="tasks whose creation times cannot be read" if rows else None)
+            return PageStep(new, trouble="tasks whose creation times cannot be read" if rows else None)
         newest = max(times)
         if new:
             return self._go_on(new, max(newest - 1, self.from_ms))
         if not self._full(rows) or newest >= self.window.to_ms:
-            return Step(new)
+            return PageStep(new)
         asked_ms = self.from_ms - 1
         if newest < asked_ms:
             return self._step_over()
@@ -133,7 +133,7 @@ class Pager:
             return self._go_on(new, self.from_ms + 1)
         return self._step_on(new, newest, rows)
 
-    def _step_on(self, new: tuple[Task, ...], crowded_ms: int, rows: int) -> Step:
+    def _step_on(self, new: tuple[Task, ...], crowded_ms: int, rows: int) -> PageStep:
         """Leave a millisecond that fills a page.
 
         A server that leaves the bound out shows what follows when it is asked for
@@ -142,23 +142,23 @@ class Pager:
         self._suspect_ms = crowded_ms
         trouble = self._confirm_suspect(rows >= self._cut_at)
         step = self._go_on(new, max(crowded_ms, self.from_ms) + 1)
-        return Step(step.new, step.next_from_ms, None, trouble)
+        return PageStep(step.new, step.next_from_ms, None, trouble)
 
-    def _step_over(self) -> Step:
+    def _step_over(self) -> PageStep:
         """A full page of what is known, all of it older than asked for: behind it nothing can be seen from here."""
         self._stuck += 1
         trouble = f"a page from {iso(self.from_ms)} on shows older tasks only"
         if self._stuck > MAX_STUCK_PAGES:
-            return Step((), trouble=trouble)
+            return PageStep((), trouble=trouble)
         step = self._go_on((), self.from_ms + ROUNDING_MS)
-        return Step((), step.next_from_ms, None, trouble)
+        return PageStep((), step.next_from_ms, None, trouble)
 
-    def _go_on(self, new: tuple[Task, ...], from_ms: int) -> Step:
+    def _go_on(self, new: tuple[Task, ...], from_ms: int) -> PageStep:
         if from_ms >= self.window.to_ms:
-            return Step(new)
+            return PageStep(new)
         self.from_ms = from_ms
         self._forget()
-        return Step(new, next_from_ms=from_ms)
+        return PageStep(new, next_from_ms=from_ms)
 
     def _forget(self) -> None:
         """Let go of the ids that no page in order can bring again."""
@@ -180,9 +180,9 @@ class Pager:
         at, self._suspect_ms = self._suspect_ms, None
         return f"more tasks share the millisecond {iso(at)} than a page holds"
 
-    def _follow(self, link: str, new: tuple[Task, ...], trouble: str | None) -> Step:
+    def _follow(self, link: str, new: tuple[Task, ...], trouble: str | None) -> PageStep:
         self._idle_links = 0 if new else self._idle_links + 1
         if link in self._links or self._idle_links > MAX_EMPTY_LINKED_PAGES:
-            return Step(new, trouble="paging is stuck: the next link leads nowhere new")
+            return PageStep(new, trouble="paging is stuck: the next link leads nowhere new")
         self._links.add(link)
-        return Step(new, next_link=link, trouble=trouble)
+        return PageStep(new, next_link=link, trouble=trouble)

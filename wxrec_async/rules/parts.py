@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from isal.isal_zlib import crc32, crc32_combine
 
-from wxrec_async.errors import Unfit
+from wxrec_async.errors import InvalidMedia
 from wxrec_async.model import Part, StoredObject
 from wxrec_async.rules.wav import Sniffer
 
@@ -93,7 +93,7 @@ class PartAssembler:
 
     def _cut(self) -> Part:
         if self._number > MAX_PARTS:
-            raise Unfit("too_large", f"more than {MAX_PARTS} parts")
+            raise InvalidMedia("too_large", f"more than {MAX_PARTS} parts")
         part = Part(self._number, tuple(self._chunks), self._held, self._part_crc)
         self._whole_crc = crc32_combine(self._whole_crc, self._part_crc, self._held)
         self._chunks, self._held, self._part_crc = [], 0, 0
@@ -109,10 +109,12 @@ def check_whole(sniffer: Sniffer, *, proven: bool, length: int | None, sent: int
     """
     sniffer.check_end()
     if sniffer.size != sent or (length is not None and sniffer.size != length):
-        raise Unfit("length_mismatch", f"{sniffer.size} bytes arrived of {length if length is not None else sent}")
+        raise InvalidMedia(
+            "length_mismatch", f"{sniffer.size} bytes arrived of {length if length is not None else sent}"
+        )
     riff = sniffer.riff_size
     if not proven and riff != sniffer.size:
-        raise Unfit("unprovable", "nothing proves that the body is whole")
+        raise InvalidMedia("unprovable", "nothing proves that the body is whole")
     return riff is None or riff == sniffer.size
 
 

@@ -18,15 +18,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 
 from wxrec_async.errors import (
+    ConnectError,
     ConnectionLost,
-    Nonsense,
-    Rejected,
+    HTTPStatusError,
+    InvalidMedia,
+    InvalidResponse,
+    RemoteError,
     SourceChanged,
     TimedOut,
-    Trouble,
-    Unfit,
-    Unreachable,
-    Untrusted,
+    TLSError,
 )
 from wxrec_async.rules.tokens import refuses_token
 
@@ -67,14 +67,14 @@ EXPIRED_WORDS = ("request has expired", "token has expired", "expired")
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class RetryAfter:
     """Do the same once more after ``after_s`` seconds."""
 
     after_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class WaitForAll:
+class PauseAll:
     """The server is to be left alone for ``after_s`` seconds, by everybody; then the same once more.
 
     ``attempt`` when it counts as a failure all the same.
@@ -103,25 +103,25 @@ class GiveUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class DeletedAtSource:
     """The recording was deleted at its source; ``evidence`` is that of `model.Gone`."""
 
     evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class StopRun:
     """The whole run cannot go on; ``auth`` when it is the token or a permission."""
 
     reason: str
     auth: bool = False
 
 
-Decision = Again | WaitForAll | RenewUrl | Restart | GiveUp | Gone | Stop
+Decision = RetryAfter | PauseAll | RenewUrl | Restart | GiveUp | DeletedAtSource | StopRun
 
 
 @dataclass(frozen=True, slots=True)
-class Tries:
+class Attempts:
     """What one operation went through so far, the failure to be judged included.
 
     ``attempts`` counts failures since the last progress, ``waits`` the pauses a
@@ -136,19 +136,19 @@ class Tries:
     digests: int = 0
     outage_s: float = 0.0
 
-    def seeing(self, trouble: Trouble, outage_s: float) -> Tries:
+    def seeing(self, trouble: RemoteError, outage_s: float) -> Attempts:
         """Return the history with the failure that is to be judged now."""
-        mangled = isinstance(trouble, Rejected) and trouble.code in DIGEST_CODES
+        mangled = isinstance(trouble, HTTPStatusError) and trouble.code in DIGEST_CODES
         return replace(self, digests=self.digests + mangled, outage_s=outage_s)
 
-    def counted(self, decision: Decision) -> Tries:
+    def counted(self, decision: Decision) -> Attempts:
         """Return the history after ``decision`` was taken."""
         match decision:
-            case WaitForAll(attempt=attempt):
+            case PauseAll(attempt=attempt):
                 return replace(self, waits=self.waits + 1, attempts=self.attempts + attempt)
             case RenewUrl():
                 return replace(self, renewals=self.renewals + 1)
-            case Again() if 0 < self.outage_s < MAX_OUTAGE_S:
+            case RetryAfter() if 0 < self.outage_s < MAX_OUTAGE_S:
                 return self
             case _:
                 return replace(self, attempts=self.attempts + 1)
@@ -186,158 +186,162 @@ def _http_date(text: str) -> float | None:
         return None
 
 
-def for_api(trouble: Trouble, tries: Tries, chance: float) -> Decision:
+def for_api(trouble: RemoteError, tries: Attempts, chance: float) -> Decision:
     """Judge a failed call to Webex's API.  A token refused in any shape was refused after a forced refresh by now."""
     match trouble:
-        case Rejected(status=429):
+        case HTTPStatusError(status=429):
             return _wait(trouble, tries, chance)
-        case Rejected(status=status) if status == 401 or (status == 400 and _names_token(trouble)):
-            return Stop(f"Webex refuses the token: {trouble}", auth=True)
-        case Rejected(status=403) if _names_token(trouble) or tries.attempts:
-            return Stop(f"Webex refuses permission: {trouble}", auth=True)
-        case Rejected(status=403):  # one refusal among answers is a gateway's slip; a permission is missing twice
-            return Again(max(0.5, backoff_s(tries.attempts, chance)))
-        case Rejected(status=status) if status in RETRYABLE_STATUS:
+        case HTTPStatusError(status=status) if status == 401 or (status == 400 and _names_token(trouble)):
+            return StopRun(f"Webex refuses the token: {trouble}", auth=True)
+        case HTTPStatusError(status=403) if _names_token(trouble) or tries.attempts:
+            return StopRun(f"Webex refuses permission: {trouble}", auth=True)
+        case HTTPStatusError(status=403):  # one refusal may be a gateway's slip; a permission is missing twice
+            return RetryAfter(max(0.5, backoff_s(tries.attempts, chance)))
+        case HTTPStatusError(status=status) if status in RETRYABLE_STATUS:
             return _named_wait(trouble, tries, chance) or _again(tries, chance)
-        case Rejected(status=status):
+        case HTTPStatusError(status=status):
             return GiveUp(f"http_{status}")
         case _:
             return _transport(trouble, tries, chance)
 
 
-def _names_token(trouble: Rejected) -> bool:
+def _names_token(trouble: HTTPStatusError) -> bool:
     """Webex has a 400 that means 401."""
     return refuses_token(f"{trouble.code} {trouble.words}")
 
 
-def for_download(trouble: Trouble, tries: Tries, chance: float) -> Decision:
+def for_download(trouble: RemoteError, tries: Attempts, chance: float) -> Decision:
     """Judge a failed download from a pre-signed URL."""
     match trouble:
-        case Rejected(status=404 | 410):
+        case HTTPStatusError(status=404 | 410):
             return RenewUrl() if tries.renewals < MAX_NOT_FOUND else GiveUp("not_found", evidence_of(trouble))
-        case Rejected(status=403) | Rejected(status=400, code="ExpiredToken"):
+        case HTTPStatusError(status=403) | HTTPStatusError(status=400, code="ExpiredToken"):
             return _refused_url(trouble, tries)
-        case Rejected(status=412) | SourceChanged():
+        case HTTPStatusError(status=412) | SourceChanged():
             return Restart()
-        case Rejected(status=429) | Rejected(code="SlowDown"):
+        case HTTPStatusError(status=429) | HTTPStatusError(code="SlowDown"):
             return _wait(trouble, tries, chance)
-        case Rejected(status=status) if status in RETRYABLE_STATUS or trouble.code in S3_RETRYABLE_CODES:
+        case HTTPStatusError(status=status) if status in RETRYABLE_STATUS or trouble.code in S3_RETRYABLE_CODES:
             return _named_wait(trouble, tries, chance) or _again(tries, chance)
-        case Rejected(status=status):
+        case HTTPStatusError(status=status):
             return GiveUp(f"http_{status}")
-        case Unfit(reason=reason) if reason != "bad_head":
+        case InvalidMedia(reason=reason) if reason != "bad_head":
             return Restart()
-        case Unreachable() if tries.outage_s:
+        case ConnectError() if tries.outage_s:
             # Asking captures shows whether it is this host or the network; fresh URLs again and again: this host.
             return RenewUrl() if tries.renewals < MAX_RENEWALS else GiveUp("unreachable")
         case _:
             return _transport(trouble, tries, chance)
 
 
-def evidence_of(trouble: Trouble) -> str:
+def evidence_of(trouble: RemoteError) -> str:
     """Name what an answer from a pre-signed URL says of a deletion, "" when it says nothing.
 
     Of a 404 only S3's own `NoSuchKey` counts: a proxy, a page and a missing bucket
     answer 404 as well.  It proves nothing while captures names the recording.
     """
     match trouble:
-        case Rejected(status=404, code="NoSuchKey"):
+        case HTTPStatusError(status=404, code="NoSuchKey"):
             return "no_such_key"
-        case Rejected(status=410):
+        case HTTPStatusError(status=410):
             return "http_410"
         case _:
             return ""
 
 
-def without_url(reason: str, trouble: Trouble | None) -> GiveUp | Gone:
+def without_url(reason: str, trouble: RemoteError | None) -> GiveUp | DeletedAtSource:
     """Judge that captures gave no fresh URL, for ``reason``; ``trouble`` is that with the last one, None if it was old.
 
     Only that captures answers soundly and names the recording no longer (``missing``)
     makes a deletion of what S3 itself said of it.
     """
     evidence = evidence_of(trouble) if trouble is not None else ""
-    return Gone(evidence) if reason == "missing" and evidence else GiveUp(reason, evidence)
+    return DeletedAtSource(evidence) if reason == "missing" and evidence else GiveUp(reason, evidence)
 
 
-def for_s3(trouble: Trouble, tries: Tries, chance: float) -> Decision:
+def for_s3(trouble: RemoteError, tries: Attempts, chance: float) -> Decision:
     """Judge a failed request to S3."""
     match trouble:
-        case Rejected(code="RequestTimeTooSkewed"):
-            return Stop(f"this machine's clock is wrong: {trouble}")
-        case Rejected(code="ExpiredToken" | "InvalidToken" | "TokenRefreshRequired"):
-            return Stop(f"the AWS credentials have expired: {trouble}", auth=True)
-        case Rejected(code="NoSuchBucket" | "PermanentRedirect" | "InvalidAccessKeyId" | "SignatureDoesNotMatch"):
-            return Stop(f"S3 {trouble}", auth=trouble.status == 403)
-        case Rejected(code=code) if code in DIGEST_CODES and tries.digests > 1:
+        case HTTPStatusError(code="RequestTimeTooSkewed"):
+            return StopRun(f"this machine's clock is wrong: {trouble}")
+        case HTTPStatusError(code="ExpiredToken" | "InvalidToken" | "TokenRefreshRequired"):
+            return StopRun(f"the AWS credentials have expired: {trouble}", auth=True)
+        case HTTPStatusError(
+            code="NoSuchBucket" | "PermanentRedirect" | "InvalidAccessKeyId" | "SignatureDoesNotMatch"
+        ):
+            return StopRun(f"S3 {trouble}", auth=trouble.status == 403)
+        case HTTPStatusError(code=code) if code in DIGEST_CODES and tries.digests > 1:
             return GiveUp("corrupting_path")
-        case Rejected(status=status, code=code) if status == 429 or code in S3_RATE_CODES:
+        case HTTPStatusError(status=status, code=code) if status == 429 or code in S3_RATE_CODES:
             return _slow(trouble, tries, chance)
-        case Rejected(status=status) if status in RETRYABLE_STATUS or trouble.code in S3_RETRYABLE_CODES:
+        case HTTPStatusError(status=status) if status in RETRYABLE_STATUS or trouble.code in S3_RETRYABLE_CODES:
             return _again(tries, chance)
-        case Rejected(code=code, status=status):
+        case HTTPStatusError(code=code, status=status):
             return GiveUp(f"s3_{code or status}")
         case _:
             return _transport(trouble, tries, chance)
 
 
-def _transport(trouble: Trouble, tries: Tries, chance: float) -> Decision:
+def _transport(trouble: RemoteError, tries: Attempts, chance: float) -> Decision:
     match trouble:
-        case Untrusted():
+        case TLSError():
             return GiveUp("tls_untrusted")
-        case Unfit(reason="bad_head"):  # it is the same the next time, unless it was the connection's fault
-            return Again(backoff_s(tries.attempts, chance)) if tries.attempts < MAX_BAD_HEADS else GiveUp("bad_head")
-        case Unreachable() if 0 < tries.outage_s < MAX_OUTAGE_S:
-            return Again(backoff_s(min(tries.attempts, 4), chance, OUTAGE_CAP_S) or 1.0)
-        case Unreachable() | ConnectionLost() | TimedOut() | Nonsense():
+        case InvalidMedia(reason="bad_head"):  # it is the same the next time, unless it was the connection's fault
+            return (
+                RetryAfter(backoff_s(tries.attempts, chance)) if tries.attempts < MAX_BAD_HEADS else GiveUp("bad_head")
+            )
+        case ConnectError() if 0 < tries.outage_s < MAX_OUTAGE_S:
+            return RetryAfter(backoff_s(min(tries.attempts, 4), chance, OUTAGE_CAP_S) or 1.0)
+        case ConnectError() | ConnectionLost() | TimedOut() | InvalidResponse():
             return _again(tries, chance)
         case _:
             return GiveUp("error")
 
 
-def _again(tries: Tries, chance: float) -> Decision:
+def _again(tries: Attempts, chance: float) -> Decision:
     if tries.attempts + 1 >= MAX_ATTEMPTS:
         return GiveUp("retries_exhausted")
-    return Again(backoff_s(tries.attempts, chance))
+    return RetryAfter(backoff_s(tries.attempts, chance))
 
 
-def _wait(trouble: Rejected, tries: Tries, chance: float) -> Decision:
+def _wait(trouble: HTTPStatusError, tries: Attempts, chance: float) -> Decision:
     """Leave the server alone for as long as it says, plus up to a tenth; without a word from it, back off."""
     if tries.waits >= MAX_WAITS:
         return GiveUp("rate_limited")
     asked = trouble.retry_after_s
     if asked is not None and asked > MAX_WAIT_S:
-        return Stop(f"{trouble.host or 'the server'} asks to wait {_long(asked)}; run again then")
+        return StopRun(f"{trouble.host or 'the server'} asks to wait {_long(asked)}; run again then")
     if not asked or asked < 0:
-        return WaitForAll(max(0.5, backoff_s(tries.waits + 1, chance)))
-    return WaitForAll(asked * (1 + chance / 10))
+        return PauseAll(max(0.5, backoff_s(tries.waits + 1, chance)))
+    return PauseAll(asked * (1 + chance / 10))
 
 
-def _named_wait(trouble: Rejected, tries: Tries, chance: float) -> Decision | None:
+def _named_wait(trouble: HTTPStatusError, tries: Attempts, chance: float) -> Decision | None:
     """Honour a wait that came with a 503, but count the attempt: the server is in trouble, not we."""
     if not trouble.retry_after_s or trouble.retry_after_s < 0:
         return None
     if tries.attempts + 1 >= MAX_ATTEMPTS:
         return GiveUp("retries_exhausted")
     wait = _wait(trouble, tries, chance)
-    return replace(wait, attempt=True) if isinstance(wait, WaitForAll) else wait
+    return replace(wait, attempt=True) if isinstance(wait, PauseAll) else wait
 
 
-def _slow(trouble: Rejected, tries: Tries, chance: float) -> Decision:
+def _slow(trouble: HTTPStatusError, tries: Attempts, chance: float) -> Decision:
     if tries.waits >= MAX_WAITS:
         return GiveUp("slow_down")
     if trouble.retry_after_s and trouble.retry_after_s > 0:
         return _wait(trouble, tries, chance)
-    return WaitForAll(max(0.2, backoff_s(min(tries.waits, 4), chance)))
+    return PauseAll(max(0.2, backoff_s(min(tries.waits, 4), chance)))
 
 
-def _refused_url(trouble: Rejected, tries: Tries) -> Decision:
+def _refused_url(trouble: HTTPStatusError, tries: Attempts) -> Decision:
     """Tell an expired lease from a wrong clock, a broken signature and a plain refusal."""
     words = trouble.words.lower()
     expired = trouble.code == "ExpiredToken" or any(hint in words for hint in EXPIRED_WORDS)
     if expired:
         return RenewUrl() if tries.renewals < MAX_RENEWALS else GiveUp("url_keeps_expiring")
     if trouble.code in ("SignatureDoesNotMatch", "RequestTimeTooSkewed"):
-        return RenewUrl() if tries.renewals < MAX_FRESH_TRIES else Stop(f"pre-signed URLs are refused: {trouble}")
+        return RenewUrl() if tries.renewals < MAX_FRESH_TRIES else StopRun(f"pre-signed URLs are refused: {trouble}")
     return RenewUrl() if tries.renewals < 1 else GiveUp("access_denied")
 
 

@@ -17,22 +17,22 @@ MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RecheckBackoff:
     """How soon a question is asked again at the earliest and at the latest, in milliseconds."""
 
     first_ms: int = 30 * MINUTE_MS
     most_ms: int = DAY_MS
 
 
-PACE = Pace()
+PACE = RecheckBackoff()
 
 
-def wait_ms(age_ms: int, pace: Pace = PACE) -> int:
+def wait_ms(age_ms: int, pace: RecheckBackoff = PACE) -> int:
     """Return how long to leave alone what is ``age_ms`` old: never shorter for something older."""
     return max(MINUTE_MS, min(pace.most_ms, max(pace.first_ms, age_ms // 4)))
 
 
-def next_question(now_ms: int, age_ms: int, judged_ms: int, pace: Pace = PACE) -> int:
+def next_question(now_ms: int, age_ms: int, judged_ms: int, pace: RecheckBackoff = PACE) -> int:
     """Return when to ask again for what is owed; ``judged_ms`` is when an empty answer becomes a verdict."""
     return max(now_ms + MINUTE_MS, min(now_ms + wait_ms(age_ms, pace), judged_ms))
 

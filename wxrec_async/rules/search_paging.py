@@ -7,7 +7,7 @@ is not documented, so a list is believed only while it is well below that.
 
 from __future__ import annotations
 
-from wxrec_async.model import DAY_MS, SearchPage, Window, Witness
+from wxrec_async.model import DAY_MS, SearchPage, SearchRow, Window
 
 MAX_EMPTY_PAGES = 20
 MAX_ROWS = 90_000  # Webex serves 100,000 to one query
@@ -32,7 +32,7 @@ class CursorPager:
     def done(self) -> bool:
         return not self.cursor or self.overfull
 
-    def take(self, page: SearchPage) -> tuple[list[Witness], str | None]:
+    def take(self, page: SearchPage) -> tuple[list[SearchRow], str | None]:
         """Return the rows of the window, and why the list cannot be read to its end; go on while not ``done``."""
         self._rows += page.rows
         self._empty = 0 if page.rows else self._empty + 1
@@ -51,7 +51,7 @@ class CursorPager:
             return page.trouble
         return f"{page.unreadable} of its rows have no usable id" if page.unreadable else None
 
-    def _inside(self, witness: Witness) -> bool:
+    def _inside(self, witness: SearchRow) -> bool:
         created = witness.task.created_ms
         return created is None or self.window.from_ms <= created < self.window.to_ms
 

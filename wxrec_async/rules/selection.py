@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 from wxrec_async.model import DAY_MS, Capture, Recording, Task, TaskState
 from wxrec_async.rules import finality
-from wxrec_async.rules.finality import Phase, Silence
-from wxrec_async.rules.schedule import PACE, Pace, next_question
+from wxrec_async.rules.finality import EmptyAnswers, Phase
+from wxrec_async.rules.schedule import PACE, RecheckBackoff, next_question
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Ages:
+class WaitPolicy:
     """The ages that turn silence into a verdict, in milliseconds, and how often to ask until then.
 
     ``assume_over_ms`` is the age at which a call whose row does not say so is taken to be over,
@@ -31,12 +31,12 @@ class Ages:
     null_ms: int = 24 * HOUR_MS
     missing_ms: int = 7 * DAY_MS
     look_again_ms: int = 24 * HOUR_MS
-    pace: Pace = PACE
+    pace: RecheckBackoff = PACE
     assume_over_ms: int = 24 * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TaskVerdict:
     """A task comes to rest in ``state``; ``next_ask_ms`` is when an owed one is worth asking again.
 
     ``evidence`` is a stable word for what a final state rests on.
@@ -57,7 +57,7 @@ def of_channel(task: Task, channel_types: Collection[str]) -> bool:
     return task.channel_type is None or task.channel_type.lower() in {kind.lower() for kind in channel_types}
 
 
-def before_asking(task: Task, ages: Ages, now_ms: int) -> Verdict | None:
+def before_asking(task: Task, ages: WaitPolicy, now_ms: int) -> TaskVerdict | None:
     """Settle a task that needs no captures call; None means ask.
 
     What captures names of a call that goes on is not all of it, so it is asked for when the call is over, or
@@ -65,30 +65,30 @@ def before_asking(task: Task, ages: Ages, now_ms: int) -> Verdict | None:
     """
     created = task.created_ms
     if created is not None and now_ms - created < ages.settle_ms:
-        return Verdict(TaskState.OWED, "settling", created + ages.settle_ms)
+        return TaskVerdict(TaskState.OWED, "settling", created + ages.settle_ms)
     if finality.is_no_recording_unasked(task, assume_over_ms=ages.assume_over_ms, now_ms=now_ms):
-        return Verdict(TaskState.NO_RECORDING, "capture_not_requested", evidence="task_row")
+        return TaskVerdict(TaskState.NO_RECORDING, "capture_not_requested", evidence="task_row")
     if created is None or never_ended(task, ages, now_ms):
         return None
     age = now_ms - created
     match finality.phase(task):
         case Phase.OPEN:
             judged = created + ages.missing_ms + 1
-            return Verdict(TaskState.OWED, STILL_OPEN, next_question(now_ms, age, judged, ages.pace))
+            return TaskVerdict(TaskState.OWED, STILL_OPEN, next_question(now_ms, age, judged, ages.pace))
         case Phase.UNTOLD if age <= ages.assume_over_ms:
-            return Verdict(TaskState.OWED, MAY_GO_ON, created + ages.assume_over_ms + 1)
+            return TaskVerdict(TaskState.OWED, MAY_GO_ON, created + ages.assume_over_ms + 1)
     return None
 
 
-def never_ended(task: Task, ages: Ages, now_ms: int) -> bool:
+def never_ended(task: Task, ages: WaitPolicy, now_ms: int) -> bool:
     """Say whether a call is said to go on for so long that it is fetched as it is, under a flag, and called failed."""
     created = task.created_ms
     return finality.phase(task) is Phase.OPEN and created is not None and now_ms - created > ages.missing_ms
 
 
 def while_it_goes_on(
-    task: Task, recordings: Sequence[Recording], silence: Silence, ages: Ages, now_ms: int
-) -> Verdict | None:
+    task: Task, recordings: Sequence[Recording], silence: EmptyAnswers, ages: WaitPolicy, now_ms: int
+) -> TaskVerdict | None:
     """Owe a task whose recordings may still grow; None when they may be fetched."""
     seen, patience = silence.first_seen_ms, ages.assume_over_ms
     if never_ended(task, ages, now_ms):
@@ -96,10 +96,10 @@ def while_it_goes_on(
     if finality.is_over(task, recordings, first_seen_ms=seen, assume_over_ms=patience, now_ms=now_ms):
         return None
     sign = finality.last_sign_ms(task, recordings) or seen
-    return Verdict(TaskState.OWED, MAY_GO_ON, max(now_ms + MINUTE_MS, sign + patience + 1))
+    return TaskVerdict(TaskState.OWED, MAY_GO_ON, max(now_ms + MINUTE_MS, sign + patience + 1))
 
 
-def after_empty(task: Task, silence: Silence, ages: Ages, now_ms: int) -> Verdict:
+def after_empty(task: Task, silence: EmptyAnswers, ages: WaitPolicy, now_ms: int) -> TaskVerdict:
     """Settle a task for which captures had no recording, in an entry whose lists are there and empty.
 
     A task of unknown age is as old as our first sight of it: it may be older,
@@ -108,36 +108,36 @@ def after_empty(task: Task, silence: Silence, ages: Ages, now_ms: int) -> Verdic
     age = now_ms - min(task.created_ms or silence.first_seen_ms, silence.first_seen_ms)
     if finality.is_no_recording(task, silence, null_ms=ages.null_ms, assume_over_ms=ages.assume_over_ms, now_ms=now_ms):
         reason = "no_capture" if task.capture_requested is None else "capture_not_requested"
-        return Verdict(TaskState.NO_RECORDING, reason, evidence="empty_entry")
+        return TaskVerdict(TaskState.NO_RECORDING, reason, evidence="empty_entry")
     if never_ended(task, ages, now_ms):
-        return Verdict(TaskState.FAILED, NEVER_ENDED)
+        return TaskVerdict(TaskState.FAILED, NEVER_ENDED)
     if finality.is_bare(task) and age > ages.null_ms:
-        return Verdict(TaskState.FAILED, "unknown_task")
+        return TaskVerdict(TaskState.FAILED, "unknown_task")
     if task.capture_requested or silence.named:
         return _promised(silence, age, ages, now_ms)
     over = finality.phase(task) is Phase.OVER
     judged = now_ms - age + (ages.null_ms if over else max(ages.null_ms, ages.assume_over_ms)) + 1
-    return Verdict(TaskState.OWED, "capture_unknown", next_question(now_ms, age, judged, ages.pace))
+    return TaskVerdict(TaskState.OWED, "capture_unknown", next_question(now_ms, age, judged, ages.pace))
 
 
-def _promised(silence: Silence, age: int, ages: Ages, now_ms: int) -> Verdict:
+def _promised(silence: EmptyAnswers, age: int, ages: WaitPolicy, now_ms: int) -> TaskVerdict:
     if finality.is_missing(silence, age_ms=age, missing_ms=ages.missing_ms, now_ms=now_ms):
-        return Verdict(TaskState.FAILED, "missing")
+        return TaskVerdict(TaskState.FAILED, "missing")
     first_empty = now_ms if silence.first_empty_ms is None else silence.first_empty_ms
     judged = max(now_ms - age + ages.missing_ms + 1, first_empty + DAY_MS)
-    return Verdict(TaskState.OWED, "capture_awaited", next_question(now_ms, age, judged, ages.pace))
+    return TaskVerdict(TaskState.OWED, "capture_awaited", next_question(now_ms, age, judged, ages.pace))
 
 
-def after_unsettled(task: Task, unsettled: str, silence: Silence, ages: Ages, now_ms: int) -> Verdict:
+def after_unsettled(task: Task, unsettled: str, silence: EmptyAnswers, ages: WaitPolicy, now_ms: int) -> TaskVerdict:
     """Judge a task for which captures gave an answer that proves nothing; it is asked for again in its turn.
 
     When that is all that is ever heard of it, it has failed by name.
     """
     age = now_ms - min(task.created_ms or silence.first_seen_ms, silence.first_seen_ms)
     if age > ages.missing_ms and now_ms - silence.first_seen_ms > DAY_MS:
-        return Verdict(TaskState.FAILED, unsettled)
+        return TaskVerdict(TaskState.FAILED, unsettled)
     judged = now_ms - age + ages.missing_ms + 1
-    return Verdict(TaskState.OWED, unsettled, next_question(now_ms, age, judged, ages.pace))
+    return TaskVerdict(TaskState.OWED, unsettled, next_question(now_ms, age, judged, ages.pace))
 
 
 def wanted_recordings(capture: Capture, *, include_segments: bool) -> list[Recording]:
@@ -146,7 +146,7 @@ def wanted_recordings(capture: Capture, *, include_segments: bool) -> list[Recor
     return list(capture.recordings) if include_segments or not whole else whole
 
 
-def may_ask(expected: int, *, idle: int, workers: int) -> bool:
+def should_prefetch(expected: int, *, idle: int, workers: int) -> bool:
     """Ask captures for a further batch while ``expected`` recordings wait or are being asked for.
 
     In reserve is half a recording for each worker, so that none waits for an

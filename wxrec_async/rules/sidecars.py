@@ -19,7 +19,7 @@ CONTENT_TYPE = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
-class AtRest:
+class FinishedRecording:
     """A recording that is stored or gone; ``size`` is in bytes, ``key`` None when there is no object."""
 
     id: str
@@ -44,7 +44,7 @@ class Described:
     """
 
     task: Task
-    recordings: tuple[AtRest, ...]
+    recordings: tuple[FinishedRecording, ...]
     number: int = 0
     current: bool = False
 
@@ -86,7 +86,7 @@ def content(described: Described, *, masked: bool) -> bytes:
     )
 
 
-def _recording(each: AtRest) -> dict[str, object]:
+def _recording(each: FinishedRecording) -> dict[str, object]:
     return {
         "recording_id": each.id,
         "state": each.state,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from wxrec_async.errors import Nonsense
+from wxrec_async.errors import InvalidResponse
 from wxrec_async.model import Secret
 from wxrec_async.rules.redact import MASK, one_line, redact_text
 from wxrec_async.rules.sent_secrets import without_secrets
@@ -74,7 +74,7 @@ def token_org(tokens: HasAccessToken) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class TokenGrant:
     """What a token endpoint granted; lifetimes in seconds from the moment of the reply.
 
     `warning` says what was odd about the reply, in one line.
@@ -89,19 +89,19 @@ class Grant:
     warning: str | None = None
 
 
-def read_grant(reply: object) -> Grant:
-    """Read the token endpoint's decoded JSON reply; raises `Nonsense` when it grants no usable access token.
+def read_grant(reply: object) -> TokenGrant:
+    """Read the token endpoint's decoded JSON reply; raises `InvalidResponse` when it grants no usable access token.
 
     A reply without a usable `expires_in` is kept all the same, for fifteen minutes:
     refusing it would throw away the rotated refresh token that came with it.
     """
     if not isinstance(reply, Mapping):
-        raise Nonsense("the token endpoint's reply is not a JSON object")
+        raise InvalidResponse("the token endpoint's reply is not a JSON object")
     access = read_secret(reply.get("access_token"))
     if access is None:
-        raise Nonsense("the token endpoint's reply has no usable access_token")
+        raise InvalidResponse("the token endpoint's reply has no usable access_token")
     lifetime = read_lifetime(reply.get("expires_in"))
-    return Grant(
+    return TokenGrant(
         access_token=access,
         refresh_token=read_secret(reply.get("refresh_token")),
         lifetime_s=UNKNOWN_LIFETIME_S if lifetime is None else lifetime,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from wxrec_async.errors import Unfit
+from wxrec_async.errors import InvalidMedia
 from wxrec_async.rules.mpeg import is_mpeg
 from wxrec_async.rules.pages import disguised, is_text_type, kind_of
 
@@ -90,14 +90,14 @@ class Sniffer:
         if not what and is_text_type(content_type) and not self.known_media:
             what = kind_of(content_type)
         if what:
-            raise Unfit("not_media", f"the body is {what}, not audio")
+            raise InvalidMedia("not_media", f"the body is {what}, not audio")
 
     def check_end(self) -> None:
         """Refuse a body that holds nothing to hear."""
         if self.size == 0:
-            raise Unfit("empty", "the body is empty")
+            raise InvalidMedia("empty", "the body is empty")
         if self.is_wav and self._is_silent():
-            raise Unfit("no_audio", "the WAV has a header and no audio")
+            raise InvalidMedia("no_audio", "the WAV has a header and no audio")
 
     def _is_silent(self) -> bool:
         """Say whether no byte stands behind the head of a ``data`` chunk, as far as we looked."""

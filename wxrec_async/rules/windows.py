@@ -14,7 +14,7 @@ LOOKBACK_MARGIN_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedPeriod:
     """A period that can be asked for, and what was changed to make it so, a sentence each.
 
     ``begins_late`` when Webex no longer lists the beginning of what was asked for.
@@ -45,7 +45,7 @@ def read_moment(text: str, name: str) -> int:
         raise ConfigError(f"{name}: {text} lies outside the calendar") from None
 
 
-def ask(from_: str, to: str, days_back: float, *, lookback_days: int, now_ms: int) -> Asked:
+def ask(from_: str, to: str, days_back: float, *, lookback_days: int, now_ms: int) -> AskedPeriod:
     """Decide which period is asked for; empty texts mean "not given".
 
     Raises `ConfigError` when it would be empty.
@@ -63,7 +63,7 @@ def _back(to_ms: int, days: float) -> int:
     return to_ms - span
 
 
-def clamp(period: Window, *, lookback_days: int, now_ms: int) -> Asked:
+def clamp(period: Window, *, lookback_days: int, now_ms: int) -> AskedPeriod:
     """Keep to what the API lists: not the future, and not longer ago than it looks back."""
     words = []
     from_ms, to_ms = period.from_ms, period.to_ms
@@ -83,8 +83,8 @@ def clamp(period: Window, *, lookback_days: int, now_ms: int) -> Asked:
             f"--from {iso(from_ms)}: Webex lists no calls older than {lookback_days} days ([webex] lookback_days); "
             f"beginning at {iso(oldest)} instead, use --task-ids-from for what is older"
         )
-        return Asked(Period(oldest, to_ms), tuple(words), begins_late=True)
-    return Asked(Period(from_ms, to_ms), tuple(words))
+        return AskedPeriod(Period(oldest, to_ms), tuple(words), begins_late=True)
+    return AskedPeriod(Period(from_ms, to_ms), tuple(words))
 
 
 def listable(period: Window, *, lookback_days: int, now_ms: int) -> Window | None:

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import anyio
 from isal import isal_zlib
 
-from wxrec_async.errors import AuthError, ConnectionLost, Rejected, TimedOut, Trouble
+from wxrec_async.errors import AuthError, ConnectionLost, HTTPStatusError, RemoteError, TimedOut
 from wxrec_async.model import StoredObject
-from wxrec_async.plumbing.pacer import Gate
+from wxrec_async.plumbing.pacer import CircuitBreaker
 from wxrec_async.s3.errors import FAILURES, translated
 from wxrec_async.s3.replies import Reply, stored_object
 from wxrec_async.s3.requests import Requests
@@ -46,7 +46,7 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True)
-class Digest:
+class ObjectDigest:
     """What the bytes of an object are: ``size`` in bytes, ``sha256`` in hex."""
 
     size: int
@@ -67,23 +67,23 @@ def _secrets_of(client: S3Client) -> list[str]:
     return [value for value in values if isinstance(value, str)]
 
 
-class Wire:
+class S3Api:
     """Sends single requests, and looks at single objects."""
 
-    def __init__(self, client: S3Client, requests: Requests, gate: Gate, deadlines: Deadlines) -> None:
+    def __init__(self, client: S3Client, requests: Requests, gate: CircuitBreaker, deadlines: Deadlines) -> None:
         self.client, self.requests, self.deadlines = client, requests, deadlines
         self.host = urlsplit(client.meta.endpoint_url).hostname or "S3"
         self._gate = gate
 
     async def send(self, call: Callable[[], Awaitable[T]], within_s: float | None = None) -> T:
-        """Make one call; raises a `Trouble`, or `AuthError` when there are no credentials any more."""
-        async with self._gate.passage():  # any answer at all has opened it again, so failures leave it as values
+        """Make one call; raises a `RemoteError`, or `AuthError` when there are no credentials any more."""
+        async with self._gate.request():  # any answer at all has opened it again, so failures leave it as values
             answer = await self._answer(call, self.deadlines.request_s if within_s is None else within_s)
-        if isinstance(answer, Trouble | AuthError):
+        if isinstance(answer, RemoteError | AuthError):
             raise answer from None
         return answer
 
-    async def _answer(self, call: Callable[[], Awaitable[T]], within_s: float) -> T | Trouble | AuthError:
+    async def _answer(self, call: Callable[[], Awaitable[T]], within_s: float) -> T | RemoteError | AuthError:
         try:
             with anyio.move_on_after(within_s):
                 return await call()
@@ -92,12 +92,12 @@ class Wire:
         return TimedOut(f"{self.host} did not take the request within {within_s:.0f} s", host=self.host)
 
     async def look(self, key: str) -> StoredObject | None:
-        """Ask what is there, None when nothing is; 403 is `Rejected`, it says neither (no ListBucket)."""
+        """Ask what is there, None when nothing is; 403 is `HTTPStatusError`, it says neither (no ListBucket)."""
         try:
             params = self.requests.key(key, ChecksumMode="ENABLED")
             reply = await self.send(lambda: self.client.head_object(**params))
             return stored_object(key, reply, size=await self._size(key, reply))
-        except Rejected as refusal:
+        except HTTPStatusError as refusal:
             if refusal.status == 404:
                 return None
             raise
@@ -106,11 +106,11 @@ class Wire:
         """Read the object back, expected to have ``size`` bytes; return its size and CRC-32."""
         return await self.send(lambda: self._read(key), self.deadlines.body(size))
 
-    async def read_digest(self, key: str, size: int) -> Digest:
+    async def read_digest(self, key: str, size: int) -> ObjectDigest:
         """As `read_crc32`, with the SHA-256 of the bytes, too."""
         sha256 = hashlib.sha256()
         size, crc32 = await self.send(lambda: self._read(key, sha256.update), self.deadlines.body(size))
-        return Digest(size, crc32, sha256.hexdigest())
+        return ObjectDigest(size, crc32, sha256.hexdigest())
 
     async def read_range(self, key: str, first: int, count: int) -> bytes:
         """Return ``count`` bytes from byte ``first`` on, or fewer at the object's end."""
@@ -126,7 +126,7 @@ class Wire:
             return int(reply["ContentLength"])
         try:
             return await self.send(lambda: self._size_of_range(key), self.deadlines.complete_s)
-        except Rejected as refusal:
+        except HTTPStatusError as refusal:
             if refusal.status == 416:
                 return 0  # it has no first byte
             raise

@@ -8,15 +8,15 @@ from wxrec_async.config import S3Settings
 from wxrec_async.errors import (
     AuthError,
     ConfigError,
+    ConnectError,
     ConnectionLost,
-    Rejected,
+    HTTPStatusError,
+    RemoteError,
     TimedOut,
-    Trouble,
-    Unreachable,
-    Untrusted,
+    TLSError,
 )
-from wxrec_async.s3.api import Wire
-from wxrec_async.s3.errors import S3Rejected
+from wxrec_async.s3.api import S3Api
+from wxrec_async.s3.errors import S3StatusError
 
 TRIES = 3
 PAUSE_S = 0.3
@@ -26,7 +26,7 @@ REFUSED_CREDENTIALS = frozenset(
 )
 
 
-async def check_bucket(wire: Wire, settings: S3Settings) -> None:
+async def check_bucket(wire: S3Api, settings: S3Settings) -> None:
     """Return when uploads may begin.
 
     Raises `ConfigError` with what to correct, `AuthError` when AWS refuses the
@@ -38,36 +38,36 @@ async def check_bucket(wire: Wire, settings: S3Settings) -> None:
     match await _asked(wire):
         case None:
             return
-        case Untrusted() as trouble:
+        case TLSError() as trouble:
             raise ConfigError(f"[s3] {trouble}")
-        case Unreachable() | ConnectionLost() | TimedOut() as trouble:
+        case ConnectError() | ConnectionLost() | TimedOut() as trouble:
             raise ConfigError(f"[s3] no answer from {wire.host}: {trouble}; check region, endpoint_url and the network")
-        case Rejected(status=404):
+        case HTTPStatusError(status=404):
             raise ConfigError(f"[s3] bucket {settings.bucket} is not there; create it or correct [s3] bucket")
-        case S3Rejected() as refusal:
+        case S3StatusError() as refusal:
             _check_region(refusal, wire, settings)
             if refusal.status in (400, 403):
                 await _check_credentials(wire, settings)
-        case Trouble() as trouble:
+        case RemoteError() as trouble:
             raise ConfigError(f"[s3] bucket {settings.bucket!r} cannot be asked for: {trouble}")
 
 
-async def _asked(wire: Wire) -> Trouble | None:
+async def _asked(wire: S3Api) -> RemoteError | None:
     """Ask for the bucket, a few times while nobody answers; return the last failure."""
     for attempt in range(TRIES):
         try:
             await wire.send(lambda: wire.client.head_bucket(**wire.requests.bucket()), WITHIN_S)
-        except (Unreachable, ConnectionLost, TimedOut) as trouble:
-            failure: Trouble = trouble
+        except (ConnectError, ConnectionLost, TimedOut) as trouble:
+            failure: RemoteError = trouble
             await anyio.sleep(PAUSE_S * attempt)
-        except Trouble as trouble:
+        except RemoteError as trouble:
             return trouble
         else:
             return None
     return failure
 
 
-def _check_region(refusal: S3Rejected, wire: Wire, settings: S3Settings) -> None:
+def _check_region(refusal: S3StatusError, wire: S3Api, settings: S3Settings) -> None:
     region = refusal.bucket_region
     if region and region != wire.client.meta.region_name:
         raise ConfigError(f'[s3] bucket {settings.bucket} is in another region; set [s3] region = "{region}"')
@@ -75,15 +75,15 @@ def _check_region(refusal: S3Rejected, wire: Wire, settings: S3Settings) -> None
         raise ConfigError(f"[s3] bucket {settings.bucket} is in another region; correct [s3] region or endpoint_url")
 
 
-async def _check_credentials(wire: Wire, settings: S3Settings) -> None:
+async def _check_credentials(wire: S3Api, settings: S3Settings) -> None:
     """Ask something whose refusal has a body, because that of HEAD does not say why."""
     try:
         await wire.send(lambda: wire.client.list_multipart_uploads(**wire.requests.bucket(MaxUploads=1)), WITHIN_S)
-    except S3Rejected as refusal:
+    except S3StatusError as refusal:
         if refusal.code in REFUSED_CREDENTIALS:
             raise AuthError(f"AWS refuses the credentials: {refusal}") from None
         if refusal.code == "RequestTimeTooSkewed":
             raise ConfigError(f"this machine's clock is wrong: {refusal}") from None
         _check_region(refusal, wire, settings)
-    except Trouble:
+    except RemoteError:
         return  # the run will see

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wxrec_async.config import S3Settings
-from wxrec_async.errors import ConfigError, Rejected, Trouble
-from wxrec_async.plumbing.pacer import Gate
-from wxrec_async.s3.api import Deadlines, Wire
+from wxrec_async.errors import ConfigError, HTTPStatusError, RemoteError
+from wxrec_async.plumbing.pacer import CircuitBreaker
+from wxrec_async.s3.api import Deadlines, S3Api
 from wxrec_async.s3.requests import Requests
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 WITHIN_S = 20.0
 
 
-async def check_owner(client: S3Client, settings: S3Settings, gate: Gate) -> None:
+async def check_owner(client: S3Client, settings: S3Settings, gate: CircuitBreaker) -> None:
     """Raise `ConfigError` when the bucket is refused with ``expected_bucket_owner`` and shown without it.
 
     Who may neither look at the bucket nor list its uploads learns it from the
-    first put: see `why_denied`.
+    first put: see `denied_hints`.
     """
     if not settings.expected_bucket_owner or not await _is_refused(client, settings, gate):
         return
@@ -31,9 +31,9 @@ async def check_owner(client: S3Client, settings: S3Settings, gate: Gate) -> Non
         )
 
 
-async def _is_refused(client: S3Client, settings: S3Settings, gate: Gate) -> bool:
+async def _is_refused(client: S3Client, settings: S3Settings, gate: CircuitBreaker) -> bool:
     """Say whether every question is answered with 403; any other failure is for others to explain."""
-    wire = Wire(client, Requests(settings), gate, Deadlines())
+    wire = S3Api(client, Requests(settings), gate, Deadlines())
     calls = (
         lambda: client.head_bucket(**wire.requests.bucket()),
         lambda: client.list_multipart_uploads(**wire.requests.bucket(MaxUploads=1)),
@@ -41,17 +41,17 @@ async def _is_refused(client: S3Client, settings: S3Settings, gate: Gate) -> boo
     for call in calls:
         try:
             await wire.send(call, WITHIN_S)
-        except Rejected as refusal:
+        except HTTPStatusError as refusal:
             if refusal.status != 403:
                 return False
-        except Trouble:
+        except RemoteError:
             return False
         else:
             return False
     return True
 
 
-def why_denied(settings: S3Settings) -> str:
+def denied_hints(settings: S3Settings) -> str:
     """Name what besides a missing permission S3 answers with AccessDenied, as far as the settings let it be."""
     reasons = ["s3:PutObject may be missing"]
     if settings.expected_bucket_owner:

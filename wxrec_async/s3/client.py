@@ -20,7 +20,7 @@ from wxrec_async.aws_session import CarefulSession
 from wxrec_async.config import S3Settings, is_loopback
 from wxrec_async.errors import ConfigError
 from wxrec_async.s3.errors import HOW_TO_GIVE_CREDENTIALS, NO_CREDENTIALS
-from wxrec_async.s3.fast_put import ShortWay
+from wxrec_async.s3.fast_put import FastPut
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -32,11 +32,11 @@ READ_TIMEOUT_S = 310.0
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class OpenedClient:
     """The client, and the shorter way to its bucket for what is sent most often."""
 
     client: S3Client
-    short_way: ShortWay
+    short_way: FastPut
 
 
 @asynccontextmanager
@@ -63,7 +63,7 @@ async def open_access(
     ca_bundle: Path | None = None,
     proxy: str = "",
     session: aioboto3.Session | None = None,
-) -> AsyncIterator[Access]:
+) -> AsyncIterator[OpenedClient]:
     """Open an S3 client that sends each request once, and close it at the end.
 
     ``connections`` is how many requests may be under way at once; the others
@@ -87,7 +87,7 @@ async def open_access(
         events: Any = client.meta.events  # the stubs know no handler that returns something
         events.register("provide-client-params.s3", _without_key, unique_id="wxrec-without-key")
         events.register_last("before-call.s3", _send_once, unique_id="wxrec-send-once")
-        yield Access(client, ShortWay(client, opened[0]))
+        yield OpenedClient(client, FastPut(client, opened[0]))
 
 
 def _noting(opened: list[AIOHTTPSession]) -> type[AIOHTTPSession]:

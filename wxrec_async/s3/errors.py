@@ -16,13 +16,13 @@ from botocore.parsers import ResponseParserError
 
 from wxrec_async.errors import (
     AuthError,
+    ConnectError,
     ConnectionLost,
-    Nonsense,
-    Rejected,
+    HTTPStatusError,
+    InvalidResponse,
+    RemoteError,
     TimedOut,
-    Trouble,
-    Unreachable,
-    Untrusted,
+    TLSError,
 )
 from wxrec_async.rules.redact import one_line, redact_text
 from wxrec_async.rules.retry import retry_after_s
@@ -46,7 +46,7 @@ FAILURES = (aws.BotoCoreError, aws.ClientError, ResponseParserError, aiohttp.Cli
 """Every class an S3 call may raise that `translated` understands."""
 
 
-class S3Rejected(Rejected):
+class S3StatusError(HTTPStatusError):
     """S3 answered with an error.
 
     ``bucket_region`` is where S3 says the bucket lies, ``header`` the one that it
@@ -57,7 +57,7 @@ class S3Rejected(Rejected):
     header: str = ""
 
 
-def translated(error: Exception, host: str, secrets: Sequence[str] = ()) -> Trouble | AuthError:
+def translated(error: Exception, host: str, secrets: Sequence[str] = ()) -> RemoteError | AuthError:
     """Return the failure of ours that ``error``, one of `FAILURES`, stands for; no word of it has ``secrets`` in it."""
     match error:
         case aws.ClientError():
@@ -65,11 +65,11 @@ def translated(error: Exception, host: str, secrets: Sequence[str] = ()) -> Trou
         case _ if isinstance(error, NO_CREDENTIALS):
             return AuthError(f"the AWS credentials cannot be used any more ({type(error).__name__})")
         case aws.ConnectTimeoutError() | aws.ProxyConnectionError():
-            return Unreachable(f"cannot connect to {host}", host=host)
+            return ConnectError(f"cannot connect to {host}", host=host)
         case aws.ReadTimeoutError() | TimeoutError():
             return TimedOut(f"{host} did not answer in time", host=host)
         case ResponseParserError():
-            return Nonsense(f"{host} sent an answer that is not S3's", host=host)
+            return InvalidResponse(f"{host} sent an answer that is not S3's", host=host)
         case _:
             return _of_connection(_cause(error), host)
 
@@ -80,23 +80,23 @@ def _cause(error: Exception) -> Exception:
     return cause if isinstance(cause, Exception) else error
 
 
-def _of_connection(cause: Exception, host: str) -> Trouble:
+def _of_connection(cause: Exception, host: str) -> RemoteError:
     match cause:
         case aiohttp.ClientConnectorCertificateError():
-            return Untrusted(f"the TLS certificate of {host} is not trusted; set ca_bundle", host=host)
+            return TLSError(f"the TLS certificate of {host} is not trusted; set ca_bundle", host=host)
         case aiohttp.ClientConnectorError():
-            return Unreachable(f"cannot connect to {host}: {cause.os_error.strerror or 'no answer'}", host=host)
+            return ConnectError(f"cannot connect to {host}: {cause.os_error.strerror or 'no answer'}", host=host)
         case aiohttp.ClientResponseError():  # the parser's, which found it before there was a response
-            return Nonsense(f"{host} answered with a head that is not HTTP", host=host)
+            return InvalidResponse(f"{host} answered with a head that is not HTTP", host=host)
         case aws.ConnectionClosedError() | aws.HTTPClientError() | aiohttp.ClientError() | OSError():
             return ConnectionLost(f"the connection to {host} broke", host=host)
         case aws.IncompleteReadError():
             return ConnectionLost(f"{host} sent less than it announced", host=host)
         case _:
-            return Trouble(f"the request to {host} cannot be made ({type(cause).__name__})", host=host)
+            return RemoteError(f"the request to {host} cannot be made ({type(cause).__name__})", host=host)
 
 
-def rejected(response: Any, host: str, secrets: Sequence[str] = ()) -> S3Rejected:
+def rejected(response: Any, host: str, secrets: Sequence[str] = ()) -> S3StatusError:
     """Return S3's refusal with its status, code and message.
 
     An answer to HEAD has no body; botocore then gives the status for a code,
@@ -107,7 +107,7 @@ def rejected(response: Any, host: str, secrets: Sequence[str] = ()) -> S3Rejecte
     headers: dict[str, str] = about.get("HTTPHeaders", {})
     code = str(error.get("Code", ""))
     bare = code.isdigit()
-    refusal = S3Rejected(
+    refusal = S3StatusError(
         int(about.get("HTTPStatusCode", 0)),
         code="" if bare else without_secrets(code, secrets),
         words="" if bare else redact_text(without_secrets(str(error.get("Message") or ""), secrets))[:MAX_WORDS],

@@ -31,7 +31,7 @@ PUT, PART = "PutObject", "UploadPart"
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Learnt:
     """What the long way found out about an operation on a bucket: its URL, how it is written, who signs for where."""
 
     url: str
@@ -53,7 +53,7 @@ class _Unsigned:
         self.body = b""  # never read: the payload is not signed, its checksum is
 
 
-class ShortWay:
+class FastPut:
     """`put_object` and `upload_part` as ``client`` has them: the same parameters, answers and exceptions.
 
     ``http`` is the session of ``client``.  Buckets whose requests are not signed
@@ -66,7 +66,7 @@ class ShortWay:
         protocol = client.meta.service_model.metadata["protocol"]
         self._serializer = create_serializer(protocol, include_validation=False)
         self._parser = create_parser(protocol)
-        self._known: dict[tuple[str, str], _Known] = {}
+        self._known: dict[tuple[str, str], _Learnt] = {}
         events: Any = client.meta.events  # the stubs do not know what these handlers get
         for name in (PUT, PART):
             events.register_last(f"before-call.s3.{name}", self._learn, unique_id=f"wxrec-short-way-{name}")
@@ -87,10 +87,10 @@ class ShortWay:
         if context.get("auth_type") != "v4" or signing.get("signing_name") != "s3" or not signing.get("region"):
             return
         url = params["url"].partition("?")[0].removesuffix(params["url_path"])
-        known = _Known(url, model, request_signer, signing["region"], params["headers"]["User-Agent"])
+        known = _Learnt(url, model, request_signer, signing["region"], params["headers"]["User-Agent"])
         self._known[model.name, context["input_params"]["Bucket"]] = known
 
-    async def _send(self, known: _Known, params: dict[str, Any]) -> Reply:
+    async def _send(self, known: _Learnt, params: dict[str, Any]) -> Reply:
         """Send one request; raises what ``client`` does."""
         request = self._serializer.serialize_to_request(params, known.model)
         query = percent_encode_sequence(request["query_string"])

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 
-from wxrec_async.errors import Nonsense
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.errors import InvalidResponse
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
-from wxrec_async.s3.api import Digest
+from wxrec_async.s3.api import ObjectDigest
 from wxrec_async.s3.replies import Reply
 from wxrec_async.s3.uploads import S3Store
 
@@ -24,11 +24,11 @@ class KeyPage:
     then: str = ""
 
 
-class S3Inspector(S3Store):
+class S3ReadStore(S3Store):
     """An `S3Store` that also lists objects and reads them back."""
 
     async def keys(self, prefix: str, then: str = "") -> KeyPage:
-        """Return a page of up to 1,000 keys that begin with ``prefix``; `GivenUp` when they cannot be listed."""
+        """Return a page of up to 1,000 keys below ``prefix``; `OperationFailed` when they cannot be listed."""
         given = {"ContinuationToken": then} if then else {}
         params = self._requests.bucket(Prefix=prefix, **given)
 
@@ -36,22 +36,22 @@ class S3Inspector(S3Store):
             page: Reply = await self._wire.send(lambda: self._client.list_objects_v2(**params))
             token = str(page.get("NextContinuationToken") or "") if page.get("IsTruncated") else ""
             if page.get("IsTruncated") and token in ("", then):
-                raise Nonsense("the list of objects does not go on", host=self._wire.host)
+                raise InvalidResponse("the list of objects does not go on", host=self._wire.host)
             return KeyPage(tuple(row["Key"] for row in page.get("Contents", ()) if row.get("Key")), token)
 
         return await self._retrier.run("list_objects", attempt)
 
-    async def digest(self, key: str, size: int) -> Digest:
+    async def digest(self, key: str, size: int) -> ObjectDigest:
         """Read an object of about ``size`` bytes as a stream; return its true size, CRC-32 and SHA-256."""
         return await self._retrier.run("read_object", lambda: self._wire.read_digest(key, size))
 
     async def read_small(self, key: str, most: int) -> bytes | None:
-        """Return an object's bytes, None when there is none; `GivenUp` when they are more than ``most``."""
+        """Return an object's bytes, None when there is none; `OperationFailed` when they are more than ``most``."""
         found = await self.head(key)
         if found is None:
             return None
         if found.size > most:
-            raise GivenUp(GiveUp("too_large"), Nonsense(f"it has {found.size} bytes"))
+            raise OperationFailed(GiveUp("too_large"), InvalidResponse(f"it has {found.size} bytes"))
         return b"".join([block async for block in self.blocks(key, found.size)])
 
     async def blocks(self, key: str, size: int) -> AsyncIterator[bytes]:

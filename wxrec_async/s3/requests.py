@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from wxrec_async.config import S3Settings
-from wxrec_async.model import Part, PartReceipt, Target
+from wxrec_async.model import ObjectTarget, Part, PartReceipt
 from wxrec_async.s3.body import PartBody
 from wxrec_async.s3.replies import crc32_text
 
@@ -44,7 +44,7 @@ class Requests:
         """Ask about one object."""
         return {**self._everywhere, "Key": key, **more}
 
-    def put(self, target: Target, part: Part, *, overwrite: bool) -> Params:
+    def put(self, target: ObjectTarget, part: Part, *, overwrite: bool) -> Params:
         """Store a whole object, with its checksum, only where there is none."""
         return {
             **self._new_object(target),
@@ -53,7 +53,7 @@ class Requests:
             "ChecksumCRC32": crc32_text(part.crc32),
         }
 
-    def create(self, target: Target) -> Params:
+    def create(self, target: ObjectTarget) -> Params:
         """Begin a multipart upload whose checksum S3 computes over the whole object."""
         return {**self._new_object(target), "ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
 
@@ -90,7 +90,7 @@ class Requests:
             "MpuObjectSize": size,
         }
 
-    def _new_object(self, target: Target) -> Params:
+    def _new_object(self, target: ObjectTarget) -> Params:
         params = self.key(target.key, ContentType=target.content_type, Metadata=target.metadata)
         params.update(self._of_new_objects)
         if target.at_hand and self._settings.storage_class in ARCHIVES:

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from wxrec_async.config import S3Settings
-from wxrec_async.errors import Nonsense, Rejected, RunStopped, Trouble
-from wxrec_async.model import OpenUpload, Part, PartReceipt, StoredObject, Target
-from wxrec_async.plumbing.pacer import Gate
-from wxrec_async.plumbing.retrying import GivenUp, Retrier
+from wxrec_async.errors import HTTPStatusError, InvalidResponse, RemoteError, RunStopped
+from wxrec_async.model import ObjectTarget, OpenUpload, Part, PartReceipt, StoredObject
+from wxrec_async.plumbing.pacer import CircuitBreaker
+from wxrec_async.plumbing.retrying import OperationFailed, Retrier
 from wxrec_async.rules.parts import strong_etag
 from wxrec_async.rules.retry import DIGEST_CODES, GiveUp, Restart
-from wxrec_async.s3.api import Deadlines, Wire
+from wxrec_async.s3.api import Deadlines, S3Api
 from wxrec_async.s3.bucket_check import check_bucket
-from wxrec_async.s3.errors import S3Rejected
-from wxrec_async.s3.fast_put import ShortWay
+from wxrec_async.s3.errors import S3StatusError
+from wxrec_async.s3.fast_put import FastPut
 from wxrec_async.s3.replies import Reply, check_encryption, crc32_of
 from wxrec_async.s3.requests import Requests, utc_now
-from wxrec_async.s3.verified_write import Commit, Proof, leaves_open
+from wxrec_async.s3.verified_write import Expected, VerifiedWrite, leaves_open
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -33,10 +33,10 @@ SIZE_HEADER = "mp-object-size"  # S3 has no code of its own for a size that diff
 CONDITION = "if-none-match"
 
 
-class ObjectStore(Protocol):
+class UploadStore(Protocol):
     """Where recordings go.
 
-    Every method but ``check_bucket`` may raise `GivenUp` when its tries are
+    Every method but ``check_bucket`` may raise `OperationFailed` when its tries are
     used up or no further one can help, and `AuthError` or `RunStopped` when
     nobody should go on.
     """
@@ -44,18 +44,18 @@ class ObjectStore(Protocol):
     async def check_bucket(self) -> None:
         """Return when uploads may begin; raises `ConfigError` or `AuthError` saying what to do."""
 
-    async def put(self, target: Target, part: Part, *, overwrite: bool = False) -> StoredObject:
+    async def put(self, target: ObjectTarget, part: Part, *, overwrite: bool = False) -> StoredObject:
         """Store a whole object; return it verified.  Raises `ObjectExists` when the key is taken."""
 
-    async def create(self, target: Target) -> str:
+    async def create(self, target: ObjectTarget) -> str:
         """Begin a multipart upload; return its id."""
 
     async def upload_part(self, key: str, upload_id: str, part: Part) -> PartReceipt:
-        """Upload one part.  `GivenUp` with `Rejected` code ``NoSuchUpload``: begin a new upload."""
+        """Upload one part.  `OperationFailed` with `HTTPStatusError` code ``NoSuchUpload``: begin a new upload."""
 
     async def complete(
         self,
-        target: Target,
+        target: ObjectTarget,
         upload_id: str,
         parts: Sequence[PartReceipt],
         *,
@@ -65,7 +65,7 @@ class ObjectStore(Protocol):
     ) -> StoredObject:
         """Make the object; return it verified.
 
-        Raises `ObjectExists` when the key is taken by something else, `GivenUp` with `Rejected`
+        Raises `ObjectExists` when the key is taken by something else, `OperationFailed` with `HTTPStatusError`
         code ``NoSuchUpload`` or ``ConditionalRequestConflict``, or with the decision ``Restart``
         (the parts make other bytes than were sent), when a new upload must be begun.
         """
@@ -74,7 +74,7 @@ class ObjectStore(Protocol):
         """Give a multipart upload up, as often as wanted; true when it is shown that nothing of it is left."""
 
     async def head(self, key: str) -> StoredObject | None:
-        """Return what is there, None when nothing is; raises `Rejected` (403) when that may not be known."""
+        """Return what is there, None when nothing is; raises `HTTPStatusError` (403) when that may not be known."""
 
     async def read_crc32(self, key: str) -> tuple[int, int]:
         """Read an object back; return its size and CRC-32."""
@@ -84,7 +84,7 @@ class ObjectStore(Protocol):
 
 
 class S3Store:
-    """An `ObjectStore` in S3, or in what speaks its language.
+    """An `UploadStore` in S3, or in what speaks its language.
 
     ``gate`` is the one that ``retrier`` closes; every request goes through it.
     ``now`` is where object lock begins to count; ``short_way`` is that of
@@ -98,29 +98,29 @@ class S3Store:
         client: S3Client,
         settings: S3Settings,
         retrier: Retrier,
-        gate: Gate,
+        gate: CircuitBreaker,
         *,
         deadlines: Deadlines | None = None,
         now: Callable[[], datetime] = utc_now,
-        short_way: ShortWay | None = None,
+        short_way: FastPut | None = None,
     ) -> None:
         self._client, self._settings, self._retrier = client, settings, retrier
-        self._carrier: S3Client | ShortWay = short_way or client
+        self._carrier: S3Client | FastPut = short_way or client
         self._requests = Requests(settings, now)
-        self._wire = Wire(client, self._requests, gate, deadlines or Deadlines())
+        self._wire = S3Api(client, self._requests, gate, deadlines or Deadlines())
         self.uncertain_keys: set[str] = set()
 
     async def check_bucket(self) -> None:
         await check_bucket(self._wire, self._settings)
 
-    async def put(self, target: Target, part: Part, *, overwrite: bool = False) -> StoredObject:
+    async def put(self, target: ObjectTarget, part: Part, *, overwrite: bool = False) -> StoredObject:
         within_s = self._wire.deadlines.body(part.size)
 
         async def send() -> Reply:
             params = self._requests.put(target, part, overwrite=overwrite)
             try:
                 reply: Reply = await self._wire.send(lambda: self._carrier.put_object(**params), within_s)
-            except Rejected as refusal:
+            except HTTPStatusError as refusal:
                 _refuse_unknown(refusal, conditional=not overwrite)
                 raise _worth_repeating(refusal) from None
             finally:
@@ -128,14 +128,14 @@ class S3Store:
             self._check_encryption(reply)
             return reply
 
-        return await self._commit("put_object", Proof(target, part.size, part.crc32, overwrite), send)
+        return await self._commit("put_object", Expected(target, part.size, part.crc32, overwrite), send)
 
-    async def create(self, target: Target) -> str:
+    async def create(self, target: ObjectTarget) -> str:
         async def attempt() -> str:
             params = self._requests.create(target)
             try:
                 reply = await self._wire.send(lambda: self._client.create_multipart_upload(**params))
-            except Trouble as trouble:
+            except RemoteError as trouble:
                 _refuse_unknown(trouble, conditional=False)
                 if leaves_open(trouble):
                     self.uncertain_keys.add(target.key)
@@ -152,20 +152,22 @@ class S3Store:
             params = self._requests.part(key, upload_id, part)
             try:
                 reply = await self._wire.send(lambda: self._carrier.upload_part(**params), within_s)
-            except Rejected as refusal:
+            except HTTPStatusError as refusal:
                 _refuse_unknown(refusal, conditional=False)
                 raise
             finally:
                 params["Body"].release()
             if crc32_of(reply.get("ChecksumCRC32")) not in (None, part.crc32):
-                raise Rejected(200, code="BadDigest", words="S3 has other bytes than were sent", host=self._wire.host)
+                raise HTTPStatusError(
+                    200, code="BadDigest", words="S3 has other bytes than were sent", host=self._wire.host
+                )
             return PartReceipt(part.number, strong_etag(_named(reply, "ETag")), part.crc32, part.size)
 
         return await self._retrier.run("upload_part", attempt)
 
     async def complete(
         self,
-        target: Target,
+        target: ObjectTarget,
         upload_id: str,
         parts: Sequence[PartReceipt],
         *,
@@ -180,14 +182,14 @@ class S3Store:
                 reply: Reply = await self._wire.send(
                     lambda: self._client.complete_multipart_upload(**params), self._wire.deadlines.complete_s
                 )
-            except Rejected as refusal:
+            except HTTPStatusError as refusal:
                 _refuse_unknown(refusal, conditional=not overwrite)
                 raise _final(refusal) from None
             _named(reply, "ETag")
             self._check_encryption(reply, may_be_silent=True)
             return reply
 
-        return await self._commit("complete_upload", Proof(target, size, crc32, overwrite), send)
+        return await self._commit("complete_upload", Expected(target, size, crc32, overwrite), send)
 
     async def abort(self, key: str, upload_id: str) -> bool:
         try:
@@ -195,15 +197,15 @@ class S3Store:
                 if await self._aborted(key, upload_id):
                     return True
                 await anyio.sleep(ABORT_PAUSE_S * attempt)  # a part on its way may have landed after the abort
-        except GivenUp:
+        except OperationFailed:
             pass
         return False
 
     async def head(self, key: str) -> StoredObject | None:
         try:
             return await self._retrier.run("head_object", lambda: self._wire.look(key))
-        except GivenUp as given_up:
-            if isinstance(given_up.trouble, Rejected) and given_up.trouble.status == 403:
+        except OperationFailed as given_up:
+            if isinstance(given_up.trouble, HTTPStatusError) and given_up.trouble.status == 403:
                 raise given_up.trouble from None
             raise
 
@@ -229,16 +231,16 @@ class S3Store:
         async def attempt() -> Reply:
             page: Reply = await self._wire.send(lambda: self._client.list_multipart_uploads(**params))
             if page.get("IsTruncated") and _markers(page) in ({}, given):
-                raise Nonsense("the list of open uploads does not go on", host=self._wire.host)
+                raise InvalidResponse("the list of open uploads does not go on", host=self._wire.host)
             return page
 
         return await self._retrier.run("list_uploads", attempt)
 
-    async def _commit(self, name: str, proof: Proof, send: Callable[[], Awaitable[Reply]]) -> StoredObject:
-        commit = Commit(self._wire, proof, send)
+    async def _commit(self, name: str, proof: Expected, send: Callable[[], Awaitable[Reply]]) -> StoredObject:
+        commit = VerifiedWrite(self._wire, proof, send)
         try:
             return await self._retrier.run(name, commit.attempt)
-        except GivenUp as given_up:
+        except OperationFailed as given_up:
             if found := await commit.look_once_more(given_up.trouble):
                 return found
             raise
@@ -251,7 +253,7 @@ class S3Store:
             try:
                 await self._wire.send(lambda: self._client.abort_multipart_upload(**params))
                 await self._wire.send(lambda: self._client.list_parts(**params, MaxParts=1))
-            except Rejected as refusal:
+            except HTTPStatusError as refusal:
                 if refusal.code == "NoSuchUpload" or refusal.status == 404:
                     return True
                 if refusal.status != 403:
@@ -265,15 +267,15 @@ class S3Store:
         check_encryption(reply, sse=sse, kms_key_id=key, may_be_silent=may_be_silent)
 
 
-def _refuse_unknown(trouble: Trouble, *, conditional: bool) -> None:
+def _refuse_unknown(trouble: RemoteError, *, conditional: bool) -> None:
     """Raise `RunStopped` when the store does not know what was asked for: every other recording would fail alike.
 
     S3 names the header; ``conditional`` when one of them was ``If-None-Match``, which
     some stores refuse as a bad argument or a method they do not have.
     """
-    if not isinstance(trouble, Rejected):
+    if not isinstance(trouble, HTTPStatusError):
         return
-    header = trouble.header if isinstance(trouble, S3Rejected) else ""
+    header = trouble.header if isinstance(trouble, S3StatusError) else ""
     refused = trouble.status in (400, 405) and CONDITION in f"{header} {trouble.words}".lower()
     if trouble.status != 501 and trouble.code != "NotImplemented" and not (conditional and refused):
         return
@@ -287,29 +289,29 @@ def _refuse_unknown(trouble: Trouble, *, conditional: bool) -> None:
     raise RunStopped(f"{trouble.host} does not know {what} ({trouble}); use another store") from None
 
 
-def _worth_repeating(refusal: Rejected) -> Rejected:
+def _worth_repeating(refusal: HTTPStatusError) -> HTTPStatusError:
     """Call a put that raced with another one what S3 calls every other conflict of that kind: to be tried again."""
     if refusal.code != "ConditionalRequestConflict":
         return refusal
-    return Rejected(refusal.status, code="OperationAborted", words=refusal.words, host=refusal.host)
+    return HTTPStatusError(refusal.status, code="OperationAborted", words=refusal.words, host=refusal.host)
 
 
-def _final(refusal: Rejected) -> Rejected | GivenUp:
+def _final(refusal: HTTPStatusError) -> HTTPStatusError | OperationFailed:
     """End a complete that only a new upload can help.
 
     Either it raced with another writer, or checksum or size of the whole are not
     those of its parts, which a second complete would find as they are.
     """
     if refusal.code == "ConditionalRequestConflict":
-        return GivenUp(GiveUp("s3_ConditionalRequestConflict"), refusal)
+        return OperationFailed(GiveUp("s3_ConditionalRequestConflict"), refusal)
     if refusal.code in DIGEST_CODES or (refusal.code == "InvalidRequest" and SIZE_HEADER in refusal.words):
-        return GivenUp(Restart(), refusal)
+        return OperationFailed(Restart(), refusal)
     return refusal
 
 
 def _named(reply: Reply, name: str) -> str:
     if not reply.get(name):
-        raise Nonsense(f"S3 answered without {name}")
+        raise InvalidResponse(f"S3 answered without {name}")
     return str(reply[name])
 
 

@@ -14,69 +14,69 @@ from dataclasses import dataclass, replace
 
 import anyio
 
-from wxrec_async.errors import ConnectionLost, Nonsense, ObjectExists, Rejected, TimedOut, Trouble
-from wxrec_async.model import StoredObject, Target
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.errors import ConnectionLost, HTTPStatusError, InvalidResponse, ObjectExists, RemoteError, TimedOut
+from wxrec_async.model import ObjectTarget, StoredObject
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import S3_SLOW_CODES, GiveUp
-from wxrec_async.s3.api import Wire
+from wxrec_async.s3.api import S3Api
 from wxrec_async.s3.replies import Reply, stored_object
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class Expected:
     """What the object must be when it is there."""
 
-    target: Target
+    target: ObjectTarget
     size: int
     crc32: int
     overwrite: bool
 
 
-class Commit:
+class VerifiedWrite:
     """A put or a complete, tried until the object is known to be there, or known not to be ours.
 
-    ``attempt`` is called again after every `Trouble` it raises that is worth it;
+    ``attempt`` is called again after every `RemoteError` it raises that is worth it;
     ``look_once_more`` when it was given up.
     """
 
-    def __init__(self, wire: Wire, proof: Proof, send: Callable[[], Awaitable[Reply]]) -> None:
+    def __init__(self, wire: S3Api, proof: Expected, send: Callable[[], Awaitable[Reply]]) -> None:
         self._wire, self._proof, self._send = wire, proof, send
         self._open = False  # a request went out and nobody knows what it did
         self._hidden = False  # looking is not allowed
         self._taken_times = 0  # how often S3 called the key taken though nothing of ours can be there
 
     async def attempt(self) -> StoredObject:
-        """Return the object.  Raises `ObjectExists`, a `Trouble`, or `GivenUp` when no further try can help."""
+        """Return the object.  Raises `ObjectExists`, a `RemoteError`, or `OperationFailed` when no try can help."""
         if self._open and (found := await self._ours()):
             return found
         try:
             reply = await self._send()
-        except Trouble as trouble:
+        except RemoteError as trouble:
             self._open = self._open or leaves_open(trouble)
-            return await self._despite(trouble)
+            return await self._after_error(trouble)
         self._open = True  # what fails from here on is only the looking
         return await self._verified(reply)
 
-    async def look_once_more(self, after: Trouble) -> StoredObject | None:
+    async def look_once_more(self, after: RemoteError) -> StoredObject | None:
         """Return the object if it turns out to be there after all; ``after`` is the failure it was given up for."""
         if not self._open:
             return None
-        conflict = isinstance(after, Rejected) and after.status in (404, 409, 412)
+        conflict = isinstance(after, HTTPStatusError) and after.status in (404, 409, 412)
         try:
             return await self._ours_in_the_end(patient=conflict)
-        except Trouble:
+        except RemoteError:
             return None
 
-    async def _despite(self, trouble: Trouble) -> StoredObject:
+    async def _after_error(self, trouble: RemoteError) -> StoredObject:
         """Return the object when a refusal means that it is there already; else raise ``trouble``."""
         match trouble:
-            case Rejected(status=412) if not self._open:
+            case HTTPStatusError(status=412) if not self._open:
                 raise await self._occupied() from None
-            case Rejected(status=412):
+            case HTTPStatusError(status=412):
                 if found := await self._ours_in_the_end(patient=True):
                     return found
                 raise self._unverified("S3 says that the key is taken, but not what lies there") from None
-            case Rejected(status=404, code=code) if code != "NoSuchBucket":
+            case HTTPStatusError(status=404, code=code) if code != "NoSuchBucket":
                 if found := await self._ours_in_the_end(patient=self._open):
                     return found
         raise trouble
@@ -87,7 +87,7 @@ class Commit:
         for pause_s in pauses(self._wire.deadlines.recheck_s if self._taken_times > 1 else 0.0):
             try:
                 found = await self._wire.look(self._proof.target.key)
-            except Rejected as refusal:
+            except HTTPStatusError as refusal:
                 return ObjectExists() if refusal.status == 403 else refusal
             if found is not None:
                 return ObjectExists(found=found)
@@ -95,14 +95,14 @@ class Commit:
         words = "S3 says that the key is taken, and nothing lies there"
         if self._taken_times > 1:
             return self._unverified(words)
-        return Rejected(409, code="OperationAborted", words=words, host=self._wire.host)
+        return HTTPStatusError(409, code="OperationAborted", words=words, host=self._wire.host)
 
     async def _ours(self) -> StoredObject | None:
         """Look for the object: None when it is not there (or cannot be seen), `ObjectExists` when it is another."""
         proof = self._proof
         try:
             found = await self._wire.look(proof.target.key)
-        except Rejected as refusal:
+        except HTTPStatusError as refusal:
             if refusal.status == 403:
                 self._hidden = True
                 return None
@@ -149,29 +149,31 @@ class Commit:
     async def _seen(self) -> StoredObject | None:
         try:
             return await self._wire.look(self._proof.target.key)
-        except Rejected as refusal:
+        except HTTPStatusError as refusal:
             if refusal.status != 403:
                 raise
         raise self._unverified("S3 names no checksum, and s3:GetObject to look at it is not allowed")
 
-    def _corrupted(self) -> GivenUp:
+    def _corrupted(self) -> OperationFailed:
         words = "S3 has other bytes than were sent"
-        return self._judged("corrupting_path", Rejected(200, code="BadDigest", words=words, host=self._wire.host))
+        return self._judged(
+            "corrupting_path", HTTPStatusError(200, code="BadDigest", words=words, host=self._wire.host)
+        )
 
-    def _unverified(self, words: str) -> GivenUp:
-        return self._judged("unverified", Nonsense(words, host=self._wire.host))
+    def _unverified(self, words: str) -> OperationFailed:
+        return self._judged("unverified", InvalidResponse(words, host=self._wire.host))
 
-    def _judged(self, reason: str, trouble: Trouble) -> GivenUp:
+    def _judged(self, reason: str, trouble: RemoteError) -> OperationFailed:
         self._open = False  # we know what there is to know; looking again would not change it
-        return GivenUp(GiveUp(reason), trouble)
+        return OperationFailed(GiveUp(reason), trouble)
 
 
-def leaves_open(trouble: Trouble) -> bool:
+def leaves_open(trouble: RemoteError) -> bool:
     """Say whether the request may have been carried out all the same."""
     match trouble:
-        case ConnectionLost() | TimedOut() | Nonsense():
+        case ConnectionLost() | TimedOut() | InvalidResponse():
             return True
-        case Rejected(status=status, code=code):
+        case HTTPStatusError(status=status, code=code):
             return status >= 500 and code not in S3_SLOW_CODES
         case _:
             return False

@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from aiohttp import web
 
-from wxrec_async.sandbox.front import Call, Problem
+from wxrec_async.sandbox.front import Call, Refusal
 from wxrec_async.sandbox.gateway import tracking_id, webex_error
-from wxrec_async.sandbox.token_service import GrantError, TokenDesk
+from wxrec_async.sandbox.token_service import GrantError, TokenService
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -19,7 +19,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class AuthService:
     """The service on the auth port."""
 
-    desk: TokenDesk
+    desk: TokenService
     name: str = "auth"
 
     async def classify(self, call: Call) -> tuple[str, str]:
@@ -30,7 +30,7 @@ class AuthService:
                 return "token", _number(call.detail)
             case "GET", "/v1/authorize":
                 return "authorize", ""
-        raise Problem(404, "not_found", "The requested resource could not be found.")
+        raise Refusal(404, "not_found", "The requested resource could not be found.")
 
     async def answer(self, call: Call) -> web.StreamResponse:
         if wrong := call.wrong("truncated_json", "json"):
@@ -39,18 +39,18 @@ class AuthService:
         if call.operation == "authorize":
             return self._authorize(call.request.query)
         if call.request.content_type != "application/x-www-form-urlencoded":
-            raise Problem(415, "invalid_request", "The token endpoint takes a form.")
+            raise Refusal(415, "invalid_request", "The token endpoint takes a form.")
         try:
             return web.json_response(self.desk.exchange(call.detail), headers={"Cache-Control": "no-store"})
         except GrantError as refused:
-            raise Problem(400, refused.error, refused.description) from None
+            raise Refusal(400, refused.error, refused.description) from None
 
     def _authorize(self, query: Mapping[str, str]) -> web.Response:
         redirect = query.get("redirect_uri", "")
         if query.get("client_id") != self.desk.client_id:
-            raise Problem(400, "invalid_client", "The client is not known.")
+            raise Refusal(400, "invalid_client", "The client is not known.")
         if urlsplit(redirect).hostname not in LOOPBACK:
-            raise Problem(400, "invalid_request", "The redirect_uri is not registered.")
+            raise Refusal(400, "invalid_request", "The redirect_uri is not registered.")
         if query.get("response_type") != "code":
             return _back(redirect, {"error": "unsupported_response_type"}, query)
         if query.get("code_challenge") and query.get("code_challenge_method") != "S256":
@@ -60,7 +60,7 @@ class AuthService:
         code = self.desk.authorize(redirect, query.get("code_challenge", ""), query.get("scope", ""))
         return _back(redirect, {"code": code}, query)
 
-    def refusal(self, problem: Problem, call: Call) -> web.Response:
+    def refusal(self, problem: Refusal, call: Call) -> web.Response:
         """Refuse in OAuth's shape, server errors in Webex's."""
         if problem.status >= 500:
             return webex_error(problem, call)

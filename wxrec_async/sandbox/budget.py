@@ -12,7 +12,7 @@ MINUTE = 60.0
 
 
 @dataclass(slots=True)
-class Budget:
+class RequestBudget:
     """``per_minute`` requests in any 60 seconds per client id; 0 means no limit.
 
     ``early`` counts the requests that came although they had been told to wait.

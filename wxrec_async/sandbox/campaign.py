@@ -36,7 +36,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class KeyFate:
     """What happens to one key, on ``attempts`` (None: on every one)."""
 
     fault: Fault
@@ -57,7 +57,7 @@ class Campaign:
     seed: int
     rates: Mapping[str, Sequence[float]] = field(default_factory=dict)
     menu: Mapping[str, Sequence[Line]] = field(default_factory=dict)
-    fates: Mapping[tuple[str, str], Sequence[Fate]] = field(default_factory=dict)
+    fates: Mapping[tuple[str, str], Sequence[KeyFate]] = field(default_factory=dict)
     endless: bool = False
     hits: Counter[tuple[str, str]] = field(default_factory=Counter)
     _attempts: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -70,10 +70,10 @@ class Campaign:
         parameters …}]}, "fates": [{"operation", "key", "kind", "attempts", parameters …}]}``
         """
         menu = {operation: [_line(operation, row) for row in rows] for operation, rows in given["menu"].items()}
-        fates: dict[tuple[str, str], list[Fate]] = {}
+        fates: dict[tuple[str, str], list[KeyFate]] = {}
         for row in given.get("fates", ()):
             place = (str(row["operation"]), str(row["key"]))
-            fates.setdefault(place, []).append(Fate(_fault(place[0], row), _attempts_of(row)))
+            fates.setdefault(place, []).append(KeyFate(_fault(place[0], row), _attempts_of(row)))
         return cls(int(given["seed"]), dict(given["rates"]), menu, fates, bool(given.get("endless")))
 
     def decide(self, operation: str, key: str, *, ranged: bool) -> Fault | None:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from wxrec_async.sandbox.extra_media import Attachment
+from wxrec_async.sandbox.extra_media import ExtraMedia
 from wxrec_async.sandbox.fault_kinds import ENTRIES, Fault
-from wxrec_async.sandbox.front import Call, Problem
+from wxrec_async.sandbox.front import Call, Refusal
 from wxrec_async.sandbox.gateway import check_org
 from wxrec_async.sandbox.organisation import Organisation, SandboxTask
 from wxrec_async.sandbox.presign import Presigner
 from wxrec_async.sandbox.seeded import Draw
-from wxrec_async.sandbox.token_service import Grant
+from wxrec_async.sandbox.token_service import IssuedToken
 from wxrec_async.sandbox.truth import SandboxRecording, participants
 
 Row = dict[str, Any]
@@ -40,7 +40,7 @@ class CapturesQuery:
 
 
 @dataclass(slots=True)
-class CapturesDesk:
+class CapturesService:
     """Answers for one organisation; ``untrusted`` are the origins of media ports with a bad certificate."""
 
     organisation: Organisation
@@ -48,7 +48,7 @@ class CapturesDesk:
     clock: Callable[[], float]
     untrusted: Mapping[str, str] = field(default_factory=dict)
 
-    def answer(self, call: Call, grant: Grant) -> Row:
+    def answer(self, call: Call, grant: IssuedToken) -> Row:
         """Return the answer; raises Problem."""
         query = read_query(call.body)
         check_org(query.org_id, grant)
@@ -119,7 +119,7 @@ class CapturesDesk:
         found = self.organisation.screens(task)
         return [{"id": each.id, "attributes": self._attached(task, each, query.minutes)} for each in found]
 
-    def _attached(self, task: SandboxTask, attachment: Attachment, minutes: int) -> Row:
+    def _attached(self, task: SandboxTask, attachment: ExtraMedia, minutes: int) -> Row:
         url = self._url(task.id, attachment.id, attachment.file_name, minutes)
         return {"fileName": attachment.file_name, "filePath": url, **attachment.told}
 
@@ -149,23 +149,23 @@ def read_query(body: bytes) -> CapturesQuery:
         ids = query["taskIds"]
         unknown = query.keys() - FIELDS
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise Problem(400, "400", "query.taskIds is required") from None
+        raise Refusal(400, "400", "query.taskIds is required") from None
     if unknown:
-        raise Problem(400, "400", f"Unknown field '{min(unknown)}'")
+        raise Refusal(400, "400", f"Unknown field '{min(unknown)}'")
     minutes = query.get("urlExpiration", MAX_URL_MINUTES)
     _check_ids(ids)
     if type(minutes) is not int or not 1 <= minutes <= MAX_URL_MINUTES:
-        raise Problem(400, "400", "urlExpiration should be greater than 0 and at most 60.")
+        raise Refusal(400, "400", "urlExpiration should be greater than 0 and at most 60.")
     if not all(isinstance(query.get(flag, False), bool) for flag in FLAGS):
-        raise Problem(400, "400", "The include flags are true or false")
+        raise Refusal(400, "400", "The include flags are true or false")
     return CapturesQuery(ids, query.get("orgId"), minutes, frozenset(flag for flag in FLAGS if query.get(flag)))
 
 
 def _check_ids(ids: object) -> None:
     if not isinstance(ids, list) or not all(isinstance(each, str) and each for each in ids):
-        raise Problem(400, "400", "taskIds must be strings")
+        raise Refusal(400, "400", "taskIds must be strings")
     if not 1 <= len(ids) <= MAX_TASK_IDS or len(set(ids)) != len(ids):
-        raise Problem(400, "400", "taskIds must contain 1 to 10 unique ids")
+        raise Refusal(400, "400", "taskIds must contain 1 to 10 unique ids")
 
 
 def readable_ids(body: bytes) -> list[str]:

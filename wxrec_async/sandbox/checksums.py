@@ -33,7 +33,7 @@ def available(algorithm: str) -> bool:
     return algorithm in ("crc32", "sha1", "sha256") or (algorithm in CRC_WIDTHS and _crt is not None)
 
 
-class Digest(Protocol):
+class RunningChecksum(Protocol):
     """A running checksum; ``digest()`` is big-endian bytes."""
 
     def update(self, data: bytes, /) -> None: ...
@@ -56,7 +56,7 @@ class _Crc:
         return self.value.to_bytes(self.width // 8, "big")
 
 
-def new(algorithm: str) -> Digest:
+def new(algorithm: str) -> RunningChecksum:
     """Start a checksum; raises LookupError when it is not available here."""
     if algorithm == "crc32":
         return _Crc(crc32, 32)

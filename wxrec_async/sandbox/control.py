@@ -15,9 +15,9 @@ from wxrec_async.sandbox import checksums
 from wxrec_async.sandbox.faults import Faults, Rule
 from wxrec_async.sandbox.log import RequestLog
 from wxrec_async.sandbox.organisation import Organisation, SandboxTask
-from wxrec_async.sandbox.s3.state import Bucket, StoredBody, Upload
+from wxrec_async.sandbox.s3.state import BucketState, StoredBody, Upload
 from wxrec_async.sandbox.tampering import Tampering
-from wxrec_async.sandbox.token_service import TokenDesk
+from wxrec_async.sandbox.token_service import TokenService
 from wxrec_async.sandbox.truth import TruthRecording
 
 PROFILES = ("none", "mild", "storm")
@@ -38,8 +38,8 @@ class Control:
     organisation: Organisation
     log: RequestLog
     faults: Faults
-    bucket: Bucket
-    desk: TokenDesk
+    bucket: BucketState
+    desk: TokenService
     addresses: Callable[[], dict[str, Any]]
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -95,7 +95,7 @@ class Document(Audio):
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class ExtraMedia:
     """A transcript or a screen recording: ``told`` is what captures says of it besides its name and URL."""
 
     id: str
@@ -111,7 +111,7 @@ def has_transcript(seed: int, index: int) -> bool:
 
 def transcripts_of(
     seed: int, index: int, task_id: str, created_ms: int, channel: str, *, every: bool
-) -> list[Attachment]:
+) -> list[ExtraMedia]:
     """Return the transcripts of a contact; the two of a digital channel share the conversation's id, as documented."""
     if not has_transcript(seed, index):
         return []
@@ -125,12 +125,12 @@ def transcripts_of(
     times = {"startTime": str(created_ms), "createTime": str(created_ms + 400_000)}
     identifier = draw.uuid()
     return [
-        Attachment(identifier, name, told | times, _document(seed, f"{task_id} {name}", make(task_id)))
+        ExtraMedia(identifier, name, told | times, _document(seed, f"{task_id} {name}", make(task_id)))
         for name, make in names.items()
     ]
 
 
-def screens_of(seed: int, index: int, task_id: str, created_ms: int) -> list[Attachment]:
+def screens_of(seed: int, index: int, task_id: str, created_ms: int) -> list[ExtraMedia]:
     """Return the recordings of an agent's screens during a contact."""
     if Draw(seed, "attachments", index).unit(1) >= 0.2:
         return []
@@ -138,7 +138,7 @@ def screens_of(seed: int, index: int, task_id: str, created_ms: int) -> list[Att
     box = b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + b"\0\0\x40\x08mdat" + draw.uuid().encode() * 455 + b"\0" * 4
     times = {"startTime": created_ms + 2000, "stopTime": created_ms + 30_000}
     told = times | {"agentId": draw.uuid(), "screenId": "1"}
-    return [Attachment(draw.uuid()[:-1] + "5", "screenRecording.mp4", told, _document(seed, f"{task_id} screen", box))]
+    return [ExtraMedia(draw.uuid()[:-1] + "5", "screenRecording.mp4", told, _document(seed, f"{task_id} screen", box))]
 
 
 def _document(seed: int, marker: str, content: bytes) -> Document:

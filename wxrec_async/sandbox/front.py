@@ -45,7 +45,7 @@ class Call:
 
 
 @dataclass(slots=True)
-class Problem(Exception):
+class Refusal(Exception):
     """A request is refused: ``status``, the server's own ``code`` and ``message``."""
 
     status: int
@@ -65,7 +65,7 @@ class Service(Protocol):
     async def answer(self, call: Call) -> web.StreamResponse:
         """Do what was asked; may raise Problem."""
 
-    def refusal(self, problem: Problem, call: Call) -> web.Response:
+    def refusal(self, problem: Refusal, call: Call) -> web.Response:
         """Say no in the shape this server uses."""
 
 
@@ -83,7 +83,7 @@ class Front:
         response: web.StreamResponse
         try:
             response = await self._respond(call)
-        except Problem as problem:
+        except Refusal as problem:
             response = self._refuse(problem, call)
         except LOST:
             response = cut(request)  # the client left while it was being read or answered
@@ -111,7 +111,7 @@ class Front:
             case "reset_before" | "close_before":
                 return cut(call.request, reset=fault.kind == "reset_before")
             case "error":
-                raise Problem(fault.get("status", 500), fault.get("code", ""), fault.get("message", ""), waits(fault))
+                raise Refusal(fault.get("status", 500), fault.get("code", ""), fault.get("message", ""), waits(fault))
             case "redirect":
                 return self._redirect(call, fault)
             case "html":
@@ -125,7 +125,7 @@ class Front:
     async def _finish(self, call: Call, fault: Fault) -> web.StreamResponse:
         try:
             response = await self.service.answer(call)
-        except Problem as problem:
+        except Refusal as problem:
             response = self._refuse(problem, call)
         if after := fault.get("after"):
             after()
@@ -141,7 +141,7 @@ class Front:
         named = {**REDIRECTS, "loop": call.request.raw_path}
         return web.Response(status=fault.get("status", 302), headers={"Location": named.get(to, to)})
 
-    def _refuse(self, problem: Problem, call: Call) -> web.Response:
+    def _refuse(self, problem: Refusal, call: Call) -> web.Response:
         call.entry.code = problem.code
         call.entry.asked_wait_s = _asked_wait_s(problem.headers)
         response = self.service.refusal(problem, call)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from wxrec_async.sandbox.front import Call, Problem
-from wxrec_async.sandbox.token_service import Grant, TokenDesk
+from wxrec_async.sandbox.front import Call, Refusal
+from wxrec_async.sandbox.token_service import IssuedToken, TokenService
 
 READERS = (frozenset({"cjp:config"}), frozenset({"cjp:config_read"}))
 # Any one of the sets is enough.  Roles are not simulated; the two Identity scopes stand for an administrator.
@@ -22,7 +22,7 @@ SCOPES: Mapping[str, tuple[frozenset[str], ...]] = {
 }
 
 
-def admitted(call: Call, desk: TokenDesk) -> Grant:
+def admitted(call: Call, desk: TokenService) -> IssuedToken:
     """Return who asks.
 
     Raises Problem: 400 for no or a malformed header, 401 for a token that is
@@ -31,23 +31,23 @@ def admitted(call: Call, desk: TokenDesk) -> Grant:
     authorization = call.request.headers.get("Authorization", "")
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise Problem(400, "400", "Invalid Authorization header")
+        raise Refusal(400, "400", "Invalid Authorization header")
     grant = desk.check(authorization)
     if grant is None:
-        raise Problem(401, "401", "The access token is expired, revoked, or invalid.")
+        raise Refusal(401, "401", "The access token is expired, revoked, or invalid.")
     wanted, scopes = SCOPES.get(call.operation, ()), set(grant.scope.split())
     if wanted and not any(enough <= scopes for enough in wanted):
-        raise Problem(403, "403", "Access token does not have the required scope")
+        raise Refusal(403, "403", "Access token does not have the required scope")
     return grant
 
 
-def check_org(asked: object, grant: Grant) -> None:
+def check_org(asked: object, grant: IssuedToken) -> None:
     """Refuse an organisation that is not the token's."""
     if asked is not None and asked != grant.org_id:
-        raise Problem(403, "403", "The orgId does not belong to the token")
+        raise Refusal(403, "403", "The orgId does not belong to the token")
 
 
-def webex_error(problem: Problem, call: Call) -> web.Response:
+def webex_error(problem: Refusal, call: Call) -> web.Response:
     """Write an error as the gateway does; one that limits the rate has no body, unless the fault says otherwise."""
     tracking = tracking_id(call)
     headers = {"trackingid": tracking}

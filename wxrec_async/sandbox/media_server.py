@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from wxrec_async.sandbox.audio import Audio
-from wxrec_async.sandbox.front import Call, Problem
+from wxrec_async.sandbox.front import Call, Refusal
 from wxrec_async.sandbox.media_faults import BODY_FAULTS, write_faulty
 from wxrec_async.sandbox.organisation import Organisation
 from wxrec_async.sandbox.presign import Presigner
@@ -42,12 +42,12 @@ class MediaService:
         etag = '"changed-on-purpose"' if call.wrong("changed_etag") else audio.etag
         wanted = call.request.headers.get("If-Match")
         if wanted not in (None, "*", etag):
-            raise Problem(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+            raise Refusal(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
         asked = None if call.wrong("range_ignored") else call.request.headers.get("Range")
         span = parse_range(asked, audio.size)
         if span is None and asked is not None:
             message = "The requested range is not satisfiable"
-            raise Problem(416, "InvalidRange", message, {"Content-Range": f"bytes */{audio.size}"})
+            raise Refusal(416, "InvalidRange", message, {"Content-Range": f"bytes */{audio.size}"})
         start, end = span or (0, audio.size)
         headers = self._headers(etag, _parts(call.request)[3])
         if asked is not None:
@@ -61,23 +61,23 @@ class MediaService:
         """Check method, credentials, signature and expiry as S3 does, and find the recording."""
         request = call.request
         if "Authorization" in request.headers:
-            raise Problem(400, "InvalidArgument", "Only one auth mechanism allowed")
+            raise Refusal(400, "InvalidArgument", "Only one auth mechanism allowed")
         if request.method != "GET":
-            raise Problem(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
+            raise Refusal(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
         match self.presigner.judge(request.raw_path):
             case "missing":
-                raise Problem(403, DENIED, "Access Denied")
+                raise Refusal(403, DENIED, "Access Denied")
             case "mismatch":
-                raise Problem(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
+                raise Refusal(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
             case "expired":
-                raise Problem(403, DENIED, "Request has expired")
+                raise Refusal(403, DENIED, "Request has expired")
         _refuse_on_purpose(call)
         _, task_id, own_id, file_name = _parts(request)
         if call.wrong("deleted"):
             self.organisation.purge(task_id)
         found = self.organisation.medium(task_id, own_id, file_name, int(self.presigner.clock() * 1000))
         if found is None or self.organisation.is_purged(task_id):
-            raise Problem(404, "NoSuchKey", "The specified key does not exist.")
+            raise Refusal(404, "NoSuchKey", "The specified key does not exist.")
         return found
 
     def _headers(self, etag: str, file_name: str) -> dict[str, str]:
@@ -112,7 +112,7 @@ class MediaService:
                 continue
             yield from (block[at : at + step] for at in range(0, len(block), step))
 
-    def refusal(self, problem: Problem, call: Call) -> web.Response:
+    def refusal(self, problem: Refusal, call: Call) -> web.Response:
         return error_response(problem.status, problem.code, problem.message, call.request.path)
 
 
@@ -125,10 +125,10 @@ def _refuse_on_purpose(call: Call) -> None:
     fault = call.fault
     match fault.kind if fault is not None else "":
         case "expired":
-            raise Problem(403, DENIED, "Request has expired")
+            raise Refusal(403, DENIED, "Request has expired")
         case "refused":
-            raise Problem(403, fault.get("code", DENIED) if fault else DENIED, "Refused on purpose")
+            raise Refusal(403, fault.get("code", DENIED) if fault else DENIED, "Refused on purpose")
         case "missing":
-            raise Problem(404, "NoSuchKey", "The specified key does not exist.")
+            raise Refusal(404, "NoSuchKey", "The specified key does not exist.")
         case "slow_down":
-            raise Problem(503, "SlowDown", "Please reduce your request rate.")
+            raise Refusal(503, "SlowDown", "Please reduce your request rate.")

@@ -17,7 +17,7 @@ from wxrec_async.sandbox.audio import MULAW, PCM16, SAMPLE_RATE, Audio
 from wxrec_async.sandbox.contact_record import Facts, contact_record, task_attributes, with_gaps
 from wxrec_async.sandbox.extra_media import (
     MP3_NAME,
-    Attachment,
+    ExtraMedia,
     extras_of,
     has_transcript,
     is_mp3,
@@ -265,13 +265,13 @@ class Organisation:
         wanted = [each for each in extras_of(self.seed, task.index, found[0]) if segments or not each.segment]
         return [each for each in wanted if virtual or each.segment]
 
-    def transcripts(self, task: SandboxTask, *, every_version: bool = False) -> list[Attachment]:
+    def transcripts(self, task: SandboxTask, *, every_version: bool = False) -> list[ExtraMedia]:
         """Return the transcripts of a contact; with ``every_version`` those of digital channels in both forms."""
         if not self.beside or task.id in self._purged:
             return []
         return transcripts_of(self.seed, task.index, task.id, task.created_ms, task.channel, every=every_version)
 
-    def screens(self, task: SandboxTask) -> list[Attachment]:
+    def screens(self, task: SandboxTask) -> list[ExtraMedia]:
         """Return the screen recordings of a contact."""
         if not self.beside or not task.recordings or task.id in self._purged:
             return []

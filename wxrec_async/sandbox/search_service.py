@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wxrec_async.sandbox.contact_record import activities_of
-from wxrec_async.sandbox.front import Problem
+from wxrec_async.sandbox.front import Refusal
 from wxrec_async.sandbox.graphql import Field, QueryError, parse
 from wxrec_async.sandbox.organisation import DAY_MS, Bounds, Organisation, SandboxTask
 from wxrec_async.sandbox.search_filters import aggregate, fits, fits_activities, interval_start
@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 
 @dataclass(slots=True)
-class SearchDesk:
+class SearchService:
     """Answers queries about one organisation; no query gets further than ``max_rows`` rows, and none is told so.
 
     ``errors_as_400``: what the schema does not allow comes with status 400, not with the 200 that GraphQL has for it.
@@ -46,10 +46,10 @@ class SearchDesk:
             check(roots)
         except QueryError as error:
             if error.missing:
-                raise Problem(400, "400", str(error)) from None
+                raise Refusal(400, "400", str(error)) from None
             return (400 if self.errors_as_400 else 200), {"errors": [_error(error)]}
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise Problem(400, "400", "The request is not a GraphQL query") from None
+            raise Refusal(400, "400", "The request is not a GraphQL query") from None
         return 200, {"data": {root.answer_name: self._root(root, now_ms, stranger=stranger) for root in roots}}
 
     def _root(self, root: Field, now_ms: int, *, stranger: bool) -> Row:
@@ -69,7 +69,7 @@ class SearchDesk:
         rows: list[Row] = []
         for number, task in enumerate(self._tasks(arguments, span, now_ms)):
             if special and number >= EXT_FILTER_READS and len(rows) < PAGE:
-                raise Problem(413, "413", "Content Too Large")
+                raise Refusal(413, "413", "Content Too Large")
             row = self.organisation.search_row(task, now_ms)
             if fits(row, wanted) and (not special or fits_activities(activities_of(row), special)):
                 rows.append(row)
@@ -134,9 +134,9 @@ def _span(root: Field, now_ms: int) -> tuple[int, int]:
     wide = ACTIVITIES_WIDE_MS if _asks_activities(root) else MAX_WIDE_MS
     if high - low > wide:
         days = wide // DAY_MS
-        raise Problem(400, "400", f"The duration between to and from must not be more than {days} days")
+        raise Refusal(400, "400", f"The duration between to and from must not be more than {days} days")
     if low < now_ms - MAX_BACK_MS:
-        raise Problem(400, "400", "from cannot be older than 36 months")
+        raise Refusal(400, "400", "from cannot be older than 36 months")
     return low, high
 
 
@@ -192,4 +192,4 @@ def _offset(pagination: object) -> int:
     try:
         return int(base64.b64decode(str(cursor), validate=True).decode().removeprefix("rows:"))
     except (binascii.Error, ValueError):
-        raise Problem(400, "400", "Invalid cursor") from None
+        raise Refusal(400, "400", "Invalid cursor") from None

@@ -16,7 +16,7 @@ from aiohttp import web
 from wxrec_async.sandbox import config_files
 from wxrec_async.sandbox.audio import MULAW, PCM16, word_pool
 from wxrec_async.sandbox.auth import AuthService
-from wxrec_async.sandbox.budget import Budget
+from wxrec_async.sandbox.budget import RequestBudget
 from wxrec_async.sandbox.control import Control, object_row
 from wxrec_async.sandbox.faults import Faults
 from wxrec_async.sandbox.front import Front, Service
@@ -28,8 +28,8 @@ from wxrec_async.sandbox.presign import Presigner
 from wxrec_async.sandbox.s3.context import Context
 from wxrec_async.sandbox.s3.service import S3Service
 from wxrec_async.sandbox.s3.signature import Verifier
-from wxrec_async.sandbox.s3.state import Bucket, Upload, open_bucket
-from wxrec_async.sandbox.token_service import TokenDesk
+from wxrec_async.sandbox.s3.state import BucketState, Upload, open_bucket
+from wxrec_async.sandbox.token_service import TokenService
 from wxrec_async.sandbox.truth import TruthRecording
 from wxrec_async.sandbox.webex_api import WebexService
 
@@ -58,8 +58,8 @@ class Sandbox:
         self.access_key, self.secret_key = f"SANDBOX{mark.upper()}", f"CANARY-SK-{mark}"
         self.log = RequestLog()
         self.faults = Faults(self.seed, given.faults, list(given.script), given.campaign)
-        self.budget = Budget(given.requests_per_minute, given.budget_clock)
-        self.desk = TokenDesk(
+        self.budget = RequestBudget(given.requests_per_minute, given.budget_clock)
+        self.desk = TokenService(
             self.org_id,
             self.client_id,
             self.client_secret,
@@ -273,7 +273,7 @@ class Sandbox:
         return list(self.s3.bucket.uploads.values())
 
     @property
-    def store(self) -> Bucket:
+    def store(self) -> BucketState:
         return self.s3.bucket
 
     async def objects(self, *, deep: bool = False) -> dict[str, dict[str, Any]]:

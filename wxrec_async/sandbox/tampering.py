@@ -9,7 +9,7 @@ from typing import Any
 
 from wxrec_async.sandbox import checksums
 from wxrec_async.sandbox.organisation import DAY_MS, Organisation
-from wxrec_async.sandbox.s3.state import Bucket
+from wxrec_async.sandbox.s3.state import BucketState
 
 
 @dataclass(slots=True)
@@ -17,7 +17,7 @@ class Tampering:
     """Changes the truth; raises KeyError for what is not there, ValueError and TypeError for what makes no sense."""
 
     organisation: Organisation
-    bucket: Bucket
+    bucket: BucketState
 
     async def objects(self, wanted: dict[str, Any]) -> dict[str, Any]:
         """Do ``{"remove": [key, …], "replace": [key, …]}``: the latter with other bytes of the same size."""

@@ -21,7 +21,7 @@ class GrantError(Exception):
 
 
 @dataclass(slots=True)
-class Grant:
+class IssuedToken:
     """An access token: ``org_id`` is its tenant, ``expires_at`` epoch seconds."""
 
     access_token: str
@@ -39,7 +39,7 @@ class _Code:
 
 
 @dataclass(slots=True)
-class TokenDesk:
+class TokenService:
     """Everything the sandbox knows of tokens.
 
     ``rotation`` decides what a refresh does: a new refresh token with the old
@@ -61,8 +61,8 @@ class TokenDesk:
     names_org: bool = True
     issued: int = 0
     refreshes: int = 0
-    _access: dict[str, Grant] = field(default_factory=dict)
-    _refresh: dict[str, Grant] = field(default_factory=dict)
+    _access: dict[str, IssuedToken] = field(default_factory=dict)
+    _refresh: dict[str, IssuedToken] = field(default_factory=dict)
     _codes: dict[str, _Code] = field(default_factory=dict)
 
     def issue(self, *, org_id: str = "", scope: str = SCOPES, expires_in: int | None = None) -> dict[str, Any]:
@@ -71,12 +71,12 @@ class TokenDesk:
         org = org_id or self.org_id
         life = self.expires_in if expires_in is None else expires_in
         refresh = f"CANARY-RT-{self.issued}"
-        self._refresh[refresh] = Grant(refresh, org, self.clock() + self.refresh_expires_in, scope)
+        self._refresh[refresh] = IssuedToken(refresh, org, self.clock() + self.refresh_expires_in, scope)
         return self._reply(self._mint(org, scope, life), life, refresh)
 
     def _mint(self, org: str, scope: str, life: int) -> str:
         access = f"CANARY-AT-{self.issued}" + f"_{org}" * self.names_org
-        self._access[access] = Grant(access, org, self.clock() + life, scope)
+        self._access[access] = IssuedToken(access, org, self.clock() + life, scope)
         return access
 
     def _reply(self, access: str, life: int, refresh: str) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class TokenDesk:
             reply |= {"refresh_token": refresh, "refresh_token_expires_in": self.refresh_expires_in}
         return reply
 
-    def check(self, authorization: str) -> Grant | None:
+    def check(self, authorization: str) -> IssuedToken | None:
         """Return the grant of an ``Authorization`` header, None when it is unknown or expired."""
         scheme, _, token = authorization.partition(" ")
         grant = self._access.get(token) if scheme.lower() == "bearer" else None

@@ -10,17 +10,17 @@ from typing import Any
 
 from aiohttp import web
 
-from wxrec_async.sandbox.budget import Budget
-from wxrec_async.sandbox.captures import CapturesDesk, readable_ids
+from wxrec_async.sandbox.budget import RequestBudget
+from wxrec_async.sandbox.captures import CapturesService, readable_ids
 from wxrec_async.sandbox.fault_kinds import TASKS, Fault
-from wxrec_async.sandbox.front import Call, Problem, waits
+from wxrec_async.sandbox.front import Call, Refusal, waits
 from wxrec_async.sandbox.gateway import admitted, check_org, tracking_id, webex_error
 from wxrec_async.sandbox.organisation import DAY_MS, Bounds, Organisation, SandboxTask
 from wxrec_async.sandbox.presign import Presigner
 from wxrec_async.sandbox.search_metadata import metadata
-from wxrec_async.sandbox.search_service import SearchDesk
+from wxrec_async.sandbox.search_service import SearchService
 from wxrec_async.sandbox.seeded import Draw
-from wxrec_async.sandbox.token_service import Grant, TokenDesk
+from wxrec_async.sandbox.token_service import IssuedToken, TokenService
 
 Row = dict[str, Any]
 MAX_SPAN_MS = 184 * DAY_MS
@@ -38,8 +38,8 @@ class WebexService:
     """
 
     organisation: Organisation
-    desk: TokenDesk
-    budget: Budget
+    desk: TokenService
+    budget: RequestBudget
     presigner: Presigner
     clock: Callable[[], float]
     searches: bool = True
@@ -68,7 +68,7 @@ class WebexService:
                 return "event_types", ""
             case "GET", ["v2", "subscriptions"]:
                 return "subscriptions", ""
-        raise Problem(404, "404", "Not Found")
+        raise Refusal(404, "404", "Not Found")
 
     async def answer(self, call: Call) -> web.StreamResponse:
         if call.fault is not None:
@@ -76,7 +76,7 @@ class WebexService:
         grant = admitted(call, self.desk)
         wait = self.budget.spend(self.desk.client_id)
         if wait is not None:
-            raise Problem(429, "429", "Too many requests", {"Retry-After": str(wait)})
+            raise Refusal(429, "429", "Too many requests", {"Retry-After": str(wait)})
         status, told = self._told(call, grant)
         body = json.dumps(told)
         if wrong := call.wrong("json", "truncated_json"):
@@ -84,13 +84,13 @@ class WebexService:
         headers = {"trackingid": tracking_id(call)}
         return web.Response(text=body, status=status, content_type="application/json", headers=headers)
 
-    def _told(self, call: Call, grant: Grant) -> tuple[int, Row]:
+    def _told(self, call: Call, grant: IssuedToken) -> tuple[int, Row]:
         """Return status and body."""
         match call.operation:
             case "tasks":
                 return 200, self._tasks(call, grant)
             case "captures":
-                desk = CapturesDesk(self.organisation, self.presigner, self.clock, self.untrusted)
+                desk = CapturesService(self.organisation, self.presigner, self.clock, self.untrusted)
                 return 200, desk.answer(call, grant)
             case "search":
                 return self._search(call, grant)
@@ -99,44 +99,44 @@ class WebexService:
                 return 200, metadata()
             case "organization":
                 if call.key != grant.org_id:
-                    raise Problem(403, "403", "The token does not belong to this organization")
+                    raise Refusal(403, "403", "The token does not belong to this organization")
                 return 200, {"id": call.key, "name": "Sandbox Organisation", "timezone": "UTC"}
         return 200, self._events(call, grant)
 
     def _refuse_on_purpose(self, fault: Fault) -> None:
         match fault.kind:
             case "token_401":
-                raise Problem(401, "401", "The access token is expired, revoked, or invalid.")
+                raise Refusal(401, "401", "The access token is expired, revoked, or invalid.")
             case "token_403":
-                raise Problem(403, "403", "Access token is expired or does not have the required scope")
+                raise Refusal(403, "403", "Access token is expired or does not have the required scope")
             case "token_400":
-                raise Problem(400, "400", "Invalid access token")
+                raise Refusal(400, "400", "Invalid access token")
             case "expire_token":
                 self.desk.expire_access()
             case "throttle":
                 wait = Fault("throttle", {"retry_after": "1"} | dict(fault.parameters))
                 if wait.get("window"):
                     self.budget.shut(self.desk.client_id, float(wait.get("retry_after")))
-                raise Problem(429, "429", "Too many requests", waits(wait))
+                raise Refusal(429, "429", "Too many requests", waits(wait))
 
-    def refusal(self, problem: Problem, call: Call) -> web.Response:
+    def refusal(self, problem: Refusal, call: Call) -> web.Response:
         return webex_error(problem, call)
 
     # POST /search
 
-    def _search(self, call: Call, grant: Grant) -> tuple[int, Row]:
+    def _search(self, call: Call, grant: IssuedToken) -> tuple[int, Row]:
         self._check_search(call.request.query.get("orgId"), grant)
-        desk = SearchDesk(self.organisation, self.max_search_rows, self.bounds, self.search_errors_as_400)
+        desk = SearchService(self.organisation, self.max_search_rows, self.bounds, self.search_errors_as_400)
         status, told = desk.answer(call.body, self._now_ms, stranger=grant.org_id != self.organisation.id)
         if call.wrong("partial_data"):
             path = ["taskDetails", "tasks", 1]
             told["errors"] = [{"message": "Exception while fetching data (/taskDetails/tasks[1])", "path": path}]
         return status, told
 
-    def _check_search(self, org_id: str | None, grant: Grant) -> None:
+    def _check_search(self, org_id: str | None, grant: IssuedToken) -> None:
         check_org(org_id, grant)
         if not self.searches:
-            raise Problem(404, "404", "Not Found")
+            raise Refusal(404, "404", "Not Found")
 
     @property
     def _now_ms(self) -> int:
@@ -144,7 +144,7 @@ class WebexService:
 
     # GET /v2/event-types, /v2/subscriptions
 
-    def _events(self, call: Call, grant: Grant) -> Row:
+    def _events(self, call: Call, grant: IssuedToken) -> Row:
         check_org(call.request.query.get("orgId"), grant)
         meta: Row = {"orgId": grant.org_id}
         if call.operation == "subscriptions":
@@ -156,13 +156,13 @@ class WebexService:
 
     # GET /v1/tasks
 
-    def _tasks(self, call: Call, grant: Grant) -> Row:
+    def _tasks(self, call: Call, grant: IssuedToken) -> Row:
         query, now_ms = call.request.query, self._now_ms
         check_org(query.get("orgId"), grant)
         from_ms, to_ms = _integer(query.get("from"), "from"), _integer(query.get("to", str(now_ms)), "to")
         size = _integer(query.get("pageSize", "100"), "pageSize")
         if not 1 <= size <= 1000:
-            raise Problem(400, "400", "pageSize must be between 1 and 1000")
+            raise Refusal(400, "400", "pageSize must be between 1 and 1000")
         rows = self._rows(from_ms, to_ms, now_ms, grant)
         wanted = _channels(query.get("channelTypes", ""))
         if wanted:  # the singular channelType is ignored, as it is today
@@ -190,15 +190,15 @@ class WebexService:
             self.organisation.add(data[-1]["attributes"]["createdTime"] + 1)
         return data
 
-    def _rows(self, from_ms: int, to_ms: int, now_ms: int, grant: Grant) -> list[SandboxTask]:
+    def _rows(self, from_ms: int, to_ms: int, now_ms: int, grant: IssuedToken) -> list[SandboxTask]:
         if from_ms < SECONDS_NOT_MS or grant.org_id != self.organisation.id:
             return []
         if to_ms < from_ms:
-            raise Problem(400, "400", "'to' must not be before 'from'")
+            raise Refusal(400, "400", "'to' must not be before 'from'")
         if to_ms - from_ms > MAX_SPAN_MS:
-            raise Problem(400, "400", "The time range must not exceed 184 days")
+            raise Refusal(400, "400", "The time range must not exceed 184 days")
         if from_ms < now_ms - MAX_LOOK_BACK_MS:
-            raise Problem(400, "400", "'from' must be within the last 12 months")
+            raise Refusal(400, "400", "'from' must be within the last 12 months")
         return list(self.organisation.listed_between(from_ms, min(to_ms, now_ms + 1), self.bounds))
 
 
@@ -206,7 +206,7 @@ def _channels(text: str) -> set[str]:
     """Read ``channelTypes``; raises Problem for what is none, capitals included."""
     wanted = {name for name in text.split(",") if name}
     if wrong := wanted - CHANNELS:
-        raise Problem(400, "400", f"channelTypes: '{min(wrong)}' is not a channel type")
+        raise Refusal(400, "400", f"channelTypes: '{min(wrong)}' is not a channel type")
     return wanted
 
 
@@ -214,4 +214,4 @@ def _integer(text: str | None, name: str) -> int:
     try:
         return int(text or "")
     except ValueError:
-        raise Problem(400, "400", f"'{name}' is missing or not a number") from None
+        raise Refusal(400, "400", f"'{name}' is missing or not a number") from None

@@ -23,9 +23,9 @@ from wxrec_async.auth.loopback import catchable, listening
 from wxrec_async.auth.token_store import TokenStore
 from wxrec_async.auth.token_values import Credentials, Tokens
 from wxrec_async.config import Settings
-from wxrec_async.errors import AuthError, ConfigError, Rejected, RunStopped, Trouble
+from wxrec_async.errors import AuthError, ConfigError, HTTPStatusError, RemoteError, RunStopped
 from wxrec_async.events import Emit, Warned, ignore
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.tokens import token_org
 from wxrec_async.webex.calls import ApiCalls
 from wxrec_async.webex.proving import answering_org
@@ -75,7 +75,7 @@ async def login(  # noqa: PLR0913 - what surrounds a login, all but one with def
     redirect: Callable[[], Awaitable[str]] | None = None,
     open_browser: Callable[[str], object] | None = None,
     emit: Emit = ignore,
-    given: clients.Given | None = None,
+    given: clients.Injected | None = None,
     wait_s: float = WAIT_S,
     clock: Callable[[], float] = time.time,
 ) -> LoggedIn:
@@ -85,7 +85,7 @@ async def login(  # noqa: PLR0913 - what surrounds a login, all but one with def
     by a server on loopback for at most ``wait_s`` seconds, or with ``redirect`` it is what that
     returns: the address the browser was sent to, or the bare code.  Raises `AuthError` when
     Webex or the user refuses, or the token belongs to another organisation; `ConfigError` when
-    the settings do not allow a login; `Trouble` when credentials or store cannot be reached.
+    the settings do not allow a login; `RemoteError` when credentials or store cannot be reached.
     """
     oauth.check_redirect_uri(settings.auth.redirect_uri)
     if redirect is None and not can_catch_redirect(settings):
@@ -110,7 +110,7 @@ async def take_tokens(
     reply: bytes,
     *,
     emit: Emit = ignore,
-    given: clients.Given | None = None,
+    given: clients.Injected | None = None,
     clock: Callable[[], float] = time.time,
 ) -> LoggedIn:
     """Take in a token reply (JSON) that was had elsewhere, as Webex shows it for a service app.
@@ -128,13 +128,13 @@ async def take_tokens(
 
 @asynccontextmanager
 async def _opened(
-    settings: Settings, given: clients.Given | None, emit: Emit, clock: Callable[[], float]
+    settings: Settings, given: clients.Injected | None, emit: Emit, clock: Callable[[], float]
 ) -> AsyncIterator[_Surroundings]:
     """Find everything that can be wrong before anybody is sent to a browser."""
-    given = given or clients.Given()
+    given = given or clients.Injected()
     credentials, store = await clients.credentials_of(settings, given), clients.token_store_of(settings, given, emit)
     await oauth.look_at_store(store)
-    transport = AiohttpTransport(tls=clients.trusted(settings), limit=2, proxy=settings.webex.proxy)
+    transport = AiohttpTransport(tls=clients.trusted_tls_context(settings), limit=2, proxy=settings.webex.proxy)
     async with http_client(transport) as http:
         yield _Surroundings(settings, credentials, store, http, emit, clock)
 
@@ -197,17 +197,17 @@ async def _answering(around: _Surroundings, tokens: Tokens, org_id: str) -> str:
     calls = ApiCalls(around.http, clock=around.clock)
     try:
         return await answering_org(calls, settings, org_id, round(around.clock() * 1000))
-    except Rejected as refusal:
+    except HTTPStatusError as refusal:
         if refusal.status in (400, 401, 403, 404):
             raise AuthError(
                 f"Webex does not confirm that the token belongs to organisation {org_id or '(none is set)'} ({refusal})"
                 ": the browser was signed in to another one, [webex] region is not this one's, or a scope is missing; "
                 "nothing was stored"
             ) from None
-        problem: Trouble | RunStopped = refusal
-    except (Trouble, RunStopped) as trouble:
+        problem: RemoteError | RunStopped = refusal
+    except (RemoteError, RunStopped) as trouble:
         problem = trouble
-    except GivenUp as given_up:
+    except OperationFailed as given_up:
         problem = given_up.trouble
     around.emit(Warned("organisation_unconfirmed", f"whose token this is could not be asked: {problem}; run doctor"))
     return ""

@@ -17,13 +17,13 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from wxrec_async.errors import AuthError, ConfigError, LedgerError, RunStopped
 from wxrec_async.flow.summary import EXIT_AUTH, EXIT_ERROR, EXIT_LEDGER, EXIT_USAGE, Ending, Summary
 from wxrec_async.model import Period
-from wxrec_async.rules.windows import Asked
+from wxrec_async.rules.windows import AskedPeriod
 from wxrec_async.temporal import contract
-from wxrec_async.temporal.call_budget import ComeBack
-from wxrec_async.temporal.ledger_service import Books
-from wxrec_async.temporal.messages import Batch, PageAsk, Span, TaskRow, Todo
-from wxrec_async.temporal.results import BatchOutcome, Progress
-from wxrec_async.temporal.worker_service import Station
+from wxrec_async.temporal.call_budget import Requeue
+from wxrec_async.temporal.ledger_service import LedgerService
+from wxrec_async.temporal.messages import Batch, PageAsk, Span, TaskMessage, TaskToDo
+from wxrec_async.temporal.results import BatchOutcome, BatchProgress
+from wxrec_async.temporal.worker_service import WorkerService
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -36,15 +36,15 @@ IN_TURN_S = (
 )
 
 
-class Calls:
+class WorkerActivities:
     """The activities of a client id's queue; ``stations`` are its organisations, by id."""
 
-    def __init__(self, stations: Mapping[str, Station]) -> None:
+    def __init__(self, stations: Mapping[str, WorkerService]) -> None:
         self._stations = stations
 
     @activity.defn(name="wxrec-page")
     async def page(self, asked: contract.Plain) -> contract.Plain:
-        """See `Station.page`."""
+        """See `WorkerService.page`."""
         ask = PageAsk.read(asked)
         async with _beating(_kept()) as beat:
             row = await self._station(ask.org).page(ask, beat.progress)
@@ -52,17 +52,17 @@ class Calls:
 
     @activity.defn(name="wxrec-carry")
     async def carry(self, asked: contract.Plain) -> contract.Plain:
-        """See `Station.carry`."""
+        """See `WorkerService.carry`."""
         batch = Batch.read(asked)
         async with _beating(_kept()) as beat:
             repeated = activity.info().attempt > 1
             outcome = await self._station(batch.org).carry(batch, beat.progress, beat, repeated=repeated)
         return outcome.plain()
 
-    def _station(self, org: str) -> Station:
+    def _station(self, org: str) -> WorkerService:
         station = self._stations.get(org)
         if station is None:
-            raise ComeBack(f"this worker has no configuration of organisation {org}", ELSEWHERE_S, _kept().history())
+            raise Requeue(f"this worker has no configuration of organisation {org}", ELSEWHERE_S, _kept().history())
         return station
 
 
@@ -71,13 +71,13 @@ async def further() -> None:
     """Pay for one further call by having begun."""
 
 
-class Ledger:
+class LedgerActivities:
     """The activities of whoever keeps an organisation's ledger; ``ended`` hears each run's summary.
 
     An answer that got lost on its way is given again as it was: a task is handed out once a run.
     """
 
-    def __init__(self, books: Books, ended: Callable[[Summary], None]) -> None:
+    def __init__(self, books: LedgerService, ended: Callable[[Summary], None]) -> None:
         self._books, self._ended = books, ended
         self._answers: OrderedDict[tuple[str, str], object] = OrderedDict()
 
@@ -86,27 +86,27 @@ class Ledger:
         return [self.plan, self.take_in, self.take_note, self.backlog, self.record, self.listed, self.end]
 
     @activity.defn(name="wxrec-plan")
-    async def plan(self, ask: contract.PlanAsk) -> contract.Plan:
-        async def answer() -> contract.Plan:
+    async def plan(self, ask: contract.PlanAsk) -> contract.WorkPlan:
+        async def answer() -> contract.WorkPlan:
             asked = _asked(ask.span) if ask.span else self._books.trailing(ask.trailing_s)
             await self._books.begin(ask.run, asked.period, asked.clamped)
             windows = await self._books.windows_left(ask.run, asked.period, scheduled=ask.span is None)
-            left, shape = [Span.of(window) for window in windows], contract.Shape.of(self._books.settings)
-            return contract.Plan(Span.of(asked.period), left, shape, self._books.filtered, list(asked.clamped))
+            left, shape = [Span.of(window) for window in windows], contract.Sizing.of(self._books.settings)
+            return contract.WorkPlan(Span.of(asked.period), left, shape, self._books.filtered, list(asked.clamped))
 
         return await self._once(answer)
 
     @activity.defn(name="wxrec-take_in")
-    async def take_in(self, ask: contract.TakeIn) -> list[contract.Plain]:
+    async def take_in(self, ask: contract.IngestPage) -> list[contract.Plain]:
         async def answer() -> list[contract.Plain]:
-            page = (ask.period.window(), ask.window.window(), ask.rows, [TaskRow(**row) for row in ask.tasks])
+            page = (ask.period.window(), ask.window.window(), ask.rows, [TaskMessage(**row) for row in ask.tasks])
             return _plain(await self._books.take_in(ask.run, *page, scheduled=ask.scheduled))
 
         return await self._once(answer)
 
     @activity.defn(name="wxrec-take_note")
-    async def take_note(self, ask: contract.TakeNote) -> None:
-        page = (ask.period.window(), ask.window.window(), [TaskRow(**row) for row in ask.tasks])
+    async def take_note(self, ask: contract.IngestOther) -> None:
+        page = (ask.period.window(), ask.window.window(), [TaskMessage(**row) for row in ask.tasks])
         await self._once(lambda: self._books.take_note(ask.run, *page))
 
     @activity.defn(name="wxrec-backlog")
@@ -129,13 +129,13 @@ class Ledger:
         await self._once(lambda: self._books.listed(ask.run, ask.period.window(), *told))
 
     @activity.defn(name="wxrec-end")
-    async def end(self, ask: contract.End) -> contract.Report:
-        async def answer() -> contract.Report:
+    async def end(self, ask: contract.End) -> contract.SummaryFigures:
+        async def answer() -> contract.SummaryFigures:
             ending = Ending(error=ask.error or None, error_exit=ask.exit_code)
             summary = await self._books.end(ask.run, ask.period.window(), ending, ask.notes)
             self._ended(summary)
             counts = summary.counts
-            return contract.Report(
+            return contract.SummaryFigures(
                 summary.exit_code, counts.recordings, counts.stored, counts.already_stored, counts.failed, counts.owed,
                 counts.bytes,
             )  # fmt: skip
@@ -145,7 +145,7 @@ class Ledger:
     async def _once(self, answer: Callable[[], Awaitable[T]]) -> T:
         info = activity.info()
         key = (info.workflow_run_id or "", info.activity_id)
-        async with _beating(Progress()):
+        async with _beating(BatchProgress()):
             if key not in self._answers:
                 self._answers[key] = await answer()
                 while len(self._answers) > KEPT:
@@ -153,26 +153,26 @@ class Ledger:
             return self._answers[key]  # type: ignore[return-value]
 
 
-def _asked(span: Span) -> Asked:
-    return Asked(Period(span.from_ms, span.to_ms))
+def _asked(span: Span) -> AskedPeriod:
+    return AskedPeriod(Period(span.from_ms, span.to_ms))
 
 
-def _plain(todos: Iterable[Todo]) -> list[contract.Plain]:
+def _plain(todos: Iterable[TaskToDo]) -> list[contract.Plain]:
     return [todo.plain() for todo in todos]
 
 
-class _Beat:
+class _Heartbeat:
     """The heartbeat: what is told last is kept by the server, and given to the next attempt.
 
     It beats when there is news, something named or finished, at most once in `NEWS_S`; bytes
     are no news, and go along with the beats that say no more than that we live.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: BatchProgress) -> None:
         self.progress, self._sent = progress, -math.inf
         self._news = False
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: BatchProgress) -> None:
         known = self.progress
         self._news = self._news or len(progress.done) != len(known.done) or progress.named.keys() != known.named.keys()
         self.progress = progress
@@ -190,9 +190,9 @@ class _Beat:
 
 
 @asynccontextmanager
-async def _beating(kept: Progress) -> AsyncIterator[_Beat]:
+async def _beating(kept: BatchProgress) -> AsyncIterator[_Heartbeat]:
     timeout = activity.info().heartbeat_timeout or timedelta(seconds=30)
-    beat = _Beat(kept)
+    beat = _Heartbeat(kept)
     with _as_failures(beat):
         async with anyio.create_task_group() as group:
             group.start_soon(beat.go_on, timeout.total_seconds() / BEATS)
@@ -200,13 +200,13 @@ async def _beating(kept: Progress) -> AsyncIterator[_Beat]:
             group.cancel_scope.cancel()
 
 
-def _kept() -> Progress:
+def _kept() -> BatchProgress:
     details = activity.info().heartbeat_details
-    return Progress.read(details[0]) if details else Progress()
+    return BatchProgress.read(details[0]) if details else BatchProgress()
 
 
 @contextmanager
-def _as_failures(beat: _Beat) -> Iterator[None]:
+def _as_failures(beat: _Heartbeat) -> Iterator[None]:
     """Say to the engine what a failure means: begin again, end the run, or a fault of the program.
 
     Nothing of the original goes along, because the engine keeps what it is told.
@@ -231,9 +231,9 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return found
 
 
-def _told(failure: Exception, beat: _Beat) -> ApplicationError:
+def _told(failure: Exception, beat: _Heartbeat) -> ApplicationError:
     match failure:
-        case ComeBack():
+        case Requeue():
             beat(beat.progress.after(failure.tries))
             beat.send()
             delay = timedelta(seconds=max(failure.after_s, IN_TURN_S))

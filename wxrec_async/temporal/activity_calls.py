@@ -63,7 +63,9 @@ def carry(ask: WindowAsk, batch: Plain) -> workflow.ActivityHandle[Plain]:
     )
 
 
-def noting(org: str, name: str, asked: object, kind: type[T] | None = None, within: timedelta | None = None) -> Any:
+def begin_ledger_call(
+    org: str, name: str, asked: object, kind: type[T] | None = None, within: timedelta | None = None
+) -> Any:
     """Begin asking whoever keeps the ledger."""
     return workflow.start_activity(
         f"wxrec-{name}",
@@ -77,6 +79,6 @@ def noting(org: str, name: str, asked: object, kind: type[T] | None = None, with
     )
 
 
-async def note(org: str, name: str, asked: object, kind: type[T] | None, within: timedelta | None = None) -> T:
+async def ledger_call(org: str, name: str, asked: object, kind: type[T] | None, within: timedelta | None = None) -> T:
     """Ask whoever keeps the ledger; wait until there is one."""
-    return await noting(org, name, asked, kind, within)  # type: ignore[no-any-return]
+    return await begin_ledger_call(org, name, asked, kind, within)  # type: ignore[no-any-return]

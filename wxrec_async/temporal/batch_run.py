@@ -10,17 +10,24 @@ import anyio
 from anyio.abc import TaskGroup
 
 from wxrec_async.flow.batch import TaskAnswer, open_recordings, place, read_answer
-from wxrec_async.model import Capture, Order
+from wxrec_async.model import Capture, TransferSpec
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.rules import finality
 from wxrec_async.rules.redact import redact_text
-from wxrec_async.temporal.batch_worker import Storing
+from wxrec_async.temporal.batch_worker import BatchWorker
 from wxrec_async.temporal.earlier_attempts import left_of, named_before
-from wxrec_async.temporal.messages import Batch, Todo
-from wxrec_async.temporal.results import Answer, BatchOutcome, Done, Found, LeftOpen, Progress
+from wxrec_async.temporal.messages import Batch, TaskToDo
+from wxrec_async.temporal.results import (
+    AnswerRow,
+    BatchOutcome,
+    BatchProgress,
+    LeftOpen,
+    NamedRecording,
+    TransferResult,
+)
 
 TELL_EVERY_S = 2.0
-Tell = Callable[[Progress], None]
+Tell = Callable[[BatchProgress], None]
 
 
 def now_ms() -> int:
@@ -28,14 +35,14 @@ def now_ms() -> int:
     return round(time.time() * 1000)
 
 
-class Work:
+class BatchRun:
     """What is left of one batch once captures has answered."""
 
     def __init__(
         self,
-        storing: Storing,
+        storing: BatchWorker,
         batch: Batch,
-        kept: Progress,
+        kept: BatchProgress,
         tell: Tell,
         *,
         repeated: bool,
@@ -81,20 +88,20 @@ class Work:
             answers, {}, list(self._kept.values()), again, asked_s=round(asked_s, 3), left_open=self._left_open
         )
 
-    def _note_gone(self, todo: Todo, capture: Capture) -> None:
+    def _note_gone(self, todo: TaskToDo, capture: Capture) -> None:
         """Call gone what the media host denied to have, now that captures was asked after that and may have its say."""
         there = [*(each.id for each in capture.recordings), *(each.id for each in capture.attachments)]
         for name, evidence in todo.denied.items():
             named = any(name == each or name.startswith(f"{each}-") for each in there)  # see `rules.identity`
             if finality.is_gone(evidence, named=named, sound=not capture.unsettled):
-                self._kept.setdefault((todo.id, name), Done(todo.id, name, "gone", evidence=evidence))
+                self._kept.setdefault((todo.id, name), TransferResult(todo.id, name, "gone", evidence=evidence))
 
-    def _answer(self, todo: Todo) -> Answer:
+    def _answer(self, todo: TaskToDo) -> AnswerRow:
         read = self._read[todo.id]
         beside = [(name, redact_text(kind)) for name, kind in read.beside]
-        return Answer(todo, self._all_named(todo.id), beside, read.unsettled, read.goes_on)
+        return AnswerRow(todo, self._all_named(todo.id), beside, read.unsettled, read.goes_on)
 
-    async def _task(self, todo: Todo, group: TaskGroup) -> None:
+    async def _task(self, todo: TaskToDo, group: TaskGroup) -> None:
         self._left_open += await self._storing.close(todo)
         answer, storing = self._read[todo.id], self._storing
         if answer.goes_on:
@@ -102,11 +109,11 @@ class Work:
         left = open_recordings(answer.named, todo.settled, {name for task, name in self._kept if task == todo.id})
         placed = await place(answer, left, self._holder_of(todo), storing.rules, storing.transfer, self._now_ms())
         for recording, failed in placed.unplaced:
-            self._note(Done.of(recording, failed))
+            self._note(TransferResult.of(recording, failed))
         for order in placed.orders:
             group.start_soon(self._store, todo, order)
 
-    async def _store(self, todo: Todo, order: Order) -> None:
+    async def _store(self, todo: TaskToDo, order: TransferSpec) -> None:
         done = await self._storing.store(order, repeated=self._repeated, returns=todo.returns, run=self._batch.run)
         self._left_open += self._storing.left_open(order)
         if done is not None:
@@ -118,7 +125,7 @@ class Work:
         if not self._storing.draining:
             self._expired.add(todo.id)
 
-    def _note(self, done: Done) -> None:
+    def _note(self, done: TransferResult) -> None:
         self._kept[done.task_id, done.recording_id] = done
         self.tell()
 
@@ -128,11 +135,13 @@ class Work:
         under_way = [each for read in self._read.values() if not read.goes_on for each in read.named.recordings]
         moved = sum(each.size for each in done) + self._storing.bytes_of(under_way)
         named = {task_id: self._all_named(task_id) for task_id in self._read}
-        self._tell(Progress({}, done, len(under_way), moved, {task: found for task, found in named.items() if found}))
+        self._tell(
+            BatchProgress({}, done, len(under_way), moved, {task: found for task, found in named.items() if found})
+        )
 
-    def _all_named(self, task_id: str) -> list[Found]:
+    def _all_named(self, task_id: str) -> list[NamedRecording]:
         """Return what this answer names of a task, and what only those of earlier attempts did."""
-        named = {each.id: Found.of(each) for each in self._read[task_id].named.recordings}
+        named = {each.id: NamedRecording.of(each) for each in self._read[task_id].named.recordings}
         for each in self._earlier.get(task_id, ()):
             named.setdefault(each.id, replace(each, earlier=True))
         return list(named.values())
@@ -142,10 +151,10 @@ class Work:
             await anyio.sleep(TELL_EVERY_S)
             self.tell()
 
-    def _holder_of(self, todo: Todo) -> str | None:
+    def _holder_of(self, todo: TaskToDo) -> str | None:
         return left_of(todo, list(self._kept.values())).holder
 
-    def _left_of(self, todo: Todo) -> Todo:
+    def _left_of(self, todo: TaskToDo) -> TaskToDo:
         left_open = [each for each in self._left_open if each.task_id == todo.id]
         return replace(
             left_of(todo, list(self._kept.values())),

@@ -8,17 +8,17 @@ from typing import Any
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from wxrec_async.temporal.activity_calls import carry, noting, of_run
-    from wxrec_async.temporal.contract import Pile, Plain, WindowAsk, first_of
+    from wxrec_async.temporal.activity_calls import begin_ledger_call, carry, of_run
+    from wxrec_async.temporal.contract import PendingTasks, Plain, WindowAsk, first_of
 
 GATHER_S = 5.0
 
 
-class Crew:
+class BatchRunner:
     """The batches of one window that are under way, and what became of them until it is written down."""
 
     def __init__(self, ask: WindowAsk) -> None:
-        self._ask, self._pile = ask, Pile()
+        self._ask, self._pile = ask, PendingTasks()
         self._under_way: list[workflow.ActivityHandle[Plain]] = []
         self._writing: workflow.ActivityHandle[None] | None = None
         self._unwritten: list[Plain] = []
@@ -56,7 +56,7 @@ class Crew:
     def _write(self) -> None:
         if self._unwritten and self._writing is None:
             told, self._unwritten = first_of(self._unwritten)
-            self._writing = noting(self._ask.org, "record", {**of_run(self._ask), "outcomes": told})
+            self._writing = begin_ledger_call(self._ask.org, "record", {**of_run(self._ask), "outcomes": told})
 
     async def _step(self, patience_s: float | None) -> bool:
         """Wait until something is finished; False when nothing was for so long, or nothing is under way."""

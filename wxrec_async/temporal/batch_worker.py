@@ -10,18 +10,18 @@ from typing import Protocol
 import anyio
 
 from wxrec_async.config import Settings
-from wxrec_async.errors import Rejected, WxrecError
+from wxrec_async.errors import HTTPStatusError, WxrecError
 from wxrec_async.events import Emit, Event, UploadLeftOpen
 from wxrec_async.flow.batch import carry
 from wxrec_async.flow.policies import rules_of
 from wxrec_async.flow.recovery import EarlierUploads
 from wxrec_async.flow.transfer import MediaSource, ObjectStore, Transfer
-from wxrec_async.model import Failed, Order, Outcome, Recording, Stored, StoredObject, Target
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.model import Failed, ObjectTarget, Outcome, Recording, Stored, StoredObject, TransferSpec
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys
-from wxrec_async.temporal.call_budget import FRESH_URL, Allowance, EngineTerms, allowed
-from wxrec_async.temporal.messages import Todo
-from wxrec_async.temporal.results import Done, LeftOpen
+from wxrec_async.temporal.call_budget import FRESH_URL, CallAllowance, EngineCallPolicy, allowed
+from wxrec_async.temporal.messages import TaskToDo
+from wxrec_async.temporal.results import LeftOpen, TransferResult
 from wxrec_async.wiring.transfers import make_transfer
 
 RUNS_KNOWN = 8
@@ -40,7 +40,7 @@ class Sums(Protocol):
     def sha256(self) -> str: ...
 
 
-class Bucket(ObjectStore, Protocol):
+class WorkerBucket(ObjectStore, Protocol):
     """What `transfer` needs of the bucket, and to read an object back."""
 
     async def digest(self, key: str, size: int) -> Sums: ...
@@ -58,14 +58,20 @@ class NoLog:
     async def upload_gone(self, upload_id: str) -> None: ...
 
 
-class Storing:
+class BatchWorker:
     """One organisation's bucket; as many recordings at once as the settings say.
 
     Uploads that could not be aborted are remembered by key, until `left_open` has told them.
     """
 
     def __init__(
-        self, settings: Settings, org_id: str, media: MediaSource, store: Bucket, terms: EngineTerms, emit: Emit
+        self,
+        settings: Settings,
+        org_id: str,
+        media: MediaSource,
+        store: WorkerBucket,
+        terms: EngineCallPolicy,
+        emit: Emit,
     ) -> None:
         self.draining = False
         self.room = anyio.Semaphore(settings.backfill.concurrency)
@@ -86,7 +92,7 @@ class Storing:
             self._left.setdefault(event.key, set()).add(event.upload_id)
         self._emit(event)
 
-    def left_open(self, order: Order) -> list[LeftOpen]:
+    def left_open(self, order: TransferSpec) -> list[LeftOpen]:
         """Return the uploads of a recording that stayed open; each is told once."""
         ids = (order.recording.task_id, order.recording.id)
         return [each for target in _places(order) for each in self._told(target.key, *ids)]
@@ -94,7 +100,7 @@ class Storing:
     def _told(self, key: str, task_id: str, recording_id: str) -> list[LeftOpen]:
         return [LeftOpen(task_id, recording_id, key, upload_id) for upload_id in sorted(self._left.pop(key, ()))]
 
-    def denied(self, order: Order) -> str:
+    def denied(self, order: TransferSpec) -> str:
         """Return what the media host said of a deletion before the recording came back for a fresh URL; told once."""
         return self._denied.pop((order.recording.task_id, order.recording.id), "")
 
@@ -108,7 +114,7 @@ class Storing:
                 while len(self._earlier) > RUNS_KNOWN:
                     self._earlier.popitem(last=False)
 
-    async def close(self, todo: Todo) -> list[LeftOpen]:
+    async def close(self, todo: TaskToDo) -> list[LeftOpen]:
         """Abort the uploads that an earlier run left open, or may have; return those that are open still."""
         known = [LeftOpen(todo.id, *upload) for upload in todo.uploads]
         left = [each for each in known if not await self._aborted(each)]
@@ -131,7 +137,7 @@ class Storing:
         self._emit(UploadLeftOpen(upload.key, upload.upload_id))
         return False
 
-    async def store(self, order: Order, *, repeated: bool, returns: int, run: str = "") -> Done | None:
+    async def store(self, order: TransferSpec, *, repeated: bool, returns: int, run: str = "") -> TransferResult | None:
         """Store one recording when there is room; None when it has to come back for a fresh URL or another worker."""
         recording = order.recording
         key = (recording.task_id, recording.id)
@@ -152,16 +158,16 @@ class Storing:
             if isinstance(outcome, Failed) and outcome.reason == FRESH_URL:
                 self._denied[key] = outcome.evidence
                 return None
-            return Done.of(recording, outcome, anyio.current_time() - begun)
+            return TransferResult.of(recording, outcome, anyio.current_time() - begun)
 
-    async def _stored(self, order: Order, *, repeated: bool) -> Outcome:
+    async def _stored(self, order: TransferSpec, *, repeated: bool) -> Outcome:
         # What is to be replaced lies there, too; whether it has been is for the transfer to find out.
         if repeated and not order.replaces and (there := await self._there_already(order)):
             return there
-        with allowed(Allowance(calls=0)):
+        with allowed(CallAllowance(calls=0)):
             return await carry(order, self.transfer)
 
-    async def _there_already(self, order: Order) -> Stored | None:
+    async def _there_already(self, order: TransferSpec) -> Stored | None:
         """After an attempt that broke off: abort what it left open, and recognise what it finished.
 
         An object of ours appears only when all its bytes were checked, and says whose it is.
@@ -171,7 +177,7 @@ class Storing:
             await self.transfer.sweep(target.key)
             try:
                 found = await self._store.head(target.key)
-            except (Rejected, GivenUp):
+            except (HTTPStatusError, OperationFailed):
                 continue  # not allowed to look: the conditional write tells
             mine = found is not None and _names(found.metadata, order.recording)
             if found is not None and mine and found.crc32 is not None and not self._settings.s3.overwrite:
@@ -185,7 +191,7 @@ class Storing:
             return found
         try:
             read = await self._store.digest(found.key, found.size)
-        except (Rejected, GivenUp):
+        except (HTTPStatusError, OperationFailed):
             return found
         same = (read.size, read.crc32) == (found.size, found.crc32)
         return replace(found, sha256=read.sha256) if same else found
@@ -196,7 +202,7 @@ class Storing:
         return sum(stream.offset for stream in streams if stream is not None)
 
 
-def _places(order: Order) -> list[Target]:
+def _places(order: TransferSpec) -> list[ObjectTarget]:
     return [order.target] if order.fallback is None else [order.target, order.fallback]
 
 

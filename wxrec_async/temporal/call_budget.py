@@ -2,7 +2,7 @@
 
 The engine lets a piece of work begin when one call to Webex is due, so the first
 call of the work is paid for.  There is no second one: work from which nothing is
-lost goes back (`ComeBack`), and the engine lets it begin again when its next call
+lost goes back (`Requeue`), and the engine lets it begin again when its next call
 is due.  Only where going back would throw bytes away (a URL that expires in the
 middle of a recording, a body that is fetched anew to tell a bad one from a bad
 transfer) a further call is asked for, and waited for in place.
@@ -15,27 +15,27 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
-from wxrec_async.errors import Nonsense, Trouble
+from wxrec_async.errors import InvalidResponse, RemoteError
 from wxrec_async.flow.part_reader import MediaStream
 from wxrec_async.flow.transfer import MediaSource
 from wxrec_async.model import Recording
-from wxrec_async.plumbing.pacer import Gate, Pacer
-from wxrec_async.plumbing.retrying import GivenUp, Judge
+from wxrec_async.plumbing.pacer import CircuitBreaker, Pacer
+from wxrec_async.plumbing.retrying import OperationFailed, RetryPolicy
 from wxrec_async.rules.redact import redact_text
-from wxrec_async.rules.retry import Again, Decision, GiveUp, Tries, WaitForAll
+from wxrec_async.rules.retry import Attempts, Decision, GiveUp, PauseAll, RetryAfter
 from wxrec_async.webex.media import Renew
-from wxrec_async.wiring.clients import Terms
+from wxrec_async.wiring.clients import CallPolicy
 
 FRESH_URL = "fresh_url"
 MAX_RETURNS = 3
 
-Further = Callable[[], Awaitable[None]]
+ExtraCall = Callable[[], Awaitable[None]]
 
 
-class ComeBack(Exception):
+class Requeue(Exception):
     """Let this work begin again after ``after_s`` seconds; ``tries`` is its history then."""
 
-    def __init__(self, why: str, after_s: float, tries: Tries) -> None:
+    def __init__(self, why: str, after_s: float, tries: Attempts) -> None:
         super().__init__(why)
         self.after_s, self.tries = after_s, tries
 
@@ -45,19 +45,19 @@ class BudgetSpent(Exception):
 
 
 @dataclass(slots=True)
-class Allowance:
+class CallAllowance:
     """What one piece of work may ask of Webex: ``calls`` that are paid for; ``in_place`` waits for more."""
 
     calls: int = 1
-    tries: Tries = field(default_factory=Tries)
+    tries: Attempts = field(default_factory=Attempts)
     in_place: bool = False
 
 
-_ALLOWED: ContextVar[Allowance] = ContextVar("allowance")
+_ALLOWED: ContextVar[CallAllowance] = ContextVar("allowance")
 
 
 @contextmanager
-def allowed(allowance: Allowance) -> Iterator[None]:
+def allowed(allowance: CallAllowance) -> Iterator[None]:
     """Work on these terms while the context lasts, in this task and those it starts."""
     token = _ALLOWED.set(allowance)
     try:
@@ -66,26 +66,26 @@ def allowed(allowance: Allowance) -> Iterator[None]:
         _ALLOWED.reset(token)
 
 
-class EngineTerms(Terms):
+class EngineCallPolicy(CallPolicy):
     """Calls are paid for by the engine: one at the beginning, others by ``further``, which returns when one is due."""
 
-    def __init__(self, further: Further) -> None:
+    def __init__(self, further: ExtraCall) -> None:
         self._further = further
         self.under_way: dict[tuple[str, str], MediaStream] = {}
         self.returns: dict[tuple[str, str], int] = {}
 
-    def pacer(self, per_minute: float, gate: Gate) -> Pacer:
+    def pacer(self, per_minute: float, gate: CircuitBreaker) -> Pacer:
         return PaidPacer(per_minute, gate, self._further)
 
-    def judge(self, judge: Judge) -> Judge:
-        def judged(trouble: Trouble, tries: Tries, chance: float) -> Decision:
+    def judge(self, judge: RetryPolicy) -> RetryPolicy:
+        def judged(trouble: RemoteError, tries: Attempts, chance: float) -> Decision:
             allowance = _ALLOWED.get()
             if allowance.in_place:
                 return judge(trouble, tries, chance)
             tries = replace(allowance.tries, digests=tries.digests, outage_s=tries.outage_s)
             decision = judge(trouble, tries, chance)
-            if isinstance(decision, Again | WaitForAll):
-                raise ComeBack(redact_text(str(trouble)), decision.after_s, tries.counted(decision)) from None
+            if isinstance(decision, RetryAfter | PauseAll):
+                raise Requeue(redact_text(str(trouble)), decision.after_s, tries.counted(decision)) from None
             return decision
 
         return judged
@@ -93,8 +93,8 @@ class EngineTerms(Terms):
     def renew(self, renew: Renew) -> Renew:
         async def renewed(recording: Recording) -> Recording:
             if self._can_go_back(recording):
-                raise GivenUp(GiveUp(FRESH_URL), Nonsense("its URL has expired"))
-            with allowed(Allowance(calls=0, in_place=True)):
+                raise OperationFailed(GiveUp(FRESH_URL), InvalidResponse("its URL has expired"))
+            with allowed(CallAllowance(calls=0, in_place=True)):
                 return await renew(recording)
 
         return renewed
@@ -132,7 +132,7 @@ class _Watched:
 class PaidPacer(Pacer):
     """A `Pacer` for one worker that lets nothing through that is not paid for, and keeps its own gate and spacing."""
 
-    def __init__(self, per_minute: float, gate: Gate, further: Further) -> None:
+    def __init__(self, per_minute: float, gate: CircuitBreaker, further: ExtraCall) -> None:
         super().__init__(per_minute, gate=gate)
         self._further = further
 

@@ -8,13 +8,13 @@ piece      in                     out                         who
 page       `messages.PageAsk`       `messages.PageRow`            any worker; one call to Webex
 carry      `messages.Batch`         `results.BatchOutcome`       any worker; one call to Webex, then transfers
 further    nothing                nothing                     any worker; nothing but permission for one call
-plan       `PlanAsk`              `Plan`                      the keeper of the ledger
-take_in    `TakeIn`               `messages.Todo`\\ s            the keeper of the ledger
-take_note  `TakeNote`             nothing                     the keeper of the ledger
+plan       `PlanAsk`              `WorkPlan`                      the keeper of the ledger
+take_in    `IngestPage`               `messages.TaskToDo`\\ s            the keeper of the ledger
+take_note  `IngestOther`             nothing                     the keeper of the ledger
 backlog    `BacklogAsk`           `Backlog`                   the keeper of the ledger
 record     `Record`               nothing                     the keeper of the ledger
 listed     `Listed`               nothing                     the keeper of the ledger
-end        `End`                  `Report`                    the keeper of the ledger
+end        `End`                  `SummaryFigures`                    the keeper of the ledger
 =========  =====================  ==========================  ===============================================
 
 **The budget.**  ``page`` and ``carry`` begin at most `calls_per_second` times a
@@ -80,7 +80,7 @@ def backlog_id(org: str, kind: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class Sizing:
     """How the work is cut: windows at once, batches under way in each, seconds until a silent worker is given up.
 
     Contacts of ``other_channels`` are listed to be counted.
@@ -94,7 +94,7 @@ class Shape:
     heartbeat_s: float = 30.0
 
     @classmethod
-    def of(cls, settings: Settings) -> Shape:
+    def of(cls, settings: Settings) -> Sizing:
         """Return what the settings of whoever keeps the ledger say."""
         webex, temporal = settings.webex, settings.temporal
         return cls(
@@ -121,7 +121,7 @@ class BackfillAsk:
     queue: str
     span: Span | None = None
     trailing_s: float = 0.0
-    shape: Shape | None = None
+    shape: Sizing | None = None
     run: str = ""
     left: list[Span] | None = None
     filtered: bool = False
@@ -145,7 +145,7 @@ class WindowAsk:
     queue: str
     run: str
     period: Span
-    shape: Shape
+    shape: Sizing
     span: Span
     only: list[str] = field(default_factory=list)
     whole: Span | None = None
@@ -164,19 +164,19 @@ class PlanAsk:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WorkPlan:
     """The period, the windows of it that are still to be listed, and how the keeper's settings cut the work."""
 
     period: Span
     windows: list[Span]
-    shape: Shape
+    shape: Sizing
     filtered: bool
     notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class TakeIn:
-    r"""``tasks`` are `messages.TaskRow`\ s as JSON has them: a thousand at a time."""
+class IngestPage:
+    r"""``tasks`` are `messages.TaskMessage`\ s as JSON has them: a thousand at a time."""
 
     run: str
     period: Span
@@ -187,8 +187,8 @@ class TakeIn:
 
 
 @dataclass(frozen=True, slots=True)
-class TakeNote:
-    """``tasks`` are contacts of other channels, as those of `TakeIn`."""
+class IngestOther:
+    """``tasks`` are contacts of other channels, as those of `IngestPage`."""
 
     run: str
     period: Span
@@ -198,7 +198,7 @@ class TakeNote:
 
 @dataclass(frozen=True, slots=True)
 class BacklogAsk:
-    """``only`` are the words of `Books.backlog`, ``at`` is where to go on."""
+    """``only`` are the words of `LedgerService.backlog`, ``at`` is where to go on."""
 
     run: str
     period: Span
@@ -209,7 +209,7 @@ class BacklogAsk:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    r"""``todos`` are `messages.Todo`\ s as JSON has them; ``at`` is where to go on; None: there is no more."""
+    r"""``todos`` are `messages.TaskToDo`\ s as JSON has them; ``at`` is where to go on; None: there is no more."""
 
     todos: Any
     at: Cursor | None
@@ -246,7 +246,7 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class SummaryFigures:
     """The numbers of a finished backfill, as `wxrec_async.Summary` has them."""
 
     exit_code: int
@@ -258,10 +258,10 @@ class Report:
     bytes: int
 
 
-class Pile:
+class PendingTasks:
     r"""Tasks that wait to be asked for, in batches; pure, so that an engine may compute it again.
 
-    They are `messages.Todo`\ s as JSON has them: whoever hands them on has no need to look inside.
+    They are `messages.TaskToDo`\ s as JSON has them: whoever hands them on has no need to look inside.
     """
 
     def __init__(self) -> None:

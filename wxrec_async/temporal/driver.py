@@ -24,12 +24,12 @@ from wxrec_async.config import Settings
 from wxrec_async.events import Draining, Emit, Event, Warned, ignore
 from wxrec_async.flow.summary import EXIT_FAILED, Ending, Summary
 from wxrec_async.model import Window
-from wxrec_async.rules.windows import Asked
+from wxrec_async.rules.windows import AskedPeriod
 from wxrec_async.temporal import contract
-from wxrec_async.temporal.activities import Ledger
+from wxrec_async.temporal.activities import LedgerActivities
 from wxrec_async.temporal.connecting import connect, is_away
-from wxrec_async.temporal.contract import BackfillAsk, Report, Shape
-from wxrec_async.temporal.ledger_opening import open_books, who
+from wxrec_async.temporal.contract import BackfillAsk, Sizing, SummaryFigures
+from wxrec_async.temporal.ledger_opening import open_ledger_service, who
 from wxrec_async.temporal.messages import Span
 from wxrec_async.temporal.worker import ledger_worker
 from wxrec_async.temporal.workflows import BackfillFlow
@@ -57,7 +57,7 @@ class FleetBackfill:
         async with AsyncExitStack() as stack:
             self._client = await connect(self._address, self.settings.temporal.codec)
             self._queue = contract.queue_of((await who(self.settings))[1])
-            self._books = await stack.enter_async_context(open_books(self.settings, on_event=self._tell))
+            self._books = await stack.enter_async_context(open_ledger_service(self.settings, on_event=self._tell))
             self._stack = stack.pop_all()
         return self
 
@@ -93,13 +93,20 @@ class FleetBackfill:
             return await self._books.end(run, period, ending, notes)
         return self._summary
 
-    async def _begin(self, asked: Asked) -> tuple[WorkflowHandle[BackfillFlow, Report], str, Window, list[str]]:
+    async def _begin(
+        self, asked: AskedPeriod
+    ) -> tuple[WorkflowHandle[BackfillFlow, SummaryFigures], str, Window, list[str]]:
         """Begin or join; return what is under way, its name, its period, and what is to be said of that."""
         span, run = Span.of(asked.period), uuid.uuid4().hex
         handle = await self._client.start_workflow(
             BackfillFlow.run,
             BackfillAsk(
-                self._books.org_id, self._queue, span, shape=Shape.of(self.settings), run=run, notes=list(asked.clamped)
+                self._books.org_id,
+                self._queue,
+                span,
+                shape=Sizing.of(self.settings),
+                run=run,
+                notes=list(asked.clamped),
             ),
             id=contract.backfill_id(self._books.org_id),
             task_queue=self._queue,
@@ -113,9 +120,9 @@ class FleetBackfill:
             notes = [f"the backfill of {period} is under way; joining it instead of beginning another one"]
         return handle, str(memo["run"]), period, notes
 
-    async def _see_through(self, handle: WorkflowHandle[BackfillFlow, Report]) -> str | None:
+    async def _see_through(self, handle: WorkflowHandle[BackfillFlow, SummaryFigures]) -> str | None:
         """Keep the ledger until the backfill is over; return what ended it when that was not itself."""
-        notes = Ledger(self._books, self._ended)
+        notes = LedgerActivities(self._books, self._ended)
         async with ledger_worker(self._client, self._books.org_id, notes), self._watching():
             return await _ended_by(handle)
 
@@ -138,7 +145,7 @@ class FleetBackfill:
             await anyio.sleep(LOOK_EVERY_S)
 
 
-async def _ended_by(handle: WorkflowHandle[BackfillFlow, Report]) -> str | None:
+async def _ended_by(handle: WorkflowHandle[BackfillFlow, SummaryFigures]) -> str | None:
     """Wait for the end, through any outage of the server; return who made it end, None when it ended by itself."""
     while True:
         try:

@@ -7,33 +7,33 @@ from dataclasses import replace
 
 from wxrec_async.flow.batch import TaskAnswer
 from wxrec_async.rules.identity import Identified
-from wxrec_async.temporal.messages import Todo
-from wxrec_async.temporal.results import Answer, BatchOutcome, Done, Found, Progress
+from wxrec_async.temporal.messages import TaskToDo
+from wxrec_async.temporal.results import AnswerRow, BatchOutcome, BatchProgress, NamedRecording, TransferResult
 
 
-def named_before(kept: Progress) -> dict[str, list[Found]]:
+def named_before(kept: BatchProgress) -> dict[str, list[NamedRecording]]:
     """Return what earlier attempts named, by task; what they brought to an end was named, too."""
     found = {task_id: {each.id: each for each in named} for task_id, named in kept.named.items()}
     for done in kept.done:
-        found.setdefault(done.task_id, {}).setdefault(done.recording_id, Found(done.recording_id))
+        found.setdefault(done.task_id, {}).setdefault(done.recording_id, NamedRecording(done.recording_id))
     return {task_id: list(named.values()) for task_id, named in found.items()}
 
 
-def without_answer(todos: Sequence[Todo], kept: Progress, why: str) -> list[Answer]:
+def without_answer(todos: Sequence[TaskToDo], kept: BatchProgress, why: str) -> list[AnswerRow]:
     """Return what is known of tasks that this attempt did not get to hear about; those of which nothing is are not in.
 
     ``why`` is a stable word, for an answer that did not come proves nothing.
     """
     named = named_before(kept)
     earlier = {task_id: [replace(each, earlier=True) for each in found] for task_id, found in named.items()}
-    return [Answer(todo, earlier[todo.id], unsettled=why) for todo in todos if earlier.get(todo.id)]
+    return [AnswerRow(todo, earlier[todo.id], unsettled=why) for todo in todos if earlier.get(todo.id)]
 
 
-def with_done(answer: Answer, done: Sequence[Done]) -> Answer:
+def with_done(answer: AnswerRow, done: Sequence[TransferResult]) -> AnswerRow:
     """Name what was done with the rest: a worker of an earlier release does not say what its first attempt heard."""
     named = {each.id for each in answer.recordings}
     more = {each.recording_id for each in done if each.task_id == answer.todo.id} - named
-    added = [Found(recording_id, earlier=True) for recording_id in sorted(more)]
+    added = [NamedRecording(recording_id, earlier=True) for recording_id in sorted(more)]
     return replace(answer, recordings=[*answer.recordings, *added]) if added else answer
 
 
@@ -42,7 +42,7 @@ def read_answers(outcome: BatchOutcome) -> dict[str, TaskAnswer]:
     return {each.todo.id: _read(with_done(each, outcome.done), outcome) for each in outcome.answers}
 
 
-def _read(answer: Answer, outcome: BatchOutcome) -> TaskAnswer:
+def _read(answer: AnswerRow, outcome: BatchOutcome) -> TaskAnswer:
     task = answer.todo.task()
     kept = {each.recording_id for each in outcome.done if each.task_id == task.id}
     return TaskAnswer(
@@ -55,7 +55,7 @@ def _read(answer: Answer, outcome: BatchOutcome) -> TaskAnswer:
     )
 
 
-def left_of(todo: Todo, done: Sequence[Done]) -> Todo:
+def left_of(todo: TaskToDo, done: Sequence[TransferResult]) -> TaskToDo:
     """Return what there is to do of a task once so much is done.
 
     What was replaced is as captures has it now, so the times that called for that are not held against it again.

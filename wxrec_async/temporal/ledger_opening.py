@@ -8,16 +8,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
-from wxrec_async.temporal.ledger_service import Books
+from wxrec_async.temporal.ledger_service import LedgerService
 from wxrec_async.wiring import clients
 from wxrec_async.wiring.bucket import open_bucket, open_ledger_of
 from wxrec_async.wiring.transfers import make_sidecars
 
 
 @asynccontextmanager
-async def open_books(
-    settings: Settings, *, on_event: Emit = ignore, given: clients.Given = clients.NOTHING_GIVEN
-) -> AsyncIterator[Books]:
+async def open_ledger_service(
+    settings: Settings, *, on_event: Emit = ignore, given: clients.Injected = clients.NO_INJECTION
+) -> AsyncIterator[LedgerService]:
     """Open the ledger of the settings, checked against the organisation the secrets name; for sidecars the bucket, too.
 
     Raises `ConfigError`, `AuthError`, `RunStopped` or `LedgerError` as `Backfill`
@@ -35,10 +35,10 @@ async def open_books(
             bucket = await stack.enter_async_context(open_bucket(settings, on_event, session=given.s3_session))
         ledger = await stack.enter_async_context(open_ledger_of(settings, secrets.org_id, on_event))
         sidecars = make_sidecars(settings, secrets.org_id, bucket, ledger, on_event) if bucket is not None else None
-        yield Books(settings, ledger, secrets.org_id, on_event, sidecars=sidecars)
+        yield LedgerService(settings, ledger, secrets.org_id, on_event, sidecars=sidecars)
 
 
-async def who(settings: Settings, given: clients.Given = clients.NOTHING_GIVEN) -> tuple[str, str]:
-    """Return the organisation and the client id of the settings' secrets; raises as `open_books`."""
+async def who(settings: Settings, given: clients.Injected = clients.NO_INJECTION) -> tuple[str, str]:
+    """Return the organisation and the client id of the settings' secrets; raises as `open_ledger_service`."""
     secrets = await clients.load_secrets(settings, given)
     return secrets.org_id, secrets.credentials.client_id

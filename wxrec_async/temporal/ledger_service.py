@@ -17,23 +17,23 @@ from wxrec_async.events import Emit
 from wxrec_async.flow.batch import TaskAnswer
 from wxrec_async.flow.job import Cursor
 from wxrec_async.flow.policies import asked_period, filters_of, job_of
-from wxrec_async.flow.recovery import Interrupted
+from wxrec_async.flow.recovery import InterruptedWork
 from wxrec_async.flow.run_ledger import RunLedger
 from wxrec_async.flow.run_log import RunLog
 from wxrec_async.flow.sidecar_writer import Sidecars
 from wxrec_async.flow.summary import EXIT_AUTH, Ending, Summary
-from wxrec_async.ledger.records import InPeriod, Work
+from wxrec_async.ledger.records import BacklogReason, InPeriod
 from wxrec_async.model import OpenUpload, Period, Recording, Task, Window
 from wxrec_async.rules import windows
 from wxrec_async.rules.ids import canonical
-from wxrec_async.s3.bucket_owner import why_denied
+from wxrec_async.s3.bucket_owner import denied_hints
 from wxrec_async.temporal.earlier_attempts import read_answers
-from wxrec_async.temporal.messages import TaskRow, Todo
+from wxrec_async.temporal.messages import TaskMessage, TaskToDo
 from wxrec_async.temporal.refusals import Refusals
-from wxrec_async.temporal.results import BatchOutcome, Done
+from wxrec_async.temporal.results import BatchOutcome, TransferResult
 
-LATE = "late"  # beside the words of `Work`: tasks at rest that deserve a second look
-NOTHING_LEFT = Interrupted()
+LATE = "late"  # beside the words of `BacklogReason`: tasks at rest that deserve a second look
+NOTHING_LEFT = InterruptedWork()
 
 
 @dataclass(slots=True)
@@ -43,11 +43,11 @@ class _Run:
     name: str
     log: RunLog
     refusals: Refusals
-    interrupted: Mapping[str, Interrupted] = field(default_factory=dict)
+    interrupted: Mapping[str, InterruptedWork] = field(default_factory=dict)
     unsaved: set[str] = field(default_factory=set)
 
 
-class Books:
+class LedgerService:
     """Keeps the one ledger of a job, and ``sidecars`` when there are to be any.  ``clock`` is epoch seconds.
 
     A run is named by the engine, and begun in the ledger when its name is heard for
@@ -78,11 +78,11 @@ class Books:
     def _now_ms(self) -> int:
         return round(self._clock() * 1000)
 
-    def period(self) -> windows.Asked:
+    def period(self) -> windows.AskedPeriod:
         """Return the period the settings ask for, as of now; raises `ConfigError` when it is none."""
         return asked_period(self.settings, self._now_ms())
 
-    def trailing(self, seconds: float) -> windows.Asked:
+    def trailing(self, seconds: float) -> windows.AskedPeriod:
         """Return the last so many seconds."""
         now, lookback = self._now_ms(), self.settings.webex.lookback_days
         return windows.clamp(Period(now - max(1, round(seconds * 1000)), now), lookback_days=lookback, now_ms=now)
@@ -99,16 +99,16 @@ class Books:
         period: Window,
         window: Window,
         rows: int,
-        page: Sequence[TaskRow],
+        page: Sequence[TaskMessage],
         *,
         scheduled: bool = False,
-    ) -> list[Todo]:
+    ) -> list[TaskToDo]:
         """See `RunLog.ingest_page`."""
         current = await self._of(run, period)
         tasks = [row.task() for row in page]
         return await _todos(current, await current.log.ingest_page(window, rows, tasks, due_only=scheduled))
 
-    async def take_note(self, run: str, period: Window, window: Window, page: Sequence[TaskRow]) -> None:
+    async def take_note(self, run: str, period: Window, window: Window, page: Sequence[TaskMessage]) -> None:
         """Note a page's contacts of other channels."""
         await (await self._of(run, period)).log.ingest_other(window, [row.task() for row in page])
 
@@ -123,13 +123,13 @@ class Books:
 
     async def backlog(
         self, run: str, period: Window, at: Cursor, only: Sequence[str], *, scheduled: bool = False
-    ) -> tuple[list[Todo], Cursor | None]:
-        """See `RunLog.backlog`; ``only`` are words of `Work`, or `LATE` alone (`RunLog.second_looks`)."""
+    ) -> tuple[list[TaskToDo], Cursor | None]:
+        """See `RunLog.backlog`; ``only`` are words of `BacklogReason`, or `LATE` alone (`RunLog.second_looks`)."""
         current = await self._of(run, period)
         if LATE in only:
             tasks, cursor = await current.log.second_looks(period, at, due_only=scheduled)
         else:
-            tasks, cursor = await current.log.backlog(frozenset(map(Work, only)), at, due_only=scheduled)
+            tasks, cursor = await current.log.backlog(frozenset(map(BacklogReason, only)), at, due_only=scheduled)
         return await _todos(current, tasks), cursor
 
     # What became of it
@@ -163,7 +163,7 @@ class Books:
             self._emit,
             self._now_ms,
             sidecars=self._sidecars,
-            denied_hint=why_denied(self.settings.s3),
+            denied_hint=denied_hints(self.settings.s3),
         )
 
     async def end(self, run: str, period: Window, ending: Ending, notes: Iterable[str] = ()) -> Summary:
@@ -174,13 +174,13 @@ class Books:
         return await current.log.finish(replace(ending, token_unsaved=bool(current.unsaved)), notes=notes)
 
 
-async def _todos(run: _Run, tasks: Sequence[Task]) -> list[Todo]:
+async def _todos(run: _Run, tasks: Sequence[Task]) -> list[TaskToDo]:
     """Tell of tasks to be asked for what their workers must know."""
     if not tasks:
         return []
     before = await run.log.before([task.id for task in tasks])
     left = ((task, run.interrupted.get(canonical(task.id), NOTHING_LEFT)) for task in tasks)
-    return [Todo.of(task, before[task.id], interrupted) for task, interrupted in left]
+    return [TaskToDo.of(task, before[task.id], interrupted) for task, interrupted in left]
 
 
 async def _record(run: _Run, outcome: BatchOutcome) -> None:
@@ -191,14 +191,14 @@ async def _record(run: _Run, outcome: BatchOutcome) -> None:
         replaced = done.recording_id in _times(outcome, done.task_id)
         await log.record_outcome(_recording(done, answer), done.outcome(), done.seconds, replaced=replaced)
     await _record_uploads(log, outcome)
-    await log.at_rest(found)
+    await log.task_finished(found)
     if outcome.worker:
         (run.unsaved.add if outcome.token_unsaved else run.unsaved.discard)(outcome.worker)
     run.refusals.count(outcome, log.failed_before)
     await log.record_refused(outcome.failed)
 
 
-def _recording(done: Done, answer: TaskAnswer | None) -> Recording:
+def _recording(done: TransferResult, answer: TaskAnswer | None) -> Recording:
     named = answer.named.recordings if answer else ()
     return next((each for each in named if each.id == done.recording_id), Recording(done.task_id, done.recording_id))
 

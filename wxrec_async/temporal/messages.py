@@ -17,7 +17,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from wxrec_async.flow.batch import Before
-from wxrec_async.flow.recovery import Interrupted
+from wxrec_async.flow.recovery import InterruptedWork
 from wxrec_async.model import Task, Window
 from wxrec_async.rules.finality import Phase, is_bare, phase
 from wxrec_async.rules.identity import Times
@@ -48,14 +48,14 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskRow(Task):
+class TaskMessage(Task):
     """A `Task` as it travels: fields of the model that are named neither here nor in `PLAIN` stay at home.
 
     Numbers are masked, and ``agent_name`` is there only if names may travel.
     """
 
     @classmethod
-    def of(cls, task: Task, *, names: bool = False) -> TaskRow:
+    def of(cls, task: Task, *, names: bool = False) -> TaskMessage:
         return cls(
             **{name: getattr(task, name) for name in PLAIN},
             origin=mask_number(task.origin) if task.origin else task.origin,
@@ -91,7 +91,7 @@ class PageAsk:
 class PageRow:
     """A page, or why it cannot be had: ``refused`` is the reason's stable word then."""
 
-    tasks: list[TaskRow] = field(default_factory=list)
+    tasks: list[TaskMessage] = field(default_factory=list)
     rows: int = 0
     next_link: str | None = None
     unreadable: int = 0
@@ -107,7 +107,7 @@ class PageRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Todo:
+class TaskToDo:
     """A task to ask for and store, with what must be known of it.
 
     ``settled`` are its recordings that are stored, ``holder`` the one that is
@@ -135,7 +135,7 @@ class Todo:
     begun: list[tuple[str, str]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, task: Task, before: Before, interrupted: Interrupted) -> Todo:
+    def of(cls, task: Task, before: Before, interrupted: InterruptedWork) -> TaskToDo:
         """Return a task to ask for with what the ledger knows of it and of what was left open."""
         todo = cls(task.id, task.created_ms, task.capture_requested, phase=str(phase(task)), bare=is_bare(task))
         return replace(
@@ -149,7 +149,7 @@ class Todo:
         )
 
     @classmethod
-    def read(cls, row: Mapping[str, Any]) -> Todo:
+    def read(cls, row: Mapping[str, Any]) -> TaskToDo:
         uploads = [(recording, key, upload_id) for recording, key, upload_id in row.get("uploads", ())]
         begun = [(recording, key) for recording, key in row.get("begun", ())]
         return cls(**{**row, "uploads": uploads, "begun": begun})
@@ -177,13 +177,13 @@ class Batch:
     """
 
     org: str
-    todos: list[Todo]
+    todos: list[TaskToDo]
     halved: bool = False
     run: str = ""
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Batch:
-        return cls(row["org"], [Todo.read(each) for each in row["todos"]], row["halved"], row.get("run", ""))
+        return cls(row["org"], [TaskToDo.read(each) for each in row["todos"]], row["halved"], row.get("run", ""))
 
 
 def fields_of(row: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from wxrec_async.errors import AuthError
 from wxrec_async.rules import selection
-from wxrec_async.temporal.results import Answer, BatchOutcome
+from wxrec_async.temporal.results import AnswerRow, BatchOutcome
 
 FORBIDDEN = "http_403"
 
@@ -37,6 +37,6 @@ class Refusals:
         return f"Webex refuses permission: {len(self.in_row)} tasks in a row met 403"
 
 
-def _is_new(answer: Answer) -> bool:
+def _is_new(answer: AnswerRow) -> bool:
     """Say whether this is an answer, and not only what an earlier attempt heard."""
     return not answer.unsettled or any(not each.earlier for each in answer.recordings)

@@ -9,12 +9,12 @@ from typing import Any
 from wxrec_async.model import Failed, Gone, Outcome, Recording, Stored, StoredObject
 from wxrec_async.rules.finality import is_gone
 from wxrec_async.rules.redact import redact_text
-from wxrec_async.rules.retry import Tries
-from wxrec_async.temporal.messages import Todo, fields_of
+from wxrec_async.rules.retry import Attempts
+from wxrec_async.temporal.messages import TaskToDo, fields_of
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class NamedRecording:
     """A recording that captures named; ``earlier`` when it was an earlier attempt's answer that did."""
 
     id: str
@@ -26,7 +26,7 @@ class Found:
     earlier: bool = False
 
     @classmethod
-    def of(cls, recording: Recording) -> Found:
+    def of(cls, recording: Recording) -> NamedRecording:
         kind = redact_text(recording.call_type) if recording.call_type else recording.call_type
         times = recording.start_ms, recording.stop_ms
         return cls(recording.id, kind, *times, recording.segment, recording.tracking_id)
@@ -44,7 +44,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerRow:
     """What captures had of one task; ``recordings`` is empty when it had nothing.
 
     ``beside`` is id and kind of what it named that is no audio.  ``unsettled`` is why
@@ -52,15 +52,15 @@ class Answer:
     may not be over, so that nothing of it was fetched.
     """
 
-    todo: Todo
-    recordings: list[Found] = field(default_factory=list)
+    todo: TaskToDo
+    recordings: list[NamedRecording] = field(default_factory=list)
     beside: list[tuple[str, str]] = field(default_factory=list)
     unsettled: str = ""
     goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class TransferResult:
     """What became of one recording: ``kind`` is ``stored``, ``failed`` or ``gone``; ``seconds`` is what it took."""
 
     task_id: str
@@ -82,7 +82,7 @@ class Done:
     content_type: str | None = None
 
     @classmethod
-    def of(cls, recording: Recording, outcome: Outcome, seconds: float = 0.0) -> Done:
+    def of(cls, recording: Recording, outcome: Outcome, seconds: float = 0.0) -> TransferResult:
         ids = (recording.task_id, recording.id)
         match outcome:
             case Stored(object=found):
@@ -140,11 +140,11 @@ class BatchOutcome:
     is so now, ``token_unsaved`` says.
     """
 
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[AnswerRow] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    done: list[Done] = field(default_factory=list)
-    again: list[Todo] = field(default_factory=list)
-    halves: list[list[Todo]] = field(default_factory=list)
+    done: list[TransferResult] = field(default_factory=list)
+    again: list[TaskToDo] = field(default_factory=list)
+    halves: list[list[TaskToDo]] = field(default_factory=list)
     asked_s: float = 0.0
     left_open: list[LeftOpen] = field(default_factory=list)
     worker: str = ""
@@ -177,9 +177,9 @@ class BatchOutcome:
         """Return what is to be written down: what comes back is for the engine to hand out again."""
         return cls(
             [
-                Answer(
-                    Todo.read(each["todo"]),
-                    [Found(**one) for one in each["recordings"]],
+                AnswerRow(
+                    TaskToDo.read(each["todo"]),
+                    [NamedRecording(**one) for one in each["recordings"]],
                     [(named, kind) for named, kind in each["beside"]],
                     each.get("unsettled", ""),
                     each.get("goes_on", False),
@@ -187,7 +187,7 @@ class BatchOutcome:
                 for each in row["answers"]
             ],
             row["failed"],
-            [Done(**each) for each in row["done"]],
+            [TransferResult(**each) for each in row["done"]],
             asked_s=row["asked_s"],
             left_open=[LeftOpen(**each) for each in row["left_open"]],
             worker=row.get("worker", ""),
@@ -196,23 +196,23 @@ class BatchOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class BatchProgress:
     """How far a piece of work is, for the engine to keep: the next attempt begins here instead of at the beginning.
 
     ``named`` is what captures named so far, by task: a later answer that names less takes nothing back.
     """
 
     tries: dict[str, int] = field(default_factory=dict)
-    done: list[Done] = field(default_factory=list)
+    done: list[TransferResult] = field(default_factory=list)
     recordings: int = 0
     bytes: int = 0
-    named: dict[str, list[Found]] = field(default_factory=dict)
+    named: dict[str, list[NamedRecording]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, kept: Mapping[str, Any]) -> Progress:
+    def read(cls, kept: Mapping[str, Any]) -> BatchProgress:
         """Return what was kept as JSON."""
-        named = {task: [Found(**one) for one in each] for task, each in kept.get("named", {}).items()}
-        return cls(**{**kept, "done": [Done(**row) for row in kept.get("done", ())], "named": named})
+        named = {task: [NamedRecording(**one) for one in each] for task, each in kept.get("named", {}).items()}
+        return cls(**{**kept, "done": [TransferResult(**row) for row in kept.get("done", ())], "named": named})
 
     def plain(self) -> dict[str, Any]:
         """Return what `read` reads."""
@@ -224,10 +224,10 @@ class Progress:
             "named": {task: [fields_of(one) for one in each] for task, each in self.named.items()},
         }
 
-    def history(self) -> Tries:
+    def history(self) -> Attempts:
         """Return the failures so far as `rules.retry` counts them."""
-        return Tries(**{name: int(count) for name, count in self.tries.items()})
+        return Attempts(**{name: int(count) for name, count in self.tries.items()})
 
-    def after(self, tries: Tries) -> Progress:
-        kept = {name: getattr(tries, name) for name in Tries.__slots__ if name != "outage_s"}
+    def after(self, tries: Attempts) -> BatchProgress:
+        kept = {name: getattr(tries, name) for name in Attempts.__slots__ if name != "outage_s"}
         return replace(self, tries=kept)

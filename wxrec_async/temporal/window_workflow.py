@@ -10,15 +10,15 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from wxrec_async.errors import Nonsense
+    from wxrec_async.errors import InvalidResponse
     from wxrec_async.flow.job import Cursor
     from wxrec_async.flow.task_lister import Lister
     from wxrec_async.model import Task, TaskPage, Window
-    from wxrec_async.plumbing.retrying import GivenUp
+    from wxrec_async.plumbing.retrying import OperationFailed
     from wxrec_async.rules.retry import GiveUp
     from wxrec_async.temporal import activity_calls, contract
-    from wxrec_async.temporal.activity_calls import is_long, note, of_run
-    from wxrec_async.temporal.batch_runner import Crew
+    from wxrec_async.temporal.activity_calls import is_long, ledger_call, of_run
+    from wxrec_async.temporal.batch_runner import BatchRunner
     from wxrec_async.temporal.contract import Plain, WindowAsk
     from wxrec_async.temporal.messages import PageAsk, Span
 
@@ -29,28 +29,28 @@ class WindowFlow:
 
     @workflow.run
     async def run(self, ask: WindowAsk) -> None:
-        crew = Crew(ask)
+        crew = BatchRunner(ask)
         try:
             await (self._backlog(ask, crew) if ask.only else self._window(ask, crew))
             await crew.finish()
-        except _Rest as rest:
+        except _ContinueAsNew as rest:
             await crew.finish()
             workflow.continue_as_new(rest.ask)
         except ActivityError:
             await crew.write_down()
             raise
 
-    async def _backlog(self, ask: WindowAsk, crew: Crew) -> None:
+    async def _backlog(self, ask: WindowAsk, crew: BatchRunner) -> None:
         at: Any = ask.at or Cursor(ask.period.from_ms)
         while at is not None:
             asked = {**of_run(ask), "at": _plain(at), "only": ask.only, "scheduled": ask.scheduled}
-            found = await note(ask.org, "backlog", asked, dict)
+            found = await ledger_call(ask.org, "backlog", asked, dict)
             await crew.take(found["todos"])
             at = found["at"]
             if at is not None and is_long():
-                raise _Rest(replace(ask, at=Cursor(**at)))
+                raise _ContinueAsNew(replace(ask, at=Cursor(**at)))
 
-    async def _window(self, ask: WindowAsk, crew: Crew) -> None:
+    async def _window(self, ask: WindowAsk, crew: BatchRunner) -> None:
         whole, asked_ms, trouble = ask.whole or ask.span, ask.asked_ms, ask.trouble
         if not ask.others:
             asked_ms, trouble = await self._list(ask, crew)
@@ -59,12 +59,12 @@ class WindowFlow:
             rest = replace(ask, whole=whole, asked_ms=asked_ms, trouble=trouble, others=True)
             rest = rest if ask.others else replace(rest, span=whole)
             if not ask.others and is_long():
-                raise _Rest(rest)
+                raise _ContinueAsNew(rest)
             not_counted = await self._count_others(rest)
         ended = contract.Listed(ask.run, ask.period, whole, asked_ms, trouble, not_counted)
-        await note(ask.org, "listed", ended, None)
+        await ledger_call(ask.org, "listed", ended, None)
 
-    async def _list(self, ask: WindowAsk, crew: Crew) -> tuple[int, str]:
+    async def _list(self, ask: WindowAsk, crew: BatchRunner) -> tuple[int, str]:
         """List the window; return when that began, and why it is not whole."""
         pages = _Pages(ask)
 
@@ -72,11 +72,11 @@ class WindowFlow:
             rows = [pages.rows[task.id] for task in new]
             asked = {**of_run(ask), "window": asdict(Span.of(window)), "rows": page.rows, "tasks": rows}
             asked["scheduled"] = ask.scheduled
-            await crew.take(await note(ask.org, "take_in", asked, list))
+            await crew.take(await ledger_call(ask.org, "take_in", asked, list))
             if page.unreadable:
                 pages.trouble = f"{page.unreadable} of its tasks have no usable id"
             if is_long() and (rest := _rest_of(ask, page)):
-                raise _Rest(replace(rest, asked_ms=pages.asked_ms, trouble=pages.trouble))
+                raise _ContinueAsNew(replace(rest, asked_ms=pages.asked_ms, trouble=pages.trouble))
 
         sure = workflow.patched("every-channel-at-the-end")
         lister = Lister(pages, ask.shape.page_size, ask.shape.channel_types, sure=sure)
@@ -90,9 +90,9 @@ class WindowFlow:
         async def take_note(window: Window, page: TaskPage, new: Sequence[Task]) -> None:
             rows = [pages.rows[task.id] for task in new]
             asked = {**of_run(ask), "window": asdict(Span.of(window)), "tasks": rows}
-            await note(ask.org, "take_note", asked, None)
+            await ledger_call(ask.org, "take_note", asked, None)
             if is_long() and (rest := _rest_of(ask, page)):
-                raise _Rest(rest)
+                raise _ContinueAsNew(rest)
 
         lister = Lister(pages, ask.shape.page_size, ask.shape.other_channels, sure=False)
         try:
@@ -101,7 +101,7 @@ class WindowFlow:
             return str(refused)
 
 
-class _Rest(Exception):
+class _ContinueAsNew(Exception):
     """The history is long enough: the rest of the window goes into a new one."""
 
     def __init__(self, ask: WindowAsk) -> None:
@@ -132,7 +132,7 @@ class _Pages:
         row = await self._asked(PageAsk(self._ask.org, span, from_ms, next_link, self._ask.others, every_channel))
         self.asked_ms = min(self.asked_ms or row["asked_ms"], row["asked_ms"])
         if row["refused"]:
-            raise GivenUp(GiveUp(row["refused"]), Nonsense(row["detail"]))
+            raise OperationFailed(GiveUp(row["refused"]), InvalidResponse(row["detail"]))
         self.rows = {each["id"]: each for each in row["tasks"]}
         tasks = (
             Task(each["id"], channel_type=each.get("channel_type"), created_ms=each.get("created_ms"))

@@ -19,11 +19,11 @@ from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
 from wxrec_async.flow.summary import Summary
 from wxrec_async.temporal import contract
-from wxrec_async.temporal.activities import Calls, Ledger, further
+from wxrec_async.temporal.activities import LedgerActivities, WorkerActivities, further
 from wxrec_async.temporal.connecting import connect, is_away
-from wxrec_async.temporal.ledger_opening import open_books, who
+from wxrec_async.temporal.ledger_opening import open_ledger_service, who
 from wxrec_async.temporal.window_workflow import WindowFlow
-from wxrec_async.temporal.worker_service import Station
+from wxrec_async.temporal.worker_service import WorkerService
 from wxrec_async.temporal.workflows import BackfillFlow, FurtherFlow
 
 WORKFLOWS = (BackfillFlow, WindowFlow, FurtherFlow)
@@ -77,8 +77,8 @@ async def serve(  # noqa: PLR0913 - what a program decides
         fleets = [await stack.enter_async_context(_fleet(client, queue, mine)) for queue, mine in stations.items()]
         if keeps_ledger:
             for each in settings:
-                books = await stack.enter_async_context(open_books(each, on_event=on_event))
-                notes = Ledger(books, on_summary)
+                books = await stack.enter_async_context(open_ledger_service(each, on_event=on_event))
+                notes = LedgerActivities(books, on_summary)
                 await stack.enter_async_context(ledger_worker(client, books.org_id, notes))
         for fleet in fleets:
             on_ready(fleet)
@@ -88,7 +88,7 @@ async def serve(  # noqa: PLR0913 - what a program decides
             group.start_soon(_break_off, station, abort)
 
 
-async def _break_off(station: Station, abort: anyio.Event) -> None:
+async def _break_off(station: WorkerService, abort: anyio.Event) -> None:
     await abort.wait()
     station.abort()
 
@@ -102,25 +102,25 @@ def _codec_of(settings: Sequence[Settings]) -> str:
 
 async def _open(
     stack: AsyncExitStack, client: Client, settings: Sequence[Settings], on_event: Emit
-) -> dict[str, list[Station]]:
+) -> dict[str, list[WorkerService]]:
     """Open every organisation, by queue."""
-    stations: dict[str, list[Station]] = {}
+    stations: dict[str, list[WorkerService]] = {}
     for each in settings:
         org, client_id = await who(each)
         queue = contract.queue_of(client_id)
         if org in {station.org_id for mine in stations.values() for station in mine}:
             raise ConfigError(f"two configuration files name organisation {org}")
-        station = Station(each, further=_Further(client, queue), on_event=on_event)
+        station = WorkerService(each, further=_Further(client, queue), on_event=on_event)
         stations.setdefault(queue, []).append(await stack.enter_async_context(station))
     return stations
 
 
 @asynccontextmanager
-async def _fleet(client: Client, queue: str, stations: Sequence[Station]) -> AsyncIterator[Fleet]:
+async def _fleet(client: Client, queue: str, stations: Sequence[WorkerService]) -> AsyncIterator[Fleet]:
     """Take work from a client id's queue; when the context ends, finish what is in hand."""
     per_minute = min(station.settings.webex.requests_per_minute for station in stations)
     backfills = [station.settings.backfill for station in stations]
-    calls = Calls({station.org_id: station for station in stations})
+    calls = WorkerActivities({station.org_id: station for station in stations})
     worker = Worker(
         client,
         task_queue=queue,
@@ -150,7 +150,7 @@ async def _fleet(client: Client, queue: str, stations: Sequence[Station]) -> Asy
 
 
 @asynccontextmanager
-async def ledger_worker(client: Client, org: str, notes: Ledger) -> AsyncIterator[None]:
+async def ledger_worker(client: Client, org: str, notes: LedgerActivities) -> AsyncIterator[None]:
     """Keep an organisation's ledger while the context lasts."""
     worker = Worker(
         client,

@@ -2,8 +2,8 @@
 
 ::
 
-    async with Station(settings, further=engine_has_a_call_to_spare) as station:
-        page = await station.page(ask, Progress())
+    async with WorkerService(settings, further=engine_has_a_call_to_spare) as station:
+        page = await station.page(ask, BatchProgress())
         outcome = await station.carry(batch, kept, heartbeat)
 
 Both may be repeated with the same arguments, on any machine, whatever became of
@@ -23,29 +23,29 @@ from types import TracebackType
 import anyio
 
 from wxrec_async.config import Settings
-from wxrec_async.errors import AuthError, Rejected
+from wxrec_async.errors import AuthError, HTTPStatusError
 from wxrec_async.events import Emit, Retrying, ignore
 from wxrec_async.model import Task
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.selection import of_channel
-from wxrec_async.temporal.batch_run import Tell, Work
-from wxrec_async.temporal.batch_worker import Storing
-from wxrec_async.temporal.call_budget import Allowance, BudgetSpent, ComeBack, EngineTerms, Further, allowed
+from wxrec_async.temporal.batch_run import BatchRun, Tell
+from wxrec_async.temporal.batch_worker import BatchWorker
+from wxrec_async.temporal.call_budget import BudgetSpent, CallAllowance, EngineCallPolicy, ExtraCall, Requeue, allowed
 from wxrec_async.temporal.earlier_attempts import left_of, without_answer
-from wxrec_async.temporal.messages import Batch, PageAsk, PageRow, TaskRow
-from wxrec_async.temporal.results import BatchOutcome, Done, Progress
+from wxrec_async.temporal.messages import Batch, PageAsk, PageRow, TaskMessage
+from wxrec_async.temporal.results import BatchOutcome, BatchProgress, TransferResult
 from wxrec_async.wiring import clients
 from wxrec_async.wiring.bucket import open_bucket
-from wxrec_async.wiring.observed import telling_reach
+from wxrec_async.wiring.observed import observed_reach
 
 BATCH_PATIENCE = 3
 MAX_REFUSALS = 3
 LAST_SWEEP_S = 10.0
 
 
-class Station:
+class WorkerService:
     """One organisation and its bucket, open while the context lasts; any number of pieces of work at once.
 
     Entering raises `ConfigError`, `AuthError` or `RunStopped` as `Backfill` does.
@@ -57,30 +57,30 @@ class Station:
         self,
         settings: Settings,
         *,
-        further: Further,
+        further: ExtraCall,
         on_event: Emit = ignore,
-        given: clients.Given = clients.NOTHING_GIVEN,
+        given: clients.Injected = clients.NO_INJECTION,
     ) -> None:
         self.settings = settings
         self._emit = on_event
-        self._terms = EngineTerms(further)
+        self._terms = EngineCallPolicy(further)
         self._given = replace(given, terms=self._terms)
         self._stack = AsyncExitStack()
         self._in_hand: set[anyio.CancelScope] = set()
         self._refusals = self._renewed_as = 0
         self._name, self._was_unsaved = uuid.uuid4().hex[:12], False
 
-    async def __aenter__(self) -> Station:
+    async def __aenter__(self) -> WorkerService:
         async with AsyncExitStack() as stack:
-            reach = telling_reach(self._emit)
+            reach = observed_reach(self._emit)
             secrets = await clients.load_secrets(self.settings, self._given, self._emit)
-            tls = clients.trusted(self.settings)
+            tls = clients.trusted_tls_context(self.settings)
             bucket = open_bucket(self.settings, self._emit, reach=reach, session=self._given.s3_session)
             store = await stack.enter_async_context(bucket)
             webex = clients.open_webex(self.settings, secrets, tls, self._emit, reach, time.time, self._given)
             self._webex = await stack.enter_async_context(webex)
             made_of = (self._webex.org_id, self._webex.media, store, self._terms, self._emit)
-            self._storing = Storing(self.settings, *made_of)
+            self._storing = BatchWorker(self.settings, *made_of)
             self._stack = stack.pop_all()
         return self
 
@@ -117,10 +117,10 @@ class Station:
 
     # One page
 
-    async def page(self, ask: PageAsk, kept: Progress) -> PageRow:
+    async def page(self, ask: PageAsk, kept: BatchProgress) -> PageRow:
         """Ask for one page of a window: one call.
 
-        Raises `ComeBack`, `AuthError` or `RunStopped`.  A page that cannot be had is an answer: ``refused``.
+        Raises `Requeue`, `AuthError` or `RunStopped`.  A page that cannot be had is an answer: ``refused``.
         """
         begun = anyio.current_time()
         link = self.settings.webex.api_url + ask.next_link if ask.next_link else None
@@ -132,14 +132,14 @@ class Station:
                 page = await client.tasks_page(
                     ask.span.window(), from_ms=ask.from_ms, next_link=link, every_channel=ask.every_channel
                 )
-            except GivenUp as given_up:
+            except OperationFailed as given_up:
                 asked_ms = _since(begun, client.servers_now_ms())
                 return PageRow(refused=_reason(given_up), detail=redact_text(str(given_up)), asked_ms=asked_ms)
         asked_ms = _since(begun, client.servers_now_ms())
         relative = page.next_link.removeprefix(self.settings.webex.api_url) if page.next_link else None
         asked = () if ask.others else self.settings.webex.channel_types
         rows = [
-            TaskRow.of(task, names=self._names) if asked and of_channel(task, asked) else _counted(task)
+            TaskMessage.of(task, names=self._names) if asked and of_channel(task, asked) else _counted(task)
             for task in page.tasks
         ]
         return PageRow(rows, page.rows, relative, page.unreadable, asked_ms, more=page.more)
@@ -150,20 +150,20 @@ class Station:
         return bool(self.settings.temporal.codec)
 
     @contextmanager
-    def _one_call(self, kept: Progress) -> Iterator[None]:
+    def _one_call(self, kept: BatchProgress) -> Iterator[None]:
         """Make the call that was paid for; a refused token was renewed by now, and the call comes back."""
         tries = kept.history()
         try:
-            with allowed(Allowance(tries=tries)):
+            with allowed(CallAllowance(tries=tries)):
                 yield
         except BudgetSpent:
             self._count_refusal()
-            raise self._given_back(ComeBack("the token was refused and is renewed", 0.0, tries)) from None
-        except ComeBack as back:
+            raise self._given_back(Requeue("the token was refused and is renewed", 0.0, tries)) from None
+        except Requeue as back:
             raise self._given_back(back) from None
         self._refusals = 0
 
-    def _given_back(self, back: ComeBack) -> ComeBack:
+    def _given_back(self, back: Requeue) -> Requeue:
         self._emit(Retrying("webex", back.tries.attempts + back.tries.waits, back.after_s, str(back)))
         return back
 
@@ -177,12 +177,12 @@ class Station:
 
     # One batch
 
-    async def carry(self, batch: Batch, kept: Progress, tell: Tell, *, repeated: bool = False) -> BatchOutcome:
+    async def carry(self, batch: Batch, kept: BatchProgress, tell: Tell, *, repeated: bool = False) -> BatchOutcome:
         """Ask captures for up to ten tasks and store what it has of them: one call, and see `call_budget`.
 
         ``kept`` is what ``tell`` was told last by an earlier attempt; ``repeated``
         says that there was one, so that the bucket is looked at before anything is
-        moved.  Raises `ComeBack`, `AuthError` or `RunStopped`; cancelling aborts
+        moved.  Raises `Requeue`, `AuthError` or `RunStopped`; cancelling aborts
         what is being uploaded.
         """
         with anyio.CancelScope() as scope:
@@ -193,21 +193,21 @@ class Station:
                 self._in_hand.discard(scope)
         raise _leaving(kept)
 
-    async def _carry(self, batch: Batch, kept: Progress, tell: Tell, *, repeated: bool) -> BatchOutcome:
+    async def _carry(self, batch: Batch, kept: BatchProgress, tell: Tell, *, repeated: bool) -> BatchOutcome:
         if self._storing.draining:
             raise _leaving(kept)
         begun = anyio.current_time()
         try:
             with self._one_call(kept):
                 captures = await self._webex.client.captures_once([todo.id for todo in batch.todos])
-        except ComeBack as back:
+        except Requeue as back:
             if len(batch.todos) > 1 and back.tries.attempts >= (1 if batch.halved else BATCH_PATIENCE):
                 return _halved(batch, kept)
             raise
-        except GivenUp as given_up:
+        except OperationFailed as given_up:
             halve = len(batch.todos) > 1 and _may_halve(given_up)
             return _halved(batch, kept) if halve else _all_failed(batch, kept, given_up)
-        work = Work(self._storing, batch, kept, tell, repeated=repeated)
+        work = BatchRun(self._storing, batch, kept, tell, repeated=repeated)
         return await self._signed(await work.done(captures, anyio.current_time() - begun))
 
     async def _signed(self, outcome: BatchOutcome) -> BatchOutcome:
@@ -222,15 +222,15 @@ def _since(begun: float, servers_now_ms: int) -> int:
     return servers_now_ms - round((anyio.current_time() - begun) * 1000)
 
 
-def _counted(task: Task) -> TaskRow:
-    return TaskRow(task.id, task.channel_type, created_ms=task.created_ms)
+def _counted(task: Task) -> TaskMessage:
+    return TaskMessage(task.id, task.channel_type, created_ms=task.created_ms)
 
 
-def _leaving(kept: Progress) -> ComeBack:
-    return ComeBack("this worker is about to end", 0.0, kept.history())
+def _leaving(kept: BatchProgress) -> Requeue:
+    return Requeue("this worker is about to end", 0.0, kept.history())
 
 
-def _halved(batch: Batch, kept: Progress) -> BatchOutcome:
+def _halved(batch: Batch, kept: BatchProgress) -> BatchOutcome:
     """Give a batch back in halves; what earlier attempts at the whole of it brought is told now."""
     todos = [left_of(todo, kept.done) for todo in batch.todos]
     middle = len(todos) // 2
@@ -238,23 +238,23 @@ def _halved(batch: Batch, kept: Progress) -> BatchOutcome:
     return BatchOutcome(told, done=list(kept.done), halves=[todos[:middle], todos[middle:]])
 
 
-def _all_failed(batch: Batch, kept: Progress, given_up: GivenUp) -> BatchOutcome:
+def _all_failed(batch: Batch, kept: BatchProgress, given_up: OperationFailed) -> BatchOutcome:
     """Let the tasks fail, or, of those that an earlier attempt heard about, what it did not bring to an end."""
     reason, words = _reason(given_up), redact_text(str(given_up))
     told = without_answer(batch.todos, kept, reason)
     at_rest = {(each.task_id, each.recording_id) for each in kept.done}
     at_rest |= {(todo.id, name) for todo in batch.todos for name in todo.settled}
     named = [(each.todo.id, one.id) for each in told for one in each.recordings]
-    failed = [Done(*ids, "failed", reason=reason, detail=words) for ids in named if ids not in at_rest]
+    failed = [TransferResult(*ids, "failed", reason=reason, detail=words) for ids in named if ids not in at_rest]
     heard = {task_id for task_id, _ in named}
     silent = {todo.id: reason for todo in batch.todos if todo.id not in heard}
     return BatchOutcome(told, silent, [*kept.done, *failed])
 
 
-def _may_halve(given_up: GivenUp) -> bool:
+def _may_halve(given_up: OperationFailed) -> bool:
     """Other ids may fare better when the server got the request and did not like it."""
-    return isinstance(given_up.trouble, Rejected) and given_up.trouble.status != 429
+    return isinstance(given_up.trouble, HTTPStatusError) and given_up.trouble.status != 429
 
 
-def _reason(given_up: GivenUp) -> str:
+def _reason(given_up: OperationFailed) -> str:
     return given_up.decision.reason if isinstance(given_up.decision, GiveUp) else "error"

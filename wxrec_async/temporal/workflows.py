@@ -18,8 +18,8 @@ from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from wxrec_async.temporal import contract
-    from wxrec_async.temporal.activity_calls import UNTIL_IT_WORKS, is_long, note
-    from wxrec_async.temporal.contract import BackfillAsk, Report, Shape, WindowAsk
+    from wxrec_async.temporal.activity_calls import UNTIL_IT_WORKS, is_long, ledger_call
+    from wxrec_async.temporal.contract import BackfillAsk, Sizing, SummaryFigures, WindowAsk
     from wxrec_async.temporal.ledger_service import LATE
     from wxrec_async.temporal.messages import Span
     from wxrec_async.temporal.window_workflow import WindowFlow
@@ -50,7 +50,7 @@ class BackfillFlow:
     """What earlier runs left, the windows of a period, oldest first, a few at once; then what failed before."""
 
     @workflow.run
-    async def run(self, ask: BackfillAsk) -> Report:
+    async def run(self, ask: BackfillAsk) -> SummaryFigures:
         ask = ask if ask.run else replace(ask, run=f"{workflow.info().workflow_id}/{workflow.info().run_id}")
         plan = await self._plan(ask)
         notes = ask.notes or plan.notes
@@ -61,19 +61,21 @@ class BackfillFlow:
         except (ActivityError, ChildWorkflowError) as failure:
             ended = _told(ended, failure)
         except asyncio.CancelledError:
-            await note(ask.org, "end", replace(ended, error="cancelled", exit_code=6), Report, within=LAST_WORD)
+            await ledger_call(
+                ask.org, "end", replace(ended, error="cancelled", exit_code=6), SummaryFigures, within=LAST_WORD
+            )
             raise
-        report = await note(ask.org, "end", ended, Report)
+        report = await ledger_call(ask.org, "end", ended, SummaryFigures)
         if ended.error:
             raise ApplicationError(ended.error, ended.exit_code, type="Ended", non_retryable=True)
         return report
 
-    async def _plan(self, ask: BackfillAsk) -> contract.Plan:
+    async def _plan(self, ask: BackfillAsk) -> contract.WorkPlan:
         """Return what an earlier history of this backfill was told, else what the keeper of the ledger says."""
         if ask.span and ask.shape and ask.left is not None:
-            return contract.Plan(ask.span, ask.left, ask.shape, ask.filtered)
+            return contract.WorkPlan(ask.span, ask.left, ask.shape, ask.filtered)
         asked = contract.PlanAsk(ask.run, None if ask.scheduled else ask.span, ask.trailing_s)
-        told = await note(ask.org, "plan", asked, contract.Plan)
+        told = await ledger_call(ask.org, "plan", asked, contract.WorkPlan)
         return replace(told, shape=ask.shape or told.shape)
 
     async def _all(self, ask: BackfillAsk, period: Span, windows: list[Span], *, begin: bool) -> None:
@@ -106,8 +108,8 @@ class BackfillFlow:
         await (await _child(asked, contract.backlog_id(ask.org, kinds[0])))
 
 
-def _shape(ask: BackfillAsk) -> Shape:
-    return ask.shape or Shape()
+def _shape(ask: BackfillAsk) -> Sizing:
+    return ask.shape or Sizing()
 
 
 async def _child(ask: WindowAsk, name: str) -> Any:

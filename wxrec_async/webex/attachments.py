@@ -52,7 +52,7 @@ def _kind(field: str) -> str:
     return known or next((kind for kind in NO_AUDIO if kind in field.lower()), field)
 
 
-def told_apart(recordings: Sequence[Recording]) -> tuple[list[Recording], int]:
+def with_distinct_ids(recordings: Sequence[Recording]) -> tuple[list[Recording], int]:
     """Give every recording of a task an id of its own; return them, and how many rows said the same as another.
 
     Two rows are one recording only if they agree in all that tells recordings

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from wxrec_async.errors import Nonsense, Rejected, TimedOut, Trouble, Unfit
+from wxrec_async.errors import HTTPStatusError, InvalidMedia, InvalidResponse, RemoteError, TimedOut
 from wxrec_async.model import Capture
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.tokens import refuses_token
 from wxrec_async.webex.pacing import TOO_MANY
 
-Enough = Callable[[Trouble], bool]
+Enough = Callable[[RemoteError], bool]
 Ask = Callable[[Sequence[str], Enough], Awaitable[dict[str, Capture]]]
 
 BATCH_PATIENCE = 3
@@ -38,7 +38,7 @@ class Bisection:
         self._failures_in_row = 0
         self.found: dict[str, Capture] = {}
         self.failed: dict[str, str] = {}
-        self.trouble: Trouble | None = None  # the last one
+        self.trouble: RemoteError | None = None  # the last one
 
     async def ask(self, ids: Sequence[str]) -> None:
         """Fill ``found`` and ``failed`` so that each of ``ids`` is in one of them."""
@@ -50,7 +50,7 @@ class Bisection:
     async def _ask_part(self, ids: Sequence[str], enough: Enough) -> None:
         try:
             found = await self._ask(ids, enough)
-        except GivenUp as exc:
+        except OperationFailed as exc:
             given_up = exc
         else:
             self._failures_in_row = 0
@@ -58,7 +58,7 @@ class Bisection:
             return
         await self._failed(ids, given_up)
 
-    async def _failed(self, ids: Sequence[str], given_up: GivenUp) -> None:
+    async def _failed(self, ids: Sequence[str], given_up: OperationFailed) -> None:
         self._failures_in_row += 1
         decision, trouble = given_up.decision, given_up.trouble
         self.trouble = trouble
@@ -75,23 +75,23 @@ class Bisection:
                 await self._ask_part(half, _after(patience))
 
 
-def forbids_ids(trouble: Trouble) -> bool:
+def forbids_ids(trouble: RemoteError) -> bool:
     """Tell a refusal that may belong to one of the ids from one that speaks of the token itself."""
     return (
-        isinstance(trouble, Rejected)
+        isinstance(trouble, HTTPStatusError)
         and trouble.status == FORBIDDEN
         and not refuses_token(f"{trouble.code} {trouble.words}")
     )
 
 
-def reason_of(trouble: Trouble) -> str:
+def reason_of(trouble: RemoteError) -> str:
     """Name a failure in one stable word."""
     match trouble:
-        case Rejected(status=status):
+        case HTTPStatusError(status=status):
             return f"http_{status}"
-        case Unfit(reason=reason):
+        case InvalidMedia(reason=reason):
             return reason
-        case Nonsense():
+        case InvalidResponse():
             return "nonsense"
         case TimedOut():
             return "timed_out"
@@ -99,20 +99,20 @@ def reason_of(trouble: Trouble) -> str:
             return "connection"
 
 
-def _blames_ids(trouble: Trouble) -> bool:
+def _blames_ids(trouble: RemoteError) -> bool:
     """Tell whether other ids might fare better: the server got the request and did not like it."""
-    if isinstance(trouble, Rejected):
+    if isinstance(trouble, HTTPStatusError):
         return trouble.status != TOO_MANY
-    return isinstance(trouble, Nonsense | TimedOut)
+    return isinstance(trouble, InvalidResponse | TimedOut)
 
 
 def _after(patience: int, condition: Callable[[], bool] = lambda: True) -> Enough:
     failures = 0
 
-    def enough(trouble: Trouble) -> bool:
+    def enough(trouble: RemoteError) -> bool:
         nonlocal failures
         # Who refuses the token refuses every id: the retrier ends the run with it.
-        if not _blames_ids(trouble) or (isinstance(trouble, Rejected) and trouble.status in (401, 403)):
+        if not _blames_ids(trouble) or (isinstance(trouble, HTTPStatusError) and trouble.status in (401, 403)):
             return False
         failures += 1
         return failures >= patience and condition()
@@ -120,5 +120,5 @@ def _after(patience: int, condition: Callable[[], bool] = lambda: True) -> Enoug
     return enough
 
 
-def _never(_: Trouble) -> bool:
+def _never(_: RemoteError) -> bool:
     return False

@@ -16,15 +16,15 @@ import anyio
 import httpx
 from anyio import to_thread
 
-from wxrec_async.errors import ConnectionLost, Nonsense, Rejected, RunStopped, TimedOut
+from wxrec_async.errors import ConnectionLost, HTTPStatusError, InvalidResponse, RunStopped, TimedOut
 from wxrec_async.events import Emit, Warned, ignore
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.media_urls import host_of
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.sent_secrets import secret_of_header, without_secrets
 from wxrec_async.rules.server_time import REMEMBERED, servers_now_ms
-from wxrec_async.webex.errors import FOREIGN, trouble_from
-from wxrec_async.webex.pacing import named_wait_s
+from wxrec_async.webex.errors import FOREIGN, remote_error_from
+from wxrec_async.webex.pacing import retry_after_of
 from wxrec_async.webex.parse import read_error
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ READ_APART = 256 << 10  # a body of this size would hold the loop for as long as
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiReply:
     """A body that came with a success, decoded (empty when there was none), and what support asks for."""
 
     body: bytes
@@ -52,7 +52,7 @@ class Answer:
 
 
 class ApiCalls:
-    """Sends requests to the API and returns bodies; every failure is a `Trouble`.
+    """Sends requests to the API and returns bodies; every failure is a `RemoteError`.
 
     ``deadline_s`` runs from the moment the request's turn came (waiting for the
     budget or a closed gate does not count) to the last byte of the body.
@@ -93,12 +93,12 @@ class ApiCalls:
             self._offsets_s.clear()
         self._apart_s = apart_s
 
-    async def get(self, url: str, params: dict[str, str | int] | None = None) -> Answer:
+    async def get(self, url: str, params: dict[str, str | int] | None = None) -> ApiReply:
         """GET; ``params`` are put behind the URL, which is sent as it is without them."""
         headers = {**_HEADERS, "TrackingId": str(uuid.uuid4())}
         return await self._ask(self._http.build_request("GET", url, params=params, headers=headers), self._body_cap)
 
-    async def post(self, url: str, body: bytes, *, cap: int = LIST_CAP, tracked: bool = False) -> Answer:
+    async def post(self, url: str, body: bytes, *, cap: int = LIST_CAP, tracked: bool = False) -> ApiReply:
         """POST a JSON body; ``tracked`` where the service is documented to take an id of the request."""
         headers = {**_HEADERS, "Content-Type": "application/json"}
         if tracked:
@@ -106,7 +106,7 @@ class ApiCalls:
         request = self._http.build_request("POST", url, content=body, headers=headers)
         return await self._ask(request, min(cap, self._body_cap))
 
-    async def _ask(self, request: httpx.Request, cap: int) -> Answer:
+    async def _ask(self, request: httpx.Request, cap: int) -> ApiReply:
         host = request.url.host
         try:
             response = await self._http.send(request, stream=True, follow_redirects=False)
@@ -116,9 +116,9 @@ class ApiCalls:
                 await response.aclose()
         except FOREIGN as exc:
             foreign: Exception = exc
-        raise trouble_from(foreign, host)
+        raise remote_error_from(foreign, host)
 
-    async def _read(self, response: httpx.Response, host: str, cap: int) -> Answer:
+    async def _read(self, response: httpx.Response, host: str, cap: int) -> ApiReply:
         sent_at = response.extensions.get("sent_at", anyio.current_time())
         self._note_date(response)
         rejected = response.status_code not in OK
@@ -132,12 +132,12 @@ class ApiCalls:
         if not body and response.extensions.get("framing") == "none" and response.status_code != NO_CONTENT:
             raise ConnectionLost(f"the connection to {host} closed before its answer came", host=host)
         if not body and response.status_code != NO_CONTENT:
-            raise Nonsense(f"{host} answered {response.status_code} and nothing else", host=host)
+            raise InvalidResponse(f"{host} answered {response.status_code} and nothing else", host=host)
         self._measure_skew(response, host)
         _refuse_swarm(body)
-        return Answer(body, response.headers.get("trackingid"))
+        return ApiReply(body, response.headers.get("trackingid"))
 
-    def _rejection(self, response: httpx.Response, body: bytes, host: str) -> Rejected:
+    def _rejection(self, response: httpx.Response, body: bytes, host: str) -> HTTPStatusError:
         error = read_error(body, response.headers.get("trackingid"))
         sent = [secret_of_header(response.request.headers.get("Authorization", ""))]
         words = without_secrets(error.words, sent)
@@ -145,11 +145,11 @@ class ApiCalls:
             words = (
                 f"redirects to {host_of(response.headers['Location']) or 'the same host'}; redirects are not followed"
             )
-        return Rejected(
+        return HTTPStatusError(
             response.status_code,
             code=without_secrets(error.code, sent),
             words=words,
-            retry_after_s=named_wait_s(response, self._clock()),
+            retry_after_s=retry_after_of(response, self._clock()),
             tracking_id=error.tracking_id,
             host=host,
         )
@@ -183,7 +183,9 @@ def _refuse_swarm(body: bytes) -> None:
     """Refuse an answer of many tiny values: within any cap on its bytes it would fill the memory and hold the loop."""
     containers = body.count(b"{") + body.count(b"[")
     if containers > MAX_CONTAINERS or body.count(b",") > MAX_VALUES:
-        raise GivenUp(GiveUp("answer_too_large"), Nonsense("the answer holds more values than any sound one"))
+        raise OperationFailed(
+            GiveUp("answer_too_large"), InvalidResponse("the answer holds more values than any sound one")
+        )
 
 
 async def read_apart(body: bytes, read: Callable[[bytes], T]) -> T:
@@ -204,7 +206,9 @@ async def _body_of(response: httpx.Response, cap: int, *, cut: bool) -> bytes:
             if size > cap:
                 if cut:
                     break
-                raise GivenUp(GiveUp("answer_too_large"), Nonsense(f"the answer is larger than {cap} bytes"))
+                raise OperationFailed(
+                    GiveUp("answer_too_large"), InvalidResponse(f"the answer is larger than {cap} bytes")
+                )
     return b"".join(pieces)[:cap]
 
 
@@ -220,7 +224,7 @@ async def _decoded(response: httpx.Response) -> AsyncGenerator[bytes, None]:
         async for piece in _inflated(response.aiter_raw()):
             yield piece
     else:
-        raise Nonsense("the answer is encoded in a way that was not asked for")
+        raise InvalidResponse("the answer is encoded in a way that was not asked for")
 
 
 async def _inflated(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -235,9 +239,9 @@ async def _inflated(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             yield clear
             rest = inflate.unconsumed_tail
         if rest and not inflate.eof:
-            raise Nonsense("the answer's compression is damaged")
+            raise InvalidResponse("the answer's compression is damaged")
     if not inflate.eof:
-        raise Nonsense("the answer's compression breaks off")
+        raise InvalidResponse("the answer's compression breaks off")
 
 
 def _date_s(value: str | None) -> float | None:

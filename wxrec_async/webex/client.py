@@ -13,18 +13,18 @@ import anyio
 import httpx
 
 from wxrec_async.config import WebexSettings
-from wxrec_async.errors import AuthError, Nonsense, Rejected, Trouble
+from wxrec_async.errors import AuthError, HTTPStatusError, InvalidResponse, RemoteError
 from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.model import Capture, Recording, TaskPage, Window
-from wxrec_async.plumbing.retrying import GivenUp, Retrier
+from wxrec_async.plumbing.retrying import OperationFailed, Retrier
 from wxrec_async.rules.identity import same_recording
 from wxrec_async.rules.ids import canonical
 from wxrec_async.rules.media_urls import is_loopback_url, media_url_problem
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.server_time import latest_end_ms
 from wxrec_async.webex.bisection import FORBIDDEN, HOPELESS, Bisection, Enough, forbids_ids, reason_of
-from wxrec_async.webex.calls import CAPTURES_CAP, LIST_CAP, Answer, ApiCalls, read_apart
-from wxrec_async.webex.parse import Lease, read_captures, read_tasks
+from wxrec_async.webex.calls import CAPTURES_CAP, LIST_CAP, ApiCalls, ApiReply, read_apart
+from wxrec_async.webex.parse import UrlLease, read_captures, read_tasks
 
 MAX_BATCH = 10
 BAD_REQUEST = 400
@@ -86,7 +86,7 @@ class WebexClient:
         more is asked for on either side, and a page may show what lies there.
         ``next_link`` is the one of the page before, and goes first;
         ``every_channel`` asks without the filter of channels.  Raises
-        `GivenUp`: its ``decision`` is ``GiveUp("http_400")`` or another status
+        `OperationFailed`: its ``decision`` is ``GiveUp("http_400")`` or another status
         (400, 413, 422 and ``answer_too_large`` speak of the window, which may be
         halved), or ``GiveUp("retries_exhausted")``.
         """
@@ -105,12 +105,12 @@ class WebexClient:
 
         return await self._retrier.run("tasks", attempt)
 
-    async def _ask_tasks(self, params: dict[str, str | int]) -> Answer:
+    async def _ask_tasks(self, params: dict[str, str | int]) -> ApiReply:
         """Ask; when the refusal shows that the servers' clock is behind ours, ask once more up to their now."""
         url = f"{self._settings.api_url}/tasks"
         try:
             return await self._calls.get(url, params)
-        except Rejected as refusal:
+        except HTTPStatusError as refusal:
             sooner = latest_end_ms(int(params["to"]), self._calls.servers_now_ms)
             if refusal.status != BAD_REQUEST or not int(params["from"]) < sooner < int(params["to"]):
                 raise
@@ -143,7 +143,7 @@ class WebexClient:
         A batch that fails as a whole is halved until the id at fault stands
         alone, so one poisonous id does not take nine others with it, and neither
         does one that is not ours to see.  Raises ValueError for any other number
-        of ids, or repeated ones; `AuthError` where every id is refused; never `GivenUp`.
+        of ids, or repeated ones; `AuthError` where every id is refused; never `OperationFailed`.
         """
         _check_batch(task_ids)
         ask = self._ask_alone if len(task_ids) == 1 and not self._batches_answered else self._ask_batch
@@ -156,7 +156,7 @@ class WebexClient:
     async def captures_once(self, task_ids: Sequence[str]) -> dict[str, Capture]:
         """Ask for 1 to 10 different tasks in one call, for hosts that halve a failing batch themselves.
 
-        Raises ValueError as `captures`, and `GivenUp` when this call will not succeed.
+        Raises ValueError as `captures`, and `OperationFailed` when this call will not succeed.
         """
         _check_batch(task_ids)
         return await self._ask_batch(task_ids, lambda _: False)
@@ -164,7 +164,7 @@ class WebexClient:
     async def renew(self, recording: Recording) -> Recording:
         """Return the same recording with a fresh URL.
 
-        Raises `GivenUp` with a ``GiveUp``: ``missing`` when Webex answers soundly and
+        Raises `OperationFailed` with a ``GiveUp``: ``missing`` when Webex answers soundly and
         does not name it (alone no proof of a deletion), ``captures_unsettled`` when an
         answer does not name it that proves nothing, ``no_url`` or ``bad_url``, or the
         reason why it could not be asked.
@@ -172,18 +172,22 @@ class WebexClient:
         answer = await self.captures([recording.task_id])
         capture = answer.captures.get(recording.task_id)
         if capture is None:
-            raise GivenUp(GiveUp(answer.failed[recording.task_id]), Nonsense("no fresh URL could be had"))
+            raise OperationFailed(
+                GiveUp(answer.failed[recording.task_id]), InvalidResponse("no fresh URL could be had")
+            )
         named = [fresh for fresh in capture.recordings if same_recording(recording, fresh)]
         for fresh in named:
             if fresh.url is not None:
                 return replace(fresh, id=recording.id, named_as=recording.named_as)
         if named:
-            raise GivenUp(GiveUp(named[0].problem or "no_url"), Nonsense("Webex names no usable URL"))
+            raise OperationFailed(GiveUp(named[0].problem or "no_url"), InvalidResponse("Webex names no usable URL"))
         if capture.unsettled or any(
             canonical(each.id) == canonical(recording.named_as or recording.id) for each in capture.attachments
         ):
-            raise GivenUp(GiveUp("captures_unsettled"), Nonsense("Webex's answer does not settle what it has"))
-        raise GivenUp(GiveUp("missing"), Nonsense("Webex no longer names this recording"))
+            raise OperationFailed(
+                GiveUp("captures_unsettled"), InvalidResponse("Webex's answer does not settle what it has")
+            )
+        raise OperationFailed(GiveUp("missing"), InvalidResponse("Webex no longer names this recording"))
 
     async def _ask_alone(self, ids: Sequence[str], _enough: Enough) -> dict[str, Capture]:
         """Ask for the only id, before any was answered: a 403 is as likely a permission that is missing."""
@@ -197,12 +201,12 @@ class WebexClient:
         async def attempt() -> dict[str, Capture]:
             try:
                 return await self._ask_once(ids)
-            except Trouble as exc:
+            except RemoteError as exc:
                 trouble = exc
             if forbids_ids(trouble):
                 await self._hold_against_others(trouble)
             if forbids_ids(trouble) or enough(trouble):
-                raise GivenUp(GiveUp(reason_of(trouble)), trouble)
+                raise OperationFailed(GiveUp(reason_of(trouble)), trouble)
             raise trouble
 
         found = await self._retrier.run("captures", attempt)
@@ -213,7 +217,7 @@ class WebexClient:
         self._batches_answered += 1
         self._refused_in_row, self._answered_id = 0, ids[0]
 
-    async def _hold_against_others(self, refusal: Trouble) -> None:
+    async def _hold_against_others(self, refusal: RemoteError) -> None:
         """After many refusals in a row ask for an id that was answered before; raise `AuthError` unless it still is."""
         self._refused_in_row += 1
         if self._refused_in_row < HOPELESS:
@@ -222,7 +226,7 @@ class WebexClient:
         if self._answered_id:
             try:
                 await self._ask_once([self._answered_id])
-            except Trouble as trouble:
+            except RemoteError as trouble:
                 refusal = trouble  # one that is no refusal says nothing of the permission
             else:
                 return
@@ -233,7 +237,7 @@ class WebexClient:
         leased_at = anyio.current_time()
         url = f"{self._settings.api_url}/captures/query"
         answer = await self._calls.post(url, self._captures_body(ids), cap=CAPTURES_CAP)
-        lease = Lease(leased_at, URL_MINUTES * 60.0, answer.tracking_id)
+        lease = UrlLease(leased_at, URL_MINUTES * 60.0, answer.tracking_id)
         found, odd = await read_apart(
             answer.body,
             lambda body: read_captures(body, ids, lease, self._url_problem, org_id=self._org_id),
@@ -260,7 +264,7 @@ class WebexClient:
             self._emit(warning)
 
 
-def _no_permission(refusal: Trouble | None) -> AuthError:
+def _no_permission(refusal: RemoteError | None) -> AuthError:
     return AuthError(f"Webex refuses permission: {refusal}", tracking_id=getattr(refusal, "tracking_id", None))
 
 

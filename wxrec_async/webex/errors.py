@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import httpx
 
-from wxrec_async.errors import ConnectionLost, Nonsense, RunStopped, TimedOut, Trouble, Unfit, Unreachable, Untrusted
+from wxrec_async.errors import (
+    ConnectError,
+    ConnectionLost,
+    InvalidMedia,
+    InvalidResponse,
+    RemoteError,
+    RunStopped,
+    TimedOut,
+    TLSError,
+)
 
 # What a call through httpx can raise that says something about the other side.
 FOREIGN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
@@ -40,7 +49,7 @@ class ProxyRefused(httpx.ProxyError):
         self.status = status
 
 
-def trouble_from(exc: Exception, host: str) -> Trouble:
+def remote_error_from(exc: Exception, host: str) -> RemoteError:
     """Translate one of `FOREIGN`; the text is ours, because theirs may carry a signed URL.
 
     Raise the result outside the ``except`` block, so that the original does not
@@ -51,22 +60,22 @@ def trouble_from(exc: Exception, host: str) -> Trouble:
         case ProxyRefused(status=407):
             return _stop_at_proxy()
         case HeadRefused():
-            return Unfit("bad_head", f"{host} answered with a head that is not HTTP", host=host)
+            return InvalidMedia("bad_head", f"{host} answered with a head that is not HTTP", host=host)
         case AddressRefused():
-            return Unfit("bad_url", f"{host} resolves to an address that is not allowed", host=host)
+            return InvalidMedia("bad_url", f"{host} resolves to an address that is not allowed", host=host)
         case CertificateRefused():
-            return Untrusted(f"the TLS certificate of {host} was refused", host=host)
+            return TLSError(f"the TLS certificate of {host} was refused", host=host)
         case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
-            return Unreachable(f"no connection to {host}", host=host)
+            return ConnectError(f"no connection to {host}", host=host)
         case httpx.TimeoutException():
             return TimedOut(f"{host} did not answer in time", host=host)
         case httpx.DecodingError():
-            return Nonsense("the answer cannot be decoded", host=host)
+            return InvalidResponse("the answer cannot be decoded", host=host)
         case httpx.UnsupportedProtocol() | httpx.LocalProtocolError() | httpx.InvalidURL():
-            return Unfit("bad_url", "the URL cannot be sent as it is", host=host)
+            return InvalidMedia("bad_url", "the URL cannot be sent as it is", host=host)
         case _:
             return ConnectionLost(f"the connection to {host} broke", host=host)
 
 
-def _stop_at_proxy() -> Trouble:
+def _stop_at_proxy() -> RemoteError:
     raise RunStopped("the proxy asks for credentials (407)") from None

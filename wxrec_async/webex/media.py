@@ -12,21 +12,21 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from wxrec_async.errors import Trouble, Unfit
+from wxrec_async.errors import InvalidMedia, RemoteError
 from wxrec_async.model import Recording
-from wxrec_async.plumbing.pacer import Gate
-from wxrec_async.plumbing.reach import Reach
+from wxrec_async.plumbing.pacer import CircuitBreaker
+from wxrec_async.plumbing.reach import NetworkMonitor
 from wxrec_async.plumbing.retrying import Retrier
 from wxrec_async.rules.media_urls import host_of, media_url_problem
 from wxrec_async.rules.retry import MAX_WAIT_S
-from wxrec_async.webex.errors import FOREIGN, trouble_from
+from wxrec_async.webex.errors import FOREIGN, remote_error_from
 from wxrec_async.webex.media_head import Head, asked_wait_s, read_head
-from wxrec_async.webex.media_stream import DEFAULT_LIMITS, MediaLimits, MediaStream, Renew
+from wxrec_async.webex.media_stream import DEFAULT_LIMITS, MediaLimits, Renew, ResumingStream
 
-__all__ = ["MediaLimits", "MediaSource", "MediaStream", "Renew"]
+__all__ = ["MediaLimits", "Renew", "ResumingStream", "WebexMedia"]
 
 
-class MediaSource:
+class WebexMedia:
     """Opens recordings.
 
     ``transport`` is the media's own (an `AiohttpTransport` with an
@@ -44,28 +44,28 @@ class MediaSource:
         retrier: Retrier,
         hosts: Sequence[str],
         loopback: bool = False,
-        gate: Gate | None = None,
-        reach: Reach | None = None,
+        gate: CircuitBreaker | None = None,
+        reach: NetworkMonitor | None = None,
         limits: MediaLimits = DEFAULT_LIMITS,
         user_agent: str = "wxrec-async",
     ) -> None:
         self._transport, self._renew, self._retrier = transport, renew, retrier
         self._hosts, self._loopback = tuple(hosts), loopback
-        self._gate, self._reach, self._limits = gate or Gate(), reach, limits
+        self._gate, self._reach, self._limits = gate or CircuitBreaker(), reach, limits
         self._headers = {"Accept-Encoding": "identity", "User-Agent": user_agent}
 
     @asynccontextmanager
-    async def open(self, recording: Recording) -> AsyncIterator[MediaStream]:
+    async def open(self, recording: Recording) -> AsyncIterator[ResumingStream]:
         """Send the request, and yield the stream when the answer's head is there.
 
-        Opening and reading raise `GivenUp` with one of three decisions:
+        Opening and reading raise `OperationFailed` with one of three decisions:
         ``GiveUp(reason)`` (this recording has failed), ``Gone()`` (deleted at its
         source: S3 says so, and captures, asked afterwards, names it no longer) and
         ``Restart()`` (begin again from byte 0: the bytes at the source are others, or
         the body was no recording); and `AuthError`, `RunStopped`.
         Whether the bytes are a sound recording, or any, is not judged here.
         """
-        stream = MediaStream(recording, self._fetch, renew=self._renew, retrier=self._retrier, limits=self._limits)
+        stream = ResumingStream(recording, self._fetch, renew=self._renew, retrier=self._retrier, limits=self._limits)
         try:
             await stream.begin()
             yield stream
@@ -73,23 +73,23 @@ class MediaSource:
             await stream.aclose()
 
     async def _fetch(self, recording: Recording, offset: int, etag: str | None) -> tuple[httpx.Response, Head]:
-        """Ask for the bytes from ``offset`` on, without ``etag`` for all; raises `Trouble`, and no response is open."""
+        """Ask for the bytes from ``offset`` on, without ``etag`` for all; after a `RemoteError` no response is open."""
         url = recording.url.reveal() if recording.url else ""
         host = host_of(url)
         if (problem := media_url_problem(url, self._hosts, loopback=self._loopback)) is not None:
-            raise Unfit("bad_url", f"the URL is refused: {problem}", host=host)
+            raise InvalidMedia("bad_url", f"the URL is refused: {problem}", host=host)
         try:
             return await self._ask(url, offset, etag)
         except FOREIGN as exc:
             foreign: Exception = exc
-        except Trouble as exc:
+        except RemoteError as exc:
             exc.host = host
             raise
-        raise trouble_from(foreign, host)
+        raise remote_error_from(foreign, host)
 
     async def _ask(self, url: str, offset: int, etag: str | None) -> tuple[httpx.Response, Head]:
         request = _request(url, {**self._headers, **_condition(offset, etag)})
-        async with self._gate.passage():
+        async with self._gate.request():
             response = await self._transport.handle_async_request(request)
             if wait := asked_wait_s(response):
                 self._gate.close(min(wait, MAX_WAIT_S))

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import anyio
 import httpx
 
-from wxrec_async.errors import ConnectionLost, Rejected, SourceChanged, Trouble, Unfit
+from wxrec_async.errors import ConnectionLost, HTTPStatusError, InvalidMedia, RemoteError, SourceChanged
 from wxrec_async.rules.pages import is_text_type
 from wxrec_async.rules.retry import S3_RETRYABLE_CODES
 from wxrec_async.rules.sent_secrets import secrets_of_url, without_secrets
 from wxrec_async.rules.wav import Sniffer
-from wxrec_async.webex.pacing import TOO_MANY, UNAVAILABLE, named_wait_s
+from wxrec_async.webex.pacing import TOO_MANY, UNAVAILABLE, retry_after_of
 from wxrec_async.webex.parse import S3_ERROR_HEAD, read_s3_error
 from wxrec_async.webex.transport import framing_of
 
@@ -61,8 +61,8 @@ class Head:
 async def read_head(response: httpx.Response, offset: int, *, ranged: bool, url: str = "") -> Head:
     """Judge the head of an answer to a request for the bytes from ``offset`` on, or with ``ranged`` false for all.
 
-    Raises `Rejected` for an error status (S3's code and words included, without
-    what in the signed ``url`` is secret), `SourceChanged` for a range that is not the one asked for, `Unfit`
+    Raises `HTTPStatusError` for an error status (S3's code and words included, without
+    what in the signed ``url`` is secret), `SourceChanged` for a range that is not the one asked for, `InvalidMedia`
     for a body that is encoded or no media, and what reading an error's body raises.
     A body whose type or encoding speaks against it is judged by its first bytes.
     """
@@ -82,7 +82,7 @@ async def read_head(response: httpx.Response, offset: int, *, ranged: bool, url:
 
 def _length(text: str) -> int:
     if not _LENGTH.fullmatch(text.strip()):
-        raise Unfit("bad_head", "the answer's head is not HTTP: its Content-Length is no number")
+        raise InvalidMedia("bad_head", "the answer's head is not HTTP: its Content-Length is no number")
     return int(text)
 
 
@@ -105,10 +105,10 @@ def asked_wait_s(response: httpx.Response) -> float | None:
     """Return for how many seconds the server wants to be left alone, None when it does not say so."""
     if response.status_code not in (TOO_MANY, UNAVAILABLE):
         return None
-    return named_wait_s(response, time.time())
+    return retry_after_of(response, time.time())
 
 
-async def _rejection(response: httpx.Response, *, ranged: bool, url: str) -> Trouble:
+async def _rejection(response: httpx.Response, *, ranged: bool, url: str) -> RemoteError:
     if response.status_code == RANGE_NOT_SATISFIABLE and ranged:
         return SourceChanged("the server says that the recording ends before the byte to go on at")
     first = await _first_bytes(response)
@@ -117,8 +117,8 @@ async def _rejection(response: httpx.Response, *, ranged: bool, url: str) -> Tro
         code = ""  # what stands in somebody's page is not S3's word
     secrets = secrets_of_url(url)
     words = without_secrets(words, secrets)
-    wait_s = named_wait_s(response, time.time())
-    return Rejected(response.status_code, code=without_secrets(code, secrets), words=words, retry_after_s=wait_s)
+    wait_s = retry_after_of(response, time.time())
+    return HTTPStatusError(response.status_code, code=without_secrets(code, secrets), words=words, retry_after_s=wait_s)
 
 
 async def _check_kind(response: httpx.Response, content_type: str, url: str) -> None:
@@ -136,7 +136,7 @@ async def _check_kind(response: httpx.Response, content_type: str, url: str) -> 
     if _sniffed(first).known_media:
         return
     if encoded:
-        raise Unfit("encoded", "the body is encoded though identity was asked for")
+        raise InvalidMedia("encoded", "the body is encoded though identity was asked for")
     raise _of_text(response, first, url)
 
 
@@ -146,15 +146,15 @@ def _sniffed(first: bytes) -> Sniffer:
     return sniffer
 
 
-def _of_text(response: httpx.Response, first: bytes, url: str) -> Trouble:
+def _of_text(response: httpx.Response, first: bytes, url: str) -> RemoteError:
     """Tell an error page under status 200 from S3's own errors, which say what to do."""
     code, words = read_s3_error(first)
     words = without_secrets(words, secrets_of_url(url))
     if code in REFUSAL_CODES:
-        return Rejected(FORBIDDEN, code=code, words=words)
+        return HTTPStatusError(FORBIDDEN, code=code, words=words)
     if code in S3_RETRYABLE_CODES:
-        return Rejected(UNAVAILABLE, code=code, words=words, retry_after_s=named_wait_s(response, time.time()))
-    return Unfit("not_media", "the body is a text, not a recording")
+        return HTTPStatusError(UNAVAILABLE, code=code, words=words, retry_after_s=retry_after_of(response, time.time()))
+    return InvalidMedia("not_media", "the body is a text, not a recording")
 
 
 async def _first_bytes(response: httpx.Response, *, keep: bool = False) -> bytes:

@@ -9,12 +9,20 @@ import anyio
 import httpx
 from isal import isal_zlib
 
-from wxrec_async.errors import ConnectionLost, Nonsense, Rejected, SourceChanged, TimedOut, Trouble, Unfit
+from wxrec_async.errors import (
+    ConnectionLost,
+    HTTPStatusError,
+    InvalidMedia,
+    InvalidResponse,
+    RemoteError,
+    SourceChanged,
+    TimedOut,
+)
 from wxrec_async.model import Recording
-from wxrec_async.plumbing.retrying import GivenUp, Retrier
+from wxrec_async.plumbing.retrying import OperationFailed, Retrier
 from wxrec_async.rules.media_urls import host_of
-from wxrec_async.rules.retry import GiveUp, RenewUrl, Tries, without_url
-from wxrec_async.webex.errors import FOREIGN, trouble_from
+from wxrec_async.rules.retry import Attempts, GiveUp, RenewUrl, without_url
+from wxrec_async.webex.errors import FOREIGN, remote_error_from
 from wxrec_async.webex.media_head import PARTIAL, Head, stream_of
 
 Renew = Callable[[Recording], Awaitable[Recording]]
@@ -42,7 +50,7 @@ class MediaLimits:
 DEFAULT_LIMITS = MediaLimits()
 
 
-class MediaStream:
+class ResumingStream:
     """The bytes of one recording; iterate once.
 
     ``length`` is the whole recording's length in bytes when the server told it,
@@ -77,7 +85,7 @@ class MediaStream:
         self._basis: Head | None = None  # that of the body of which the bytes handed out are the beginning
         self._no_ranges = False
         self._finished = False
-        self._tries = Tries()
+        self._tries = Attempts()
         self._mark = 0  # where the last failure was
         self._reading_s = 0.0  # time spent reading since then
         self._pace = (0, 0.0)  # bytes and seconds of the current stretch of `progress_s`
@@ -108,8 +116,8 @@ class MediaStream:
                 self._ended()
                 continue
             except FOREIGN as exc:
-                trouble = trouble_from(exc, self._host)
-            except Trouble as exc:
+                trouble = remote_error_from(exc, self._host)
+            except RemoteError as exc:
                 trouble = exc
             await self._reconnect(trouble)
 
@@ -118,7 +126,9 @@ class MediaStream:
         self._check_pace(size, seconds)
         offset = self.offset + size
         if self.length is not None and offset > self.length:
-            raise Unfit("length_mismatch", f"the body is longer than the {self.length} bytes it was said to have")
+            raise InvalidMedia(
+                "length_mismatch", f"the body is longer than the {self.length} bytes it was said to have"
+            )
         if offset > self._limits.max_bytes:
             raise _too_large(self._limits)
         self.offset = offset
@@ -148,10 +158,10 @@ class MediaStream:
     def _finish(self, *, proven: bool) -> None:
         self._finished, self.proven = True, proven
 
-    async def _reconnect(self, trouble: Trouble | None) -> None:
+    async def _reconnect(self, trouble: RemoteError | None) -> None:
         """Get a response that goes on at ``offset``, whatever it takes; raises when `rules.retry` gives up."""
         if self._moved_on():
-            self._tries = Tries()
+            self._tries = Attempts()
         self._mark, self._reading_s, self._pace = self.offset, 0.0, (0, 0.0)
         while True:
             await self.aclose()
@@ -162,7 +172,7 @@ class MediaStream:
                 await self._judge(trouble)
             try:
                 await self._connect()
-            except Trouble as exc:
+            except RemoteError as exc:
                 trouble = exc
             else:
                 return
@@ -172,12 +182,12 @@ class MediaStream:
         moved = self.offset - self._mark
         return moved > 0 and moved * self._limits.progress_s >= self._limits.min_progress * self._reading_s
 
-    async def _judge(self, trouble: Trouble) -> None:
+    async def _judge(self, trouble: RemoteError) -> None:
         if (reason := _hopeless(trouble)) is not None:
-            raise GivenUp(GiveUp(reason), trouble)
+            raise OperationFailed(GiveUp(reason), trouble)
         try:
             self._tries = await self._retrier.after("download", trouble, self._tries)
-        except GivenUp as exc:
+        except OperationFailed as exc:
             if not isinstance(exc.decision, RenewUrl):
                 raise
         else:
@@ -185,17 +195,17 @@ class MediaStream:
         self._tries = self._tries.counted(RenewUrl())
         await self._renew_url(trouble)
 
-    async def _renew_url(self, trouble: Trouble | None) -> None:
+    async def _renew_url(self, trouble: RemoteError | None) -> None:
         """Ask captures for a fresh URL, because of ``trouble`` with the last one (None: its time is over)."""
         try:
             self._recording = await self._renew(self._recording)
-        except GivenUp as exc:
+        except OperationFailed as exc:
             if not isinstance(exc.decision, GiveUp):
                 raise
-            raise GivenUp(without_url(exc.decision.reason, trouble), exc.trouble) from None
+            raise OperationFailed(without_url(exc.decision.reason, trouble), exc.trouble) from None
         if self._recording.url is None:
             reason = self._recording.problem or "no_url"
-            raise GivenUp(without_url(reason, trouble), Nonsense("Webex names no usable URL"))
+            raise OperationFailed(without_url(reason, trouble), InvalidResponse("Webex names no usable URL"))
 
     async def _connect(self) -> None:
         if self._lease_is_over():
@@ -281,16 +291,16 @@ def _differ(ours: str | int | None, theirs: str | int | None) -> bool:
     return ours is not None and theirs is not None and ours != theirs
 
 
-def _too_large(limits: MediaLimits) -> Unfit:
-    return Unfit("too_large", f"the recording is larger than {limits.max_bytes} bytes")
+def _too_large(limits: MediaLimits) -> InvalidMedia:
+    return InvalidMedia("too_large", f"the recording is larger than {limits.max_bytes} bytes")
 
 
-def _hopeless(trouble: Trouble) -> str | None:
+def _hopeless(trouble: RemoteError) -> str | None:
     """Name the reason when trying again, or a fresh URL, would change nothing."""
     match trouble:
-        case Unfit(reason="bad_url" | "too_large" as reason):
+        case InvalidMedia(reason="bad_url" | "too_large" as reason):
             return reason
-        case Rejected(status=status) if status in REDIRECTS:
+        case HTTPStatusError(status=status) if status in REDIRECTS:
             return "redirected"
         case _:
             return None

@@ -47,11 +47,11 @@ class PacedTransport(httpx.AsyncBaseTransport):
     def _heed(self, response: httpx.Response) -> None:
         if response.status_code not in (TOO_MANY, UNAVAILABLE):
             return
-        wait = named_wait_s(response, self._clock())
+        wait = retry_after_of(response, self._clock())
         if wait or response.status_code == TOO_MANY:
             self._pacer.gate.close(min(wait or UNNAMED_WAIT_S, MAX_WAIT_S))
 
 
-def named_wait_s(response: httpx.Response, now_s: float) -> float | None:
+def retry_after_of(response: httpx.Response, now_s: float) -> float | None:
     """Read the wait a response asks for in seconds, None when it asks for none."""
     return retry_after_s(response.headers.get("Retry-After"), server_date=response.headers.get("Date"), now_s=now_s)

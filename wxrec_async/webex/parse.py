@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from wxrec_async.errors import AuthError, Nonsense
+from wxrec_async.errors import AuthError, InvalidResponse
 from wxrec_async.events import Warned
 from wxrec_async.model import Attachment, Capture, Recording, Secret, Task, TaskPage
 from wxrec_async.rules.ids import canonical, is_uuid
 from wxrec_async.rules.redact import one_line, redact_text
-from wxrec_async.webex.attachments import attachments, audio_and_other, told_apart
+from wxrec_async.webex.attachments import attachments, audio_and_other, with_distinct_ids
 from wxrec_async.webex.completeness import concerned, errors_in, says_more
 from wxrec_async.webex.lenient import as_count, as_dict, as_flag, as_id, as_ms, as_task_id, as_text, as_texts
 
@@ -33,7 +33,7 @@ UrlCheck = Callable[[str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class UrlLease:
     """When the URLs of an answer were handed out (monotonic seconds) and for how many seconds; its tracking id."""
 
     leased_at: float
@@ -55,7 +55,7 @@ def read_tasks(body: bytes, *, tracking_id: str | None = None, org_id: str = "")
 
     No body (204) is an empty list.  A row without a usable id is counted in
     ``rows``, left out and warned of; of rows with the same id the one updated
-    last stands.  Raises `Nonsense` when the body is not such an answer, says in
+    last stands.  Raises `InvalidResponse` when the body is not such an answer, says in
     whatever way that something went wrong, or has rows and not one of them
     usable, and `AuthError` when it is one for another organisation than ``org_id``.
     """
@@ -64,13 +64,13 @@ def read_tasks(body: bytes, *, tracking_id: str | None = None, org_id: str = "")
     answer = answer_of(body, org_id)
     rows = _data(answer)
     if errors_in(answer):
-        raise Nonsense("the list of tasks says itself that something went wrong")
+        raise InvalidResponse("the list of tasks says itself that something went wrong")
     found: dict[str, Task] = {}
     odd: Counter[str] = Counter()
     for row in rows:
         _add_task(found, row, odd)
     if rows and not found:
-        raise Nonsense("the answer has rows, but none with an id")
+        raise InvalidResponse("the answer has rows, but none with an id")
     without_id, more = odd["row_without_id"], says_more(answer)
     page = TaskPage(tuple(found.values()), len(rows), _next_link(answer), tracking_id, without_id, more)
     return page, _warnings(odd)
@@ -127,7 +127,7 @@ def _next_link(answer: dict[str, object]) -> str | None:
 def read_captures(
     body: bytes,
     asked: Sequence[str],
-    lease: Lease,
+    lease: UrlLease,
     url_problem: UrlCheck,
     *,
     org_id: str = "",
@@ -139,7 +139,7 @@ def read_captures(
     nothing more than it names; `Capture.unsettled` says why another one does
     not, and so does an error anywhere in the answer, for the tasks it concerns.
     ``url_problem`` says why a URL must not be used; such a recording has no
-    ``url`` but a ``problem``.  Raises `Nonsense` when the body is not such an
+    ``url`` but a ``problem``.  Raises `InvalidResponse` when the body is not such an
     answer, and `AuthError` when it is one for another organisation than ``org_id``.
     """
     entries, errors = _entries(body, org_id)
@@ -175,7 +175,7 @@ def _entries(body: bytes, org_id: str) -> tuple[list[object], list[object]]:
     answer = answer_of(body, org_id)
     entries, errors = _data(answer), errors_in(answer)
     if errors and not entries:
-        raise Nonsense("the answer has errors in place of entries")
+        raise InvalidResponse("the answer has errors in place of entries")
     return entries, errors
 
 
@@ -215,11 +215,11 @@ def _names_something(row: object) -> bool:
 
 
 def _recordings(
-    task_id: str, rows: Sequence[object], lease: Lease, url_problem: UrlCheck, odd: Counter[str]
+    task_id: str, rows: Sequence[object], lease: UrlLease, url_problem: UrlCheck, odd: Counter[str]
 ) -> tuple[Recording, ...]:
     read = [_recording(task_id, as_dict(row), lease, url_problem, odd) for row in rows]
     named = [each if each.id else _named(each, number, len(rows), odd) for number, each in enumerate(read, 1)]
-    found, repeated = told_apart(named)
+    found, repeated = with_distinct_ids(named)
     if repeated:
         odd["recording_repeated"] += repeated
     if changed := len({each.id for each in found} - {each.id for each in named}):
@@ -240,7 +240,7 @@ def _named(recording: Recording, number: int, of: int, odd: Counter[str]) -> Rec
 
 
 def _recording(
-    task_id: str, row: dict[str, object], lease: Lease, url_problem: UrlCheck, odd: Counter[str]
+    task_id: str, row: dict[str, object], lease: UrlLease, url_problem: UrlCheck, odd: Counter[str]
 ) -> Recording:
     said = as_dict(row.get("attributes"))
     url, problem = _usable(said.get("filePath"), url_problem, odd)
@@ -277,7 +277,7 @@ def read_error(body: bytes, header_tracking_id: str | None = None) -> ApiError:
     """Read an error body of the API in any of its shapes; one that is none of them yields no words."""
     try:
         answer = as_dict(_parsed(body))
-    except Nonsense:
+    except InvalidResponse:
         answer = {}
     error = answer.get("error")
     inner = as_dict(error)
@@ -318,10 +318,10 @@ def cut_words(text: str, length: int = MAX_WORDS_CHARS) -> str:
 
 
 def answer_of(body: bytes, org_id: str = "") -> dict[str, object]:
-    """Parse an answer; raises `Nonsense` when it is no JSON object, `AuthError` when it is another organisation's."""
+    """Parse an answer; `InvalidResponse` when it is no JSON object, `AuthError` when it is another organisation's."""
     answer = _parsed(body)
     if not isinstance(answer, dict):
-        raise Nonsense("the answer is not a JSON object")
+        raise InvalidResponse("the answer is not a JSON object")
     _refuse_other_org(as_text(as_dict(answer.get("meta")).get("orgId")) or "", org_id)
     return answer
 
@@ -340,7 +340,7 @@ def _data(answer: dict[str, object]) -> list[object]:
     data = answer.get("data")
     if isinstance(data, list):
         return data
-    raise Nonsense("the answer has no data")
+    raise InvalidResponse("the answer has no data")
 
 
 def _parsed(body: bytes) -> object:
@@ -352,7 +352,7 @@ def _parsed(body: bytes) -> object:
             break
         except ValueError:
             continue
-    raise Nonsense("the answer is not JSON")  # not inside an except block: the original carries the body
+    raise InvalidResponse("the answer is not JSON")  # not inside an except block: the original carries the body
 
 
 def _null(_: str) -> None:

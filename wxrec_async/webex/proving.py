@@ -7,7 +7,7 @@ It is the one documented call that proves token, region and organisation at once
 from __future__ import annotations
 
 from wxrec_async.config import WebexSettings
-from wxrec_async.errors import Nonsense
+from wxrec_async.errors import InvalidResponse
 from wxrec_async.webex.calls import ApiCalls
 from wxrec_async.webex.completeness import errors_in
 from wxrec_async.webex.lenient import as_dict, as_text
@@ -19,7 +19,7 @@ MINUTE_MS = 60_000
 async def answering_org(calls: ApiCalls, settings: WebexSettings, org_id: str, now_ms: int) -> str:
     """Ask in the name of ``org_id`` ("": the token's); return the organisation that answers, "" when it is not said.
 
-    Raises `AuthError` when that is another one, `Nonsense` when what answers is not Webex, else as `ApiCalls`.
+    Raises `AuthError` when that is another one, `InvalidResponse` when what answers is not Webex, else as `ApiCalls`.
     """
     params: dict[str, str | int] = {"from": now_ms - MINUTE_MS, "to": now_ms - MINUTE_MS + 1, "pageSize": 1}
     if org_id:
@@ -29,5 +29,5 @@ async def answering_org(calls: ApiCalls, settings: WebexSettings, org_id: str, n
         return ""
     said = answer_of(answer.body, org_id)
     if not isinstance(said.get("data"), list) or errors_in(said):
-        raise Nonsense(f"what answers is not Webex: check {settings.api_url}")
+        raise InvalidResponse(f"what answers is not Webex: check {settings.api_url}")
     return as_text(as_dict(said.get("meta")).get("orgId")) or ""

@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 import httpx
 
 from wxrec_async.config import WebexSettings
-from wxrec_async.errors import Rejected
+from wxrec_async.errors import HTTPStatusError
 from wxrec_async.events import Emit, ignore
 from wxrec_async.model import SearchPage, Window
-from wxrec_async.plumbing.retrying import GivenUp, Retrier
+from wxrec_async.plumbing.retrying import OperationFailed, Retrier
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.webex.calls import ApiCalls, read_apart
 from wxrec_async.webex.search_parse import SearchRefused, read_search, search_body, unknown_fields
@@ -46,7 +46,7 @@ class TaskSearch:
         """Return one page of the contacts created in ``window``, up to 250 in no promised order.
 
         ``cursor`` is the one of the page before.  Raises `AuthError` and
-        `RunStopped`, and `GivenUp`: with ``GiveUp("search_absent")`` when there is
+        `RunStopped`, and `OperationFailed`: with ``GiveUp("search_absent")`` when there is
         no Search, ``GiveUp("search_refused")`` when it is not ours to use or
         answers with nothing but errors again and again (GraphQL tells them with
         status 200), else as the other calls.  Errors beside rows that do not pass
@@ -62,15 +62,15 @@ class TaskSearch:
                 refusals += 1
                 if refusals < REFUSALS:
                     raise
-                raise GivenUp(GiveUp("search_refused"), refusal) from None
-            except Rejected as refusal:
+                raise OperationFailed(GiveUp("search_refused"), refusal) from None
+            except HTTPStatusError as refusal:
                 if refusal.status == FORBIDDEN and not refusals:
                     refusals = REFUSALS - 1
                     raise SearchRefused(str(refusal)) from None  # once more: it may be a gateway's slip
                 # 403 to this call alone is no reason to end a run: the other calls have the permission they need.
                 reason = "search_absent" if refusal.status in ABSENT else "search_refused"
                 if refusal.status in ABSENT + REFUSED:
-                    raise GivenUp(GiveUp(reason), refusal) from None
+                    raise OperationFailed(GiveUp(reason), refusal) from None
                 raise
 
         return await self._retrier.run("search", attempt)
@@ -86,7 +86,7 @@ class TaskSearch:
                 unknown = unknown_fields(refusal.words, self._left_out)
                 if not unknown:
                     raise
-            except Rejected as refusal:
+            except HTTPStatusError as refusal:
                 unknown = unknown_fields(refusal.words, self._left_out) if refusal.status in REFUSED else set()
                 if not unknown:
                     raise

@@ -10,8 +10,8 @@ import json
 import re
 from collections.abc import Collection
 
-from wxrec_async.errors import Nonsense
-from wxrec_async.model import SearchPage, Task, Window, Witness
+from wxrec_async.errors import InvalidResponse
+from wxrec_async.model import SearchPage, SearchRow, Task, Window
 from wxrec_async.webex.completeness import errors_in
 from wxrec_async.webex.lenient import as_count, as_dict, as_flag, as_id, as_ms, as_task_id, as_text
 from wxrec_async.webex.parse import answer_of, cut_words
@@ -37,7 +37,7 @@ _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 MAX_ERROR_CHARS = 8192
 
 
-class SearchRefused(Nonsense):
+class SearchRefused(InvalidResponse):
     """Search answered with errors; the message is its own words, cut and redacted, ``words`` more of them."""
 
     def __init__(self, message: str, words: str = "") -> None:
@@ -70,7 +70,7 @@ def unknown_fields(words: str, left_out: Collection[str] = ()) -> set[str]:
 def read_search(body: bytes) -> SearchPage:
     """Read an answer; errors beside rows are its ``trouble``.
 
-    Raises `SearchRefused` for one that has errors and no rows, and `Nonsense` for
+    Raises `SearchRefused` for one that has errors and no rows, and `InvalidResponse` for
     one that is none or does not say whether more rows follow.
     """
     answer = answer_of(body)
@@ -84,16 +84,16 @@ def read_search(body: bytes) -> SearchPage:
     if more is None and "endCursor" in info:
         more = info["endCursor"] is not None
     if more is None or not isinstance(rows, list):
-        raise Nonsense("the answer of Search is not a page of tasks")
+        raise InvalidResponse("the answer of Search is not a page of tasks")
     witnesses = [each for each in map(_witness, rows) if each]
     cursor = as_id(info.get("endCursor")) if more else ""
     if cursor is None:
-        raise Nonsense("Search has a next page and does not say where")
+        raise InvalidResponse("Search has a next page and does not say where")
     trouble = f"Search answered with an error beside its rows: {_errors(errors)}" if errors else ""
     return SearchPage(tuple(witnesses), len(rows), cursor, len(rows) - len(witnesses), trouble)
 
 
-def _witness(row: object) -> Witness | None:
+def _witness(row: object) -> SearchRow | None:
     said = as_dict(row)
     task_id = as_task_id(said.get("id"))
     if task_id is None:
@@ -111,7 +111,7 @@ def _witness(row: object) -> Witness | None:
         capture_requested=requested,
         active=as_flag(said.get("isActive")),
     )
-    return Witness(
+    return SearchRow(
         task,
         recordings,
         as_count(said.get("recordingFileSize")),

@@ -11,17 +11,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from wxrec_async.config import Settings
-from wxrec_async.errors import ConfigError, Rejected
+from wxrec_async.errors import ConfigError, HTTPStatusError
 from wxrec_async.events import Emit
 from wxrec_async.ledger import Identity, SqliteLedger, open_ledger, open_reader
-from wxrec_async.plumbing.reach import Reach
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.reach import NetworkMonitor
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.redact import mask_number
 from wxrec_async.rules.retry import for_s3
 from wxrec_async.s3.bucket_owner import check_owner
 from wxrec_async.s3.client import open_access
-from wxrec_async.s3.reader import S3Inspector
-from wxrec_async.wiring.observed import telling_gate, telling_reach, telling_retrier
+from wxrec_async.s3.reader import S3ReadStore
+from wxrec_async.wiring.observed import observed_gate, observed_reach, observed_retrier
 
 if TYPE_CHECKING:
     import aioboto3
@@ -32,21 +32,21 @@ SPARE_CONNECTIONS = 4
 
 @asynccontextmanager
 async def open_bucket(
-    settings: Settings, emit: Emit, *, reach: Reach | None = None, session: aioboto3.Session | None = None
-) -> AsyncIterator[S3Inspector]:
+    settings: Settings, emit: Emit, *, reach: NetworkMonitor | None = None, session: aioboto3.Session | None = None
+) -> AsyncIterator[S3ReadStore]:
     """Open the bucket, and see that it is there, that we are let in, and whose it is.
 
     ``reach`` is what knows of the network, shared with other clients; ``session``
     brings AWS credentials of its own.  Raises `ConfigError` or `AuthError` saying
     what to do.
     """
-    gate = telling_gate("S3", emit)
-    retrier = telling_retrier(for_s3, gate, reach or telling_reach(emit), emit)
+    gate = observed_gate("S3", emit)
+    retrier = observed_retrier(for_s3, gate, reach or observed_reach(emit), emit)
     connections = s3_connections(settings)
     async with open_access(
         settings.s3, connections=connections, ca_bundle=settings.ca_bundle, session=session
     ) as access:
-        bucket = S3Inspector(access.client, settings.s3, retrier, gate, short_way=access.short_way)
+        bucket = S3ReadStore(access.client, settings.s3, retrier, gate, short_way=access.short_way)
         await bucket.check_bucket()
         await check_owner(access.client, settings.s3, gate)
         yield bucket
@@ -85,7 +85,7 @@ def number_mask(settings: Settings) -> Callable[[str], str]:
     return mask_number if settings.ledger.phone_numbers == "masked" else str
 
 
-def is_denied(failure: Rejected | GivenUp) -> bool:
+def is_denied(failure: HTTPStatusError | OperationFailed) -> bool:
     """Say whether S3 refused because a permission is missing."""
-    trouble = failure.trouble if isinstance(failure, GivenUp) else failure
-    return isinstance(trouble, Rejected) and trouble.status == 403 and trouble.code != ARCHIVED
+    trouble = failure.trouble if isinstance(failure, OperationFailed) else failure
+    return isinstance(trouble, HTTPStatusError) and trouble.status == 403 and trouble.code != ARCHIVED

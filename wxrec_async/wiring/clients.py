@@ -32,22 +32,22 @@ from wxrec_async.ledger import opening
 from wxrec_async.ledger.records import BacklogTask, Counts, KnownTask, Scope, TaskRow
 from wxrec_async.ledger.store import SqliteLedger
 from wxrec_async.model import Window
-from wxrec_async.plumbing.pacer import Gate, Pacer, burst_for
-from wxrec_async.plumbing.reach import Reach
-from wxrec_async.plumbing.retrying import Judge
+from wxrec_async.plumbing.pacer import CircuitBreaker, Pacer, burst_for
+from wxrec_async.plumbing.reach import NetworkMonitor
+from wxrec_async.plumbing.retrying import RetryPolicy
 from wxrec_async.rules import diagnosis
 from wxrec_async.rules.media_urls import address_allowed
 from wxrec_async.rules.retry import for_api, for_download
 from wxrec_async.rules.tokens import token_org
-from wxrec_async.s3.reader import S3Inspector
+from wxrec_async.s3.reader import S3ReadStore
 from wxrec_async.webex.client import WebexClient
-from wxrec_async.webex.media import MediaLimits, MediaSource, Renew
+from wxrec_async.webex.media import MediaLimits, Renew, WebexMedia
 from wxrec_async.webex.pacing import PacedTransport
 from wxrec_async.webex.search import TaskSearch
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
 from wxrec_async.wiring.bucket import open_bucket, open_ledger_of
 from wxrec_async.wiring.http_client import USER_AGENT, http_client
-from wxrec_async.wiring.observed import telling_gate, telling_retrier
+from wxrec_async.wiring.observed import observed_gate, observed_retrier
 
 if TYPE_CHECKING:
     import aioboto3
@@ -55,14 +55,14 @@ if TYPE_CHECKING:
 API_CONNECTIONS = 32
 
 
-class Terms:
+class CallPolicy:
     """On whose terms Webex is asked: our own, as here, or those of an engine with one budget for many machines."""
 
-    def pacer(self, per_minute: float, gate: Gate) -> Pacer:
+    def pacer(self, per_minute: float, gate: CircuitBreaker) -> Pacer:
         """Return what every request to the API waits for."""
         return Pacer(per_minute, burst=burst_for(per_minute, WEBEX_REQUESTS_PER_MINUTE), gate=gate)
 
-    def judge(self, judge: Judge) -> Judge:
+    def judge(self, judge: RetryPolicy) -> RetryPolicy:
         """Return what judges a failed request to the API."""
         return judge
 
@@ -71,11 +71,11 @@ class Terms:
         return renew
 
 
-OUR_TERMS = Terms()
+DEFAULT_CALL_POLICY = CallPolicy()
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class Injected:
     """What an embedding service hands in instead of what the settings name; it stays the service's to close."""
 
     token_store: TokenStore | None = None
@@ -83,14 +83,14 @@ class Given:
     api_transport: httpx.AsyncBaseTransport | None = None
     media_transport: httpx.AsyncBaseTransport | None = None
     s3_session: aioboto3.Session | None = None
-    terms: Terms = OUR_TERMS
+    terms: CallPolicy = DEFAULT_CALL_POLICY
 
 
-NOTHING_GIVEN = Given()
+NO_INJECTION = Injected()
 
 
 @dataclass(frozen=True, slots=True)
-class Secrets:
+class WebexAccount:
     """Who we are to Webex."""
 
     credentials: Credentials
@@ -99,11 +99,11 @@ class Secrets:
 
 
 @dataclass(frozen=True, slots=True)
-class WebexWorld:
+class WebexClients:
     """Webex, ready to be asked; ``others`` lists the contacts of channels that are only counted."""
 
     client: WebexClient
-    media: MediaSource
+    media: WebexMedia
     refresher: Refresher
     org_id: str
     pacer: Pacer
@@ -112,10 +112,10 @@ class WebexWorld:
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
+class BucketAndLedger:
     """The bucket and the ledger, both checked."""
 
-    store: S3Inspector
+    store: S3ReadStore
     ledger: SqliteLedger
     concurrency: int
 
@@ -149,8 +149,8 @@ class LedgerLog:
 
 
 async def load_secrets(
-    settings: Settings, given: Given, emit: Emit = ignore, clock: Callable[[], float] = time.time
-) -> Secrets:
+    settings: Settings, given: Injected, emit: Emit = ignore, clock: Callable[[], float] = time.time
+) -> WebexAccount:
     """Read credentials and tokens and hold their organisation against the configured one."""
     if not settings.s3.bucket:
         raise ConfigError("[s3] bucket is not set")
@@ -158,15 +158,15 @@ async def load_secrets(
     tokens = await store.load()
     org_id = organisation(settings.webex.org_id, credentials.org_id, tokens)
     _warn_of_end(tokens, clock(), emit)
-    return Secrets(credentials, store, org_id)
+    return WebexAccount(credentials, store, org_id)
 
 
-async def credentials_of(settings: Settings, given: Given) -> Credentials:
+async def credentials_of(settings: Settings, given: Injected) -> Credentials:
     """Return the client id and secret that were handed in or that the settings name; raises as `load_credentials`."""
     return given.credentials or await load_credentials(settings.auth.credentials, aws_options(settings))
 
 
-def token_store_of(settings: Settings, given: Given, emit: Emit = ignore) -> TokenStore:
+def token_store_of(settings: Settings, given: Injected, emit: Emit = ignore) -> TokenStore:
     """Return the token store that was handed in or that the settings name; nothing is read yet."""
     return given.token_store or open_token_store(settings.auth.tokens, aws_options(settings), emit)
 
@@ -201,7 +201,7 @@ def organisation(configured: str, in_credentials: str, tokens: Tokens) -> str:
     return of_token or wanted
 
 
-def trusted(settings: Settings) -> ssl.SSLContext:
+def trusted_tls_context(settings: Settings) -> ssl.SSLContext:
     """Return the one TLS context; raises `ConfigError` when the CA bundle cannot be used."""
     try:
         return tls_context(settings.ca_bundle)
@@ -212,41 +212,41 @@ def trusted(settings: Settings) -> ssl.SSLContext:
 @asynccontextmanager
 async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing the wiring starts from
     settings: Settings,
-    secrets: Secrets,
+    secrets: WebexAccount,
     tls: ssl.SSLContext,
     emit: Emit,
-    reach: Reach,
+    reach: NetworkMonitor,
     clock: Callable[[], float],
-    given: Given = NOTHING_GIVEN,
-) -> AsyncIterator[WebexWorld]:
+    given: Injected = NO_INJECTION,
+) -> AsyncIterator[WebexClients]:
     """Open three separate sets of connections: for the token, the API, and the media, which gets no credential."""
     webex, terms = settings.webex, given.terms
-    pacer = terms.pacer(webex.requests_per_minute, telling_gate("Webex", emit))
-    token_http = http_client(_lent(given.api_transport) or AiohttpTransport(tls=tls, limit=2, proxy=webex.proxy))
+    pacer = terms.pacer(webex.requests_per_minute, observed_gate("Webex", emit))
+    token_http = http_client(_borrowed(given.api_transport) or AiohttpTransport(tls=tls, limit=2, proxy=webex.proxy))
     refresher = Refresher(
         secrets.store, secrets.credentials, token_http, f"{webex.auth_url}/access_token", emit, now=clock
     )
-    api = _lent(given.api_transport) or AiohttpTransport(tls=tls, limit=API_CONNECTIONS, proxy=webex.proxy)
+    api = _borrowed(given.api_transport) or AiohttpTransport(tls=tls, limit=API_CONNECTIONS, proxy=webex.proxy)
     api_http = http_client(PacedTransport(api, pacer), RefreshingAuth(refresher, webex.api_url))
-    media_transport = _lent(given.media_transport) or AiohttpTransport(
+    media_transport = _borrowed(given.media_transport) or AiohttpTransport(
         tls=tls,
         limit=settings.backfill.concurrency,
         read_buffer=settings.memory.read_buffer,
         proxy=webex.proxy,
         address_check=partial(address_allowed, loopback=_on_loopback(settings)),
     )
-    retrier = telling_retrier(terms.judge(for_api), pacer.gate, reach, emit)
+    retrier = observed_retrier(terms.judge(for_api), pacer.gate, reach, emit)
     client = WebexClient(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit)
     search = TaskSearch(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit)
     others = None
     if webex.other_channels:
         beside = webex.model_copy(update={"channel_types": webex.other_channels})
         others = WebexClient(api_http, beside, org_id=secrets.org_id, retrier=retrier, emit=emit)
-    media_gate = telling_gate("the media host", emit)
-    media = MediaSource(
+    media_gate = observed_gate("the media host", emit)
+    media = WebexMedia(
         media_transport,
         renew=terms.renew(client.renew),
-        retrier=telling_retrier(for_download, media_gate, reach, emit),
+        retrier=observed_retrier(for_download, media_gate, reach, emit),
         hosts=webex.media_hosts,
         loopback=_on_loopback(settings),
         gate=media_gate,
@@ -255,21 +255,21 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
         limits=MediaLimits(max_bytes=round(settings.backfill.max_recording_gib * (1 << 30))),
     )
     async with token_http, api_http, media_transport:
-        yield WebexWorld(client, media, refresher, secrets.org_id, pacer, others, search)
+        yield WebexClients(client, media, refresher, secrets.org_id, pacer, others, search)
 
 
 @asynccontextmanager
 async def open_storage(
-    settings: Settings, org_id: str, emit: Emit, reach: Reach, given: Given = NOTHING_GIVEN
-) -> AsyncIterator[Storage]:
+    settings: Settings, org_id: str, emit: Emit, reach: NetworkMonitor, given: Injected = NO_INJECTION
+) -> AsyncIterator[BucketAndLedger]:
     """Open the bucket and see that it is there, then the ledger."""
     opening = open_bucket(settings, emit, reach=reach, session=given.s3_session)
     async with opening as store, open_ledger_of(settings, org_id, emit) as ledger:
-        yield Storage(store, ledger, settings.backfill.concurrency)
+        yield BucketAndLedger(store, ledger, settings.backfill.concurrency)
 
 
 @asynccontextmanager
-async def looking_at_ledger(path: Path, storage: Storage | None) -> AsyncIterator[LedgerCounts]:
+async def ledger_view(path: Path, storage: BucketAndLedger | None) -> AsyncIterator[LedgerCounts]:
     """Read the ledger that is open, else the file as it lies there, else nothing."""
     if storage is not None:
         yield storage.ledger
@@ -314,7 +314,7 @@ class _NoLedger:
         return KnownTask(task_id, {})
 
 
-class _Lent(httpx.AsyncBaseTransport):
+class _Borrowed(httpx.AsyncBaseTransport):
     """A transport that is not ours to close."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
@@ -324,8 +324,8 @@ class _Lent(httpx.AsyncBaseTransport):
         return await self._transport.handle_async_request(request)
 
 
-def _lent(transport: httpx.AsyncBaseTransport | None) -> _Lent | None:
-    return _Lent(transport) if transport else None
+def _borrowed(transport: httpx.AsyncBaseTransport | None) -> _Borrowed | None:
+    return _Borrowed(transport) if transport else None
 
 
 def aws_options(settings: Settings) -> AwsOptions:

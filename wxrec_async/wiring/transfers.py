@@ -5,16 +5,16 @@ from __future__ import annotations
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit
 from wxrec_async.flow.rate_limited import limited
-from wxrec_async.flow.sidecar_writer import Bucket, Sidecars, Tasks
-from wxrec_async.flow.transfer import Limits, MediaSource, ObjectStore, Transfer, UploadLog
-from wxrec_async.plumbing.pool import BufferPool
+from wxrec_async.flow.sidecar_writer import SidecarBucket, Sidecars, Tasks
+from wxrec_async.flow.transfer import MediaSource, ObjectStore, Transfer, TransferLimits, UploadLog
+from wxrec_async.plumbing.pool import MemoryPool
 from wxrec_async.rules import keys
 
 
 def make_transfer(settings: Settings, media: MediaSource, store: ObjectStore, log: UploadLog, emit: Emit) -> Transfer:
     """Return what takes recordings from ``media`` into ``store``, at the rate and in the memory of the settings."""
     plan = settings.memory
-    limits = Limits(
+    limits = TransferLimits(
         part_size=settings.s3.part_size_mib << 20,
         parts_in_flight=settings.s3.part_concurrency,
         pipe=plan.pipe,
@@ -23,10 +23,10 @@ def make_transfer(settings: Settings, media: MediaSource, store: ObjectStore, lo
         sha256=settings.evidence.sha256,
     )
     source = limited(media, settings.backfill.max_mib_per_second)
-    return Transfer(source, store, log, BufferPool(plan.pool), limits, emit)
+    return Transfer(source, store, log, MemoryPool(plan.pool), limits, emit)
 
 
-def make_sidecars(settings: Settings, org_id: str, bucket: Bucket, tasks: Tasks, emit: Emit) -> Sidecars:
+def make_sidecars(settings: Settings, org_id: str, bucket: SidecarBucket, tasks: Tasks, emit: Emit) -> Sidecars:
     """Return what writes a task's sidecar; whether there are to be any is for the caller to know."""
     return Sidecars(
         bucket,

@@ -66,11 +66,16 @@ def cleaned_line(cleaned: cleanup.Cleaned) -> str:
 
 def cleanup_lines(report: cleanup.CleanupReport) -> Iterator[str]:
     """Write the end of ``cleanup`` for people."""
-    fates = (cleanup.Fate.ABORTED, cleanup.Fate.COMPLETED, cleanup.Fate.LEFT, cleanup.Fate.YOUNG)
+    fates = (
+        cleanup.UploadFate.ABORTED,
+        cleanup.UploadFate.COMPLETED,
+        cleanup.UploadFate.LEFT,
+        cleanup.UploadFate.YOUNG,
+    )
     counts = ", ".join(f"{report.counts[fate]} {fate.value.replace('_', ' ')}" for fate in fates if report.counts[fate])
     yield f"{report.found} unfinished uploads" + (f": {counts}" if counts else "")
     if report.dry_run:
         yield "  nothing was aborted; leave out --dry-run to do it"
     yield from (f"  {harmless(problem)}" for problem in report.problems)
-    if report.counts[cleanup.Fate.LEFT]:
+    if report.counts[cleanup.UploadFate.LEFT]:
         yield "  what is left open needs s3:AbortMultipartUpload, or a lifecycle rule for incomplete uploads"

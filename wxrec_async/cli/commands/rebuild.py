@@ -22,7 +22,7 @@ def run_rebuild(flags: RebuildFlags) -> int:
 def _rebuild(flags: RebuildFlags, console: Console) -> int:
     printer = FindingPrinter(console)
 
-    def print_left_out(left: rebuild.LeftOut) -> None:
+    def print_left_out(left: rebuild.SkippedObject) -> None:
         printer.print(lambda: left_out_record(left), lambda: left_out_line(left))
 
     def work(settings: Settings, emit: Emit) -> Awaitable[rebuild.RebuildReport]:
@@ -31,12 +31,12 @@ def _rebuild(flags: RebuildFlags, console: Console) -> int:
     return run_inspection(console, flags, work, rebuild_lines, printer)
 
 
-def left_out_record(left: rebuild.LeftOut) -> dict[str, object]:
+def left_out_record(left: rebuild.SkippedObject) -> dict[str, object]:
     """Return the JSON line for an object that was not taken."""
     return {"event": "left_out", "key": left.key, "why": left.why.value, "detail": harmless(left.detail)}
 
 
-def left_out_line(left: rebuild.LeftOut) -> str:
+def left_out_line(left: rebuild.SkippedObject) -> str:
     """Name an object that was not taken for people."""
     detail = f": {harmless(left.detail)}" if left.detail else ""
     return f"left out: {visible(left.key)}: {left.why.value.replace('_', ' ')}{detail}"

@@ -25,8 +25,8 @@ def run_verify(flags: VerifyFlags) -> int:
 def _verify(flags: VerifyFlags, console: Console) -> int:
     printer = FindingPrinter(console)
 
-    def print_finding(finding: verification.Finding) -> None:
-        shown = finding.verdict is not verification.Verdict.OK
+    def print_finding(finding: verification.ObjectFinding) -> None:
+        shown = finding.verdict is not verification.ObjectVerdict.OK
         printer.print(lambda: finding_record(finding), lambda: finding_line(finding), shown=shown)
 
     def work(settings: Settings, emit: Emit) -> Awaitable[verification.VerifyReport]:
@@ -59,7 +59,7 @@ def _audit(flags: VerifyFlags, console: Console) -> int:
     return run_inspection(console, flags, work, audit_lines, printer)
 
 
-def finding_record(finding: verification.Finding) -> dict[str, object]:
+def finding_record(finding: verification.ObjectFinding) -> dict[str, object]:
     """Return the JSON line for an object."""
     row = finding.row
     record: dict[str, object] = {
@@ -68,12 +68,12 @@ def finding_record(finding: verification.Finding) -> dict[str, object]:
         "recording_id": row.recording_id,
     }
     record["key"] = row.key
-    if finding.verdict is verification.Verdict.OK:
+    if finding.verdict is verification.ObjectVerdict.OK:
         return record
     return record | {"what": list(finding.what), "detail": harmless(finding.detail), "marked": finding.marked}
 
 
-def finding_line(finding: verification.Finding) -> str:
+def finding_line(finding: verification.ObjectFinding) -> str:
     """Name an object for people."""
     row = finding.row
     marked = " (marked: the next run takes it up)" if finding.marked else ""
@@ -85,7 +85,7 @@ def finding_line(finding: verification.Finding) -> str:
 
 def verify_lines(report: verification.VerifyReport) -> Iterator[str]:
     """Write the end of ``verify`` for people."""
-    counts = ", ".join(f"{report.counts[verdict]} {verdict.value}" for verdict in verification.Verdict)
+    counts = ", ".join(f"{report.counts[verdict]} {verdict.value}" for verdict in verification.ObjectVerdict)
     yield f"{report.checked} stored recordings looked at ({report.level.value}): {counts}"
     if report.level is verification.Level.HEAD:
         yield "  sizes and checksums as S3 names them; --level full reads the bytes back"
@@ -95,7 +95,7 @@ def verify_lines(report: verification.VerifyReport) -> Iterator[str]:
         yield f"  {report.denied} refused: s3:GetObject is needed, and s3:ListBucket to tell missing from forbidden"
     if report.marked:
         yield f"  {report.marked} marked; `wxrec-async retry` fetches them again"
-    elif report.counts[verification.Verdict.MISSING] or report.counts[verification.Verdict.DIFFERENT]:
+    elif report.counts[verification.ObjectVerdict.MISSING] or report.counts[verification.ObjectVerdict.DIFFERENT]:
         yield "  nothing was changed; with --mark the next run fetches them again"
     yield f"  took {span(report.seconds)}"
 

@@ -30,7 +30,7 @@ class Blob(Protocol):
         """Forget the bytes."""
 
 
-class Storage(Protocol):
+class BlobStorage(Protocol):
     """Makes blobs and joins them."""
 
     def new(self) -> Blob: ...

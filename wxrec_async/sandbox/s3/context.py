@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wxrec_async.sandbox.s3.state import Bucket
+from wxrec_async.sandbox.s3.state import BucketState
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class Context:
     ``lifecycle_days`` 0 means that no rule aborts incomplete uploads.
     """
 
-    bucket: Bucket
+    bucket: BucketState
     clock: Callable[[], float]
     region: str = "us-east-1"
     owner: str = "123456789012"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from wxrec_async.sandbox.front import Call, Problem
+from wxrec_async.sandbox.front import Call, Refusal
 from wxrec_async.sandbox.raw_http import hold
 
 REFUSALS = {
@@ -44,7 +44,7 @@ def refuse_on_purpose(call: Call) -> None:
     """Raise the refusal the fault plan asks for, if any."""
     found = REFUSALS.get(call.fault.kind if call.fault is not None else "")
     if found is not None:
-        raise Problem(*found, "")
+        raise Refusal(*found, "")
 
 
 async def pace(count: int, rate: float) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from wxrec_async.sandbox.front import Call, Problem
+from wxrec_async.sandbox.front import Call, Refusal
 from wxrec_async.sandbox.s3.context import Context
 from wxrec_async.sandbox.s3.state import StoredBody, UploadedPart, shown_checksums
 from wxrec_async.sandbox.s3.xml import Node, document
@@ -24,7 +24,7 @@ def _moment(seconds: float) -> str:
 def _count(query: Mapping[str, str], name: str) -> int:
     text = query.get(name, str(PAGE))
     if not text.isdigit():
-        raise Problem(400, "InvalidArgument", f"Provided {name} not an integer or within integer range")
+        raise Refusal(400, "InvalidArgument", f"Provided {name} not an integer or within integer range")
     return min(int(text), PAGE)
 
 
@@ -141,7 +141,7 @@ async def get_location(context: Context, _call: Call) -> web.Response:
 
 async def get_lifecycle(context: Context, _call: Call) -> web.Response:
     if not context.lifecycle_days:
-        raise Problem(404, "NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist")
+        raise Refusal(404, "NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist")
     abort: Node = ("AbortIncompleteMultipartUpload", [("DaysAfterInitiation", context.lifecycle_days)])
     rule: list[Node] = [("ID", "abort"), ("Filter", [("Prefix", "")]), ("Status", "Enabled"), abort]
     return document("LifecycleConfiguration", [("Rule", rule)])
@@ -152,6 +152,6 @@ async def get_versioning(_context: Context, _call: Call) -> web.Response:
 
 
 async def get_object_lock(_context: Context, _call: Call) -> web.Response:
-    raise Problem(
+    raise Refusal(
         404, "ObjectLockConfigurationNotFoundError", "Object Lock configuration does not exist for this bucket"
     )

@@ -8,7 +8,7 @@ import hashlib
 from aiohttp import web
 
 from wxrec_async.sandbox import checksums
-from wxrec_async.sandbox.front import Call, Problem
+from wxrec_async.sandbox.front import Call, Refusal
 from wxrec_async.sandbox.raw_http import hold
 from wxrec_async.sandbox.s3.context import Context
 from wxrec_async.sandbox.s3.objects import (
@@ -43,14 +43,14 @@ async def create_upload(context: Context, call: Call) -> web.Response:
 
 def _settled_type(algorithm: str, kind: str) -> str:
     if algorithm and algorithm not in checksums.ALGORITHMS:
-        raise Problem(400, "InvalidRequest", "Checksum algorithm provided is unsupported.")
+        raise Refusal(400, "InvalidRequest", "Checksum algorithm provided is unsupported.")
     if kind and (not algorithm or kind not in (FULL, COMPOSITE)):
-        raise Problem(400, "InvalidRequest", "The checksum type needs a checksum algorithm.")
+        raise Refusal(400, "InvalidRequest", "The checksum type needs a checksum algorithm.")
     kind = kind or (FULL if algorithm in ("", DEFAULT_CHECKSUM) else COMPOSITE)
     possible = algorithm in ("", *checksums.CRC_WIDTHS) if kind == FULL else algorithm != DEFAULT_CHECKSUM
     if not possible:
         message = f"The {kind} checksum type cannot be used with the {algorithm} checksum algorithm."
-        raise Problem(400, "InvalidRequest", message)
+        raise Refusal(400, "InvalidRequest", message)
     return kind
 
 
@@ -65,7 +65,7 @@ async def upload_part(context: Context, call: Call) -> web.Response:
     query = call.request.query
     number = int(query["partNumber"]) if query["partNumber"].isdigit() else 0
     if not 1 <= number <= MAX_PARTS:
-        raise Problem(400, "InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
+        raise Refusal(400, "InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
     object_key = call.detail["key"]
     upload = context.bucket.upload(query["uploadId"], object_key)
     receiver = Receiver(call, context.bucket.storage.new(), also=_effective(upload), md5=context.md5_etags)
@@ -75,7 +75,7 @@ async def upload_part(context: Context, call: Call) -> web.Response:
             f"Checksum Type mismatch occurred, expected checksum Type: {upload.algorithm}, "
             f"actual checksum Type: {received.declared}"
         )
-        raise Problem(400, "InvalidRequest", message)
+        raise Refusal(400, "InvalidRequest", message)
     context.bucket.upload(query["uploadId"], object_key)  # it may have been aborted meanwhile
     old = upload.parts.get(number)
     upload.parts[number] = UploadedPart(number, received.blob, received.size, received.etag, received.checksums)
@@ -100,7 +100,7 @@ async def complete_upload(context: Context, call: Call) -> web.StreamResponse:
     only_new, seen = write_conditions(call), call.key in bucket.objects
     listed = read_parts(body.decode("utf-8", "replace"))
     if listed is None:
-        raise Problem(400, "MalformedXML", "")
+        raise Refusal(400, "MalformedXML", "")
     parts = _chosen(context, upload, listed)
     whole = _joined(call, upload, parts)
     check_if_match(call, bucket.objects.get(call.key))
@@ -118,27 +118,27 @@ def _chosen(context: Context, upload: Upload, listed: list[dict[str, str]]) -> l
     """Return the parts the client listed; raises Problem when the list is wrong."""
     numbers = [int(row["PartNumber"]) for row in listed]
     if numbers != sorted(set(numbers)):
-        raise Problem(400, "InvalidPartOrder", "")
+        raise Refusal(400, "InvalidPartOrder", "")
     parts = [_checked(upload, number, row) for number, row in zip(numbers, listed, strict=True)]
     if any(part.size < context.min_part_size for part in parts[:-1]):
-        raise Problem(400, "EntityTooSmall", "")
+        raise Refusal(400, "EntityTooSmall", "")
     return parts
 
 
 def _checked(upload: Upload, number: int, row: dict[str, str]) -> UploadedPart:
     part = upload.parts.get(number)
     if part is None or row["ETag"].strip('"') != part.etag:
-        raise Problem(400, "InvalidPart", "")
+        raise Refusal(400, "InvalidPart", "")
     for algorithm in checksums.ALGORITHMS:
         given = row.get(f"Checksum{algorithm.upper()}")
         if given is not None and given != shown_checksums(part.checksums).get(algorithm):
-            raise Problem(400, "InvalidPart", "")
+            raise Refusal(400, "InvalidPart", "")
     if upload.algorithm and upload.checksum_type == COMPOSITE and f"Checksum{upload.algorithm.upper()}" not in row:
         message = (
             f"The upload was created using a {upload.algorithm} checksum. The complete request must include the "
             f"checksum for each part. It was missing for part {number} in the request."
         )
-        raise Problem(400, "InvalidRequest", message)
+        raise Refusal(400, "InvalidRequest", message)
     return part
 
 
@@ -147,12 +147,12 @@ def _joined(call: Call, upload: Upload, parts: list[UploadedPart]) -> StoredBody
     size = sum(part.size for part in parts)
     promised = call.request.headers.get("x-amz-mp-object-size")
     if promised is not None and promised != str(size):
-        raise Problem(
+        raise Refusal(
             400, "InvalidRequest", "The provided 'x-amz-mp-object-size' header does not match what was computed."
         )
     asked = call.request.headers.get("x-amz-checksum-type", "").upper()
     if asked and asked != upload.checksum_type:
-        raise Problem(400, "InvalidRequest", f"The upload was created using the {upload.checksum_type} checksum mode.")
+        raise Refusal(400, "InvalidRequest", f"The upload was created using the {upload.checksum_type} checksum mode.")
     found = _whole_checksum(upload, parts)
     _check_whole(call, found)
     etag = md5_of_md5s([part.etag for part in parts])
@@ -180,12 +180,12 @@ def _check_whole(call: Call, found: dict[str, str]) -> None:
             continue
         if algorithm not in found:
             message = f"The upload was not created using a {algorithm} checksum."
-            raise Problem(400, "InvalidRequest", message)
+            raise Refusal(400, "InvalidRequest", message)
         if "-" not in found[algorithm]:
             computed = checksums.decode(found[algorithm], algorithm)
             check_value(algorithm, given, computed or b"")
         elif given != found[algorithm]:
-            raise Problem(400, "BadDigest", "")
+            raise Refusal(400, "BadDigest", "")
 
 
 def _completed(context: Context, body: StoredBody) -> web.Response:
@@ -200,9 +200,9 @@ def _completed(context: Context, body: StoredBody) -> web.Response:
 def _again(context: Context, done: StoredBody) -> web.Response:
     """Answer a Complete that was answered before: AWS says the same again for a while."""
     if context.second_complete == "no_such_upload":
-        raise Problem(404, "NoSuchUpload", "")
+        raise Refusal(404, "NoSuchUpload", "")
     if context.second_complete == "precondition_failed":
-        raise Problem(412, "PreconditionFailed", "")
+        raise Refusal(412, "PreconditionFailed", "")
     return _completed(context, done)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from wxrec_async.sandbox import checksums
-from wxrec_async.sandbox.front import Call, Problem
+from wxrec_async.sandbox.front import Call, Refusal
 from wxrec_async.sandbox.ranges import parse_range
 from wxrec_async.sandbox.s3.context import Context
 from wxrec_async.sandbox.s3.request_body import PREFIX, Received, Receiver
@@ -33,7 +33,7 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     kept = {name.lower(): value for name, value in headers.items() if _is_kept(name.lower())}
     size = sum(len(name.removeprefix(META)) + len(value) for name, value in kept.items() if name.startswith(META))
     if size > META_LIMIT:
-        raise Problem(400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size")
+        raise Refusal(400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size")
     coding = ",".join(c.strip() for c in headers.get("Content-Encoding", "").split(",") if c.strip() != "aws-chunked")
     if coding:
         kept["content-encoding"] = coding
@@ -60,7 +60,7 @@ def default_algorithms(declared: bool) -> tuple[str, ...]:
 def check_lock(headers: Mapping[str, str], received: Received) -> None:
     """Object Lock needs a checksum or an MD5 of the body."""
     if "x-amz-object-lock-mode" in headers and not (received.declared or "Content-MD5" in headers):
-        raise Problem(
+        raise Refusal(
             400,
             "InvalidRequest",
             "Content-MD5 OR x-amz-checksum- HTTP header is required for Put requests with Object Lock parameters",
@@ -72,7 +72,7 @@ def write_conditions(call: Call) -> bool:
     headers = call.request.headers
     condition = headers.get("If-None-Match")
     if condition not in (None, "*"):
-        raise Problem(501, "NotImplemented", "")
+        raise Refusal(501, "NotImplemented", "")
     return condition == "*"
 
 
@@ -82,9 +82,9 @@ def check_if_match(call: Call, existing: StoredBody | None) -> None:
     if wanted is None:
         return
     if existing is None:
-        raise Problem(404, "NoSuchKey", "")
+        raise Refusal(404, "NoSuchKey", "")
     if wanted.strip('"') not in ("*", existing.etag):
-        raise Problem(412, "PreconditionFailed", "")
+        raise Refusal(412, "PreconditionFailed", "")
 
 
 async def put_object(context: Context, call: Call) -> web.Response:
@@ -103,7 +103,7 @@ async def put_object(context: Context, call: Call) -> web.Response:
         check_lock(headers, received)
         check_if_match(call, bucket.objects.get(call.key))
         await bucket.commit(body, [blob], only_new=only_new, seen=seen)
-    except Problem:
+    except Refusal:
         await blob.drop()
         raise
     answer = {"ETag": f'"{body.etag}"', "x-amz-checksum-type": "FULL_OBJECT", SSE: kept[SSE]}
@@ -115,7 +115,7 @@ def _existing(context: Context, call: Call) -> StoredBody:
     body = context.bucket.objects.get(call.key)
     if body is None:
         # Without permission to list, S3 does not tell whether a key exists.
-        raise Problem(403, "AccessDenied", "") if "s3:ListBucket" in context.denied else Problem(404, "NoSuchKey", "")
+        raise Refusal(403, "AccessDenied", "") if "s3:ListBucket" in context.denied else Refusal(404, "NoSuchKey", "")
     return body
 
 
@@ -128,7 +128,7 @@ async def get_object(context: Context, call: Call) -> web.StreamResponse:
     asked = headers.get("Range")
     span = parse_range(asked, body.size)
     if asked is not None and span is None:
-        raise Problem(416, "InvalidRange", "")
+        raise Refusal(416, "InvalidRange", "")
     start, end = span or (0, body.size)
     wants_checksums = headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
     answer = body.answer_headers(with_checksums=wants_checksums and span is None)

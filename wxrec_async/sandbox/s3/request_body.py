@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from wxrec_async.sandbox import checksums
-from wxrec_async.sandbox.front import LOST, Call, Problem
+from wxrec_async.sandbox.front import LOST, Call, Refusal
 from wxrec_async.sandbox.s3.blobs import Blob
 from wxrec_async.sandbox.s3.faulty import before_body, pace
 
@@ -76,7 +76,7 @@ class ChunkDecoder:
     def _take(self, line: bytes) -> bool:
         if self._state == "end":
             if line:
-                raise Problem(400, "InvalidRequest", "A chunk does not end where it should")
+                raise Refusal(400, "InvalidRequest", "A chunk does not end where it should")
             self._state = "size"
         elif self._state == "size":
             self._left = _hex(line.partition(b";")[0])
@@ -94,7 +94,7 @@ def _hex(text: bytes) -> int:
     try:
         return int(text, 16)
     except ValueError:
-        raise Problem(400, "InvalidRequest", "The chunk size is not a number") from None
+        raise Refusal(400, "InvalidRequest", "The chunk size is not a number") from None
 
 
 class Receiver:
@@ -147,12 +147,12 @@ class Receiver:
 
     def _check(self, size: int) -> None:
         if size != self._length or (self._decoder and not self._decoder.done):
-            raise Problem(400, "IncompleteBody", "")
+            raise Refusal(400, "IncompleteBody", "")
         headers = self._call.request.headers
         if self._sha is not None:
             check_signed_hash(self._call, self._sha.hexdigest())
         if "Content-MD5" in headers and base64.b64encode(self._md5.digest()).decode() != headers["Content-MD5"]:
-            raise Problem(400, "BadDigest", "The Content-MD5 you specified did not match what we received.")
+            raise Refusal(400, "BadDigest", "The Content-MD5 you specified did not match what we received.")
         if self._declared:
             trailers = self._decoder.trailers if self._decoder else {}
             name = PREFIX + self._declared
@@ -171,17 +171,17 @@ def check_signed_hash(call: Call, computed: str) -> None:
     """Compare the SHA-256 that was signed, if one was, with that of the body; raises Problem."""
     signed = call.request.headers.get("x-amz-content-sha256", "")
     if len(signed) == SHA256_LENGTH and signed != computed:
-        raise Problem(400, "XAmzContentSHA256Mismatch", "")
+        raise Refusal(400, "XAmzContentSHA256Mismatch", "")
 
 
 def check_value(algorithm: str, given: str, computed: bytes) -> None:
     """Compare a checksum header with what was computed; raises Problem."""
     wanted = checksums.decode(given, algorithm)
     if wanted is None:
-        raise Problem(400, "InvalidRequest", f"Value for {PREFIX}{algorithm} header is invalid.")
+        raise Refusal(400, "InvalidRequest", f"Value for {PREFIX}{algorithm} header is invalid.")
     if wanted != computed:
         name = algorithm.upper()
-        raise Problem(400, "BadDigest", f"The {name} you specified did not match the calculated checksum.")
+        raise Refusal(400, "BadDigest", f"The {name} you specified did not match the calculated checksum.")
 
 
 async def drain(call: Call) -> None:
@@ -209,13 +209,13 @@ def _declared(request: web.BaseRequest) -> str:
     if trailer.startswith(PREFIX):
         names.append(trailer.removeprefix(PREFIX))
     if len(names) > 1:
-        raise Problem(
+        raise Refusal(
             400, "InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
         )
     declared = names[0] if names else ""
     wanted = request.headers.get("x-amz-sdk-checksum-algorithm", "").lower()
     if wanted and wanted != declared:
-        raise Problem(
+        raise Refusal(
             400, "InvalidRequest", "x-amz-sdk-checksum-algorithm specified, but no corresponding checksum found."
         )
     return declared
@@ -224,21 +224,21 @@ def _declared(request: web.BaseRequest) -> str:
 def _length(request: web.BaseRequest, mode: str) -> int:
     """Return the payload length the client promised; raises Problem when it promised none."""
     if not mode:
-        raise Problem(400, "InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
+        raise Refusal(400, "InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
     if mode.startswith("STREAMING-") and mode != TRAILER_MODE:
-        raise Problem(501, "NotImplemented", "")
+        raise Refusal(501, "NotImplemented", "")
     if mode not in (UNSIGNED, TRAILER_MODE) and len(mode) != SHA256_LENGTH:
-        raise Problem(400, "InvalidArgument", "x-amz-content-sha256 must be UNSIGNED-PAYLOAD or a valid sha256 value.")
+        raise Refusal(400, "InvalidArgument", "x-amz-content-sha256 must be UNSIGNED-PAYLOAD or a valid sha256 value.")
     text = request.headers.get("x-amz-decoded-content-length" if mode == TRAILER_MODE else "Content-Length")
     if text is None or not text.isdigit():
-        raise Problem(411, "MissingContentLength", "")
+        raise Refusal(411, "MissingContentLength", "")
     return int(text)
 
 
-def _start(algorithm: str) -> checksums.Digest:
+def _start(algorithm: str) -> checksums.RunningChecksum:
     if algorithm not in checksums.ALGORITHMS:
-        raise Problem(400, "InvalidRequest", "Checksum algorithm provided is unsupported.")
+        raise Refusal(400, "InvalidRequest", "Checksum algorithm provided is unsupported.")
     try:
         return checksums.new(algorithm)
     except LookupError:
-        raise Problem(501, "NotImplemented", f"{algorithm} cannot be verified here; install awscrt") from None
+        raise Refusal(501, "NotImplemented", f"{algorithm} cannot be verified here; install awscrt") from None

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from wxrec_async.sandbox.front import Call, Problem
+from wxrec_async.sandbox.front import Call, Refusal
 from wxrec_async.sandbox.s3 import listing, multipart, objects
 from wxrec_async.sandbox.s3.context import Context
 from wxrec_async.sandbox.s3.faulty import refuse_on_purpose
@@ -87,11 +87,11 @@ class S3Service:
     async def answer(self, call: Call) -> web.StreamResponse:
         operation = OPERATIONS.get(call.operation.removeprefix("s3."))
         if operation is None:
-            raise Problem(405, "MethodNotAllowed", "")
+            raise Refusal(405, "MethodNotAllowed", "")
         try:
             self._admit(call, operation[1])
             response = await operation[0](self.context, call)
-        except Problem:
+        except Refusal:
             await drain(call)
             raise
         if not response.prepared:
@@ -104,14 +104,14 @@ class S3Service:
         self.verifier.check(call.request)
         refuse_on_purpose(call)
         if call.detail["bucket"] != self.context.bucket.name:
-            raise Problem(404, "NoSuchBucket", "")
+            raise Refusal(404, "NoSuchBucket", "")
         owner = call.request.headers.get("x-amz-expected-bucket-owner")
         if action in self.context.denied or owner not in (None, self.context.owner):
-            raise Problem(403, "AccessDenied", "")
+            raise Refusal(403, "AccessDenied", "")
         if len(call.detail["key"].encode()) > LONGEST_KEY:
-            raise Problem(400, "KeyTooLongError", "")
+            raise Refusal(400, "KeyTooLongError", "")
 
-    def refusal(self, problem: Problem, call: Call) -> web.Response:
+    def refusal(self, problem: Refusal, call: Call) -> web.Response:
         """Write S3's error document; HEAD has none."""
         response = error_response(problem.status, problem.code, problem.message, call.request.path)
         if call.request.method == "HEAD":

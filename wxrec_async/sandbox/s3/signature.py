@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from aiohttp import web
 
-from wxrec_async.sandbox.front import Problem
+from wxrec_async.sandbox.front import Refusal
 
 HEADER = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, ?"
@@ -37,18 +37,18 @@ class Verifier:
         """Raise Problem unless the request is signed as S3 wants it."""
         header = request.headers.get("Authorization")
         if header is None:
-            raise Problem(403, "AccessDenied", "")
+            raise Refusal(403, "AccessDenied", "")
         found = HEADER.fullmatch(header)
         if found is None:
-            raise Problem(400, "AuthorizationHeaderMalformed", "")
+            raise Refusal(400, "AuthorizationHeaderMalformed", "")
         key, day, region, service, signed, signature = found.groups()
         if key != self.access_key:
-            raise Problem(403, "InvalidAccessKeyId", "")
+            raise Refusal(403, "InvalidAccessKeyId", "")
         if region != self.region or service != "s3":
             message = (
                 f"The authorization header is malformed; the region '{region}' is wrong; expecting '{self.region}'"
             )
-            raise Problem(400, "AuthorizationHeaderMalformed", message)
+            raise Refusal(400, "AuthorizationHeaderMalformed", message)
         moment = request.headers.get("x-amz-date", "")
         self._check_time(moment)
         names = signed.split(";")
@@ -56,23 +56,23 @@ class Verifier:
         text = f"AWS4-HMAC-SHA256\n{moment}\n{day}/{region}/s3/aws4_request\n{_canonical_digest(request, names)}"
         expected = hmac.new(_signing_key(self.secret_key, day, region), text.encode(), hashlib.sha256).hexdigest()
         if not hmac.compare_digest(expected, signature):
-            raise Problem(403, "SignatureDoesNotMatch", "")
+            raise Refusal(403, "SignatureDoesNotMatch", "")
 
     def _check_time(self, moment: str) -> None:
         try:
             sent = calendar.timegm(time.strptime(moment, "%Y%m%dT%H%M%SZ"))
         except ValueError:
-            raise Problem(
+            raise Refusal(
                 403, "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header"
             ) from None
         if abs(sent - self.clock()) > SKEW_S:
-            raise Problem(403, "RequestTimeTooSkewed", "")
+            raise Refusal(403, "RequestTimeTooSkewed", "")
 
     def _check_names(self, request: web.BaseRequest, names: list[str]) -> None:
         """Every x-amz- header and Host must be signed."""
         needed = {name.lower() for name in request.headers if name.lower().startswith("x-amz-")} | {"host"}
         if missing := sorted(needed - set(names)):
-            raise Problem(
+            raise Refusal(
                 403, "AccessDenied", f"There were headers present which were not signed: {', '.join(missing)}"
             )
 

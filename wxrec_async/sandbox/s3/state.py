@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from wxrec_async.sandbox import checksums
-from wxrec_async.sandbox.front import Problem
-from wxrec_async.sandbox.s3.blobs import Blob, FileBlob, FileStorage, MemoryStorage, NoStorage, Storage
+from wxrec_async.sandbox.front import Refusal
+from wxrec_async.sandbox.s3.blobs import Blob, BlobStorage, FileBlob, FileStorage, MemoryStorage, NoStorage
 from wxrec_async.sandbox.s3.request_body import PREFIX
 
 INDEX = "index.jsonl"
@@ -78,11 +78,11 @@ class Upload:
 
 
 @dataclass(slots=True)
-class Bucket:
+class BucketState:
     """One bucket.  ``committing`` are the keys that are being written this very moment."""
 
     name: str
-    storage: Storage
+    storage: BlobStorage
     index: Path | None = None
     objects: dict[str, StoredBody] = field(default_factory=dict)
     uploads: dict[str, Upload] = field(default_factory=dict)
@@ -97,9 +97,9 @@ class Bucket:
         when the request began; raises Problem 412 or 409.
         """
         if only_new and seen:
-            raise Problem(412, "PreconditionFailed", "")
+            raise Refusal(412, "PreconditionFailed", "")
         if body.key in self.committing or (only_new and body.key in self.objects):
-            raise Problem(409, "ConditionalRequestConflict", "")
+            raise Refusal(409, "ConditionalRequestConflict", "")
         self.committing.add(body.key)
         try:
             body.blob = await self.storage.keep(body.key, parts)
@@ -120,7 +120,7 @@ class Bucket:
         """Return an open upload; raises Problem NoSuchUpload."""
         upload = self.uploads.get(upload_id)
         if upload is None or upload.key != key:
-            raise Problem(404, "NoSuchUpload", "")
+            raise Refusal(404, "NoSuchUpload", "")
         return upload
 
     def keys(self, prefix: str, after: str) -> list[str]:
@@ -147,14 +147,14 @@ class Bucket:
             file.write(json.dumps(row) + "\n")
 
 
-def open_bucket(name: str, folder: Path | None, *, discard: bool = False) -> Bucket:
+def open_bucket(name: str, folder: Path | None, *, discard: bool = False) -> BucketState:
     """Return a bucket in memory, or the one that lies in a folder."""
     if folder is None:
-        return Bucket(name, NoStorage() if discard else MemoryStorage())
+        return BucketState(name, NoStorage() if discard else MemoryStorage())
     folder = folder.resolve()
     storage = FileStorage(folder, name)
     index = folder / ".sandbox" / INDEX
-    bucket = Bucket(name, storage, index)
+    bucket = BucketState(name, storage, index)
     bucket.objects = {body.key: body for body in _remembered(index)}
     return bucket
 

@@ -12,7 +12,7 @@ from wxrec_async.events import Emit, ignore
 from wxrec_async.flow.policies import asked_period
 from wxrec_async.rules import diagnosis
 from wxrec_async.rules.diagnosis import Finding, bad, failed, good
-from wxrec_async.setup.doctor.bucket_checks import BUCKET_NAMES, Bucket, opened_bucket
+from wxrec_async.setup.doctor.bucket_checks import BUCKET_NAMES, BucketChecks, opened_bucket
 from wxrec_async.setup.doctor.ledger_file import examine_place
 from wxrec_async.setup.doctor.notes import Notes
 from wxrec_async.setup.doctor.webex_checks import examine_webex
@@ -30,7 +30,7 @@ async def examine(  # noqa: PLR0913 - all but one have defaults
     *,
     on_finding: Tell = _tell_nobody,
     emit: Emit = ignore,
-    given: clients.Given | None = None,
+    given: clients.Injected | None = None,
     renew: bool = False,
     clock: Callable[[], float] = time.time,
     origin: str = "the settings",
@@ -46,7 +46,7 @@ async def examine(  # noqa: PLR0913 - all but one have defaults
     """
     notes = Notes(on_finding, clock)
     notes.add(_configuration(settings, origin, clock(), warnings))
-    org_id = await examine_webex(settings, given or clients.Given(), notes, emit, renew=renew)
+    org_id = await examine_webex(settings, given or clients.Injected(), notes, emit, renew=renew)
     await _examine_bucket(settings, notes)
     notes.add(await examine_place(settings, org_id))
     return notes.findings
@@ -100,7 +100,7 @@ async def _examine_bucket(settings: Settings, notes: Notes) -> None:
         notes.skip(BUCKET_NAMES[1:], "not known before the bucket can be asked")
 
 
-async def _examine_opened(bucket: Bucket, notes: Notes) -> None:
+async def _examine_opened(bucket: BucketChecks, notes: Notes) -> None:
     looked = await bucket.look()
     notes.add(diagnosis.clock(notes.skews, bucket.host if looked.too_skewed else ""))
     await bucket.examine(looked)

@@ -9,13 +9,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wxrec_async.config import Settings
-from wxrec_async.errors import AuthError, Rejected, Unreachable, Untrusted, WxrecError
-from wxrec_async.plumbing.pacer import Gate
+from wxrec_async.errors import AuthError, ConnectError, HTTPStatusError, TLSError, WxrecError
+from wxrec_async.plumbing.pacer import CircuitBreaker
 from wxrec_async.rules import diagnosis_s3
 from wxrec_async.rules.diagnosis import EXIT_USAGE, Finding, bad, failed, good, unknown
-from wxrec_async.s3.api import Deadlines, Wire
+from wxrec_async.s3.api import Deadlines, S3Api
 from wxrec_async.s3.client import open_client
-from wxrec_async.s3.errors import S3Rejected
+from wxrec_async.s3.errors import S3StatusError
 from wxrec_async.s3.requests import Requests
 from wxrec_async.setup.doctor.notes import Notes, failure_of
 from wxrec_async.setup.doctor.probe import Probe, probe_prefix
@@ -45,13 +45,13 @@ class Looked:
 
     @property
     def too_skewed(self) -> bool:
-        return any(isinstance(each, Rejected) and each.code == "RequestTimeTooSkewed" for each in self._both)
+        return any(isinstance(each, HTTPStatusError) and each.code == "RequestTimeTooSkewed" for each in self._both)
 
     @property
     def refusal(self) -> WxrecError | None:
         """The failure that tells most, None when HEAD was answered."""
-        bare = isinstance(self.head, Rejected) and self.head.status in (400, 403)
-        tells = isinstance(self.listed, Rejected) and self.listed.code != "AccessDenied"
+        bare = isinstance(self.head, HTTPStatusError) and self.head.status in (400, 403)
+        tells = isinstance(self.listed, HTTPStatusError) and self.listed.code != "AccessDenied"
         return self.listed if bare and tells else self.head
 
     @property
@@ -59,10 +59,10 @@ class Looked:
         return self.head, self.listed
 
 
-class Bucket:
+class BucketChecks:
     """The bucket of the settings, asked with its expected owner, and with none when that is in doubt."""
 
-    def __init__(self, settings: Settings, wire: Wire, notes: Notes) -> None:
+    def __init__(self, settings: Settings, wire: S3Api, notes: Notes) -> None:
         self._settings, self._wire, self._notes = settings.s3, wire, notes
         self._anyones = Requests(settings.s3.model_copy(update={"expected_bucket_owner": ""}))
         self._prefix = probe_prefix(settings.s3.key)
@@ -77,7 +77,7 @@ class Bucket:
             reply.update(await self._send("head_bucket", self._wire.requests.bucket()))
 
         refusal = await failure_of(head)
-        out_of_reach = isinstance(refusal, AuthError | Unreachable | Untrusted)
+        out_of_reach = isinstance(refusal, AuthError | ConnectError | TLSError)
         listed = refusal if out_of_reach else await failure_of(self._list_uploads)
         return Looked(refusal, listed, _region_of(reply))
 
@@ -109,7 +109,7 @@ class Bucket:
 
     def _elsewhere(self, looked: Looked) -> Finding | None:
         for refusal in (looked.head, looked.listed):
-            if isinstance(refusal, S3Rejected):
+            if isinstance(refusal, S3StatusError):
                 found = diagnosis_s3.bucket_elsewhere(refusal, self._region, refusal.bucket_region)
                 if found is not None:
                     return found
@@ -184,21 +184,21 @@ def _list_finding(refusal: WxrecError | None) -> Finding:
     name = "list_uploads"
     if refusal is None:
         return good(name, "allowed")
-    if isinstance(refusal, Rejected) and refusal.status == 403:
+    if isinstance(refusal, HTTPStatusError) and refusal.status == 403:
         words = "denied: what a killed process leaves open cannot be found again"
         return good(name, words, "allow s3:ListBucketMultipartUploads on the bucket")
     return failed(name, refusal)
 
 
 @asynccontextmanager
-async def opened_bucket(settings: Settings, notes: Notes) -> AsyncIterator[Bucket]:
+async def opened_bucket(settings: Settings, notes: Notes) -> AsyncIterator[BucketChecks]:
     """Open the S3 client and note what its server says of the time; raises `ConfigError`."""
     async with open_client(settings.s3, connections=CONNECTIONS, ca_bundle=settings.ca_bundle) as client:
-        wire = Wire(client, Requests(settings.s3), Gate(), Deadlines(request_s=REQUEST_S))
+        wire = S3Api(client, Requests(settings.s3), CircuitBreaker(), Deadlines(request_s=REQUEST_S))
 
         def note_date(http_response: Any = None, **_: object) -> None:
             notes.note_date(urlsplit(client.meta.endpoint_url).netloc, http_response.headers.get("Date"))
 
         events: Any = client.meta.events  # the stubs know no handler that takes what it wants
         events.register("after-call.s3", note_date, unique_id="wxrec-doctor-date")
-        yield Bucket(settings, wire, notes)
+        yield BucketChecks(settings, wire, notes)

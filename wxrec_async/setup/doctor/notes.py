@@ -11,16 +11,16 @@ import anyio
 
 from wxrec_async.errors import (
     AuthError,
+    ConnectError,
     ConnectionLost,
-    Nonsense,
-    Rejected,
+    HTTPStatusError,
+    InvalidResponse,
+    RemoteError,
     RunStopped,
     TimedOut,
-    Trouble,
-    Unreachable,
     WxrecError,
 )
-from wxrec_async.plumbing.retrying import GivenUp
+from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.diagnosis import Finding, unknown
 
 TRIES = 3
@@ -75,9 +75,9 @@ async def failure_of(ask: Callable[[], Awaitable[object]]) -> WxrecError | None:
 async def _failure_of_one(ask: Callable[[], Awaitable[object]]) -> WxrecError | None:
     try:
         await ask()
-    except (Trouble, AuthError, RunStopped) as failure:
+    except (RemoteError, AuthError, RunStopped) as failure:
         return failure
-    except GivenUp as given_up:
+    except OperationFailed as given_up:
         return given_up.trouble
     return None
 
@@ -85,9 +85,9 @@ async def _failure_of_one(ask: Callable[[], Awaitable[object]]) -> WxrecError | 
 def _wait(failure: WxrecError | None, attempt: int) -> float | None:
     """Return how long to wait before asking again, None when that would not help."""
     match failure:
-        case Rejected(status=status) if status == 429 or status >= 500:
+        case HTTPStatusError(status=status) if status == 429 or status >= 500:
             return min(failure.retry_after_s or PAUSE_S * (attempt + 1), LONGEST_WAIT_S)
-        case Unreachable() | ConnectionLost() | TimedOut() | Nonsense():
+        case ConnectError() | ConnectionLost() | TimedOut() | InvalidResponse():
             return PAUSE_S * (attempt + 1)
         case _:
             return None

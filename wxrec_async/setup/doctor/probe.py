@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wxrec_async.config import S3Settings
-from wxrec_async.errors import Nonsense, Rejected, Trouble, WxrecError
-from wxrec_async.model import Part, Target
-from wxrec_async.plumbing.finishing import finish
+from wxrec_async.errors import HTTPStatusError, InvalidResponse, RemoteError, WxrecError
+from wxrec_async.model import ObjectTarget, Part
+from wxrec_async.plumbing.finishing import run_to_completion
 from wxrec_async.rules import diagnosis_s3
 from wxrec_async.rules.diagnosis import Finding, bad, good, unknown
 from wxrec_async.rules.diagnosis_s3 import permission
-from wxrec_async.s3.api import Wire
+from wxrec_async.s3.api import S3Api
 from wxrec_async.s3.replies import check_encryption
 from wxrec_async.s3.requests import Requests
 from wxrec_async.s3.verified_write import leaves_open
@@ -46,7 +46,7 @@ class Findings:
 class Probe:
     """One upload under ``{prefix}_doctor/``, a segment that no id of a recording can become."""
 
-    def __init__(self, wire: Wire, settings: S3Settings, prefix: str) -> None:
+    def __init__(self, wire: S3Api, settings: S3Settings, prefix: str) -> None:
         self._wire, self._settings = wire, settings
         self._key = f"{prefix}_doctor/{secrets.token_hex(8)}.wav"
         self._upload_id: str | None = None
@@ -56,7 +56,7 @@ class Probe:
         """Find out what is allowed; once begun it is carried through, or a cancellation would leave the upload."""
         denied = await self._failure("abort_multipart_upload", self._of(NO_UPLOAD))
         if _is_no_such_upload(denied) or denied is None:
-            return await finish(self._tried)
+            return await run_to_completion(self._tried)
         found = Findings(abort=permission("abort", "s3:AbortMultipartUpload", denied, "", "failed uploads would stay"))
         found.write = await self._write_without_upload()
         return found
@@ -85,14 +85,14 @@ class Probe:
         return found
 
     async def _begin(self) -> None:
-        params = self._wire.requests.create(Target(self._key, CONTENT_TYPE))
+        params = self._wire.requests.create(ObjectTarget(self._key, CONTENT_TYPE))
         try:
             reply: Any = await self._wire.send(lambda: self._wire.client.create_multipart_upload(**params))
-        except Trouble as trouble:
+        except RemoteError as trouble:
             self._in_doubt = self._in_doubt or leaves_open(trouble)
             raise
         if not reply.get("UploadId"):
-            raise Nonsense("S3 answered without UploadId", host=self._wire.host)
+            raise InvalidResponse("S3 answered without UploadId", host=self._wire.host)
         self._upload_id = str(reply["UploadId"])
         check_encryption(reply, sse=self._settings.sse, kms_key_id=self._settings.kms_key_id)
 
@@ -142,9 +142,9 @@ class Probe:
         """Return a put that no store may carry out: the key is taken, and both its checksums are wrong."""
         part = Part(1, [BYTES], len(BYTES), zlib.crc32(BYTES) ^ 1)
         other = hashlib.md5(b"other bytes", usedforsecurity=False).digest()
-        params = requests.put(Target(key, CONTENT_TYPE), part, overwrite=False)
+        params = requests.put(ObjectTarget(key, CONTENT_TYPE), part, overwrite=False)
         return params | {"ContentMD5": base64.b64encode(other).decode("ascii")}
 
 
 def _is_no_such_upload(refusal: WxrecError | None) -> bool:
-    return isinstance(refusal, Rejected) and (refusal.code == "NoSuchUpload" or refusal.status == 404)
+    return isinstance(refusal, HTTPStatusError) and (refusal.code == "NoSuchUpload" or refusal.status == 404)

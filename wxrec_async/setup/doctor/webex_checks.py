@@ -16,7 +16,7 @@ from wxrec_async.auth.refresher import Refresher, RefreshingAuth
 from wxrec_async.auth.token_store import TokenStore
 from wxrec_async.auth.token_values import Credentials, Tokens
 from wxrec_async.config import Settings
-from wxrec_async.errors import AuthError, ConfigError, Unreachable, Untrusted, WxrecError
+from wxrec_async.errors import AuthError, ConfigError, ConnectError, TLSError, WxrecError
 from wxrec_async.events import Emit, ignore
 from wxrec_async.model import Window
 from wxrec_async.rules import diagnosis
@@ -35,7 +35,7 @@ from wxrec_async.rules.diagnosis import (
 from wxrec_async.rules.tokens import token_org
 from wxrec_async.setup.doctor.notes import Notes, failure_of
 from wxrec_async.webex.calls import ApiCalls
-from wxrec_async.webex.parse import Lease, read_captures
+from wxrec_async.webex.parse import UrlLease, read_captures
 from wxrec_async.webex.proving import MINUTE_MS, answering_org
 from wxrec_async.webex.search import search_url
 from wxrec_async.webex.search_parse import read_search, search_body
@@ -49,7 +49,7 @@ URL_MINUTES = 1
 
 
 async def examine_webex(
-    settings: Settings, given: clients.Given, notes: Notes, emit: Emit = ignore, *, renew: bool
+    settings: Settings, given: clients.Injected, notes: Notes, emit: Emit = ignore, *, renew: bool
 ) -> str:
     """Look at everything on Webex's side; return the organisation, "" when it is not known."""
     credentials = await _credentials(settings, given, notes)
@@ -58,17 +58,17 @@ async def examine_webex(
         notes.skip(("refresh", "organisation", *ASKED_NAMES), "not known without credentials and a token")
         return settings.webex.org_id
     try:
-        tls = clients.trusted(settings)
+        tls = clients.trusted_tls_context(settings)
     except ConfigError as error:
         notes.add(failed("refresh", error))
         notes.skip(("organisation", *ASKED_NAMES), "not known without certificates to trust")
         return settings.webex.org_id
-    known = _Known(settings, credentials, store, tokens, notes)
+    known = _Account(settings, credentials, store, tokens, notes)
     async with _client(settings, tls, notes) as token_http, _client(settings, tls, notes) as api_http:
         return await known.examine(token_http, api_http, emit, renew=renew)
 
 
-async def _credentials(settings: Settings, given: clients.Given, notes: Notes) -> Credentials | None:
+async def _credentials(settings: Settings, given: clients.Injected, notes: Notes) -> Credentials | None:
     try:
         found = await clients.credentials_of(settings, given)
     except WxrecError as error:
@@ -79,7 +79,7 @@ async def _credentials(settings: Settings, given: clients.Given, notes: Notes) -
     return found
 
 
-async def _tokens(settings: Settings, given: clients.Given, notes: Notes) -> tuple[TokenStore | None, Tokens | None]:
+async def _tokens(settings: Settings, given: clients.Injected, notes: Notes) -> tuple[TokenStore | None, Tokens | None]:
     try:
         store = clients.token_store_of(settings, given)
         tokens = await store.load()
@@ -105,7 +105,7 @@ def _client(settings: Settings, tls: ssl.SSLContext, notes: Notes) -> httpx.Asyn
 
 
 @dataclass(slots=True)
-class _Known:
+class _Account:
     """Who we are to Webex, as far as the files say."""
 
     settings: Settings
@@ -173,7 +173,7 @@ class _Known:
         answers = Answers(named, host, None, None, None, None)
         refusal = await failure_of(questions.tasks)
         answers = replace(answers, organisation=refusal, tasks=refusal)
-        if isinstance(refusal, AuthError | Unreachable | Untrusted):  # nor can the others be asked
+        if isinstance(refusal, AuthError | ConnectError | TLSError):  # nor can the others be asked
             return replace(answers, captures=refusal, search=refusal)
         self.told_org = questions.told_org
         answers = replace(answers, captures=await failure_of(questions.captures))
@@ -228,7 +228,7 @@ class _Questions:
             query["orgId"] = org_id
         body = json.dumps({"query": query}).encode()
         answer = await self.calls.post(f"{self.settings.webex.api_url}/captures/query", body)
-        read_captures(answer.body, [nobody], Lease(anyio.current_time(), 60.0), lambda _url: None)
+        read_captures(answer.body, [nobody], UrlLease(anyio.current_time(), 60.0), lambda _url: None)
 
     async def search(self) -> None:
         """Ask the second list for the minute before."""
