@@ -103,7 +103,9 @@ RULES = {
         "one job, whoever works: worlds are seen through small Protocols, and a Temporal workflow imports it too",
     ),
     "otel": rule({*NOUNS, "events", "otel"}, all_sdks_but("opentelemetry"), "a listener; its SDK comes late"),
-    "planning": rule({*FLOW_MAY, "flow", "ledger", "planning"}, SDKS, "it reads lists and the ledger"),
+    "planning": rule(
+        {*FLOW_MAY, "flow", "ledger", "planning", "wiring"}, SDKS, "it reads lists and the ledger, as they are opened"
+    ),
     "wiring": rule(
         {*FLOW_MAY, "_version", "auth", "flow", "ledger", "s3", "webex", "wiring"},
         all_sdks_but("httpx"),

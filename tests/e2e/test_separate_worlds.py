@@ -23,6 +23,7 @@ from wxrec_async.plumbing.reach import NetworkMonitor
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.wiring import clients
+from wxrec_async.wiring.account import WebexAccount
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +47,7 @@ async def opened(
         }
     )
     store = MemoryStore(tokens or pair(1, time.time() + 3600))
-    secrets = clients.WebexAccount(CREDENTIALS, store, ORG)
+    secrets = WebexAccount(CREDENTIALS, store, ORG)
     async with clients.open_webex(settings, secrets, PLAIN, ignore, NetworkMonitor(), time.time) as world:
         yield world
 

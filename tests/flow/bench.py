@@ -19,7 +19,7 @@ from wxrec_async.ledger import Counts, Failure, Identity, InPeriod, Scope, Sqlit
 from wxrec_async.model import Recording, Secret, Task, Window
 from wxrec_async.plumbing.pool import MemoryPool
 from wxrec_async.rules import windows
-from wxrec_async.wiring.clients import LedgerLog
+from wxrec_async.wiring.storage import LedgerLog
 
 from .kit import LONG_AGO_MS, PART, Body, FakeSource, FakeStore, FakeWebex, Fuse, cut, wav
 

@@ -21,7 +21,9 @@ from wxrec_async.events import Clamped, Draining, RunStarted
 from wxrec_async.ledger import SqliteLedger
 from wxrec_async.model import ObjectTarget, Window
 from wxrec_async.plumbing.pacer import Pacer
-from wxrec_async.wiring import clients
+from wxrec_async.wiring import account, clients, storage
+from wxrec_async.wiring.account import WebexAccount
+from wxrec_async.wiring.storage import BucketAndLedger
 
 from .bench import DAY, HOUR, NOON, YESTERDAY, Flow
 from .kit import PART, Body, hang, refused, wav
@@ -48,18 +50,18 @@ class House:
         self.flow, self.refresher = Flow(tmp_path), FakeRefresher()
         self.wrap: Callable[[SqliteLedger], Any] = lambda ledger: ledger
         self.grace, self.poll_minutes = 0.0, 15.0
-        monkeypatch.setattr(clients, "open_storage", self._storage)
+        monkeypatch.setattr(storage, "open_storage", self._storage)
         monkeypatch.setattr(clients, "open_webex", self._webex)
-        monkeypatch.setattr(clients, "load_secrets", self._secrets)
-        monkeypatch.setattr(clients, "trusted", lambda _settings: None)
+        monkeypatch.setattr(account, "load_secrets", self._secrets)
+        monkeypatch.setattr(clients, "trusted_tls_context", lambda _settings: None)
 
     async def _secrets(self, *_: object) -> object:
-        return clients.WebexAccount(Credentials("id", None, "org"), None, "org")  # type: ignore[arg-type]
+        return WebexAccount(Credentials("id", None, "org"), None, "org")  # type: ignore[arg-type]
 
     @asynccontextmanager
     async def _storage(self, *_: object) -> AsyncIterator[object]:
         async with self.flow.ledger() as ledger:
-            yield clients.BucketAndLedger(self.flow.store, self.wrap(ledger), 4)  # type: ignore[arg-type]
+            yield BucketAndLedger(self.flow.store, self.wrap(ledger), 4)  # type: ignore[arg-type]
 
     @asynccontextmanager
     async def _webex(self, *_: object) -> AsyncIterator[object]:

@@ -20,6 +20,7 @@ from wxrec_async.flow.summary import EXIT_AUTH, Summary
 from wxrec_async.ledger import Everything
 from wxrec_async.model import Recording, Secret, Task, Window
 from wxrec_async.rules import follow_schedule
+from wxrec_async.wiring.local_runner import LocalRounds
 
 from .bench import DAY, HOUR, NOON
 from .kit import Body, wav
@@ -229,14 +230,14 @@ async def test_the_clock_may_jump_both_ways(house: House) -> None:
     days.pause = pause  # type: ignore[method-assign]
     ticks = iter(range(1_000_000))
     async with days.opened() as backfill:
-        real = backfill._make_follower
+        real = backfill._follow_loop
 
-        def make(period: Window) -> Any:
-            follower = real(period)
+        def make(rounds: LocalRounds) -> Any:
+            follower = real(rounds)
             follower._monotonic = lambda: next(ticks) * 600.0
             return follower
 
-        backfill._make_follower = make  # type: ignore[method-assign]
+        backfill._follow_loop = make  # type: ignore[method-assign]
         await backfill.follow(on_round=days.summaries.append)
     assert moved
     assert "c/asleep/recording.wav" in house.flow.store.objects

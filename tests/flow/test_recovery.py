@@ -14,7 +14,7 @@ from wxrec_async.flow.transfer import Transfer
 from wxrec_async.ledger import SqliteLedger
 from wxrec_async.model import ObjectTarget, Part, Recording, StoredObject, Task
 from wxrec_async.plumbing.pool import MemoryPool
-from wxrec_async.wiring.clients import LedgerLog
+from wxrec_async.wiring.storage import LedgerLog
 
 from .bench import HOME, YESTERDAY, Flow
 from .kit import PART, FakeSource, Log, crc_of, order, refused, wav

@@ -16,8 +16,10 @@ from wxrec_async.ledger import Counts, Everything, Identity, open_ledger
 from wxrec_async.model import Secret, Window
 from wxrec_async.plumbing.reach import NetworkMonitor
 from wxrec_async.wiring import clients
+from wxrec_async.wiring.account import Injected, WebexAccount, load_secrets, organisation
 from wxrec_async.wiring.bucket import SPARE_CONNECTIONS, s3_connections
-from wxrec_async.wiring.clients import ledger_view, organisation, trusted_tls_context
+from wxrec_async.wiring.clients import trusted_tls_context
+from wxrec_async.wiring.storage import ledger_view
 
 A = "aaaaaaaa-1111-2222-3333-444444444444"
 B = "bbbbbbbb-1111-2222-3333-444444444444"
@@ -108,9 +110,9 @@ async def test_plan_looks_at_the_ledger_as_it_lies_there(tmp_path: Path) -> None
 async def test_media_that_answer_show_that_the_network_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """A download that gets an answer ends an outage as an API call does: all share one `NetworkMonitor`."""
     given: dict[str, object] = {}
-    monkeypatch.setattr(clients, "MediaSource", lambda *_args, **named: given.update(named))
+    monkeypatch.setattr(clients, "WebexMedia", lambda *_args, **named: given.update(named))
     settings, reach = Settings(), NetworkMonitor()
-    secrets = clients.WebexAccount(Credentials("id", Secret("s"), "org"), None, "org")  # type: ignore[arg-type]
+    secrets = WebexAccount(Credentials("id", Secret("s"), "org"), None, "org")  # type: ignore[arg-type]
     async with clients.open_webex(
         settings, secrets, trusted_tls_context(settings), lambda _event: None, reach, time.time
     ):
@@ -128,6 +130,6 @@ async def test_run_warns_of_a_refresh_token_that_is_about_to_die(days_left: floa
     ends = None if days_left is None else now + days_left * 86_400
     settings = Settings.model_validate({"s3": {"bucket": "b"}})
     store = MemoryStore(Tokens(Secret(f"opaque_{A}"), Secret("r"), now + 3600, refresh_expires_at=ends))
-    given = clients.Injected(token_store=store, credentials=Credentials("id", Secret("s"), A))
-    await clients.load_secrets(settings, given, told.append, lambda: now)
+    given = Injected(token_store=store, credentials=Credentials("id", Secret("s"), A))
+    await load_secrets(settings, given, told.append, lambda: now)
     assert [event.code for event in told if isinstance(event, Warned)] == ["refresh_token_ends"] * warned

@@ -21,7 +21,7 @@ from wxrec_async.errors import AuthError, ConfigError
 from wxrec_async.events import Warned
 from wxrec_async.sandbox.token_service import IssuedToken
 from wxrec_async.setup.login import can_catch_redirect, login, take_tokens
-from wxrec_async.wiring.clients import Injected
+from wxrec_async.wiring.account import Injected
 
 from .kit import CANARY, Place, follow, listening_at, new_browser, query_of, sent_to
 

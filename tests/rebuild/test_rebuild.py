@@ -82,7 +82,8 @@ async def test_a_rebuilt_task_whose_window_is_closed_is_still_asked(site: Site) 
     await rebuild(site.settings)
     async with Backfill(site.settings) as backfill:
         period = backfill.period().period
-        await backfill._in_storage.ledger.close_window(period, 1)
+        assert backfill._storage is not None
+        await backfill._storage.ledger.close_window(period, 1)
         summary = await backfill.run(period)
     assert (summary.counts.stored, summary.counts.unfinished_tasks) == (1, 0)
     assert further in site.objects

@@ -24,6 +24,7 @@ from wxrec_async.model import ObjectTarget, Part, Window
 from wxrec_async.plumbing.reach import NetworkMonitor
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.wiring import clients
+from wxrec_async.wiring.account import WebexAccount
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +57,7 @@ async def webex(url: str, ca: Path | None, *, expired: bool = False) -> AsyncIte
         }
     )
     store = MemoryStore(pair(1, time.time() + (-1 if expired else 3600)))
-    secrets = clients.WebexAccount(CREDENTIALS, store, ORG)
+    secrets = WebexAccount(CREDENTIALS, store, ORG)
     tls = clients.trusted_tls_context(settings)
     async with clients.open_webex(settings, secrets, tls, ignore, NetworkMonitor(), time.time) as world:
         yield world

@@ -26,8 +26,8 @@ WINDOW_CLOSED = (
         "a machine whose clock is ahead closes what has not ended yet",
         (
             Edit(
-                "Backfill._servers_now_ms",
-                "believed_ms(self._now_ms(), self._in_webex.client.servers_now_ms())",
+                "LocalRunner._servers_now_ms",
+                "believed_ms(self._now_ms(), self._webex.client.servers_now_ms())",
                 "self._now_ms()",
             ),
         ),

@@ -31,7 +31,7 @@ from wxrec_async.plumbing.for_each import each_fed
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys
 from wxrec_async.s3.reader import KeyPage
-from wxrec_async.wiring import clients
+from wxrec_async.wiring.account import Injected, load_secrets
 from wxrec_async.wiring.bucket import is_denied, open_bucket
 
 KEPT = 1000
@@ -168,7 +168,7 @@ async def rebuild(
 
 
 async def _organisation(settings: Settings) -> str:
-    return (await clients.load_secrets(settings, clients.Injected())).org_id
+    return (await load_secrets(settings, Injected())).org_id
 
 
 class _Search:

@@ -31,6 +31,7 @@ from wxrec_async.webex.calls import ApiCalls
 from wxrec_async.webex.proving import answering_org
 from wxrec_async.webex.transport import AiohttpTransport
 from wxrec_async.wiring import clients
+from wxrec_async.wiring.account import Injected, credentials_of, organisation, token_store_of
 from wxrec_async.wiring.http_client import http_client
 
 WAIT_S = 300.0
@@ -75,7 +76,7 @@ async def login(  # noqa: PLR0913 - what surrounds a login, all but one with def
     redirect: Callable[[], Awaitable[str]] | None = None,
     open_browser: Callable[[str], object] | None = None,
     emit: Emit = ignore,
-    given: clients.Injected | None = None,
+    given: Injected | None = None,
     wait_s: float = WAIT_S,
     clock: Callable[[], float] = time.time,
 ) -> LoggedIn:
@@ -110,7 +111,7 @@ async def take_tokens(
     reply: bytes,
     *,
     emit: Emit = ignore,
-    given: clients.Injected | None = None,
+    given: Injected | None = None,
     clock: Callable[[], float] = time.time,
 ) -> LoggedIn:
     """Take in a token reply (JSON) that was had elsewhere, as Webex shows it for a service app.
@@ -128,11 +129,11 @@ async def take_tokens(
 
 @asynccontextmanager
 async def _opened(
-    settings: Settings, given: clients.Injected | None, emit: Emit, clock: Callable[[], float]
+    settings: Settings, given: Injected | None, emit: Emit, clock: Callable[[], float]
 ) -> AsyncIterator[_Surroundings]:
     """Find everything that can be wrong before anybody is sent to a browser."""
-    given = given or clients.Injected()
-    credentials, store = await clients.credentials_of(settings, given), clients.token_store_of(settings, given, emit)
+    given = given or Injected()
+    credentials, store = await credentials_of(settings, given), token_store_of(settings, given, emit)
     await oauth.look_at_store(store)
     transport = AiohttpTransport(tls=clients.trusted_tls_context(settings), limit=2, proxy=settings.webex.proxy)
     async with http_client(transport) as http:
@@ -177,7 +178,7 @@ async def _organisation(around: _Surroundings, tokens: Tokens) -> tuple[str, tup
     """
     configured, in_credentials = around.settings.webex.org_id, around.credentials.org_id
     if token_org(tokens) is not None or configured or in_credentials:
-        org_id = clients.organisation(configured, in_credentials, tokens)
+        org_id = organisation(configured, in_credentials, tokens)
         if token_org(tokens) is None:
             await _answering(around, tokens, org_id)
         return org_id, ()

@@ -24,7 +24,7 @@ from wxrec_async.plumbing.retrying import OperationFailed, RetryPolicy
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import Attempts, Decision, GiveUp, PauseAll, RetryAfter
 from wxrec_async.webex.media import Renew
-from wxrec_async.wiring.clients import CallPolicy
+from wxrec_async.wiring.account import CallPolicy
 
 FRESH_URL = "fresh_url"
 MAX_RETURNS = 3

@@ -9,14 +9,14 @@ from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
 from wxrec_async.temporal.ledger_service import LedgerService
-from wxrec_async.wiring import clients
+from wxrec_async.wiring.account import NO_INJECTION, Injected, load_secrets
 from wxrec_async.wiring.bucket import open_bucket, open_ledger_of
 from wxrec_async.wiring.transfers import make_sidecars
 
 
 @asynccontextmanager
 async def open_ledger_service(
-    settings: Settings, *, on_event: Emit = ignore, given: clients.Injected = clients.NO_INJECTION
+    settings: Settings, *, on_event: Emit = ignore, given: Injected = NO_INJECTION
 ) -> AsyncIterator[LedgerService]:
     """Open the ledger of the settings, checked against the organisation the secrets name; for sidecars the bucket, too.
 
@@ -28,7 +28,7 @@ async def open_ledger_service(
         raise ConfigError(
             "[filters] agents and exclude_agents need [temporal] codec: without it no names of people are carried"
         )
-    secrets = await clients.load_secrets(settings, given, on_event)
+    secrets = await load_secrets(settings, given, on_event)
     async with AsyncExitStack() as stack:
         bucket = None
         if settings.s3.sidecar:
@@ -38,7 +38,7 @@ async def open_ledger_service(
         yield LedgerService(settings, ledger, secrets.org_id, on_event, sidecars=sidecars)
 
 
-async def who(settings: Settings, given: clients.Injected = clients.NO_INJECTION) -> tuple[str, str]:
+async def who(settings: Settings, given: Injected = NO_INJECTION) -> tuple[str, str]:
     """Return the organisation and the client id of the settings' secrets; raises as `open_ledger_service`."""
-    secrets = await clients.load_secrets(settings, given)
+    secrets = await load_secrets(settings, given)
     return secrets.org_id, secrets.credentials.client_id

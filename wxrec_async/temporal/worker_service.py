@@ -37,6 +37,7 @@ from wxrec_async.temporal.earlier_attempts import left_of, without_answer
 from wxrec_async.temporal.messages import Batch, PageAsk, PageRow, TaskMessage
 from wxrec_async.temporal.results import BatchOutcome, BatchProgress, TransferResult
 from wxrec_async.wiring import clients
+from wxrec_async.wiring.account import NO_INJECTION, Injected, load_secrets
 from wxrec_async.wiring.bucket import open_bucket
 from wxrec_async.wiring.observed import observed_reach
 
@@ -59,7 +60,7 @@ class WorkerService:
         *,
         further: ExtraCall,
         on_event: Emit = ignore,
-        given: clients.Injected = clients.NO_INJECTION,
+        given: Injected = NO_INJECTION,
     ) -> None:
         self.settings = settings
         self._emit = on_event
@@ -73,7 +74,7 @@ class WorkerService:
     async def __aenter__(self) -> WorkerService:
         async with AsyncExitStack() as stack:
             reach = observed_reach(self._emit)
-            secrets = await clients.load_secrets(self.settings, self._given, self._emit)
+            secrets = await load_secrets(self.settings, self._given, self._emit)
             tls = clients.trusted_tls_context(self.settings)
             bucket = open_bucket(self.settings, self._emit, reach=reach, session=self._given.s3_session)
             store = await stack.enter_async_context(bucket)

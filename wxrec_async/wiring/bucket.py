@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError, HTTPStatusError
 from wxrec_async.events import Emit
-from wxrec_async.ledger import Identity, SqliteLedger, open_ledger, open_reader
+from wxrec_async.ledger.records import Identity
+from wxrec_async.ledger.store import SqliteLedger, open_ledger, open_reader
 from wxrec_async.plumbing.reach import NetworkMonitor
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.redact import mask_number

@@ -12,8 +12,8 @@ from wxrec_async.cli.text import harmless, size, span, visible
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit
 from wxrec_async.model import SearchState, iso
-from wxrec_async.reconciliation import DayReport, Difference, ReconcileReport, reconcile
-from wxrec_async.reconciliation.day_report import STATES
+from wxrec_async.reconciliation.day_report import STATES, DayReport, Difference, ReconcileReport
+from wxrec_async.reconciliation.period import reconcile
 
 MEANINGS = {
     0: "certified: every task of the period is stored and verified, has no recording, or was deleted at Webex",

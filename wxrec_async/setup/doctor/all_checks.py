@@ -16,7 +16,7 @@ from wxrec_async.setup.doctor.bucket_checks import BUCKET_NAMES, BucketChecks, o
 from wxrec_async.setup.doctor.ledger_file import examine_place
 from wxrec_async.setup.doctor.notes import Notes
 from wxrec_async.setup.doctor.webex_checks import examine_webex
-from wxrec_async.wiring import clients
+from wxrec_async.wiring.account import Injected
 
 Tell = Callable[[Finding], None]
 
@@ -30,7 +30,7 @@ async def examine(  # noqa: PLR0913 - all but one have defaults
     *,
     on_finding: Tell = _tell_nobody,
     emit: Emit = ignore,
-    given: clients.Injected | None = None,
+    given: Injected | None = None,
     renew: bool = False,
     clock: Callable[[], float] = time.time,
     origin: str = "the settings",
@@ -46,7 +46,7 @@ async def examine(  # noqa: PLR0913 - all but one have defaults
     """
     notes = Notes(on_finding, clock)
     notes.add(_configuration(settings, origin, clock(), warnings))
-    org_id = await examine_webex(settings, given or clients.Injected(), notes, emit, renew=renew)
+    org_id = await examine_webex(settings, given or Injected(), notes, emit, renew=renew)
     await _examine_bucket(settings, notes)
     notes.add(await examine_place(settings, org_id))
     return notes.findings

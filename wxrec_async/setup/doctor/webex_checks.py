@@ -41,6 +41,7 @@ from wxrec_async.webex.search import search_url
 from wxrec_async.webex.search_parse import read_search, search_body
 from wxrec_async.webex.transport import AiohttpTransport
 from wxrec_async.wiring import clients
+from wxrec_async.wiring.account import Injected, credentials_of, organisation, token_store_of
 from wxrec_async.wiring.http_client import http_client
 
 ASKED_NAMES = ("region", "tasks", "captures", "search")
@@ -48,9 +49,7 @@ CONNECTIONS = 2
 URL_MINUTES = 1
 
 
-async def examine_webex(
-    settings: Settings, given: clients.Injected, notes: Notes, emit: Emit = ignore, *, renew: bool
-) -> str:
+async def examine_webex(settings: Settings, given: Injected, notes: Notes, emit: Emit = ignore, *, renew: bool) -> str:
     """Look at everything on Webex's side; return the organisation, "" when it is not known."""
     credentials = await _credentials(settings, given, notes)
     store, tokens = await _tokens(settings, given, notes)
@@ -68,9 +67,9 @@ async def examine_webex(
         return await known.examine(token_http, api_http, emit, renew=renew)
 
 
-async def _credentials(settings: Settings, given: clients.Injected, notes: Notes) -> Credentials | None:
+async def _credentials(settings: Settings, given: Injected, notes: Notes) -> Credentials | None:
     try:
-        found = await clients.credentials_of(settings, given)
+        found = await credentials_of(settings, given)
     except WxrecError as error:
         notes.add(failed("credentials", error))
         return None
@@ -79,9 +78,9 @@ async def _credentials(settings: Settings, given: clients.Injected, notes: Notes
     return found
 
 
-async def _tokens(settings: Settings, given: clients.Injected, notes: Notes) -> tuple[TokenStore | None, Tokens | None]:
+async def _tokens(settings: Settings, given: Injected, notes: Notes) -> tuple[TokenStore | None, Tokens | None]:
     try:
-        store = clients.token_store_of(settings, given)
+        store = token_store_of(settings, given)
         tokens = await store.load()
     except WxrecError as error:
         notes.add(failed("access_token", error))
@@ -156,7 +155,7 @@ class _Account:
         configured, in_credentials = self.settings.webex.org_id, self.credentials.org_id
         told = token_org(self.tokens) or ""
         try:
-            org_id = clients.organisation(configured, in_credentials, self.tokens)
+            org_id = organisation(configured, in_credentials, self.tokens)
         except (AuthError, ConfigError) as error:
             return told or configured or in_credentials, failed("organisation", error)
         if not told:
