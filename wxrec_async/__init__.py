@@ -7,6 +7,9 @@ package costs next to nothing::
 
     async with Backfill(load_config("config.toml")) as backfill:
         summary = await backfill.run()
+
+What is in ``__all__``, and what `events` holds, stays as it is within a major
+version.  Every other module, function and class may change with any release.
 """
 
 from __future__ import annotations
@@ -19,32 +22,87 @@ from wxrec_async._version import __version__
 from wxrec_async.plumbing.moved import stand_in
 
 if TYPE_CHECKING:
+    from wxrec_async import events as events
+    from wxrec_async.auth.file_store import FileTokenStore as FileTokenStore
+    from wxrec_async.auth.token_store import TokenStore as TokenStore
+    from wxrec_async.auth.token_values import Credentials as Credentials
+    from wxrec_async.auth.token_values import Tokens as Tokens
     from wxrec_async.backfill import Backfill as Backfill
     from wxrec_async.config import Settings as Settings
     from wxrec_async.config import load_config as load_config
     from wxrec_async.errors import AuthError as AuthError
     from wxrec_async.errors import ConfigError as ConfigError
     from wxrec_async.errors import LedgerError as LedgerError
+    from wxrec_async.errors import RunStopped as RunStopped
     from wxrec_async.errors import WxrecError as WxrecError
     from wxrec_async.events import Event as Event
+    from wxrec_async.events import RunTotals as RunTotals
+    from wxrec_async.evidence import AuditReport as AuditReport
+    from wxrec_async.evidence import audit as audit
     from wxrec_async.flow.summary import Summary as Summary
+    from wxrec_async.maintenance.cleanup import CleanupReport as CleanupReport
+    from wxrec_async.maintenance.cleanup import cleanup as cleanup
+    from wxrec_async.maintenance.rebuild import RebuildReport as RebuildReport
+    from wxrec_async.maintenance.rebuild import rebuild as rebuild
+    from wxrec_async.maintenance.verify import Level as Level
+    from wxrec_async.maintenance.verify import VerifyReport as VerifyReport
+    from wxrec_async.maintenance.verify import verify as verify
     from wxrec_async.model import Period as Period
+    from wxrec_async.model import Secret as Secret
     from wxrec_async.planning.plan import Plan as Plan
+    from wxrec_async.reconciliation import ReconcileReport as ReconcileReport
+    from wxrec_async.reconciliation import reconcile as reconcile
+    from wxrec_async.setup.doctor import Finding as Finding
+    from wxrec_async.setup.doctor import examine as examine
+    from wxrec_async.setup.doctor import examine_file as examine_file
+    from wxrec_async.setup.login import LoggedIn as LoggedIn
+    from wxrec_async.setup.login import login as login
+    from wxrec_async.setup.login import take_tokens as take_tokens
+    from wxrec_async.wiring.account import Injected as Injected
 
 _HOMES = {
+    # The job
     "Backfill": "backfill",
     "Settings": "config",
     "load_config": "config",
-    "AuthError": "errors",
-    "ConfigError": "errors",
-    "LedgerError": "errors",
-    "WxrecError": "errors",
-    "Event": "events",
     "Period": "model",
     "Plan": "planning.plan",
     "Summary": "flow.summary",
+    "Event": "events",
+    "RunTotals": "events",
+    # What is raised
+    "WxrecError": "errors",
+    "ConfigError": "errors",
+    "AuthError": "errors",
+    "LedgerError": "errors",
+    "RunStopped": "errors",
+    # The functions behind the other commands, and what they return
+    "login": "setup.login",
+    "take_tokens": "setup.login",
+    "LoggedIn": "setup.login",
+    "examine": "setup.doctor",
+    "examine_file": "setup.doctor",
+    "Finding": "setup.doctor",
+    "verify": "maintenance.verify",
+    "VerifyReport": "maintenance.verify",
+    "Level": "maintenance.verify",
+    "cleanup": "maintenance.cleanup",
+    "CleanupReport": "maintenance.cleanup",
+    "rebuild": "maintenance.rebuild",
+    "RebuildReport": "maintenance.rebuild",
+    "reconcile": "reconciliation",
+    "ReconcileReport": "reconciliation",
+    "audit": "evidence",
+    "AuditReport": "evidence",
+    # What may be handed in
+    "Injected": "wiring.account",
+    "TokenStore": "auth.token_store",
+    "FileTokenStore": "auth.file_store",
+    "Credentials": "auth.token_values",
+    "Tokens": "auth.token_values",
+    "Secret": "model",
 }
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names are the keys of the table above
+__all__ = ["__version__", "events", *_HOMES]  # noqa: PLE0604 - the names are the keys of the table above
 
 _MOVED = {  # modules whose import paths the first release documented: they work for one release more
     "cleanup": "maintenance.cleanup",
@@ -59,8 +117,12 @@ stand_in(__name__, _MOVED)
 
 
 def __getattr__(name: str) -> object:
+    # First the stand-ins, which are called like the function of their name: ``import wxrec_async.verify`` asks here,
+    # too, and goes on to ask what it got for ``verify``.
     if name in _MOVED:
         return sys.modules[f"{__name__}.{name}"]
+    if name == "events":
+        return importlib.import_module(f"{__name__}.events")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -25,8 +25,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, Field
 
-from wxrec_async import Backfill, Period, Settings, WxrecError, load_config
-from wxrec_async.events import RunTotals
+from wxrec_async import Backfill, Period, RunTotals, Settings, WxrecError, load_config
 
 EVERY_S = 0.5
 log = logging.getLogger(__name__)
