@@ -83,6 +83,7 @@ class WebexMedia:
         except FOREIGN as exc:
             foreign: Exception = exc
         except RemoteError as exc:
+            # Raised by what sees only the answer.
             exc.host = host
             raise
         raise remote_error_from(foreign, host)
@@ -91,12 +92,14 @@ class WebexMedia:
         request = _request(url, {**self._headers, **_condition(offset, etag)})
         async with self._gate.request():
             response = await self._transport.handle_async_request(request)
+            # Still inside the gate: whoever stands behind us must not go through before this was heard.
             if wait := asked_wait_s(response):
                 self._gate.close(min(wait, MAX_WAIT_S))
         if self._reach is not None:
             self._reach.succeeded()
         try:
             return response, await read_head(response, offset, ranged=etag is not None, url=url)
+        # Cancelled as well: nobody else has the response yet, and its connection would not come back.
         except BaseException:
             await response.aclose()
             raise
