@@ -220,7 +220,7 @@ async def _body_of(response: httpx.Response, cap: int, *, cut: bool) -> bytes:
 
 
 async def _decoded(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """Yield the body, inflated in small steps if it was compressed though identity was asked for."""
+    """Yield the body, inflated in small steps if it came compressed."""
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if response.is_stream_consumed:  # somebody (the auth flow) has read and decoded it already
         yield response.content

@@ -59,8 +59,8 @@ class WebexMedia:
         """Send the request, and yield the stream when the answer's head is there.
 
         Opening and reading raise `OperationFailed` with one of three decisions:
-        ``GiveUp(reason)`` (this recording has failed), ``Gone()`` (deleted at its
-        source: S3 says so, and captures, asked afterwards, names it no longer) and
+        ``GiveUp(reason)`` (this recording has failed), ``DeletedAtSource()`` (S3
+        says so, and captures, asked afterwards, names it no longer) and
         ``Restart()`` (begin again from byte 0: the bytes at the source are others, or
         the body was no recording); and `AuthError`, `RunStopped`.
         Whether the bytes are a sound recording, or any, is not judged here.
