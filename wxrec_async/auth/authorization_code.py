@@ -45,6 +45,7 @@ class Request:
 
 def begin(auth_url: str, client_id: str, redirect_uri: str, scopes: Sequence[str]) -> Request:
     """Draw state and verifier and write the URL the user is to open."""
+    # 64 bytes are 86 signs: RFC 7636 wants 43 to 128 of them.
     state, verifier = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(64))
     query = {
         "response_type": "code",
@@ -72,10 +73,12 @@ def code_from(request: Request, answer: str) -> Secret:
     answer is not one to ``request``.
     """
     answer = answer.strip()
+    # It has blanks or signs that neither an address nor a code can have.
     if read_secret(answer) is None:
         raise AuthError("nothing usable was given: paste the whole address the browser was sent to")
     if not _is_address(answer):
         return Secret(answer)
+    # The state before the error: what somebody else wrote into an address is not shown as Webex's word.
     if not request.is_answer(answer):
         raise AuthError("the address does not belong to this login: open the URL shown last, and paste where it led")
     said = _query(answer)
@@ -203,6 +206,7 @@ async def keep(store: TokenStore, tokens: Tokens) -> None:
     async def save() -> None:
         async with store.lock():
             for _ in range(SAVE_TRIES):
+                # By refusing, `save` has learnt of the newer version: the next try goes over it.
                 with contextlib.suppress(StoreMoved):
                     await store.save(tokens)
                     return

@@ -73,6 +73,7 @@ class TokenEndpoint:
         sent = {**form, "client_id": self._credentials.client_id, "client_secret": self._secret}
         status, headers, body = await self._post(sent)
         if not 200 <= status < 300:
+            # Masking anything shorter would mask words that are no secrets.
             known = [Secret(value) for name, value in sent.items() if name not in _NO_SECRETS and len(value) > 7]
             raise _refusal(status, headers, body, known)
         grant = read_grant(_decoded(body))
@@ -86,6 +87,7 @@ class TokenEndpoint:
 
     async def _post(self, form: Mapping[str, str]) -> tuple[int, httpx.Headers, bytes]:
         try:
+            # httpx's own limits are for each read: a byte now and then would never end.
             with anyio.fail_after(ANSWER_WITHIN_S):
                 return await self._exchange(form)
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, TimeoutError) as error:
@@ -125,10 +127,12 @@ def _refusal(status: int, headers: httpx.Headers, body: bytes, secrets: Iterable
     tracking_id = server_words(str(tracking), secrets) if tracking else None
     code = server_words(str(facts.get("error") or ""), secrets) if isinstance(facts.get("error"), str) else ""
     words = server_words(_description(facts), secrets)
+    # First: whatever the body says, a server in trouble has not judged the token.
     if status in _TRY_LATER or status >= 500:
         wait = retry_after_s(headers.get("retry-after"), server_date=headers.get("date"), now_s=time.time())
         return HTTPStatusError(status, code=code, words=words, retry_after_s=wait, tracking_id=tracking_id)
     said = " ".join(filter(None, [str(status), code, words, f"(trackingid {tracking_id})" if tracking_id else ""]))
+    # Only this says that the token is dead; the other refusals may be about the client.
     if status == 400 and code == "invalid_grant":
         return InvalidGrant(f"Webex refuses the refresh token ({said}): {LOGIN_HINT}", tracking_id=tracking_id)
     return AuthError(f"the token endpoint refuses to renew the token: {said}", tracking_id=tracking_id)

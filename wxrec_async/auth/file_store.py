@@ -36,6 +36,7 @@ class FileTokenStore:
         await to_thread.run_sync(self._save, tokens)
 
     def _save(self, tokens: Tokens) -> None:
+        # Read once more: others keep keys of their own in it, and what is no file of ours must not be written over.
         present = read_private(self._path)
         kept = {} if present is None else parse_object(present, str(self._path))
         text = json.dumps(tokens_to(tokens, kept), indent=2, ensure_ascii=False) + "\n"

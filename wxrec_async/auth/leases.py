@@ -32,6 +32,7 @@ FIRST_S = 120.0
 LONGEST_S = 600.0
 ROOM = 0.75  # of the first lease: a request to Webex (30 s) and storing what it answers (60 s) still fit
 CLOCK_GRAIN_S = 1.0  # AWS tells its time in whole seconds
+# Enough to get past numbers that were used before AWSCURRENT was moved back by hand.
 TRIES = 20
 
 _NAMESPACE = uuid.UUID("6f0f2d0c-6c7b-5b0e-9a55-0d6a2b6f3f61")
@@ -97,8 +98,10 @@ class Leases:
             if found is not None and found.of == of:
                 if self._good(found):
                     return found
+                # One of our own that has no room left is not waited for: nobody else acts on it.
                 if found.holder != self._holder and age_s <= found.lasts_s:
                     return None
+                # Over: the next number is free for everybody, and one of us will be first.
                 tried = max(tried, found.number)
             if made:
                 return None  # made, and not to be seen yet: the next look will tell
@@ -120,6 +123,7 @@ class Leases:
         lease = None if labelled is None else read_lease(labelled.text)
         if labelled is None or lease is None:
             return None, 0.0
+        # Where the server does not tell its age, it is at least as old as our first look at it.
         if self._seen[0] != lease.version_id:
             self._seen = lease.version_id, self._clock()
         return lease, max(self._clock() - self._seen[1], (labelled.age_s or 0.0) - CLOCK_GRAIN_S)
@@ -130,6 +134,7 @@ class Leases:
         return await shelf.make(lease)
 
     def _lasts_s(self, number: int) -> float:
+        # The inner bound only keeps the power from overflowing.
         return float(min(self._first_s * 2 ** min(number - 1, 10), LONGEST_S))
 
 

@@ -71,11 +71,13 @@ class Loopback:
             await stream.send(_page(400, "Bad Request", "This is not a request."))
         elif target.partition("?")[0] != self._path:
             await stream.send(_page(404, "Not Found", "There is nothing here."))
+        # One answer is all there is: a page that is loaded again must not begin a second exchange of the same code.
         elif self._caught is not None or not self._is_ours(target):
             await stream.send(_page(400, "Bad Request", "This does not belong to the login that is under way."))
         else:
             self._caught = target
             await stream.send(_page(200, "OK", "Webex has answered. Close this page and go back to the terminal."))
+            # After the page was sent: this ends the server, and with it every connection.
             self._done.set()
 
 

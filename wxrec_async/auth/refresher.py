@@ -22,6 +22,7 @@ from wxrec_async.rules.retry import MAX_WAIT_S, backoff_s
 from wxrec_async.rules.tokens import refuses_token
 
 MAX_TRIES = 5
+# How long a failed renewal or save is left alone while the old token still serves.
 QUIET_S = 30.0
 ERROR_BODY_LIMIT = 64 << 10  # bytes
 
@@ -108,14 +109,17 @@ class Refresher:
 
     def _settled(self) -> bool:
         """Say whether there is nothing to do, or nothing to do yet."""
+        # A fresh token that is in memory only is something to do: a killed process would take it along.
         if self._keeper.fresh() and not self.unsaved:
             return True
         return self._keeper.alive() and anyio.current_time() < self._quiet_until
 
     async def _one_at_a_time(self, needed: Callable[[], bool], work: Callable[[], Awaitable[None]]) -> None:
         """Do ``work`` under the lock if it is still ``needed``; who waited through a failure shares it."""
+        # Whoever was in line while a round failed gets that failure; whoever comes later begins a round of his own.
         rounds = self._rounds
         async with self._lock:
+            # Asked again under the lock: the one before us may have done it for all.
             if not needed():
                 return
             if self._failure is not None and self._rounds != rounds:
@@ -123,6 +127,7 @@ class Refresher:
             self._failure = None
             try:
                 await work()
+            # Only this one is shared; anything else is no judgement of the token, and each may try for himself.
             except AuthError as failure:
                 self._failure = failure
                 raise
@@ -151,6 +156,7 @@ class Refresher:
             problem = await self._problem()
             if problem is None:
                 return
+            # Asked after the attempt: the old token may have ended while it went on.
             if lives():
                 self._put_off(problem)
                 return
@@ -174,6 +180,7 @@ class Refresher:
 
     async def _wait(self, problem: RemoteError, attempt: int) -> None:
         """Wait before the next attempt, or raise `AuthError` when there shall be none."""
+        # A certificate is the same the next time.
         if attempt >= MAX_TRIES or isinstance(problem, TLSError):
             raise _none_left(problem, f"in {attempt} tries")
         asked = problem.retry_after_s if isinstance(problem, HTTPStatusError) else None
@@ -217,18 +224,21 @@ class RefreshingAuth(httpx.Auth):
         await request.aread()
         generation = await self._sign(request)
         response = yield request
+        # Taken after all: the next refusal is worth a renewal again.
         if response.is_success and generation == self._hopeless:
             self._hopeless = -1
         if response.is_success and generation == self._hopeless:
             self._hopeless = -1
         if not await _refuses(response):
             return
+        # Not for a token that was refused fresh from its renewal: each call would renew it anew.
         if generation != self._hopeless:
             await self._refresher.refresh(generation)
             generation = await self._sign(request)
             response = yield request
             if not await _refuses(response):
                 return
+        # A look and no renewal, which would outdate the other process's token in its turn.
         if await self._refresher.take_newer(generation):
             generation = await self._sign(request)
             response = yield request
@@ -260,6 +270,7 @@ async def _refuses(response: httpx.Response) -> bool:
     if response.status_code not in (400, 401, 403):
         return False
     if not response.is_closed:
+        # The header goes: httpx would unpack once more what `_Cut` has unpacked.
         response.stream = _Cut(response.stream, response.headers.pop("Content-Encoding", ""))
     await response.aread()
     return response.status_code == 401 or refuses_token(response.text)

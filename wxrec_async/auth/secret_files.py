@@ -72,6 +72,7 @@ def open_lock(path: Path) -> LockFile:
         if error.errno not in _NOT_CREATABLE:
             raise private_files.not_opened(lock, error) from None
     try:
+        # The others on this machine fail to create it as well, so all of them come here.
         return LockFile(private_files.open_private(path.parent, os.O_RDONLY | os.O_DIRECTORY), path.parent)
     except OSError as error:
         raise private_files.not_opened(path.parent, error) from None

@@ -132,9 +132,11 @@ class SecretReader:
         unusable = _unusable(version, self.label)
         if unusable is None:
             return version.id, parse_object(version.text, self.label)
+        # Somebody may have edited it by hand; the refresh token of the version before may still be good.
         previous = await self._previous(client)
         if previous is None:
             raise unusable
+        # The id of the current one: it is what a save will take the place of.
         return version.id, previous
 
     async def _previous(self, client: Client) -> JsonObject | None:
@@ -180,6 +182,7 @@ class SecretReader:
         if client is None:
             raise problem
         try:
+            # Only the open client knows which endpoint the SDK has found; no secret has been sent yet.
             _check_endpoint(client, self.label)
             yield client
         finally:
@@ -200,6 +203,7 @@ class SecretReader:
 def _config(aws: AwsOptions) -> AioConfig:
     # An empty mapping, unlike None, keeps the SDK from asking the environment.
     return AioConfig(
+        # The SDK may repeat here: a read changes nothing, and a write bears the id of its version.
         connect_timeout=5,
         read_timeout=10,
         retries={"total_max_attempts": 3, "mode": "standard"},
@@ -237,6 +241,9 @@ def _unusable(version: Version, label: str) -> ConfigError | None:
     return None
 
 
+# The SDK's failures as ours
+
+
 def translate(error: Exception, action: str, label: str) -> WxrecError:
     """Turn an SDK failure into ours; the message names the secret and what is missing, never a value."""
     match error:
@@ -260,6 +267,7 @@ def _refusal(error: sdk.ClientError, action: str, label: str) -> WxrecError:
     facts: Mapping[str, Any] = error.response
     code = str(facts.get("Error", {}).get("Code", ""))
     words = server_words(str(facts.get("Error", {}).get("Message", "")))
+    # One code for two things: a secret without a version, which can be written to, and none at all.
     if code == "ResourceNotFoundException" and "secret value" in words:
         return NoValue(f"{label} has no value yet")
     if code == "ResourceNotFoundException":

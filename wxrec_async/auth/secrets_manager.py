@@ -91,6 +91,7 @@ class SecretsManagerTokenStore:
         """Read the secret; see `TokenStore.load`."""
         async with self._secret.client() as client:
             stored = await self._read(client)
+            # Whoever holds the lock is about to renew; a look from elsewhere needs no lease.
             if self._lock.statistics().owner == anyio.get_current_task():
                 stored = await self._ours_to_act_on(client, stored)
         self._version = stored.version
@@ -105,6 +106,8 @@ class SecretsManagerTokenStore:
 
     async def _ours_to_act_on(self, client: Client, stored: _Stored) -> _Stored:
         """Return what the caller may renew, or use as it is."""
+        # A second look under one lock: the refresh token was refused, and may have been used by a process
+        # that has not stored its own yet.
         if stored.version == self._renewing and not self._alone:
             stored = await self._after_refusal(client, stored)
         pause, deadline = 0.1, anyio.current_time() + self._wait_s
@@ -113,6 +116,7 @@ class SecretsManagerTokenStore:
             if not may:
                 await self._pause(pause, deadline)
                 pause = min(pause * 1.5, 2.0)
+            # Read after the lease was taken: the version may have been renewed between our first look and that.
             before, stored = stored, await self._read(client)
             if may and stored.version == before.version:
                 break
@@ -130,6 +134,7 @@ class SecretsManagerTokenStore:
             self._warn(denied)
             self._alone = False
             return True
+        # A further number follows a holder that went silent, and may have used the refresh token before.
         self._alone = lease is not None and lease.number == 1
         return lease is not None
 
@@ -157,6 +162,7 @@ class SecretsManagerTokenStore:
         async with self._secret.client() as client:
             version, kept = await self._saved(client)
             stored = _tokens_or_none(kept, self._secret.label)
+            # The reply to an earlier write may have been lost: what is there already is not written twice.
             if stored is None or not stored.same(tokens):
                 self._give_way(version, stored, tokens)
                 text = json.dumps(tokens_to(tokens, kept))

@@ -65,6 +65,7 @@ class TokenManager:
 
     async def _after_refusal(self, refused: InvalidGrant) -> None:
         """Look once more: whoever made our refresh token worthless may have stored its own since."""
+        # By identity: `_take_stored` puts another one there only when the store has moved.
         base = self._base
         if await self._take_stored():
             return
@@ -92,6 +93,7 @@ class TokenManager:
 
     async def _ask(self) -> InvalidGrant | None:
         try:
+            # Once asked, the old refresh token may be worthless: cancelled before the save, we had neither.
             await run_to_completion(self._exchange, hurried_s=HURRIED_ASK_S)
         except InvalidGrant as refused:
             return refused
@@ -102,6 +104,7 @@ class TokenManager:
         if self._base is None:
             raise AssertionError("renewed before anything was loaded")
         tokens = await self._endpoint.refresh(self._base)
+        # Saved before it is used, and not hurried: a token that is written nowhere dies with the process.
         with anyio.CancelScope(shield=True):
             tokens = await self._saved(tokens)
             self._adopt(tokens)
@@ -129,6 +132,7 @@ class TokenManager:
 
     async def _saved(self, tokens: Tokens) -> Tokens:
         """Store ``tokens`` and return what is to be used: them, stored or not, or a newer one of another process."""
+        # A store that fails is no reason to throw the token away: it serves from memory, and saving is tried again.
         problem = await self._save(tokens)
         if isinstance(problem, StoreMoved):
             tokens, problem = problem.tokens, None

@@ -64,6 +64,7 @@ class Tokens:
 def granted(grant: TokenGrant, now: float, previous: Tokens | None = None) -> Tokens:
     """Turn a grant received at `now` into tokens; what the reply left out is kept from `previous`."""
     kept = previous.refresh_token if previous else None
+    # The end of the old refresh token is true of that one only.
     refresh_expires_at = previous.refresh_expires_at if previous and grant.refresh_token is None else None
     if grant.refresh_lifetime_s is not None:
         refresh_expires_at = now + grant.refresh_lifetime_s
@@ -101,6 +102,7 @@ def tokens_from(data: Mapping[str, object], source: str) -> Tokens:
         raise AuthError(f"{source} holds no refresh token: {LOGIN_HINT}")
     lifetime = read_number(data.get("expires_in"))
     return Tokens(
+        # A refresh token is enough to begin with: an empty access token is never fresh, and is renewed first.
         access_token=read_secret(data.get("access_token")) or Secret(""),
         refresh_token=refresh,
         expires_at=_epoch(data.get("expires_at")) or 0.0,

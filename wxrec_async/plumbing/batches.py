@@ -55,7 +55,9 @@ class BatchQueue(Generic[T]):
             if not self._items:
                 await self._changed.wait()
                 continue
+            # It begins with the first item and not with the call: an empty queue is waited for without end.
             with anyio.move_on_after(self._linger_s):
+                # A batch that is larger than the queue would never be there.
                 while len(self._items) < min(most, self._capacity) and not self._closed:
                     await self._changed.wait()
             # Somebody else may have emptied the queue while we lingered.

@@ -31,6 +31,7 @@ async def run_to_completion(work: Callable[[], Awaitable[T]], *, hurried_s: floa
                 failure.append(error)
         done.set()
 
+    # The group takes the cancellation, waits for `run`, which the shield keeps it from, and lets it go on then.
     async with anyio.create_task_group() as group:
         group.start_soon(run)
         try:
@@ -39,6 +40,7 @@ async def run_to_completion(work: Callable[[], Awaitable[T]], *, hurried_s: floa
             if hurried_s is not None:
                 shield.deadline = anyio.current_time() + hurried_s
             raise
+    # Not reached when cancelled: what came of the work is then only what the work wrote down itself.
     if failure:
         raise failure[0]
     return result[0]

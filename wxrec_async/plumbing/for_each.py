@@ -37,6 +37,7 @@ async def each_fed(
     send, receive = anyio.create_memory_object_stream[T](most)
 
     async def put_all() -> None:
+        # Closing it is what ends the workers, once they have emptied the stream.
         async with send:
             await feed(send.send)
 
@@ -45,6 +46,7 @@ async def each_fed(
             await work(item)
 
     try:
+        # Both, also when a failure ends the group before `put_all` has begun.
         with send, receive:
             async with anyio.create_task_group() as group:
                 group.start_soon(put_all)

@@ -10,6 +10,7 @@ def first_failure(group: BaseExceptionGroup[BaseException]) -> BaseException:
     is the cause and the rest, if any, came of it.
     """
     failure: BaseException = group
+    # A group of groups, where the work has task groups of its own.
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
     return failure

@@ -35,6 +35,7 @@ class CircuitBreaker:
         now = self._clock()
         until = now + max(0.0, seconds)
         if until > self._closed_until:
+            # Told once for each time it was open: that it stays shut for longer is no news.
             if now >= self._closed_until:
                 self._on_close(seconds)
             self._closed_until = until
@@ -54,9 +55,11 @@ class CircuitBreaker:
     async def request(self) -> AsyncIterator[None]:
         """Go through, waiting while the door is shut or somebody else is probing."""
         probe = await self._enter()
+        # Compared on the way out: whoever closed it meanwhile, it is shut for us as well.
         closed_until = self._closed_until
         try:
             yield
+        # A probe that failed or was cancelled has shown nothing: the door stays half open for the next one.
         except BaseException:
             self._left(probe, opened=False)
             raise
@@ -76,12 +79,14 @@ class CircuitBreaker:
         """Wait until the probe is back; one that is not refused for so long was let in, however long it takes."""
         with anyio.move_on_after(PROBE_PATIENCE_S):
             await probe.wait()
+        # Somebody else may have lost patience first, or a newer probe be under way.
         if probe is self._probe and not self.closed_for_s:
             self._half_open, self._probe = False, None
 
     def _left(self, probe: anyio.Event | None, *, opened: bool) -> None:
         if probe is None:
             return
+        # Not ours any more when others have lost patience with us: then it is theirs to say what is open.
         if probe is self._probe:
             self._probe = None
             if opened:
@@ -128,6 +133,7 @@ class Pacer:
                 while (wait := self._due - self._tolerance - self._clock()) > 0:
                     await anyio.sleep(wait)
                 await passage.enter_async_context(self.gate.request())
+                # `came`: time in which nobody asked is not saved up, nor is lateness of ours beyond `CATCH_UP_S`.
                 self._due = max(self._due, came, self._clock() - CATCH_UP_S) + self._interval
                 self.passed += 1
             yield

@@ -53,6 +53,7 @@ class Pipe:
         it waited, and `anyio.BrokenResourceError` when the reader has gone.
         """
         while self._is_full(len(chunk)):
+            # An event cannot be cleared, so each wait has its own; no await lies between the look and the wait.
             self._room = anyio.Event()
             await self._room.wait()
         if self._abandoned:
@@ -94,6 +95,7 @@ class Pipe:
     def abandon(self) -> None:
         """The reader leaves: the writer's next `send` raises.  Idempotent."""
         self._abandoned = True
+        # A reader that has gone must not keep the bytes in memory for as long as the writer takes to notice.
         self._chunks.clear()
         self._held = 0
         self._room.set()
@@ -108,6 +110,7 @@ class Pipe:
 
     async def __anext__(self) -> Chunk:
         """Return the next chunk; the end only after `finish`, the failure as often as it is asked for."""
+        # What was sent before the end, of whichever kind, is handed out first.
         while not self._chunks:
             if self._failure is not None:
                 raise self._failure

@@ -47,9 +47,11 @@ class MemoryPool:
 
     def _withdraw(self, ticket: tuple[int, anyio.Event]) -> None:
         size, turn = ticket
+        # Granted in the very moment of the cancellation: nobody else knows of this room.
         if turn.is_set():
             self.give_back(size)
         else:
+            # It may have been the large one that all others were waiting behind.
             self._line.remove(ticket)
             self._serve()
 
@@ -76,6 +78,7 @@ class Reservation:
 
     def release(self) -> None:
         """Give it back."""
+        # First, so that a second call finds nothing to give back.
         size, self.size = self.size, 0
         if size:
             self._pool.give_back(size)

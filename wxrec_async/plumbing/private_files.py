@@ -97,6 +97,7 @@ class Draft:
     """
 
     def __init__(self, path: Path) -> None:
+        # What cannot be cleared up is no reason not to write.
         with contextlib.suppress(OSError):
             _sweep(path)
         self._path = path
@@ -129,6 +130,7 @@ def write_all(fd: int, data: bytes) -> None:
 
 def put_in_place(draft: Path, path: Path) -> None:
     """Give a finished draft in the same folder its name, durably."""
+    # The name is in the folder's own blocks, so the folder is synced after it, or a power cut could take it back.
     draft.rename(path)
     sync(path.parent)
 

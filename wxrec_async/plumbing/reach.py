@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import anyio
 
+# In a row: a single reset between two answers is no outage.
 QUORUM = 3
 MIN_OUTAGE_S = 5.0  # many workers fail at one dead host within milliseconds; others must have had time to answer
 

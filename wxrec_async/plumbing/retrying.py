@@ -71,6 +71,7 @@ class Retrier:
                 await anyio.sleep(after_s)
             case PauseAll(after_s=after_s):
                 self._on_retry(operation, tries.attempts + 1, after_s, trouble)
+                # The gate and no sleep of our own: others may learn of a longer wait meanwhile.
                 self._gate.close(after_s)
                 await self._gate.wait_open()
             case StopRun(reason=reason, auth=True):

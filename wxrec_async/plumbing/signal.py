@@ -18,6 +18,7 @@ class ChangeNotifier:
     def notify(self) -> None:
         """Wake everybody who waits now."""
         self._event.set()
+        # Those who wait have the old one; whoever comes now waits for the next change.
         self._event = anyio.Event()
 
     async def wait(self) -> None:

@@ -42,6 +42,7 @@ class Throttle:
         async with self._line:
             if (wait := self._due + seconds - self._burst_s - self._clock()) > 0:
                 await anyio.sleep(wait)  # nobody else books meanwhile: whoever does stands in the same line
+            # Booked after the sleep: what is cancelled while it waits has not passed.
             self._due = max(self._due, self._clock()) + seconds
             self.passed += size
 

@@ -70,6 +70,7 @@ def day_state(day: DayCoverage, now_ms: int) -> DayState:
         return DayState.OWED
     if day.unfinished or day.span.to_ms > now_ms:
         return DayState.NOT_YET
+    # Before `unlisted_ms`: reconcile lists the day itself and closes no window that would count there.
     if day.whole and day.certificate_holds:
         return DayState.CERTIFIED
     return DayState.NOT_LISTED if day.unlisted_ms else DayState.COMPLETE

@@ -39,6 +39,9 @@ class ObjectState(enum.StrEnum):
     UNREADABLE = "unreadable"
 
 
+# What is known
+
+
 @dataclass(frozen=True, slots=True)
 class RecordingFacts:
     """A recording in the ledger; ``held`` is there when it is STORED, ``was_stored`` when it ever was.
@@ -113,6 +116,10 @@ class Judgement:
     recording_id: str = ""
 
 
+# Judging a task
+
+
+# In the order in which they are looked for: what could not be seen outweighs what is lost (see `judge`).
 HELD_BADLY = {
     ObjectState.UNREADABLE: (TaskStatus.UNKNOWN, "bucket_unreadable"),
     ObjectState.MISSING: (TaskStatus.FAILED, "missing_in_bucket"),
@@ -127,10 +134,13 @@ def must_ask(facts: TaskFacts, ages: WaitPolicy) -> bool:
     on silence that came too early to mean much.
     """
     search = facts.search or SearchFacts()
+    # A filtered task is worth no call of the budget: it is judged by the recordings it has, or not at all.
     if facts.left_out:
         return False
     if facts.state is TaskState.NO_RECORDING:
+        # `named` counts too: what captures once named was there, whatever it answers today.
         contradicted = bool(search.recordings or search.capture_requested or search.deleted or facts.named)
+        # Where Search counts none it agrees with the silence, however early that came.
         return contradicted or (search.recordings is None and _early_silence(facts, ages))
     if search.deleted and _none_or_some_could_be_gone(facts):
         return True
@@ -138,6 +148,7 @@ def must_ask(facts: TaskFacts, ages: WaitPolicy) -> bool:
 
 
 def _early_silence(facts: TaskFacts, ages: WaitPolicy) -> bool:
+    # False is Webex's word that nothing comes; null, which is not yet known, is no such word.
     if facts.capture_requested is False:
         return False
     if facts.silent_ms is None or facts.since_silent_ms is None:
@@ -157,6 +168,7 @@ def judge(facts: TaskFacts, ages: WaitPolicy) -> Judgement:
     The worst news wins: what cannot be known, then what is lost or failed, then
     what is still to come.
     """
+    # Recordings that were stored before the filter was set are judged like all others.
     if facts.left_out and not facts.recordings:
         return Judgement(TaskStatus.LEFT_OUT, facts.left_out)
     return (
@@ -172,6 +184,7 @@ def _unsound_objects(facts: TaskFacts) -> Judgement | None:
     stored = [each for each in facts.recordings if each.state is RecordingState.STORED]
     for held, (standing, reason) in HELD_BADLY.items():
         for each in stored:
+            # None: nobody looked, which proves as little as not having been able to.
             if each.held is held or (each.held is None and held is ObjectState.UNREADABLE):
                 return Judgement(standing, reason, each.id)
     return None
@@ -181,8 +194,10 @@ def _unsound_recordings(facts: TaskFacts) -> Judgement | None:
     for each in facts.recordings:
         if each.state is RecordingState.FAILED:
             return Judgement(TaskStatus.FAILED, each.reason or "failed", each.id)
+        # We had it, so its deletion at Webex is no excuse for its being lost here.
         if each.state is RecordingState.GONE and each.was_stored:
             return Judgement(TaskStatus.FAILED, "lost", each.id)
+        # The word GONE alone is nobody's proof: see the table in `rules.finality`.
         if each.state is RecordingState.GONE and not each.evidence:
             return Judgement(TaskStatus.FAILED, "gone_unproven", each.id)
     unfinished = [each for each in facts.recordings if each.state not in FINAL_STATES]
@@ -191,6 +206,7 @@ def _unsound_recordings(facts: TaskFacts) -> Judgement | None:
 
 def _open_task(facts: TaskFacts) -> Judgement | None:
     match facts.state:
+        # `only_in_search` where the other list does not have it: that is what somebody has to look into.
         case TaskState.LISTED if not facts.recordings:
             return Judgement(TaskStatus.OWED, "never_asked" if facts.listed else "only_in_search")
         case TaskState.LISTED:
@@ -199,6 +215,7 @@ def _open_task(facts: TaskFacts) -> Judgement | None:
             return Judgement(TaskStatus.OWED, facts.reason or "owed")
         case TaskState.FAILED:
             return Judgement(TaskStatus.FAILED, facts.reason or "failed")
+        # Captures named some and the ledger has none of them: neither "stored" nor "no recording" can be said.
         case TaskState.CAPTURED if not facts.recordings:
             return Judgement(TaskStatus.UNKNOWN, "no_recording_known")
     return None
@@ -206,6 +223,9 @@ def _open_task(facts: TaskFacts) -> Judgement | None:
 
 def _contradiction(facts: TaskFacts, ages: WaitPolicy) -> Judgement | None:
     """Hold the task, which looks settled, against what captures and Search say."""
+    # In this order, because each question makes the next one moot: an answer that proves nothing; a recording that
+    # captures itself once named and nobody has; a deletion, which excuses what is missing; a call that goes on, whose
+    # recordings may still grow; and only for a call with nothing to show, what was promised of it.
     if facts.asked is RecheckAnswer.UNANSWERED:
         return Judgement(TaskStatus.UNKNOWN, "captures_unanswered")
     if facts.named > len(facts.recordings):
@@ -214,6 +234,7 @@ def _contradiction(facts: TaskFacts, ages: WaitPolicy) -> Judgement | None:
     if search.deleted:
         return _deletion(facts)
     if facts.phase is Phase.OPEN:
+        # `<=` is the other side of `selection.never_ended`, which says `>`: both change over at the same moment.
         young = facts.age_ms <= ages.missing_ms
         return Judgement(TaskStatus.OWED, "still_open") if young else Judgement(TaskStatus.FAILED, "never_ended")
     if search.active and facts.age_ms < ages.null_ms:
@@ -243,6 +264,7 @@ def _promise(facts: TaskFacts, search: SearchFacts, ages: WaitPolicy) -> Judgeme
 
 def _sound(facts: TaskFacts) -> Judgement:
     gone = [each for each in facts.recordings if each.state is RecordingState.GONE]
+    # Before STORED: a call of which a part is gone must not read as whole.
     if gone:
         return Judgement(TaskStatus.DELETED, gone[0].reason or "gone", gone[0].id)
     if facts.recordings and facts.search and facts.search.deleted and _fewer_than_search(facts):
@@ -250,6 +272,9 @@ def _sound(facts: TaskFacts) -> Judgement:
     if facts.recordings:
         return Judgement(TaskStatus.STORED)
     return Judgement(TaskStatus.NO_RECORDING, facts.reason)
+
+
+# Search's figures beside it
 
 
 class Disagreement(enum.StrEnum):
@@ -266,6 +291,7 @@ class Disagreement(enum.StrEnum):
 def disagreements(facts: TaskFacts) -> tuple[Disagreement, ...]:
     """Return how Search's figures differ from what is known of a call that came to a sound end."""
     search = facts.search
+    # After a deletion the figures can only differ.
     if search is None or search.deleted or search.recordings is None:
         return ()
     whole = [each for each in facts.recordings if not each.segment]
@@ -274,6 +300,7 @@ def disagreements(facts: TaskFacts) -> tuple[Disagreement, ...]:
     sizes = [each.size for each in whole if each.state is RecordingState.STORED and each.size is not None]
     if search.bytes is None or len(sizes) < len(whole) or not whole:
         return ()
+    # Within one percent: what `recordingFileSize` counts is not documented to the byte.
     return () if abs(search.bytes - sum(sizes)) * 100 <= sum(sizes) else (Disagreement.BYTES,)
 
 
@@ -287,6 +314,9 @@ def _none_or_some_could_be_gone(facts: TaskFacts) -> bool:
     return not facts.recordings or any(
         each.state not in FINAL_STATES and not each.was_stored for each in facts.recordings
     )
+
+
+# A whole day
 
 
 def is_whole(counts: Mapping[TaskStatus, int]) -> bool:
@@ -338,4 +368,5 @@ def certified(day: CertificateFacts) -> tuple[WhyNot, ...]:
 
 
 def _search_suffices(heard: SearchState, *, required: bool) -> bool:
+    # Absent from the beginning, Search says nothing; broken off half way, it may have had what the other list lacks.
     return heard is SearchState.PRESENT if required else heard is not SearchState.PARTIAL

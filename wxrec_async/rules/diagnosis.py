@@ -22,8 +22,10 @@ from wxrec_async.errors import (
 )
 
 EXIT_USAGE, EXIT_WRONG, EXIT_AUTH, EXIT_LEDGER = 2, 3, 4, 7
+# The order in which to mend: with wrong settings or a wrong identity, what was found behind them proves little.
 PRECEDENCE = (EXIT_USAGE, EXIT_AUTH, EXIT_LEDGER, EXIT_WRONG)
 
+# AWS refuses what was signed more than 15 minutes off.
 SKEW_WARNED_S = 60.0
 SKEW_REFUSED_S = 900.0
 REFRESH_TOKEN_WARNED_S = 14 * 86_400.0
@@ -83,6 +85,7 @@ def failed(name: str, error: WxrecError, todo: str = "") -> Finding:
 def exit_code_for(error: WxrecError) -> int:
     """Return the exit code that goes with a failure."""
     match error:
+        # A certificate that is not trusted is mended in the settings (`ca_bundle`), not by trying again.
         case ConfigError() | TLSError():
             return EXIT_USAGE
         case AuthError():
@@ -112,9 +115,13 @@ def exit_code_of(findings: Iterable[Finding]) -> int:
 def span(seconds: float) -> str:
     """Write a duration in the largest unit that fits."""
     for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        # From two of a unit on, because the number is rounded: 35 hours would read as one day.
         if abs(seconds) >= 2 * length:
             return f"{abs(seconds) / length:.0f} {unit}"
     return f"{abs(seconds):.0f} s"
+
+
+# Tokens and clock
 
 
 def access_token(left_s: float | None) -> Finding:
@@ -130,6 +137,7 @@ def refresh_token(left_s: float | None) -> Finding:
     """Judge how long the refresh token still lives; None when nobody said."""
     if left_s is None:
         return good("refresh_token", "it is there; Webex did not say when it ends")
+    # Unlike an access token, which this one renews, nothing but a person can replace it.
     if left_s <= 0:
         return bad("refresh_token", f"it died {span(left_s)} ago", LOGIN, EXIT_AUTH)
     todo = f"{LOGIN} before that" if left_s < REFRESH_TOKEN_WARNED_S else ""
@@ -149,6 +157,7 @@ def clock(skews: Mapping[str, float], refused_by: str = "") -> Finding:
         return bad("clock", "; ".join(filter(None, [said, f"it is {shown}" if shown else ""])), todo)
     if not skews:
         return unknown("clock", "no server said what time it is")
+    # `Date` has whole seconds, and the answer took a while to come.
     if worst < 2:
         return good("clock", f"it agrees with {', '.join(skews)}")
     return good("clock", f"it is {shown}", todo if worst > SKEW_WARNED_S else "")
@@ -156,6 +165,9 @@ def clock(skews: Mapping[str, float], refused_by: str = "") -> Finding:
 
 def _skew(seconds: float) -> str:
     return f"{span(seconds)} {'ahead of' if seconds > 0 else 'behind'}"
+
+
+# What Webex answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +199,9 @@ def region(answers: Answers, org_id: str) -> Finding:
     """Judge whether this is where the organisation lives: elsewhere a token that lives is not known."""
     if answers.at_home:
         return good("region", f"{answers.host} knows the organisation and the token")
+    # Never None here, since nothing was answered; the `or` is for the type checker.
     failure = answers.organisation or ConfigError()
+    # Only these three can mean "nobody here knows you"; another failure says nothing of the region.
     if not isinstance(failure, HTTPStatusError) or failure.status not in (401, 403, 404):
         return failed("region", failure)
     if _speaks_of_scopes(answers):
@@ -208,6 +222,7 @@ def scope(name: str, failure: WxrecError | None, needed: str, answers: Answers, 
         return unknown(name, "not known before Webex can be reached")
     if not isinstance(failure, HTTPStatusError):
         return failed(name, failure)
+    # A 403 speaks of this permission only where another question was answered; else the region may be wrong.
     if failure.status == 403 and (answers.at_home or "scope" in failure.words.lower()):
         words = f"the token may not ask for them: {failure}; needed: {needed}"
         todo = f"add the scope to the integration and {LOGIN} as an administrator"
@@ -217,6 +232,7 @@ def scope(name: str, failure: WxrecError | None, needed: str, answers: Answers, 
     return failed(name, failure)
 
 
+# Some tenants have no Search: what a gateway says of a path it does not serve.
 SEARCH_ABSENT = (404, 405, 501)
 
 

@@ -12,6 +12,7 @@ REFUSED_KEYS = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
 )
 _ELSEWHERE = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"})
+# "The authorization header is malformed; the region 'a' is wrong; expecting 'b'": told where no header is.
 _EXPECTED_REGION = re.compile(r"expecting '([a-z0-9-]{2,30})'")
 
 
@@ -36,6 +37,7 @@ def bucket_refused(refusal: WxrecError, bucket: str) -> Finding:
     match refusal:
         case HTTPStatusError(status=404):
             return bad("bucket", f"{bucket} is not there", "create it or correct [s3] bucket", EXIT_USAGE)
+        # This and the next come with status 403 and say more than it does, so they stand before it.
         case HTTPStatusError(code="RequestTimeTooSkewed"):
             return unknown("bucket", "not known before the clock is right")
         case HTTPStatusError(code=code) if code in REFUSED_KEYS:
@@ -84,6 +86,7 @@ def condition(refusal: WxrecError | None) -> Finding:
             return bad(name, "S3 took a put with If-None-Match: * although the key is taken", todo)
         case HTTPStatusError(status=412):
             return good(name, "an object that is there is not replaced")
+        # Compatible stores say so of a header they do not know.
         case HTTPStatusError(status=501):
             return bad(name, f"S3 {refusal}", todo)
         case HTTPStatusError(code="BadDigest" | "InvalidDigest"):
@@ -111,6 +114,7 @@ def _aborts_after(rule: Mapping[str, object], prefix: str) -> int | None:
     if rule.get("Status") != "Enabled" or not isinstance(abort, Mapping):
         return None
     chosen = chosen if isinstance(chosen, Mapping) else {}
+    # A rule with a further condition may not cover all of our uploads.
     if {"Tag", "And", "ObjectSizeGreaterThan", "ObjectSizeLessThan"} & chosen.keys():
         return None
     below = str(rule.get("Prefix") or chosen.get("Prefix") or "")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from wxrec_async.model import Recording
 
 SHORTEST, LONGEST = 0.5, 2.0  # of what Webex says: a call that was paused is shorter than its span
+# Of a short call a few seconds of ringing or hanging up are already half.
 MIN_DIFFERENCE_MS = 10_000
 
 

@@ -44,6 +44,7 @@ class Unsound(ValueError):
 
 def canonical(value: object) -> bytes:
     """Write a JSON value: names sorted, nothing between them, UTF-8, a newline at the end."""
+    # What JSON cannot hold is refused; a lone surrogate becomes `\udXXX` below, which is JSON's own way to write it.
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return (text + "\n").encode("utf-8", "backslashreplace")
 
@@ -58,6 +59,9 @@ def whole_day(day: Window) -> str:
     if day.from_ms % DAY_MS or day.length_ms != DAY_MS:
         raise ValueError(f"{day} is not one UTC day")
     return f"{datetime.fromtimestamp(day.from_ms / 1000, UTC):%Y-%m-%d}"
+
+
+# Where it lies
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class Places:
 
     def manifest(self, day: Window, number: int, sha256: str) -> str:
         """Return the key of a day's ``number``-th manifest; other content is another key."""
+        # A run that broke off left its manifest behind; with the content in the key the next one does not meet it.
         return f"{self.manifests_of(day)}{number:04d}-{sha256[:16]}.jsonl"
 
     def tasks(self, day: Window, number: int, sha256: str) -> str:
@@ -97,8 +102,12 @@ class Places:
 
     def number_of(self, key: str) -> int | None:
         """Return which certificate a key is for, None when it is none that `certificate` makes."""
+        # `removeprefix` leaves a key of another place as it is, so the whole key is compared below.
         match = _CERTIFICATE_KEY.fullmatch(key.removeprefix(self.certificates))
         return int(match[1]) if match and key == self.certificate(int(match[1])) else None
+
+
+# Manifests, a line for each recording, and the file beside them, a line for each task with nothing to store
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +229,9 @@ def read_line(line: bytes) -> NamedObject:
     if named.sha256 is not None and not _SHA256.fullmatch(named.sha256):
         raise Unsound("a line names a SHA-256 that is none")
     return named
+
+
+# What a certificate says
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +372,9 @@ def certificate(content: Content, issue: Issue) -> bytes:
     )
 
 
+# Reading certificates, and whether they fit together
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """A certificate as it was read; ``sha256`` is that of its bytes."""
@@ -391,12 +406,15 @@ class Certificate:
 def read_certificate(key: str, data: bytes) -> Certificate:
     """Read a certificate; raises `Unsound` when it is none, or not written as `certificate` writes."""
     said = _object(data)
+    # A name given twice, or a blank more, would read the same here and have another SHA-256.
     if not _is_canonical(said, data):
         raise Unsound("it is not written in the canonical form")
+    # True == 1 in Python: a bool would pass for schema 1.
     if said.get("schema") not in SCHEMAS or isinstance(said.get("schema"), bool):
         raise Unsound(f"its schema is {str(said.get('schema'))[:40]!r}, this program knows up to {SCHEMA}")
     try:
         found = _certificate(key, data, said)
+    # It is a ValueError, too, and has better words than those below.
     except Unsound:
         raise
     except (KeyError, TypeError, ValueError) as error:
@@ -465,6 +483,7 @@ def _rests_on(said: dict[str, Any]) -> tuple[Basis, TasksFile]:
 
 
 def _counted(said: Mapping[str, Any], name: str, basis: Basis | None) -> int | None:
+    # Schema 1 knows no null: there a missing count is damage.
     return None if basis and said[name] is None else _count(said, name)
 
 
@@ -504,6 +523,9 @@ def misplaced(
     if found.tasks and found.tasks.key != places.tasks(found.day, found.number, found.tasks.sha256):
         wrong.append("its file of tasks lies elsewhere")
     return wrong
+
+
+# JSON, read strictly: what is missing or of another kind is an error, never a default
 
 
 def _object(data: bytes) -> dict[str, Any]:

@@ -101,6 +101,7 @@ def is_bare(task: Task) -> bool:
 
 def last_sign_ms(task: Task, recordings: Iterable[Recording] = ()) -> int | None:
     """Return the newest moment at which the call is known to have gone on; None when no moment is known."""
+    # Not `updated_ms`: Webex's `lastUpdatedTime` goes on changing after the end of a task.
     times = [task.created_ms, task.ended_ms]
     for each in recordings:
         times += [each.start_ms, each.stop_ms]
@@ -149,11 +150,13 @@ class EmptyAnswers:
 
 def is_no_recording(task: Task, silence: EmptyAnswers, *, null_ms: int, assume_over_ms: int, now_ms: int) -> bool:
     """Say whether an empty entry of captures, come just now, proves that there is no recording of this task."""
+    # Named once, it exists; bare, the id may be nobody's; requested, it is promised, and `is_missing` judges that.
     if silence.named or is_bare(task) or task.capture_requested:
         return False
     seen = silence.first_seen_ms
     if not is_over(task, (), first_seen_ms=seen, assume_over_ms=assume_over_ms, now_ms=now_ms):
         return False
+    # Two voices agree, the row's and that of captures: no age is needed.
     if task.capture_requested is False:
         return True
     return now_ms - min(task.created_ms or seen, seen) > null_ms
@@ -161,6 +164,7 @@ def is_no_recording(task: Task, silence: EmptyAnswers, *, null_ms: int, assume_o
 
 def is_no_recording_unasked(task: Task, *, assume_over_ms: int, now_ms: int) -> bool:
     """Say whether the row alone proves it: ``captureRequested`` is false and the contact has ended."""
+    # `now` for the first sight: a row that tells neither end nor time is never old enough to be believed unasked.
     return task.capture_requested is False and is_over(
         task, (), first_seen_ms=now_ms, assume_over_ms=assume_over_ms, now_ms=now_ms
     )
@@ -168,6 +172,7 @@ def is_no_recording_unasked(task: Task, *, assume_over_ms: int, now_ms: int) -> 
 
 def is_missing(silence: EmptyAnswers, *, age_ms: int, missing_ms: int, now_ms: int) -> bool:
     """Say whether Webex did not keep its promise: long enough, and in answers at least a day apart."""
+    # Was there no empty answer before, this is the first one, and the second is still to come.
     first_empty = now_ms if silence.first_empty_ms is None else silence.first_empty_ms
     return age_ms > missing_ms and now_ms - first_empty >= DAY_MS
 

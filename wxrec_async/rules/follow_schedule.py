@@ -17,6 +17,7 @@ from wxrec_async.rules.schedule import MINUTE_MS
 RECENT_MS = DAY_MS
 FULL_EVERY_MS = 6 * 60 * MINUTE_MS
 MAX_JITTER = 0.1
+# Short naps: a machine that slept, or whose clock was set, is to be noticed soon (see `is_due`).
 MAX_NAP_S = 30.0
 
 
@@ -59,6 +60,7 @@ def is_due(now_ms: int, next_ms: int, waited_s: float, rhythm: Rhythm) -> bool:
 
 def nap_s(now_ms: int, next_ms: int) -> float:
     """Return how long to sleep before looking at the clock again, in seconds."""
+    # Never zero: a sleep may end a hair before its time, and the loop would spin until then.
     return min(MAX_NAP_S, max(0.05, (next_ms - now_ms) / 1000))
 
 
@@ -67,6 +69,7 @@ def look(now_ms: int, rhythm: Rhythm, *, listed_to_ms: int | None, full_ms: int 
 
     A follower that was away lists all that it missed, as far as Webex looks back.
     """
+    # Below zero the clock was set back: then nothing that was noted of the past can be relied on.
     full = full_ms is None or not 0 <= now_ms - full_ms < FULL_EVERY_MS
     trailing = rhythm.trailing_ms if full else min(RECENT_MS, rhythm.trailing_ms)
     start = now_ms - trailing

@@ -19,6 +19,7 @@ HEADINGS = frozenset(
     {"id", "ids", "taskid", "taskids", "task", "tasks", "contactid", "contactids", "interactionid", "sessionid"}
     | {"contactsessionid", "uniqueid", "callid", "uuid", "guid"}
 )
+# As `webex.lenient.MAX_ID_CHARS`: an answer could not name a longer one.
 MAX_CHARS = 1024
 
 
@@ -35,6 +36,7 @@ def read_line(line: str) -> str:
     if not text or text.startswith("#"):
         return ""
     fields = [field for field in map(_trimmed, _split(text)) if field]
+    # `all` of nothing is true: a line of separators alone is no heading, and is refused below.
     if all(map(_is_heading, fields)) and fields:
         return ""
     if not fields:
@@ -68,8 +70,10 @@ def _checked(text: str) -> str:
         raise Unreadable(f"is longer than {MAX_CHARS} signs")
     if any(sign.isspace() for sign in text):
         raise Unreadable("has blanks within the id: one id a line")
+    # U+FFFD: the file was read in another encoding than it was written in.
     if not text.isprintable() or "\ufffd" in text:
         raise Unreadable("has signs that cannot be printed within the id")
+    # Only behind a quote or separator can it come this far; written back into a list it would be a comment.
     if text.startswith("#"):
         raise Unreadable("begins with #, which makes it a comment")
     if any(sign in pair for pair in QUOTES.items() for sign in text):

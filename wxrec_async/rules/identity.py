@@ -69,6 +69,7 @@ def identified(
     found: dict[str, Recording] = {}
     changed, replacing = set(), set()
     for recording in recordings:
+        # The start first: what begins elsewhere is another recording, of which the end says nothing.
         each = _told_apart(recording, stored)
         if (known := stored.get(each.id)) is not None and has_changed(known.stop_ms, each.stop_ms):
             if policy is ChangePolicy.REPLACE:
@@ -77,6 +78,7 @@ def identified(
                 each = replace(each, id=f"{each.id}-{each.stop_ms}", named_as=recording.id)
             changed.add(each.id)
             if policy is ChangePolicy.CONFLICT:
+                # What has no URL is not fetched; what has a problem is reported.
                 each = replace(each, url=None, problem=CHANGED)
         found.setdefault(each.id, each)
     return Identified(tuple(found.values()), frozenset(changed), frozenset(replacing))
@@ -99,4 +101,5 @@ def marked(order: TransferSpec, named: Identified, flags: tuple[str, ...] = ()) 
     """Return the order with what its recording's identity asks for; ``flags`` are those of its task."""
     name = order.recording.id
     its = (*flags, CHANGED) if name in named.changed else flags
+    # Without flags it cannot be replacing either: `replacing` is part of `changed`.
     return replace(order, replaces=name in named.replacing, flags=its) if its else order

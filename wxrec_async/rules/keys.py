@@ -25,6 +25,7 @@ CONTENT_TYPES = {
     ".flac": "audio/flac",
 }
 DEFAULT_EXTENSION = ".wav"
+# So that every key of a template which `config` takes stays within S3's 1,024 bytes.
 MAX_ENCODED = 180
 EVIDENCE = "_evidence/"  # ours, and no recordings
 _SAFE = frozenset(string.ascii_letters + string.digits + "-._")
@@ -50,6 +51,7 @@ def encode_id(identifier: str) -> str:
     if len(encoded) <= MAX_ENCODED:
         return encoded
     digest = hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()
+    # 65: the tilde and 64 hexadecimal digits.
     return f"{encoded[: MAX_ENCODED - 65]}~{digest}"
 
 
@@ -71,6 +73,7 @@ def main_recording(recordings: Sequence[Recording]) -> Recording:
     """
     return min(
         recordings,
+        # False sorts before True: each line asks what a lesser recording is.
         key=lambda recording: (
             recording.segment,
             recording.id != recording.task_id,
@@ -107,6 +110,7 @@ def _order(task: Task, recording: Recording, template: str, base: Mapping[str, s
 def target(task: Task, recording: Recording, *, template: str, base: Mapping[str, str], main: bool) -> ObjectTarget:
     """Return where ``recording`` goes: the template's own key for the main one, else with ``-{recording_id}``."""
     ext = extension(recording.file_name)
+    # The epoch and not now, where no time is known: a rerun must find the same key.
     moment = datetime.fromtimestamp((task.created_ms or recording.start_ms or 0) / 1000, UTC)
     fields = {
         "task_id": encode_id(recording.task_id),
@@ -163,6 +167,7 @@ def decode_id(encoded: str) -> str:
     if is_hashed(encoded):
         raise ValueError("the id was too long to be kept whole")
     identifier = unquote_to_bytes(encoded).decode("utf-8", "surrogatepass")
+    # `%41` decodes to A, which is never written so: only what `encode_id` would write is ours.
     if not identifier or encode_id(identifier) != encoded:
         raise ValueError("no id is written like this")
     return identifier
@@ -302,6 +307,7 @@ def _sidecar_base(template: str) -> str:
     """Return the template of what a sidecar's key begins with, which no two tasks share."""
     folders = template.split("/")[:-1]
     own = next((place for place, folder in enumerate(folders) if "{task_id}" in folder), None)
+    # A folder that names a recording or an extension differs within one task: the sidecar lies above it.
     common = next(
         (place for place, folder in enumerate(folders) if "{recording_id}" in folder or "{ext}" in folder), len(folders)
     )

@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 MAX_URL_CHARS = 16_384
 PRINTABLE = re.compile(r"[!-~]+")
 LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+# What RFC 3986 does not allow, and browsers and libraries read in different ways; `#` would cut off the signature.
 AMBIGUOUS = frozenset('\\#<>"')
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 UNICAST = ipaddress.IPv6Network("2000::/3")
@@ -39,6 +40,7 @@ def media_url_problem(url: str, hosts: Sequence[str], *, loopback: bool = False)
         port = parts.port
     except ValueError:
         return "it cannot be read as a URL"
+    # `urlsplit` takes `HTTPS:host` as well; what is sent is the text itself, so that is looked at.
     if parts.scheme not in ("https", "http") or not url.startswith(f"{parts.scheme}://"):
         return "it is not an https URL"
     if "@" in parts.netloc:
@@ -51,6 +53,7 @@ def media_url_problem(url: str, hosts: Sequence[str], *, loopback: bool = False)
 def _public_problem(parts: SplitResult, port: int | None, hosts: Sequence[str]) -> str | None:
     if parts.scheme != "https":
         return "it is not an https URL"
+    # `host:` has no port for `urlsplit`, and need not be without one for others.
     if port not in (None, 443) or parts.netloc.endswith(":"):
         return "it names a port other than 443"
     host = parts.hostname or ""
@@ -109,6 +112,7 @@ def address_allowed(ip: str, *, loopback: bool = False) -> bool:
     is judged by the inner one as well.
     """
     try:
+        # fe80::1%eth0: the zone is no part of the address.
         address = ipaddress.ip_address(ip.partition("%")[0])
     except ValueError:
         return False
@@ -131,6 +135,7 @@ def _is_public(address: _Address) -> bool:
 def _with_inner(address: _Address) -> list[_Address]:
     if isinstance(address, ipaddress.IPv4Address):
         return [address]
+    # Of these two the inner address alone counts: the outer one is no global unicast, only a way to write it.
     if address.ipv4_mapped:
         return [address.ipv4_mapped]
     inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
@@ -138,6 +143,7 @@ def _with_inner(address: _Address) -> list[_Address]:
         return [inner]
     found: list[_Address] = [address]
     found += [address.sixtofour] if address.sixtofour else []
+    # Teredo names two: its server, and the client behind it.
     found += list(address.teredo) if address.teredo else []
     found += [inner] if int(address) >> 32 & ISATAP_MASK == ISATAP else []
     return found

@@ -70,6 +70,7 @@ def disguised(head: bytes) -> str:
     for at, sign, name in _FILES:
         if head.startswith(sign, at):
             return f"a file ({name})"
+    # Readers of PDF take the mark anywhere in the first kilobyte, so writers put things before it.
     if _PDF in head[:1024]:
         return "a file (PDF)"
     if _is_text(head):
@@ -82,12 +83,14 @@ def disguised(head: bytes) -> str:
 def _inflated(head: bytes) -> bytes:
     """Return what zlib makes of the bytes; nothing when they are none of its own."""
     for wbits in (zlib.MAX_WBITS, -zlib.MAX_WBITS):
+        # Zlib has a beginning of its own; raw deflate has none, so it is tried on everything.
         if wbits > 0 and not head.startswith(_ZLIB):
             continue
         try:
             clear = zlib.decompressobj(wbits).decompress(head, TEXT_SAMPLE)
         except zlib.error:
             continue
+        # A few bytes come out of noise, too.
         return clear if len(clear) > FEWEST else b""
     return b""
 
@@ -98,8 +101,10 @@ def _is_text(head: bytes) -> bool:
         return True
     plain = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if _DESIGNATION.search(plain[:TEXT_SAMPLE]):
+        # Shift out and shift in belong to it, and would count as controls below.
         plain = _DESIGNATION.sub(b"", plain).translate(None, b"\x0e\x0f")
     sample = plain[:TEXT_SAMPLE]
+    # 512 times the same byte is silence, also where that byte is a letter, as it is in A-law.
     if not head or any(byte in _CONTROLS for byte in sample) or (len(sample) == TEXT_SAMPLE and len({*sample}) == 1):
         return False
     return _MARKUP.match(plain) is not None or _decoded(plain, "utf-8") is not None or _is_mostly_ascii(sample)
@@ -115,6 +120,7 @@ def _is_wide(head: bytes) -> bool:
     for bom, encoding in _BOMS:
         if head.startswith(bom):
             return _reads(_decoded(head[len(bom) : 2 * TEXT_SAMPLE], encoding), marked=True)
+    # Without a mark only ASCII can be told, and of that at least every other byte is zero.
     if b"\x00" not in head[: 2 * TEXT_SAMPLE]:
         return False
     return any(_reads(_decoded(head[: 2 * TEXT_SAMPLE], encoding), marked=False) for encoding in _WIDE)
@@ -132,6 +138,7 @@ def _reads(text: str | None, *, marked: bool) -> bool:
 
 def _is_ebcdic(head: bytes) -> bool:
     for encoding in _EBCDIC:
+        # Never fails: in these every byte is some sign.
         text = head[:TEXT_SAMPLE].decode(encoding).strip()
         if _PAGE_OR_JSON.match(text) and all(sign.isprintable() or sign.isspace() for sign in text):
             return True

@@ -60,6 +60,7 @@ class Pager:
         self.disordered = False
         self._page_size = page_size
         self._seen: dict[str, int | None] = {}  # id: when it was created
+        # The largest page of the list that is read now, and of any list of this window (see `without_filter`).
         self._largest = self._most = 0
         self._cut_at = min(page_size, SMALLEST_CAP)
         self._last_rows = 0
@@ -71,13 +72,16 @@ class Pager:
 
     def take(self, page: TaskPage) -> PageStep:
         """Judge one page and say how to go on."""
+        # First, because `_unseen` adds the ids of this very page to those that are known.
         lost = self._lost(page)
         new = self._unseen(page)
         times = [task.created_ms for task in page.tasks if task.created_ms is not None]
         self._largest, self._most = max(self._largest, page.rows), max(self._most, page.rows)
+        # After `_largest`: where this page is the larger one, no cap had cut the page before.
         self._learn_cap(page.rows, proof=new)
         self.disordered |= times != sorted(times) or any(time < self.from_ms - ROUNDING_MS for time in times)
         trouble = self._confirm_suspect(new) or lost
+        # The next page comes from a link then: where it begins is the server's matter, so `_lost` leaves it alone.
         self._linked = bool(page.next_link)
         if page.next_link:
             return self._follow(page.next_link, new, trouble)
@@ -114,11 +118,19 @@ class Pager:
         return tuple(new)
 
     def _inside(self, task: Task) -> bool:
+        # A row without a time may belong here: it is taken rather than lost.
         return task.created_ms is None or self.window.from_ms <= task.created_ms < self.window.to_ms
 
     def _advance(self, new: tuple[Task, ...], times: list[int], rows: int) -> PageStep:
         if not times:
             return PageStep(new, trouble="tasks whose creation times cannot be read" if rows else None)
+        # A page with something new: go on one millisecond before its newest row, but never back.
+        # Nothing new, and not full or beyond the window: read to the end.
+        # Nothing new on a full page, by where its rows lie against the bound that was asked for (`asked_ms`):
+        #   all of them older: the server rounds or ignores `from`, and hides what follows; step over;
+        #   of several milliseconds, up to a later one: nothing before the newest is hidden, go on at it;
+        #   from the bound itself up to `from_ms`: the bound belongs to the window here, ask for the next;
+        #   all of one millisecond: it may hold more than a page does; step on, and suspect it.
         newest = max(times)
         if new:
             return self._go_on(new, max(newest - 1, self.from_ms))

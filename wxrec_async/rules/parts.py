@@ -12,6 +12,7 @@ from wxrec_async.model import Part, StoredObject
 from wxrec_async.rules.wav import Sniffer
 
 MIB = 1 << 20
+# S3's own: parts of an upload, least bytes of a part that is not the last, most bytes of one.
 MAX_PARTS = 10_000
 MIN_PART = 5 * MIB
 MAX_PART = 5 << 30
@@ -68,6 +69,7 @@ class PartAssembler:
             if len(taken) == len(chunk):  # keep the chunk itself: a view would only be a second object over it
                 self._keep(chunk, crc)
             else:
+                # The CRC that came along is that of the whole chunk, and of no use for a piece of it.
                 self._keep(taken, None)
             rest = rest[len(taken) :]
             if self._held == self.goal:
@@ -107,12 +109,14 @@ def check_whole(sniffer: Sniffer, *, proven: bool, length: int | None, sent: int
     ``proven`` says that Content-Length was reached or the final chunk seen,
     ``length`` is what was promised, ``sent`` what the source counted itself.
     """
+    # First: "empty" and "no audio" say more than a length that does not match.
     sniffer.check_end()
     if sniffer.size != sent or (length is not None and sniffer.size != length):
         raise InvalidMedia(
             "length_mismatch", f"{sniffer.size} bytes arrived of {length if length is not None else sent}"
         )
     riff = sniffer.riff_size
+    # None differs as well: without a length from anywhere the end of the connection proves nothing.
     if not proven and riff != sniffer.size:
         raise InvalidMedia("unprovable", "nothing proves that the body is whole")
     return riff is None or riff == sniffer.size

@@ -22,6 +22,7 @@ NUMBER_NAMES = "ani|dnis|origin|destination|phone(?:[_ -]?number)?|caller|callee
 _END = r"""\\*["']?\s*(?:[:=]|%3D|%3A)\s*"""  # of a name, in JSON, JSON within JSON, a query, a query within a query
 _BEGIN = r"(?:(?<![A-Za-z])|(?<=%26)|(?<=%3F)|(?<=u0026))"
 
+# `(?!\*\*\*)` in these: what is masked already does not match again, so that twice is the same as once.
 _URL = re.compile(r"""(?:https?|wss?):(?:\\?/){2}(?:[^\s"'<>\\]|\\u00[0-9a-f]{2}|\\/)+""", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\u00([0-9a-f]{2})", re.IGNORECASE)
 _WORD = re.compile(r"""[^\s"'<>]+""")
@@ -70,6 +71,7 @@ def redact_url(url: str) -> str:
         host, port = pieces.hostname or "unknown", pieces.port
     except ValueError:
         return MASK
+    # A short URL without a query only tells where a request went; `/~` and a hash is what is written below.
     bare = not (pieces.query or pieces.fragment or "@" in pieces.netloc or pieces.path.count("/") > 3)
     if bare and (len(url) < 160 or _SHORTENED.fullmatch(pieces.path)):
         return url
@@ -98,6 +100,7 @@ def one_line(text: str) -> str:
 
 
 def _masked(text: str) -> str:
+    # Wholes before parts: a URL or a header of which the middle is masked would not be known as one any more.
     text = _URL.sub(lambda match: redact_url(match.group()), text)
     text = _WORD.sub(lambda match: _without_query(match.group()), text)
     text = _HEADER.sub(rf"\g<name>{MASK}", text)
@@ -125,4 +128,5 @@ def mask_number(value: str) -> str:
     """Mask a phone number or address for the ledger, keeping its length's order and the last two signs."""
     if not value or value.startswith(MASK):
         return value
+    # Of an extension two digits would be half.
     return MASK + value[-2:] if len(value) > 4 else MASK

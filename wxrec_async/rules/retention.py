@@ -13,6 +13,7 @@ from wxrec_async.model import DAY_MS, Task, iso
 
 BYTES_PER_SECOND = (16_000, 32_000)  # WAV of Webex: stereo G.711, stereo 16 bit linear, at 8 kHz
 LIKELY_BYTES_PER_SECOND = sum(BYTES_PER_SECOND) // 2
+# Ids that one call to captures takes.
 BATCH = 10
 MINUTE_MS = 60_000
 
@@ -60,6 +61,7 @@ class Timeline:
     def ask(self, task: Task, size: int) -> AtRisk | None:
         """Reach the next task, with about ``size`` bytes to move; None when it is never purged, or of unknown age."""
         self._tasks += 1
+        # Before its own bytes are added: captures is asked before they are moved.
         reached_ms = self._now_ms + self._elapsed_ms()
         self._bytes += size
         if not self._retention_ms or task.created_ms is None:
@@ -69,6 +71,7 @@ class Timeline:
     def _elapsed_ms(self) -> int:
         calls = self._listing + -(-self._tasks // BATCH)
         by_bytes = self._bytes / self._bytes_per_s * 1000 if self._bytes_per_s else 0.0
+        # The greater, not the sum: downloads go on while captures is asked.
         return round(max(calls / self._per_minute * MINUTE_MS, by_bytes))
 
 

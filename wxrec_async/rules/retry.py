@@ -31,18 +31,24 @@ from wxrec_async.errors import (
 from wxrec_async.rules.tokens import refuses_token
 
 MAX_ATTEMPTS = 8
+# Without a wait that is named this is about an hour, at half a minute on average.
 MAX_WAITS = 120
 MAX_RENEWALS = 5
 MAX_FRESH_TRIES = 3
 MAX_NOT_FOUND = 2  # fresh URLs in a row under which a recording that captures names may be missing
 MAX_BAD_HEADS = 2
+# A longer wait is nothing to sleep through in silence: the run ends and says until when.
 MAX_WAIT_S = 300.0
+# For so long no attempt counts while the network is down; then they do, so that a run ends all the same.
 MAX_OUTAGE_S = 900.0
 BACKOFF_BASE_S = 1.0
 BACKOFF_CAP_S = 60.0
+# Short, so that a network that is back is made full use of within half a minute.
 OUTAGE_CAP_S = 15.0
 
+# 425 is Too Early (RFC 8470), 509 what some gateways say of a bandwidth limit.
 RETRYABLE_STATUS = frozenset({408, 425, 500, 502, 503, 504, 509})
+# By code, because the status misleads: RequestTimeout and BadDigest are 400, OperationAborted is 409.
 S3_RETRYABLE_CODES = frozenset(
     {
         "InternalError",
@@ -64,6 +70,9 @@ DIGEST_CODES = frozenset({"BadDigest", "XAmzContentSHA256Mismatch"})
 S3_RATE_CODES = frozenset({"SlowDown", "Throttling", "ThrottlingException", "KMS.ThrottlingException"})
 S3_SLOW_CODES = frozenset({"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException"})
 EXPIRED_WORDS = ("request has expired", "token has expired", "expired")
+
+
+# Decisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,9 @@ class StopRun:
 Decision = RetryAfter | PauseAll | RenewUrl | Restart | GiveUp | DeletedAtSource | StopRun
 
 
+# What was tried, and how long to wait
+
+
 @dataclass(frozen=True, slots=True)
 class Attempts:
     """What one operation went through so far, the failure to be judged included.
@@ -156,6 +168,7 @@ class Attempts:
 
 def backoff_s(attempt: int, chance: float, cap_s: float = BACKOFF_CAP_S) -> float:
     """Full jitter: a random share (``chance`` in 0..1) of 1, 2, 4 … seconds, at most ``cap_s``."""
+    # The cap is reached long before 16; a power without a bound would overflow at last.
     return min(cap_s, BACKOFF_BASE_S * 2.0 ** min(attempt, 16)) * chance
 
 
@@ -169,8 +182,10 @@ def retry_after_s(value: str | None, *, server_date: str | None, now_s: float) -
     text = (value or "").strip()
     if not text:
         return None
+    # isascii: `²` is a digit to Python, and no number to `float`.
     if text.isascii() and text.replace(".", "", 1).isdigit():
         seconds = float(text)
+        # A few hundred digits in a row are infinite.
         return seconds if math.isfinite(seconds) else None
     until = _http_date(text)
     if until is None:
@@ -186,6 +201,9 @@ def _http_date(text: str) -> float | None:
         return None
 
 
+# The tables, first match wins
+
+
 def for_api(trouble: RemoteError, tries: Attempts, chance: float) -> Decision:
     """Judge a failed call to Webex's API.  A token refused in any shape was refused after a forced refresh by now."""
     match trouble:
@@ -196,6 +214,7 @@ def for_api(trouble: RemoteError, tries: Attempts, chance: float) -> Decision:
         case HTTPStatusError(status=403) if _names_token(trouble) or tries.attempts:
             return StopRun(f"Webex refuses permission: {trouble}", auth=True)
         case HTTPStatusError(status=403):  # one refusal may be a gateway's slip; a permission is missing twice
+            # Half a second at least: full jitter may draw almost none, and meet the same slip again.
             return RetryAfter(max(0.5, backoff_s(tries.attempts, chance)))
         case HTTPStatusError(status=status) if status in RETRYABLE_STATUS:
             return _named_wait(trouble, tries, chance) or _again(tries, chance)
@@ -217,6 +236,7 @@ def for_download(trouble: RemoteError, tries: Attempts, chance: float) -> Decisi
             return RenewUrl() if tries.renewals < MAX_NOT_FOUND else GiveUp("not_found", evidence_of(trouble))
         case HTTPStatusError(status=403) | HTTPStatusError(status=400, code="ExpiredToken"):
             return _refused_url(trouble, tries)
+        # 412 is the answer to our If-Match: the bytes we hold the beginning of are not there any more.
         case HTTPStatusError(status=412) | SourceChanged():
             return Restart()
         case HTTPStatusError(status=429) | HTTPStatusError(code="SlowDown"):
@@ -262,6 +282,8 @@ def without_url(reason: str, trouble: RemoteError | None) -> GiveUp | DeletedAtS
 def for_s3(trouble: RemoteError, tries: Attempts, chance: float) -> Decision:
     """Judge a failed request to S3."""
     match trouble:
+        # Codes before statuses, here and below: a 400, 403 or 409 of S3 alone leaves open what to do.  First come
+        # those that would be the same for every object, and end the run.
         case HTTPStatusError(code="RequestTimeTooSkewed"):
             return StopRun(f"this machine's clock is wrong: {trouble}")
         case HTTPStatusError(code="ExpiredToken" | "InvalidToken" | "TokenRefreshRequired"):
@@ -270,6 +292,7 @@ def for_s3(trouble: RemoteError, tries: Attempts, chance: float) -> Decision:
             code="NoSuchBucket" | "PermanentRedirect" | "InvalidAccessKeyId" | "SignatureDoesNotMatch"
         ):
             return StopRun(f"S3 {trouble}", auth=trouble.status == 403)
+        # A flipped bit happens once; a path that does it twice to one object would do it again.
         case HTTPStatusError(code=code) if code in DIGEST_CODES and tries.digests > 1:
             return GiveUp("corrupting_path")
         case HTTPStatusError(status=status, code=code) if status == 429 or code in S3_RATE_CODES:
@@ -282,6 +305,9 @@ def for_s3(trouble: RemoteError, tries: Attempts, chance: float) -> Decision:
             return _transport(trouble, tries, chance)
 
 
+# What the tables share
+
+
 def _transport(trouble: RemoteError, tries: Attempts, chance: float) -> Decision:
     match trouble:
         case TLSError():
@@ -291,6 +317,7 @@ def _transport(trouble: RemoteError, tries: Attempts, chance: float) -> Decision
                 RetryAfter(backoff_s(tries.attempts, chance)) if tries.attempts < MAX_BAD_HEADS else GiveUp("bad_head")
             )
         case ConnectError() if 0 < tries.outage_s < MAX_OUTAGE_S:
+            # `or`: a chance of exactly 0 would spin, as attempts do not count here.
             return RetryAfter(backoff_s(min(tries.attempts, 4), chance, OUTAGE_CAP_S) or 1.0)
         case ConnectError() | ConnectionLost() | TimedOut() | InvalidResponse():
             return _again(tries, chance)
@@ -299,6 +326,7 @@ def _transport(trouble: RemoteError, tries: Attempts, chance: float) -> Decision
 
 
 def _again(tries: Attempts, chance: float) -> Decision:
+    # + 1: the failure that is judged has not been counted yet.
     if tries.attempts + 1 >= MAX_ATTEMPTS:
         return GiveUp("retries_exhausted")
     return RetryAfter(backoff_s(tries.attempts, chance))
@@ -311,6 +339,7 @@ def _wait(trouble: HTTPStatusError, tries: Attempts, chance: float) -> Decision:
     asked = trouble.retry_after_s
     if asked is not None and asked > MAX_WAIT_S:
         return StopRun(f"{trouble.host or 'the server'} asks to wait {_long(asked)}; run again then")
+    # `Retry-After: 0` beside a 429 is no leave to come back at once.
     if not asked or asked < 0:
         return PauseAll(max(0.5, backoff_s(tries.waits + 1, chance)))
     return PauseAll(asked * (1 + chance / 10))
@@ -340,8 +369,10 @@ def _refused_url(trouble: HTTPStatusError, tries: Attempts) -> Decision:
     expired = trouble.code == "ExpiredToken" or any(hint in words for hint in EXPIRED_WORDS)
     if expired:
         return RenewUrl() if tries.renewals < MAX_RENEWALS else GiveUp("url_keeps_expiring")
+    # A wrong clock, or a URL that we damage: the same for every recording, so it ends the run.
     if trouble.code in ("SignatureDoesNotMatch", "RequestTimeTooSkewed"):
         return RenewUrl() if tries.renewals < MAX_FRESH_TRIES else StopRun(f"pre-signed URLs are refused: {trouble}")
+    # Nothing says why: one fresh URL, then it is this recording that is refused.
     return RenewUrl() if tries.renewals < 1 else GiveUp("access_denied")
 
 

@@ -64,6 +64,7 @@ def before_asking(task: Task, ages: WaitPolicy, now_ms: int) -> TaskVerdict | No
     after ``missing_ms`` all the same (see `never_ended`).
     """
     created = task.created_ms
+    # Too young: captures need not know of it yet, and an empty answer would only have to be asked for again.
     if created is not None and now_ms - created < ages.settle_ms:
         return TaskVerdict(TaskState.OWED, "settling", created + ages.settle_ms)
     if finality.is_no_recording_unasked(task, assume_over_ms=ages.assume_over_ms, now_ms=now_ms):
@@ -73,6 +74,7 @@ def before_asking(task: Task, ages: WaitPolicy, now_ms: int) -> TaskVerdict | No
     age = now_ms - created
     match finality.phase(task):
         case Phase.OPEN:
+            # + 1 here and below: the verdicts ask for an age *above* the limit.
             judged = created + ages.missing_ms + 1
             return TaskVerdict(TaskState.OWED, STILL_OPEN, next_question(now_ms, age, judged, ages.pace))
         case Phase.UNTOLD if age <= ages.assume_over_ms:
@@ -105,6 +107,8 @@ def after_empty(task: Task, silence: EmptyAnswers, ages: WaitPolicy, now_ms: int
     A task of unknown age is as old as our first sight of it: it may be older,
     never younger.
     """
+    # In this order: what is proven; a call that does not end, for whatever is said of it may change; an id that no
+    # list ever showed, which may be a slip of the pen; what was promised; and last what nothing is known of yet.
     age = now_ms - min(task.created_ms or silence.first_seen_ms, silence.first_seen_ms)
     if finality.is_no_recording(task, silence, null_ms=ages.null_ms, assume_over_ms=ages.assume_over_ms, now_ms=now_ms):
         reason = "no_capture" if task.capture_requested is None else "capture_not_requested"
@@ -159,6 +163,7 @@ def should_prefetch(expected: int, *, idle: int, workers: int) -> bool:
 
 def streak_ends_run(reason: str, streak: int, stored: int, most: int) -> bool:
     """Stop when the fault is everybody's: many failures in a row, or a permission that nobody seems to have."""
+    # A permission or a KMS key that is missing is missing for all: three are enough while nothing went well.
     denied = reason.endswith("AccessDenied") and stored == 0 and streak >= 3
     return denied or streak >= most
 

@@ -62,6 +62,7 @@ def without_secrets(text: str, secrets: Sequence[str]) -> str:
     if not text or not known:
         return text
     text = text[:MAX_TEXT]
+    # The longest first: a secret within another would leave the rest of that one standing.
     for secret in sorted(known, key=len, reverse=True):
         text = text.replace(secret, MASK)
     marks = {mark for secret in known for mark in _marks(secret)}

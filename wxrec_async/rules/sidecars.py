@@ -81,6 +81,7 @@ def content(described: Described, *, masked: bool) -> bytes:
             "agent_id": words(task.agent_id),
             "agent_name": words(task.agent_name),
             "capture_requested": task.capture_requested,
+            # Sorted: the order of a ledger's rows is nothing that is said, and a rerun must make the same bytes.
             "recordings": [_recording(each) for each in sorted(described.recordings, key=lambda each: each.id)],
         }
     )

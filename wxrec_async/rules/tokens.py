@@ -17,6 +17,7 @@ from wxrec_async.model import Secret
 from wxrec_async.rules.redact import MASK, one_line, redact_text
 from wxrec_async.rules.sent_secrets import without_secrets
 
+# Seconds.  Fifteen minutes are taken for a lifetime nobody said; ten years is the longest that can be meant.
 REFRESH_MARGIN_S = 300.0
 UNKNOWN_LIFETIME_S = 900.0
 LONGEST_LIFETIME_S = 10 * 366 * 86_400.0
@@ -156,6 +157,8 @@ def refuses_token(body: str) -> bool:
         if word in _BAD or (word in _BAD_IF_NOT and ("not" in before[-1:] or before == ["no", "longer"])):
             bad.append((place, word))
     good = [(place, word) for place, word in enumerate(words) if word in _SIGNED_IN]
+    # Both orders, "invalid token" and "the session has expired"; before the noun only a token counts, because of a
+    # session much else may be invalid.
     return _are_near(bad, [each for each in good if each[1] in _TOKENS]) or _are_near(good, bad)
 
 
@@ -168,7 +171,9 @@ def _are_near(first: Sequence[tuple[int, str]], second: Sequence[tuple[int, str]
 def server_words(text: str, secrets: Iterable[Secret] = ()) -> str:
     """Return the server's own words as one line of at most 300 characters without anything that could be a secret."""
     line, known = one_line(text), [secret.reveal() for secret in secrets if secret]
+    # By hand first: `without_secrets` takes nothing below eight signs for a secret.
     for short in known:
         line = line.replace(short, MASK)
+    # By value before by shape, which could mask a part and leave the rest; cut last, or half a secret would pass.
     line = without_secrets(line, known)
     return _LOOKS_SECRET.sub(MASK, redact_text(line))[:WORDS_LIMIT]

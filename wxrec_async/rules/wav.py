@@ -15,6 +15,7 @@ from wxrec_async.rules.mpeg import is_mpeg
 from wxrec_async.rules.pages import disguised, is_text_type, kind_of
 
 HEAD_SIZE = 4096
+# What stands there when a writer streams and does not know the length yet.
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)
 _FIRST_CHUNK = 12
 _MAGIC = (
@@ -55,6 +56,7 @@ class Sniffer:
         if not self.is_wav:
             return None
         stated: int = struct.unpack_from("<I", self._head, 4)[0]
+        # RIFF counts from behind its own name and size.
         return None if stated in UNKNOWN_SIZES else stated + 8
 
     @property
@@ -66,6 +68,7 @@ class Sniffer:
             return None
         at, stated = found
         there = self.size - at
+        # A header may promise more than has come.
         audio = there if stated in UNKNOWN_SIZES else min(stated, there)
         return audio * 1000 // byte_rate
 
@@ -79,6 +82,7 @@ class Sniffer:
         head = bytes(self._head[:16])
         if head[8:12] in _FORMS.get(head[:4], ()):
             return True
+        # HEIC and AVIF have the `ftyp` of an MP4.
         return head[8:12] not in _PICTURES and any(head.startswith(sign, at) for at, sign in _MAGIC)
 
     def check_beginning(self, content_type: str) -> None:
@@ -86,6 +90,7 @@ class Sniffer:
 
         A type of text is believed only where the bytes do not tell.
         """
+        # Not `known_media`: FF FE is the beginning of an MPEG frame, and the byte order mark of UTF-16 as well.
         what = "" if self._has_magic else disguised(bytes(self._head))
         if not what and is_text_type(content_type) and not self.known_media:
             what = kind_of(content_type)
@@ -103,6 +108,7 @@ class Sniffer:
         """Say whether no byte stands behind the head of a ``data`` chunk, as far as we looked."""
         found = self._chunk(b"data")
         if found is None:
+            # No data chunk in the head: if that was all, there is none; else it may lie beyond what was looked at.
             return self.size <= len(self._head)
         return self.size <= found[0]
 

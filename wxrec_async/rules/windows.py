@@ -32,6 +32,7 @@ def read_moment(text: str, name: str) -> int:
     the place of milliseconds give a silent, empty answer from Webex.
     """
     text = text.strip()
+    # Eight digits are a date, too: 20260131.
     if text.lstrip("-").isdigit() and len(text) > 8:
         raise ConfigError(f"{name}: {text} is a number; write a date such as 2026-01-31 or 2026-01-31T08:00:00+01:00")
     try:
@@ -51,6 +52,7 @@ def ask(from_: str, to: str, days_back: float, *, lookback_days: int, now_ms: in
     Raises `ConfigError` when it would be empty.
     """
     to_ms = read_moment(to, "--to") if to else now_ms
+    # An end in the future counts as now, or "the last seven days" would mostly lie ahead.
     from_ms = read_moment(from_, "--from") if from_ else _back(min(to_ms, now_ms), days_back)
     if from_ms >= to_ms:
         raise ConfigError(f"--from {iso(from_ms)} is not before --to {iso(to_ms)}")

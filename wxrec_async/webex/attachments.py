@@ -28,6 +28,7 @@ def _no_audio(row: object) -> str | None:
     said = as_dict(as_dict(row).get("attributes"))
     for name in ("type", "mediaType", "recordingType", "callType"):
         word = (as_text(said.get(name)) or as_text(as_dict(row).get(name)) or "").strip().lower()
+        # These may be media types, of which the first half is the kind; a call type is none.
         if name != "callType":
             word = word.partition("/")[0]  # video/mp4
         if word in NO_AUDIO:
@@ -61,11 +62,15 @@ def with_distinct_ids(recordings: Sequence[Recording]) -> tuple[list[Recording],
     it, which is the same the next time.
     """
     distinct, repeated = _distinct(recordings)
+    # Of rows under one id: those that say the same are one (`_distinct`); of the rest one keeps the id, by
+    # `_precedence`, and the others are named by their start, which is the same in every answer (`_renamed`).
     shared: dict[str, list[Recording]] = {}
     for each in distinct:
         if each.id:
             shared.setdefault(each.id, []).append(each)
+    # By identity: two of them may be equal, and all stay alive in `distinct`.
     names: dict[int, Recording] = {}
+    # All ids of the answer: a name that is made up must not be another recording's own.
     taken = set(shared)
     for group in shared.values():
         for other in sorted(group, key=_precedence)[1:]:
@@ -79,6 +84,7 @@ def _distinct(recordings: Sequence[Recording]) -> tuple[list[Recording], int]:
         twin = next((at for at, other in enumerate(kept) if each.id and _are_one(each, other)), None)
         if twin is None:
             kept.append(each)
+        # Of two that say the same, the one that can be fetched.
         elif kept[twin].url is None and each.url is not None:
             kept[twin] = each
     return kept, len(recordings) - len(kept)

@@ -56,18 +56,21 @@ class Bisection:
             self._failures_in_row = 0
             self.found.update(found)
             return
+        # Outside the handler: each half would hang on the failure of the whole it came from, as its context.
         await self._failed(ids, given_up)
 
     async def _failed(self, ids: Sequence[str], given_up: OperationFailed) -> None:
         self._failures_in_row += 1
         decision, trouble = given_up.decision, given_up.trouble
         self.trouble = trouble
+        # A budget that is used up and a broken connection say nothing of the ids: half of them would fare no better.
         if len(ids) == 1 or not _blames_ids(trouble):
             reason = decision.reason if isinstance(decision, GiveUp) else "error"
             self.failed.update(dict.fromkeys(ids, reason))
             return
         middle = len(ids) // 2
         for half in (ids[:middle], ids[middle:]):
+            # Asked anew for each half: the first one may have used up what was left.
             if self._failures_in_row >= HOPELESS:
                 self.failed.update(dict.fromkeys(half, reason_of(trouble)))
             else:
@@ -102,6 +105,7 @@ def reason_of(trouble: RemoteError) -> str:
 def _blames_ids(trouble: RemoteError) -> bool:
     """Tell whether other ids might fare better: the server got the request and did not like it."""
     if isinstance(trouble, HTTPStatusError):
+        # Also 5xx: one id can be what a server stumbles over.
         return trouble.status != TOO_MANY
     return isinstance(trouble, InvalidResponse | TimedOut)
 

@@ -35,6 +35,7 @@ CAPTURES_CAP = 4 << 20
 MAX_CONTAINERS = 50_000  # what a JSON answer may hold: a thousand tasks have some five thousand objects
 MAX_VALUES = 200_000
 SKEW_WARNED_S = 60.0
+# Beyond this S3 refuses what we sign, so a run could store nothing.
 SKEW_REFUSED_S = 900.0
 JUMP_S = 5.0
 NO_CONTENT = 204  # the one success that says "there is nothing", and ends with its head (RFC 9112, 6.3)
@@ -116,19 +117,23 @@ class ApiCalls:
                 await response.aclose()
         except FOREIGN as exc:
             foreign: Exception = exc
+        # Not inside the handler: the original would come along as its context, and in it the request's token.
         raise remote_error_from(foreign, host)
 
     async def _read(self, response: httpx.Response, host: str, cap: int) -> ApiReply:
         sent_at = response.extensions.get("sent_at", anyio.current_time())
+        # Before anything is judged: a refusal tells the time as well.
         self._note_date(response)
         rejected = response.status_code not in OK
         body: bytes | None = None
+        # It raises nothing when time is over: what was refused is told so, though its body never came.
         with anyio.CancelScope(deadline=sent_at + self._deadline_s):
             body = await _body_of(response, ERROR_BODY_CAP if rejected else cap, cut=rejected)
         if rejected:
             raise self._rejection(response, body or b"", host)
         if body is None:
             raise TimedOut(f"{host} did not finish its answer in {self._deadline_s:g} s", host=host)
+        # Nothing says how long it is and nothing is in it: cut off.  With a length of 0 it is meant, see below.
         if not body and response.extensions.get("framing") == "none" and response.status_code != NO_CONTENT:
             raise ConnectionLost(f"the connection to {host} closed before its answer came", host=host)
         if not body and response.status_code != NO_CONTENT:
@@ -141,6 +146,7 @@ class ApiCalls:
         error = read_error(body, response.headers.get("trackingid"))
         sent = [secret_of_header(response.request.headers.get("Authorization", ""))]
         words = without_secrets(error.words, sent)
+        # Only the host, as of every URL that is shown.
         if response.has_redirect_location:
             words = (
                 f"redirects to {host_of(response.headers['Location']) or 'the same host'}; redirects are not followed"
@@ -158,6 +164,7 @@ class ApiCalls:
         """Keep the servers' time, also of a refusal: "this lies in the future" comes with the way to know better."""
         theirs = _date_s(response.headers.get("Date")) if "Age" not in response.headers else None
         self._forget_after_a_jump()
+        # A clock further off ends the run (`_measure_skew`); till then nothing is planned by it.
         if theirs is not None and abs(self._clock() - theirs) <= SKEW_REFUSED_S:
             self._offsets_s.append(theirs - anyio.current_time())
 
@@ -213,7 +220,7 @@ async def _body_of(response: httpx.Response, cap: int, *, cut: bool) -> bytes:
 
 
 async def _decoded(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """Yield the body, inflated in small steps if it was compressed though identity was asked for."""
+    """Yield the body, inflated in small steps if it came compressed."""
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if response.is_stream_consumed:  # somebody (the auth flow) has read and decoded it already
         yield response.content
@@ -228,11 +235,13 @@ async def _decoded(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 
 
 async def _inflated(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    # 32: gzip or zlib, told by its first bytes, as servers send both under either name.
     inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
     async for piece in pieces:
         rest = piece
         while rest and not inflate.eof:
             try:
+                # In steps: a kilobyte may stand for a megabyte, and the cap is looked at between two pieces.
                 clear = inflate.decompress(rest, READ_PIECE)
             except zlib.error:
                 break

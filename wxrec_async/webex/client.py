@@ -26,6 +26,7 @@ from wxrec_async.webex.bisection import FORBIDDEN, HOPELESS, Bisection, Enough, 
 from wxrec_async.webex.calls import CAPTURES_CAP, LIST_CAP, ApiCalls, ApiReply, read_apart
 from wxrec_async.webex.parse import UrlLease, read_captures, read_tasks
 
+# Both documented: ids in one query, and the longest life of a URL.
 MAX_BATCH = 10
 BAD_REQUEST = 400
 URL_MINUTES = 60
@@ -92,6 +93,7 @@ class WebexClient:
         """
 
         async def attempt() -> TaskPage:
+            # As it is: what stands behind its link only the server knows.
             if next_link:
                 answer = await self._calls.get(next_link)
             elif (params := self._task_params(window, from_ms, every_channel=every_channel)) is None:
@@ -112,8 +114,10 @@ class WebexClient:
             return await self._calls.get(url, params)
         except HTTPStatusError as refusal:
             sooner = latest_end_ms(int(params["to"]), self._calls.servers_now_ms)
+            # Its `Date` may just have shown that our `to` lay in its future; what is left must still be a window.
             if refusal.status != BAD_REQUEST or not int(params["from"]) < sooner < int(params["to"]):
                 raise
+        # Not in the handler, and once: a second refusal is about something else.
         return await self._calls.get(url, params | {"to": sooner})
 
     def _task_params(self, window: Window, from_ms: int, *, every_channel: bool) -> dict[str, str | int] | None:
@@ -132,6 +136,7 @@ class WebexClient:
 
     def _with_safe_link(self, page: TaskPage) -> TaskPage:
         """Drop a next link that would carry our token to another place."""
+        # Chained: both origins are the same, and there is one (two links that cannot be read are alike as well).
         if page.next_link is None or _origin(page.next_link) == _origin(self._settings.api_url) is not None:
             return page
         self._emit(Warned("next_link_ignored", "Webex named a next page at another host; it was not followed"))
@@ -146,9 +151,11 @@ class WebexClient:
         of ids, or repeated ones; `AuthError` where every id is refused; never `OperationFailed`.
         """
         _check_batch(task_ids)
+        # Where nothing was ever answered and there is no other id to compare with, a 403 is judged by `rules.retry`.
         ask = self._ask_alone if len(task_ids) == 1 and not self._batches_answered else self._ask_batch
         bisection = Bisection(ask, lambda: self._batches_answered)
         await bisection.ask(task_ids)
+        # No id of any batch was ever let through: then it is not the ids.
         if not self._batches_answered and set(bisection.failed.values()) == {f"http_{FORBIDDEN}"}:
             raise _no_permission(bisection.trouble)
         return CapturesAnswer(bisection.found, bisection.failed)
@@ -178,9 +185,11 @@ class WebexClient:
         named = [fresh for fresh in capture.recordings if same_recording(recording, fresh)]
         for fresh in named:
             if fresh.url is not None:
+                # It is known here under the id that told it apart (`rules.identity`), whatever this answer calls it.
                 return replace(fresh, id=recording.id, named_as=recording.named_as)
         if named:
             raise OperationFailed(GiveUp(named[0].problem or "no_url"), InvalidResponse("Webex names no usable URL"))
+        # Not named is a proof only in an answer that is whole; nor is it one where the id is there as something else.
         if capture.unsettled or any(
             canonical(each.id) == canonical(recording.named_as or recording.id) for each in capture.attachments
         ):
@@ -203,6 +212,7 @@ class WebexClient:
                 return await self._ask_once(ids)
             except RemoteError as exc:
                 trouble = exc
+            # A refusal of these ids is final at once; that it is not everybody's is checked first.
             if forbids_ids(trouble):
                 await self._hold_against_others(trouble)
             if forbids_ids(trouble) or enough(trouble):
@@ -222,6 +232,7 @@ class WebexClient:
         self._refused_in_row += 1
         if self._refused_in_row < HOPELESS:
             return
+        # Counted anew: the question is worth a call now and then, not one after each refusal.
         self._refused_in_row = 0
         if self._answered_id:
             try:
@@ -234,6 +245,7 @@ class WebexClient:
             raise _no_permission(refusal)
 
     async def _ask_once(self, ids: Sequence[str]) -> dict[str, Capture]:
+        # Before the call: a lease taken for too short costs a renewal, one taken for too long a refusal.
         leased_at = anyio.current_time()
         url = f"{self._settings.api_url}/captures/query"
         answer = await self._calls.post(url, self._captures_body(ids), cap=CAPTURES_CAP)

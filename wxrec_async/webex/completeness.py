@@ -16,6 +16,7 @@ from wxrec_async.webex.lenient import as_count, as_text
 
 ROWS = frozenset({"data", "recording", "transcription", "screenrecordings", "taskdetails"})
 SPEAKS_OF_ERRORS = ("error", "exception", "failed", "failure", "fault")
+# The word has "fault" in it, and tells of none.
 NO_FAULT = ("default",)
 STATUS = frozenset({"status", "statuscode", "httpstatus", "code", "state", "result", "outcome"})
 BAD_WORDS = frozenset(
@@ -31,6 +32,7 @@ MORE = frozenset({"truncated", "istruncated", "hasmore", "more", "hasnext", "has
 NEXT = frozenset({"nextcursor", "nextpagetoken", "nexttoken", "continuationtoken"})
 SENTENCES = frozenset({"message", "messages", "warning", "warnings", "detail", "details", "reason"})
 TELLING = ("partial", "incomplete", "truncated", "timed out", "timeout", "unavailable", "error", "failed")
+# Beyond three digits it is some service's own number, and not known to be bad.
 FIRST_ERROR, LAST_STATUS = 400, 999
 ID_CHARS = 8
 SENTENCE_CHARS = 2000
@@ -85,6 +87,7 @@ def _members(answer: dict[str, object], *, deep: bool) -> Iterator[tuple[str, ob
 
 def _is_wrong(name: str, value: object) -> bool:
     if any(word in name for word in SPEAKS_OF_ERRORS) and not any(word in name for word in NO_FAULT):
+        # `"errors": []`, `"failed": 0` and `"error": "false"` say that all went well.
         return bool(value) and str(value).strip().lower() not in ("0", "false", "none", "null")
     if name in STATUS:
         return _is_bad_status(value)
@@ -105,6 +108,7 @@ def _is_bad_status(value: object) -> bool:
 
 def _tells_of_trouble(value: object) -> bool:
     if isinstance(value, list):
+        # The first ones tell enough: a list of warnings may be as long as that of the rows.
         return any(_tells_of_trouble(item) for item in value[:20])
     if isinstance(value, dict):
         value = json.dumps(value)

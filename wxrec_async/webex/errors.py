@@ -57,6 +57,7 @@ def remote_error_from(exc: Exception, host: str) -> RemoteError:
     credentials: nothing will ever pass it.
     """
     match exc:
+        # Ours first, as each is a kind of one of httpx's below; a timeout of connecting before timeouts at large.
         case ProxyRefused(status=407):
             return _stop_at_proxy()
         case HeadRefused():

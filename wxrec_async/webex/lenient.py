@@ -14,6 +14,7 @@ MAX_ID_CHARS = 1024
 MAX_TEXT_CHARS = 4096
 FIRST_MS = 100_000_000_000  # 1973: anything smaller is a time in seconds, or not a time
 LAST_MS = 253_402_300_799_999  # the end of year 9999
+# Integers of the ledger have 64 bits; eighteen digits always fit.
 HUGE = 1 << 63
 WORDS = {"true": True, "false": False}
 
@@ -37,6 +38,7 @@ def as_text(value: object) -> str | None:
 def as_id(value: object) -> str | None:
     """Return an id as opaque text, or None when it is missing, empty, too long or cannot be written as UTF-8."""
     if isinstance(value, int) and not isinstance(value, bool) and not _is_huge(value):
+        # An id as a number is one spelling of the same id as text.
         value = str(value)
     if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARS:
         return None

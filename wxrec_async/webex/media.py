@@ -59,8 +59,8 @@ class WebexMedia:
         """Send the request, and yield the stream when the answer's head is there.
 
         Opening and reading raise `OperationFailed` with one of three decisions:
-        ``GiveUp(reason)`` (this recording has failed), ``Gone()`` (deleted at its
-        source: S3 says so, and captures, asked afterwards, names it no longer) and
+        ``GiveUp(reason)`` (this recording has failed), ``DeletedAtSource()`` (S3
+        says so, and captures, asked afterwards, names it no longer) and
         ``Restart()`` (begin again from byte 0: the bytes at the source are others, or
         the body was no recording); and `AuthError`, `RunStopped`.
         Whether the bytes are a sound recording, or any, is not judged here.
@@ -83,6 +83,7 @@ class WebexMedia:
         except FOREIGN as exc:
             foreign: Exception = exc
         except RemoteError as exc:
+            # Raised by what sees only the answer.
             exc.host = host
             raise
         raise remote_error_from(foreign, host)
@@ -91,12 +92,14 @@ class WebexMedia:
         request = _request(url, {**self._headers, **_condition(offset, etag)})
         async with self._gate.request():
             response = await self._transport.handle_async_request(request)
+            # Still inside the gate: whoever stands behind us must not go through before this was heard.
             if wait := asked_wait_s(response):
                 self._gate.close(min(wait, MAX_WAIT_S))
         if self._reach is not None:
             self._reach.succeeded()
         try:
             return response, await read_head(response, offset, ranged=etag is not None, url=url)
+        # Cancelled as well: nobody else has the response yet, and its connection would not come back.
         except BaseException:
             await response.aclose()
             raise

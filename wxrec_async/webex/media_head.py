@@ -26,6 +26,7 @@ FORBIDDEN = 403
 NOT_FOUND = 404
 RANGE_NOT_SATISFIABLE = 416
 ERROR_READ_S = 10.0
+# Codes of S3 that are judged as a 403, whatever status they came under.
 REFUSAL_CODES = frozenset({"AccessDenied", "ExpiredToken", "RequestTimeTooSkewed", "SignatureDoesNotMatch"})
 
 _RANGE = re.compile(r"\s*bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\s*", re.IGNORECASE)
@@ -75,6 +76,7 @@ async def read_head(response: httpx.Response, offset: int, *, ranged: bool, url:
     if response.status_code == PARTIAL:
         start, end, total = _range_of(headers.get("Content-Range", ""), length, offset, ranged=ranged)
     content_type = headers.get("Content-Type", "").strip()
+    # The middle of a recording may begin with anything.
     if start == 0:
         await _check_kind(response, content_type, url)
     return Head(start, end, total, framing, headers.get("ETag"), headers.get("Last-Modified"), content_type)
@@ -94,6 +96,7 @@ def _range_of(content_range: str, length: int | None, offset: int, *, ranged: bo
         raise SourceChanged(f"the server answers with a range that {why}")
     start, end = int(match[1]), int(match[2]) + 1
     total = None if match[3] == "*" else int(match[3])
+    # Beginning earlier is no harm: what we have is skipped (`ResumingStream`).
     if not start <= offset < end or (total is not None and end > total):
         raise SourceChanged(f"the server answers with bytes {start}-{end - 1}/{match[3]}, asked from {offset}")
     if length not in (None, end - start):
@@ -159,6 +162,8 @@ def _of_text(response: httpx.Response, first: bytes, url: str) -> RemoteError:
 
 async def _first_bytes(response: httpx.Response, *, keep: bool = False) -> bytes:
     """Read what an error says, but neither much of it nor for long; to ``keep`` it is to have it read once more."""
+    # `ended` stays true when time is over.  An error is told by what came of it; a body is not, as the cancelled read
+    # has broken its stream.
     head, ended = b"", keep
     pieces = stream_of(response)
     with anyio.move_on_after(ERROR_READ_S):
@@ -186,6 +191,7 @@ class _Again(httpx.AsyncByteStream):
         async for piece in self._rest:
             yield piece
 
+    # By the whole: `rest` is only its iterator, and closing that gives no connection back.
     async def aclose(self) -> None:
         if isinstance(self._whole, httpx.AsyncByteStream):
             await self._whole.aclose()

@@ -108,10 +108,12 @@ class ResumingStream:
                 pieces = await self._rest_of_body()
                 before = clock()
                 async for chunk in pieces:
+                    # Before it is handed out: a byte too many must not reach the object.
                     self._count(len(chunk), clock() - before)
                     self.chunk_crc32 = of_chunk = crc32(chunk)
                     self.crc32 = combined(self.crc32, of_chunk, len(chunk))
                     yield chunk
+                    # Only now: how long our reader took over the last chunk is not the server's slowness.
                     before = clock()
                 self._ended()
                 continue
@@ -119,6 +121,7 @@ class ResumingStream:
                 trouble = remote_error_from(exc, self._host)
             except RemoteError as exc:
                 trouble = exc
+            # Outside the handlers: a failure in here would have the last one, and its URL, for its context.
             await self._reconnect(trouble)
 
     def _count(self, size: int, seconds: float) -> None:
@@ -145,6 +148,8 @@ class ResumingStream:
 
     def _ended(self) -> None:
         """Take the end of a body for the end of the recording only if nothing speaks against it."""
+        # What can speak against it: bytes are missing; the head promised fewer; a range says nothing of the total.
+        # Without any of it the end is proved by its framing or by the length, or it is for the RIFF header to say.
         if self.length is not None and self.offset < self.length:
             raise ConnectionLost(f"the body ended after {self.offset} of {self.length} bytes")
         end = self._head.end if self._head else None
@@ -160,10 +165,12 @@ class ResumingStream:
 
     async def _reconnect(self, trouble: RemoteError | None) -> None:
         """Get a response that goes on at ``offset``, whatever it takes; raises when `rules.retry` gives up."""
+        # Attempts count without progress only, so a connection that brought bytes begins a new count, of URLs too.
         if self._moved_on():
             self._tries = Attempts()
         self._mark, self._reading_s, self._pace = self.offset, 0.0, (0, 0.0)
         while True:
+            # Before any wait: a broken connection would hold one of few places for nothing.
             await self.aclose()
             if self.offset and self.offset == self.length:  # broken only after the last byte
                 self._finish(proven=True)
@@ -188,10 +195,12 @@ class ResumingStream:
         try:
             self._tries = await self._retrier.after("download", trouble, self._tries)
         except OperationFailed as exc:
+            # A fresh URL is ours to get: the retrier knows nothing of captures.
             if not isinstance(exc.decision, RenewUrl):
                 raise
         else:
             return
+        # Counted before it is asked for, so that URLs which never work come to an end.
         self._tries = self._tries.counted(RenewUrl())
         await self._renew_url(trouble)
 
@@ -208,10 +217,12 @@ class ResumingStream:
             raise OperationFailed(without_url(reason, trouble), InvalidResponse("Webex names no usable URL"))
 
     async def _connect(self) -> None:
+        # Before it is sent: a URL that grew old in the queue would cost a request and come back as a 403.
         if self._lease_is_over():
             await self._renew_url(None)
         self._response, self._head = await self._fetch(self._recording, self.offset, self._condition())
         self._host = host_of(self._recording.url.reveal()) if self._recording.url else ""
+        # After `_response` is set: what is refused here is closed by `_reconnect`.
         self._compare(self._response.status_code, self._head)
 
     def _condition(self) -> str | None:
@@ -235,6 +246,8 @@ class ResumingStream:
         if self._basis is None:
             self._basis, self.length, self.etag, self.content_type = head, head.total, head.etag, head.content_type
             return
+        # By what both heads name, the strongest first: another tag or length; without two tags, another date.
+        # A range whose tag is not strong may be of any bytes: from now on all is asked for again, and compared.
         if _differ(_opaque(self._basis.etag), _opaque(head.etag)) or _differ(self.length, head.total):
             raise SourceChanged("the recording at the source is another one now")
         if not (self._basis.etag and head.etag) and _differ(self._basis.last_modified, head.last_modified):
@@ -242,6 +255,7 @@ class ResumingStream:
         if status == PARTIAL and (head.strong_etag is None or head.strong_etag != self._basis.strong_etag):
             self._no_ranges = True
             raise ConnectionLost("the server sends a range and does not say of which recording")
+        # The first answer may have come in chunks, without a length.
         self.length = head.total if self.length is None else self.length
 
     async def _rest_of_body(self) -> AsyncIterator[bytes]:
@@ -251,6 +265,7 @@ class ResumingStream:
         pieces, head = stream_of(self._response), self._head
         if head.start < self.offset:
             pieces = await self._skipped(pieces, self.offset - head.start)
+            # All bytes so far are also this body's: from here on its tag is the one to ask under.
             if head.start == 0 and self._response.status_code != PARTIAL:
                 self._basis = head
         return pieces
@@ -263,6 +278,7 @@ class ResumingStream:
         crc, rest, before, known_bytes = 0, b"", anyio.current_time(), left == self.offset
         async for chunk in pieces:
             now = anyio.current_time()
+            # What is skipped is read all the same, and may drip like anything else.
             self._check_pace(len(chunk), now - before)
             known, rest = chunk[:left], chunk[left:]
             crc, left, before = isal_zlib.crc32(known, crc), left - len(known), now

@@ -11,6 +11,7 @@ import httpx
 from wxrec_async.plumbing.pacer import Pacer
 from wxrec_async.rules.retry import MAX_WAIT_S, retry_after_s
 
+# For the 429 that names none; how long to back off is the retrier's to judge, which closes the gate again.
 UNNAMED_WAIT_S = 1.0
 TOO_MANY = 429
 UNAVAILABLE = 503
@@ -48,6 +49,7 @@ class PacedTransport(httpx.AsyncBaseTransport):
         if response.status_code not in (TOO_MANY, UNAVAILABLE):
             return
         wait = retry_after_of(response, self._clock())
+        # A 503 without a wait is one request's trouble; a 429 is everybody's.
         if wait or response.status_code == TOO_MANY:
             self._pacer.gate.close(min(wait or UNNAMED_WAIT_S, MAX_WAIT_S))
 

@@ -50,6 +50,9 @@ class ApiError:
     tracking_id: str | None = None
 
 
+# Tasks
+
+
 def read_tasks(body: bytes, *, tracking_id: str | None = None, org_id: str = "") -> tuple[TaskPage, list[Warned]]:
     """Read an answer of ``GET /v1/tasks``.
 
@@ -63,6 +66,7 @@ def read_tasks(body: bytes, *, tracking_id: str | None = None, org_id: str = "")
         return TaskPage((), 0, tracking_id=tracking_id), []
     answer = answer_of(body, org_id)
     rows = _data(answer)
+    # A list beside an error may lack any of its rows: none is taken, and it is asked for again.
     if errors_in(answer):
         raise InvalidResponse("the list of tasks says itself that something went wrong")
     found: dict[str, Task] = {}
@@ -93,6 +97,7 @@ def _task(row: dict[str, object]) -> Task | None:
     if task_id is None:
         return None
     said = as_dict(row.get("attributes"))
+    # `lastQueue` is Search's name for it, and what some replies say here.
     queue, owner = as_dict(said.get("queue") or said.get("lastQueue")), as_dict(said.get("owner"))
     return Task(
         id=task_id,
@@ -115,6 +120,7 @@ def _task(row: dict[str, object]) -> Task | None:
 
 
 def _next_link(answer: dict[str, object]) -> str | None:
+    # No link is documented for this list; should one come, it stands in one of these.
     for place in (as_dict(answer.get("meta")), answer):
         link = as_dict(place.get("links")).get("next")
         if isinstance(link, dict):
@@ -122,6 +128,9 @@ def _next_link(answer: dict[str, object]) -> str | None:
         if isinstance(link, str) and link:
             return link
     return None
+
+
+# Captures
 
 
 def read_captures(
@@ -144,6 +153,7 @@ def read_captures(
     """
     entries, errors = _entries(body, org_id)
     heard = {task_id: _Heard() for task_id in asked}
+    # Asked for in the spelling of a file of ids, and answered in any other: the case of a UUID is no difference.
     by_form: dict[str, list[str]] = {}
     for task_id in asked:
         by_form.setdefault(canonical(task_id), []).append(task_id)
@@ -155,6 +165,7 @@ def read_captures(
             odd["capture_not_asked_for"] += 1
         for task_id in names:
             heard[task_id].take(task_id, as_dict(entry))
+    # An error beside entries puts in doubt what it names, or all of them.
     doubtful = concerned(errors, asked) if errors else set()
     found = {
         task_id: Capture(
@@ -194,6 +205,7 @@ class _Heard:
         self.rows += audio
         self.beside += attachments(task_id, entry, other)
         said = "error_beside" if errors_in(entry, deep=False) else missing
+        # The first entry takes the place of "entry_missing"; a further one cannot settle what one before left open.
         self.unsettled = said if not self._entries else self.unsettled or said
         self._entries += 1
 
@@ -218,6 +230,7 @@ def _recordings(
     task_id: str, rows: Sequence[object], lease: UrlLease, url_problem: UrlCheck, odd: Counter[str]
 ) -> tuple[Recording, ...]:
     read = [_recording(task_id, as_dict(row), lease, url_problem, odd) for row in rows]
+    # First all get some id: only those that have one can be found to share it.
     named = [each if each.id else _named(each, number, len(rows), odd) for number, each in enumerate(read, 1)]
     found, repeated = with_distinct_ids(named)
     if repeated:
@@ -273,6 +286,9 @@ def _usable(path: object, url_problem: UrlCheck, odd: Counter[str]) -> tuple[Sec
     return Secret(path), None
 
 
+# Errors
+
+
 def read_error(body: bytes, header_tracking_id: str | None = None) -> ApiError:
     """Read an error body of the API in any of its shapes; one that is none of them yields no words."""
     try:
@@ -281,6 +297,7 @@ def read_error(body: bytes, header_tracking_id: str | None = None) -> ApiError:
         answer = {}
     error = answer.get("error")
     inner = as_dict(error)
+    # The gateway's, OAuth's, and the configuration service's, in this order.
     code = as_text(inner.get("key") or inner.get("code")) or as_text(error) or as_text(answer.get("code")) or ""
     words = _words(inner) or _words(answer)
     tracking_id = header_tracking_id or as_text(answer.get("trackingId")) or as_text(inner.get("trackingId"))
@@ -317,6 +334,9 @@ def cut_words(text: str, length: int = MAX_WORDS_CHARS) -> str:
     return redact_text(one_line(text))[:length]
 
 
+# What every answer has
+
+
 def answer_of(body: bytes, org_id: str = "") -> dict[str, object]:
     """Parse an answer; `InvalidResponse` when it is no JSON object, `AuthError` when it is another organisation's."""
     answer = _parsed(body)
@@ -328,6 +348,7 @@ def answer_of(body: bytes, org_id: str = "") -> dict[str, object]:
 
 def _refuse_other_org(said: str, wanted: str) -> None:
     """A token of another organisation is answered as if there were nothing at all; only ``meta`` tells."""
+    # Compared only where both are UUIDs: organisations are written in other ways, too.
     if is_uuid(said) and is_uuid(wanted) and said.lower() != wanted.lower():
         raise AuthError(
             f"Webex answers for organisation {said}, not for {wanted}; run `wxrec-async login` in a browser that is "

@@ -21,6 +21,7 @@ async def answering_org(calls: ApiCalls, settings: WebexSettings, org_id: str, n
 
     Raises `AuthError` when that is another one, `InvalidResponse` when what answers is not Webex, else as `ApiCalls`.
     """
+    # A minute ago: by a clock that is ahead the present would be the servers' future, and refused.
     params: dict[str, str | int] = {"from": now_ms - MINUTE_MS, "to": now_ms - MINUTE_MS + 1, "pageSize": 1}
     if org_id:
         params["orgId"] = org_id

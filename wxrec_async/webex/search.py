@@ -65,6 +65,7 @@ class TaskSearch:
                 raise OperationFailed(GiveUp("search_refused"), refusal) from None
             except HTTPStatusError as refusal:
                 if refusal.status == FORBIDDEN and not refusals:
+                    # The next refusal is the last, of whichever kind.
                     refusals = REFUSALS - 1
                     raise SearchRefused(str(refusal)) from None  # once more: it may be a gateway's slip
                 # 403 to this call alone is no reason to end a run: the other calls have the permission they need.
@@ -87,9 +88,11 @@ class TaskSearch:
                 if not unknown:
                     raise
             except HTTPStatusError as refusal:
+                # Met live as a 400; as GraphQL has it, it comes with 200 (above).
                 unknown = unknown_fields(refusal.words, self._left_out) if refusal.status in REFUSED else set()
                 if not unknown:
                     raise
+            # At least one field less each time, so this ends.
             self._left_out |= unknown
 
 

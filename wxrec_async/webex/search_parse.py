@@ -77,10 +77,12 @@ def read_search(body: bytes) -> SearchPage:
     errors = errors_in(answer)
     found = as_dict(as_dict(answer.get("data")).get("taskDetails"))
     rows, info = found.get("tasks"), as_dict(found.get("pageInfo"))
+    # Errors and rows together are a page with a `trouble`: what is there may be better than nothing.
     if errors and not isinstance(rows, list):
         text = json.dumps(errors)[:MAX_ERROR_CHARS]
         raise SearchRefused(f"Search answered with an error: {_errors(errors)}", text)
     more = as_flag(info.get("hasNextPage"))
+    # Where `hasNextPage` is missing: a null cursor marks the last page in all of Cisco's samples.
     if more is None and "endCursor" in info:
         more = info["endCursor"] is not None
     if more is None or not isinstance(rows, list):

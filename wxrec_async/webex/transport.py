@@ -28,8 +28,10 @@ __all__ = ["AiohttpTransport", "PacedTransport", "Timeouts", "framing_of", "tls_
 
 AddressCheck = Callable[[str], bool]
 
+# aiohttp's own limit of 8 KiB refuses heads that others take.
 MAX_HEAD_LINE = 64 << 10
 AUTO_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+# The other side went away in mid handshake: that may pass.  All else of TLS is a matter of certificates.
 TRANSIENT_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
@@ -88,6 +90,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         body = await request.aread()
         url = _exact_url(request.url)
         try:
+            # For the whole head: a read timer, which is off here, would begin anew with every byte of one that drips.
             async with asyncio.timeout(self._timeouts.head_s):
                 response = await self._open_session().request(
                     request.method,
@@ -138,6 +141,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         )
 
     def _checked_socket(self, address: Any) -> socket.socket:
+        # Here and not when the name is resolved: this is the address that is connected to.
         family, kind, proto, _, where = address
         if self._address_check is not None and not self._address_check(str(where[0])):
             raise _Forbidden
@@ -181,6 +185,7 @@ class _Body(httpx.AsyncByteStream):
         try:
             self._watch()
             while True:
+                # Around the read alone: while our reader takes its time the server is not late.
                 self._waiting_since = clock()
                 chunk = await content.readany()
                 self._waiting_since = None
@@ -196,6 +201,7 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """Give the connection back when the body was read to its end, else close it."""
         self._unwatch()
+        # Where the body was read to its end aiohttp has taken the connection back already, and keeps it.
         self._response.close()
 
     def _watch(self) -> None:
@@ -238,9 +244,13 @@ def framing_of(transfer_encoding: str | None, content_length: str | None) -> str
     return "length" if content_length is not None else "none"
 
 
+# aiohttp's failures as httpx's
+
+
 def _translated(exc: BaseException) -> Exception:
     """Choose httpx's exception for aiohttp's, first match wins, and never copy its text: it contains the URL."""
     match exc:
+        # Kinds before what they are a kind of: this is a TimeoutError as well, a proxy's error one of the answer's.
         case aiohttp.ConnectionTimeoutError():
             return httpx.ConnectTimeout("no connection in time")
         case aiohttp.ClientConnectorError() | aiohttp.ClientConnectorCertificateError():
