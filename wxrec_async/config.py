@@ -33,9 +33,11 @@ from wxrec_async.errors import ConfigError
 MIB = 1 << 20
 ENV_PREFIX = "WXREC_"
 WEBEX_REQUESTS_PER_MINUTE = 300  # documented, per client id over all Contact Center APIs
+# No other name counts: DNS may call 127.0.0.1 anything, and something else a moment later.
 LOOPBACK_NAMES = ("localhost",)
 
 
+# Those that are documented.  Webex has more (work items, say), so `channel_types` is not held to them.
 CHANNELS = ("telephony", "email", "chat", "social")
 DIRECTIONS = ("inbound", "outbound", "outdial")
 
@@ -47,12 +49,14 @@ def _split_commas(value: object) -> object:
     return value
 
 
+# NoDecode: pydantic-settings takes a variable that stands for a list to be JSON and refuses ``a,b`` else.
 TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
 
 
 class Section(BaseModel):
     """A table of the configuration: frozen, and closed to unknown keys."""
 
+    # TOML has inf, which passes every lower bound below; and a refused value may be a secret in the wrong place.
     model_config = ConfigDict(
         extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False, hide_input_in_errors=True
     )
@@ -61,15 +65,21 @@ class Section(BaseModel):
 class WebexSettings(Section):
     """Where Webex is, whose recordings are asked for, and how fast."""
 
+    # There is no list of Cisco's: these were seen in use.  `base_url` takes any other.
     region: Literal["us1", "eu1", "eu2", "anz1", "ca1", "jp1", "sg1", "in1"] = "us1"
     base_url: str = ""
     auth_url: str = "https://webexapis.com/v1"
     org_id: str = ""
     channel_types: TextList = ("telephony",)
+    # A little under Webex's own 300.  More is let pass with a warning: limits can be negotiated, simulators have none.
     requests_per_minute: Annotated[float, Field(gt=0, le=1_000_000)] = 250
+    # What new organisations begin with; older ones keep recordings for ever until somebody sets it.
     retention_days: Annotated[int, Field(ge=0)] = 1095
+    # `GET /v1/tasks` reaches twelve months back; users found that, it is not documented.
     lookback_days: Annotated[int, Field(gt=0)] = 365
+    # Webex's own bounds.  The largest page costs the fewest of the requests a minute.
     page_size: Annotated[int, Field(ge=1, le=1000)] = 1000
+    # The buckets of other regions are not known, only that they are S3's.
     media_hosts: TextList = ("*.amazonaws.com", "*.webex.com")
     include_va: bool = False
     include_segments: bool = False
@@ -105,7 +115,9 @@ class AuthSettings(Section):
 
     credentials: str = "secrets.json"
     tokens: str = "tokens.json"
+    # Webex compares it letter for letter with those that were registered.
     redirect_uri: str = "http://127.0.0.1:8080/callback"
+    # More than is needed: nothing is written at Webex, and a service app does with `cjp:config_read` alone.
     scopes: TextList = (
         "spark-admin:recordings_read",
         "spark-admin:recordings_write",
@@ -121,6 +133,7 @@ class S3Settings(Section):
     bucket: str = ""
     region: str = ""
     key: str = "call-detail/{task_id}/recording{ext}"
+    # S3's bounds of a part; only the last one may be smaller.
     part_size_mib: Annotated[int, Field(ge=5, le=5120)] = 8
     part_concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     endpoint_url: str = ""
@@ -149,12 +162,14 @@ class S3Settings(Section):
 
     @model_validator(mode="after")
     def _sidecars_have_a_place(self) -> S3Settings:
+        # A sidecar is called metadata.json: a template without the extension could make a recording's key of that.
         if self.sidecar and not self.key.endswith("{ext}"):
             raise ValueError("sidecar needs a key that ends in {ext}, or a recording could take the place of a sidecar")
         return self
 
     @model_validator(mode="after")
     def _lock_has_days(self) -> S3Settings:
+        # S3 refuses one without the other, but only at the first object.
         if bool(self.object_lock_mode) != bool(self.object_lock_days):
             raise ValueError("object_lock_mode and object_lock_days go together")
         return self
@@ -163,6 +178,7 @@ class S3Settings(Section):
     def _encryption_is_named(self) -> S3Settings:
         if self.require_sse and not self.sse:
             raise ValueError("require_sse is set, but not what to ask for: set sse to AES256, aws:kms or aws:kms:dsse")
+        # S3 would refuse this too, once for every recording.
         if self.kms_key_id and not self.sse.startswith("aws:kms"):
             raise ValueError('kms_key_id is used with sse = "aws:kms" or "aws:kms:dsse" only')
         return self
@@ -172,10 +188,12 @@ class BackfillSettings(Section):
     """How much is moved, and how."""
 
     days_back: Annotated[float, Field(gt=0)] = 7
+    # `from` is a word of Python's.
     from_: Annotated[str, Field(alias="from")] = ""
     to: str = ""
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 32
     memory_mib: Annotated[int, Field(ge=16)] = 256
+    # How long after a call its recording appears is documented nowhere, so the young are not judged.
     settle_minutes: Annotated[float, Field(ge=0)] = 30
     owed_null_hours: Annotated[float, Field(ge=0)] = 24
     owed_days: Annotated[float, Field(ge=0)] = 7
@@ -183,7 +201,9 @@ class BackfillSettings(Section):
     ask_again_minutes: Annotated[float, Field(gt=0)] = 30
     ask_again_max_hours: Annotated[float, Field(gt=0, le=24)] = 24
     look_again_hours: Annotated[float, Field(ge=0)] = 24
+    # What container platforms usually leave a process between SIGTERM and SIGKILL.
     grace_seconds: Annotated[float, Field(ge=0)] = 30
+    # A body without end must end somewhere; a whole day of the largest format seen (32 kB/s) has under 3 GiB.
     max_recording_gib: Annotated[float, Field(gt=0)] = 8
     max_failures_in_row: Annotated[int, Field(ge=1)] = 100
     max_mib_per_second: Annotated[float, Field(ge=0)] = 0
@@ -202,6 +222,7 @@ class FollowSettings(Section):
     """How a follower keeps up: see `Backfill.follow`."""
 
     poll_minutes: Annotated[float, Field(ge=1, le=1440)] = 15
+    # Longer than `owed_days`, or what Webex lists late is not seen (`_warnings`).
     trailing_days: Annotated[float, Field(gt=0)] = 8
 
 
@@ -234,6 +255,7 @@ class LedgerSettings(Section):
     """Where the run's memory lies, and whether phone numbers are kept in it as they came."""
 
     path: Path = Path("wxrec.db")
+    # Masked before it is written: what was never kept cannot leak from a ledger that is copied.
     phone_numbers: Literal["masked", "plain"] = "masked"
 
 
@@ -273,10 +295,12 @@ class Settings(BaseSettings):
     @field_validator("ca_bundle", mode="before")
     @classmethod
     def _none_when_empty(cls, value: object) -> object:
+        # Path("") would be the working folder.
         return value or None
 
     @model_validator(mode="after")
     def _part_fits_memory(self) -> Settings:
+        # A part stays in memory until S3 has confirmed it, as it may have to be sent again.
         if self.s3.part_size_mib > self.backfill.memory_mib:
             raise ValueError("[backfill] memory_mib must be at least [s3] part_size_mib")
         return self
@@ -324,6 +348,9 @@ def plan_memory(memory_mib: int, workers: int, part_size_mib: int) -> MemoryPlan
     )
 
 
+# What a value may be
+
+
 def _checked_url(url: str) -> str:
     """Return ``url`` without a trailing slash, or raise ValueError: https, or http to loopback only."""
     try:
@@ -333,6 +360,7 @@ def _checked_url(url: str) -> str:
         raise ValueError("is not a URL; write https://host/…") from None
     if pieces.scheme not in ("http", "https") or not pieces.hostname:
         raise ValueError("is not a URL; write https://host/…")
+    # User name and query are where URLs carry secrets, and settings are shown to people.
     if "@" in pieces.netloc or pieces.query or pieces.fragment:
         raise ValueError("may carry neither a user name nor a query")
     if pieces.scheme == "http" and not is_loopback(pieces.hostname):
@@ -356,6 +384,7 @@ def _checked_key_template(template: str) -> str:
     if unknown := names - set(KEY_PLACEHOLDERS):
         raise ValueError(f"has the unknown placeholder {{{min(unknown)}}}; known are {', '.join(KEY_PLACEHOLDERS)}")
     segments = template.split("/")
+    # What begins with _ is ours in the bucket (`_evidence`): no recording may come to lie there.
     if any(segment in ("", ".", "..") or segment.startswith("_") for segment in segments):
         raise ValueError("must be a relative path without segments that are empty, . or .., or begin with _")
     ids = template.count("{task_id}") + template.count("{recording_id}") + 1
@@ -364,6 +393,7 @@ def _checked_key_template(template: str) -> str:
     return template
 
 
+# S3's limit, of the key in UTF-8.
 MAX_KEY_BYTES = 1024
 MAX_ENCODED = 180  # as `rules.keys` has it; a further recording's id is added to the key's own placeholders
 KEY_PLACEHOLDERS = ("task_id", "recording_id", "ext", "year", "month", "day")
@@ -414,6 +444,7 @@ def load_config_with_origins(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     file = Path(path) if path is not None else Path("config.toml")
+    # From the lowest to the highest: what comes later takes the place of what came before.
     layers = [
         (_file_values(file, required=path is not None), file.name),
         (_environment_values(), ""),
@@ -445,6 +476,7 @@ def _file_values(file: Path, *, required: bool) -> dict[str, object]:
 
 def _environment_values() -> dict[str, object]:
     """Take ``WXREC_<SECTION>__<KEY>``; ``WXREC_`` names without ``__`` belong to others, but for top-level keys."""
+    # pydantic-settings passes over names it does not know; a misspelt one must not be without effect in silence.
     for name in os.environ:
         if name.startswith(ENV_PREFIX) and "__" in name:
             _known(name.removeprefix(ENV_PREFIX).lower().replace("__", ".", 1), f"the environment variable {name}")
@@ -458,6 +490,7 @@ def _flat(table: Mapping[str, Any], where: str) -> dict[str, object]:
     """Turn sections into dotted keys, refusing what is not known."""
     values: dict[str, object] = {}
     for name, value in table.items():
+        # One level only: a table within a section (``[s3] tags``) is a value.
         if isinstance(value, Mapping):
             values |= {f"{name}.{key}": item for key, item in value.items()}
         else:
@@ -484,6 +517,7 @@ def _known(key: str, where: str) -> None:
     keys = known_keys()
     if key in keys:
         return
+    # First the right name in the wrong section, which may be far from it letter by letter.
     near = _same_name(key, keys) or difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
     hint = f"; did you mean {_shown(near[0])}?" if near else ""
     raise ConfigError(f"{where}: unknown key {_shown(key)}{hint}")
@@ -507,7 +541,9 @@ def _validated(values: dict[str, Any], origins: Mapping[str, str]) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
+        # One error, as it has to fit in a line, and without the value, which may be a secret.
         first = error.errors(include_url=False, include_input=False)[0]
+        # Section and key; what follows them is a place within a list or a table.
         key = ".".join(str(piece) for piece in first["loc"][:2])
         where = f" (from {origins[key]})" if key in origins else ""
         words = first["msg"].removeprefix("Value error, ")
@@ -531,6 +567,7 @@ def _warnings(settings: Settings) -> Iterator[str]:
 def secret_free(settings: Settings) -> dict[str, Any]:
     """Every setting as plain JSON values, without the one secret that can stand in them: a proxy's credentials."""
     dumped: dict[str, Any] = settings.model_dump(mode="json", by_alias=True)
+    # The last @: a password can hold one, a host cannot.
     scheme, at, host = dumped["webex"]["proxy"].rpartition("@")
     if at:
         dumped["webex"]["proxy"] = f"{scheme.partition('://')[0]}://***@{host}"

@@ -42,6 +42,9 @@ class WxrecError(Exception):
         super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
 
 
+# What ends a command or a run
+
+
 class ConfigError(WxrecError):
     """The configuration cannot be used."""
 
@@ -51,6 +54,7 @@ class AuthError(WxrecError):
 
     def __init__(self, message: str | None = None, *, tracking_id: str | None = None) -> None:
         super().__init__(message)
+        # Webex's own id of the request: the first thing its support asks for.
         self.tracking_id = tracking_id
 
 
@@ -86,7 +90,11 @@ class ObjectExists(WxrecError):
 
     def __init__(self, message: str | None = None, *, found: StoredObject | None = None) -> None:
         super().__init__(message)
+        # HEAD needs s3:GetObject, which a role that may only write does not have.
         self.found = found
+
+
+# What a single operation can meet: it may be worth another try
 
 
 class RemoteError(WxrecError):

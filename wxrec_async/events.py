@@ -266,6 +266,7 @@ class RunTotals:
     def add(self, event: Event) -> None:
         """Fold one event in."""
         match event:
+            # Every round of a follower begins so: its windows are counted anew, all else goes on.
             case RunStarted(windows=windows):
                 self.windows, self.windows_listed, self.windows_incomplete = windows, 0, 0
             case PageListed(new=new):
@@ -299,6 +300,7 @@ class RunTotals:
 
     def _add_outcome(self, event: RecordingStored | RecordingFailed | RecordingGone) -> None:
         match event:
+            # Before the next pattern, which would take it too: what was there already moved no bytes.
             case RecordingStored(already=True):
                 self.already_stored += 1
             case RecordingStored(size=size):

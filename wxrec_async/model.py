@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NoReturn
 
+# Days here are UTC days, which are all of one length.
 DAY_MS = 86_400_000
 
 
@@ -55,10 +56,12 @@ class Secret:
 
         if not isinstance(other, Secret):
             return NotImplemented
+        # As bytes: of texts compare_digest takes only those that are ASCII.
         return hmac.compare_digest(self._text.encode(), other._text.encode())
 
     __hash__ = None  # type: ignore[assignment]  # a hash in a trace would let a short secret be guessed
 
+    # copy.deepcopy and multiprocessing go by this one, too.
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret does not pickle")
 
@@ -91,6 +94,7 @@ class Period(Window):
 class TaskState(enum.StrEnum):
     """What is known of a task.  Only ``NO_RECORDING`` and ``CAPTURED`` with all recordings at rest are final."""
 
+    # Persisted: the ledger's columns and the JSON hold these very words.
     LISTED = "listed"
     CAPTURED = "captured"
     NO_RECORDING = "no_recording"
@@ -101,6 +105,7 @@ class TaskState(enum.StrEnum):
 class RecordingState(enum.StrEnum):
     """What became of a recording.  ``STORED`` and ``GONE`` are final; ``FAILED`` is taken up by the next run."""
 
+    # Persisted, as the states of a task are.
     LISTED = "listed"
     STARTED = "started"
     STORED = "stored"
@@ -149,6 +154,7 @@ class TaskPage:
 
     tasks: tuple[Task, ...]
     rows: int
+    # Cisco documents no link between pages; should one come all the same, it is followed.
     next_link: str | None = None
     tracking_id: str | None = None
     unreadable: int = 0
@@ -229,6 +235,7 @@ class Recording:
     channel2: str | None = field(default=None, repr=False)
     participants: tuple[str, ...] = field(default=(), repr=False)
     leased_at: float = 0.0
+    # Webex's longest `urlExpiration`, which is also what it takes when none is asked for.
     lease_s: float = 3600.0
     problem: str | None = None
     tracking_id: str | None = None
@@ -284,6 +291,7 @@ class ObjectTarget:
     key: str
     content_type: str
     metadata: dict[str, str] = field(default_factory=dict)
+    # For what is read back to be written again, or by whoever audits: a restore takes hours.
     at_hand: bool = False
 
 
@@ -341,10 +349,12 @@ class StoredObject:
     size: int
     crc32: int | None = None
     checksums: dict[str, str] = field(default_factory=dict)
+    # Never taken for an MD5: multipart objects and those under SSE-KMS have another one.
     etag: str = ""
     version_id: str | None = None
     content_type: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    # S3 itself names the SHA-256 of a multipart object only as one over its parts' digests.
     sha256: str | None = None
 
 

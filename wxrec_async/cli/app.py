@@ -188,7 +188,9 @@ COMMANDS = (
 app = typer.Typer(
     cls=Program,
     add_completion=True,
+    # Without rich: it would cost as much at every start as all the rest (`help_format`).
     rich_markup_mode=None,
+    # Typer's own tracebacks print local variables, and those hold tokens and signed URLs.
     pretty_exceptions_enable=False,
     context_settings=SETTINGS,
 )
@@ -225,6 +227,7 @@ class ProgramFlags(RunFlags):
 
 
 def _start(ctx: typer.Context, flags: ProgramFlags) -> None:
+    # For a command that follows: flags may stand before its name, `joined` adds them to its own.
     ctx.obj = flags
     if ctx.invoked_subcommand is None:
         _carry_out(RUN, flags)
@@ -240,6 +243,7 @@ def _add(entry: CommandEntry) -> None:
     """Register a command under its name, or its group's."""
 
     def start(ctx: typer.Context, flags: OutputFlags) -> None:
+        # ``-n plan`` asks for what a plan is anyway; `plan` itself has no such flag.
         earlier = _allowing_dry_run(ctx.obj) if entry.path == "plan" else ctx.obj
         _carry_out(entry.body, joined(earlier, flags, entry.path))
 
@@ -262,6 +266,7 @@ def _chosen(body: CommandBody, flags: OutputFlags) -> CommandBody:
     return RUN_BY_WORKERS if by_workers else body
 
 
+# Without a command this is `run`: a bare ``python -m wxrec_async`` does the job.
 app.callback(invoke_without_command=True, help=PROGRAM_HELP)(typed(ProgramFlags, _start))
 GROUPS["sandbox"].callback(invoke_without_command=True, help=SANDBOX_HELP)(typed(SandboxFlags, _start_sandbox))
 for entry in COMMANDS:
@@ -273,6 +278,7 @@ def main() -> None:
     try:
         app(prog_name="wxrec-async")
     except SystemExit as ending:
+        # Only where it was loaded; every other command ends as Python does.
         if sys.modules.get("temporalio") is not None:
             _leave_at_once(ending)
         raise
@@ -287,4 +293,5 @@ def _leave_at_once(ending: SystemExit) -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # closed, or nobody reads it
             stream.flush()
+    # As the interpreter reads it: nothing is 0, a text is 1.
     os._exit(ending.code if isinstance(ending.code, int) else int(ending.code is not None))

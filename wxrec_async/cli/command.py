@@ -29,11 +29,14 @@ Job = Callable[["Backfill"], Awaitable[Summary]]
 
 def run_command(console: Console, body: Callable[[Console], int]) -> int:
     """Carry a command out; whatever goes wrong is one line and an exit code."""
+    # Before anything secret is read.
     rlimits.forbid_core_dumps()
     try:
         return body(console)
+    # It is an Exception too, so before those: a signal is no failure.
     except Interrupted as interrupted:
         return interrupted.exit_code
+    # Ctrl-C while no event loop has taken the signals over yet, or has given them back.
     except KeyboardInterrupt:
         return EXIT_SIGINT
     except Exception as failure:  # noqa: BLE001 - this is where the program ends
@@ -99,5 +102,6 @@ def _fitting_settings(settings: Settings, console: Console) -> Settings:
     console.log.warning(
         "too_few_open_files", hint="ulimit -n", concurrency=fitting, wanted=settings.backfill.concurrency
     )
+    # Fewer workers are slower; too many open files would fail recordings.
     backfill = settings.backfill.model_copy(update={"concurrency": fitting})
     return settings.model_copy(update={"backfill": backfill})

@@ -54,8 +54,10 @@ class Console:
 
     def _write(self, level: int, text: str) -> None:
         if self._form == "json":
+            # Raised to what is shown: these words are for the operator even with --log-level error.
             self.log.log(max(level, self.level), text)
         else:
+            # An error is masked already (`exit_codes.sentence`).
             self.terminal.line(f"error: {text}" if level == logging.ERROR else harmless(text))
 
     def _write_figures(self, text: str, fields: dict[str, object]) -> None:
@@ -74,6 +76,7 @@ def _level(flags: OutputFlags, *, displayed: bool) -> int:
         return logging.getLevelNamesMapping()[flags.log_level.upper()]
     if flags.verbose:
         return logging.DEBUG
+    # Beside a display a line for each recording would say again what its figures do.
     return logging.WARNING if displayed or flags.quiet else logging.INFO
 
 

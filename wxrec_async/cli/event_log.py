@@ -65,22 +65,26 @@ class EventLog:
 
     def on_event(self, event: Event) -> None:
         """Log one event."""
+        # An event that nobody named above is logged by its name alone: its fields may hold anything.
         name, level, fields = _SHOWN.get(type(event), (type(event).__name__, DEBUG, ()))
         level = _raised(event, level)
         if level < self._threshold:
             return
         more: dict[str, Any] = {}
+        # Whoever asked for DEBUG wants every one.
         if self._threshold > DEBUG and (kind := _repeating(event)):
             held = self._repeats.passes(kind)
             if held is None:
                 return
             more = {"and_before": held} if held else {}
+        # A time is written as ISO 8601, so its name loses the unit.
         values = {field.removesuffix("_ms"): _moment(field, getattr(event, field)) for field in fields}
         shown = {field: _shown(value) for field, value in values.items() if value not in ("", ())}
         self._log.log(level, name, **shown, **more)
 
 
 def _raised(event: Event, level: int) -> int:
+    # Of the tasks that come to rest only these need somebody; the others are the rule, thousands a run.
     return ERROR if isinstance(event, events.TaskSettled) and event.state == "failed" else level
 
 

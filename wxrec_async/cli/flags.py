@@ -20,6 +20,7 @@ CHOICE = "Which of them (names may be given more than once; * and ? are wildcard
 SETTINGS = "Settings, above environment and file"
 REPORTS = "Which reports"
 PEOPLE = "People (in CSV and JSON lines; the page names nobody)"
+# Also their order in --help: what the command is about first, the settings last.
 PANELS = (REPORTS, PERIOD, CHOICE, SANDBOX, WORK, PEOPLE, OUTPUT, SETTINGS)
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -27,12 +28,14 @@ SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 def read_duration(text: str) -> float:
     """Read ``90``, ``90s``, ``30m``, ``8h`` or ``1d`` as seconds; raises `typer.BadParameter`."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip().lower())
+    # Zero too: as the time after which nothing is begun it would end a run before its first task.
     if not found or not float(found[1]):
         raise typer.BadParameter(f"{text!r} is not a duration; write seconds, or 90s, 30m, 8h")
     return float(found[1]) * SECONDS[found[2]]
 
 
 def _option(*names: str, panel: str, help: str, **more: Any) -> Any:  # noqa: A002 - typer's word
+    # Defaults stand in the words of the help; a field's own is None, which means that nothing was given.
     return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **more)
 
 
@@ -292,6 +295,7 @@ class SiteFlags(OutputFlags):
         _option("--faults", metavar="KIND", panel=SANDBOX, help="what goes wrong: none, mild or storm (default: none)"),
     ] = None
     days: Annotated[
+        # Its contacts are older than 26 hours, so that nothing is owed: a single day has no room for them.
         int | None, _option("--days", metavar="N", min=2, panel=SANDBOX, help="over how many days (default: 7)")
     ] = None
     late: Annotated[
@@ -324,6 +328,7 @@ class ServeFlags(SiteFlags):
 
     port: Annotated[
         int | None,
+        # The last of five is then 65535.
         _option("--port", metavar="N", min=1, max=65531, panel=SANDBOX, help="the first of five (default: free ones)"),
     ] = None
 
@@ -520,6 +525,7 @@ class DoctorFlags(BucketFlags):
     ] = False
 
 
+# Which setting a flag stands for.  One that is not here is of its command alone and stands in no file.
 SETTING_OF = {
     "ledger": "ledger.path",
     "concurrency": "backfill.concurrency",

@@ -62,6 +62,7 @@ def write_sections(command: Any, ctx: Any, formatter: Any) -> None:
     for parameter in command.get_params(ctx):
         record = parameter.get_help_record(ctx)
         if record:
+            # click's own, --help for one, have none.
             panel = getattr(parameter, "rich_help_panel", None) or "Other"
             sections.setdefault(panel, []).append(record)
     for panel in sorted(sections, key=lambda name: PANELS.index(name) if name in PANELS else len(PANELS)):

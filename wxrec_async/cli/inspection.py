@@ -45,6 +45,7 @@ class FindingPrinter:
         self._lines = 0
         self.count = 0
 
+    # Functions: of a large bucket most lines are never written, and need not be made.
     def print(self, record: Callable[[], dict[str, object]], line: Callable[[], str], *, shown: bool = True) -> None:
         """Write one; ``shown`` says whether people see it, too."""
         self.count += 1
@@ -81,6 +82,7 @@ def run_inspection(
     try:
         report = run_until_signal(lambda: work(settings, emit), lambda: _tick(console, printer, messages))
     finally:
+        # What was found before a failure or a signal is said all the same.
         console.out.flush()
     if console.json:
         console.out.record(report.as_json())

@@ -8,6 +8,7 @@ from wxrec_async.events import Event
 from wxrec_async.ledger.records import Failure, Incomplete
 from wxrec_async.model import iso
 
+# `failed` is what becomes of a recording; a task that failed has a name of its own.
 TASK_EVENTS = {"no_recording": "no_recording", "owed": "owed", "failed": "task_failed"}
 
 

@@ -27,7 +27,9 @@ class LiveDisplay:
         self._live = Live(
             console=RichConsole(file=stream),
             auto_refresh=False,
+            # Gone in the end: the summary takes its place.
             transient=True,
+            # stdout is data, and lines for stderr come by `print_above`.
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -39,6 +41,7 @@ class LiveDisplay:
 
     def print_above(self, text: str) -> None:
         """Write a line, with its colours, and draw again below it."""
+        # soft_wrap: rich would otherwise break ids and paths where the line ends.
         self._live.console.print(Text.from_ansi(text), soft_wrap=True)
 
     def close(self) -> None:

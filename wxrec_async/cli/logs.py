@@ -48,21 +48,26 @@ def set_up(level: int, form: Form, write: Write, *, colors: bool = False) -> str
     handler = _Lines(write)
     handler.setFormatter(_formatter(form, colors=colors))
     root = logging.getLogger()
+    # Whatever other handler there is would write past the redaction.
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    # By name as well: a library whose logger has a level of its own does not ask the root's.
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger(OURS).setLevel(level)
+    # Else logging itself prints a traceback, with the record's arguments, for each line that a closed stderr refuses.
     logging.raiseExceptions = False
     logging.captureWarnings(True)
     structlog.configure(
         processors=[
+            # First, so that what nobody wants costs next to nothing.
             structlog.stdlib.filter_by_level,
             structlog.stdlib.add_log_level,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
+        # The next command of this process may set another level.
         cache_logger_on_first_use=False,
     )
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(OURS)

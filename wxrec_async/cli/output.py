@@ -52,7 +52,9 @@ class Output:
 
     def flush(self) -> None:
         """Write what waits."""
+        # Two may flush, the loop's thread and a worker's, and lines must stay whole and in order.
         with self._lock:
+            # As many as there are now: the loop may add to them meanwhile, and there would be no end of it.
             lines = [self._pending.popleft() for _ in range(len(self._pending))]
             if lines and not self.closed:
                 self._write("".join(f"{line}\n" for line in lines))
@@ -61,6 +63,7 @@ class Output:
         try:
             self._stream.write(text)
             self._stream.flush()
+        # ValueError is what a closed stream raises.
         except (OSError, ValueError):
             self.closed = True
             silence(self._stream)

@@ -29,6 +29,7 @@ def overrides(flags: OutputFlags) -> dict[str, object]:
 
 def _given(flags: object) -> dict[str, Any]:
     values = {field.name: getattr(flags, field.name) for field in fields(flags)}  # type: ignore[arg-type]
+    # `is`, not truth: 0 is a figure somebody gave (--grace 0).
     return {name: value for name, value in values.items() if value is not None and value is not False and value != []}
 
 
@@ -37,6 +38,7 @@ def joined(before: OutputFlags | None, own: Flags, command: str) -> Flags:
     earlier = _given(before) if before is not None else {}
     if stray := earlier.keys() - {field.name for field in fields(own)}:
         raise typer.BadParameter(f"--{min(stray).strip('_').replace('_', '-')} does not go with `{command}`")
+    # What stands behind the command's name wins over what stands before it.
     return replace(own, **{name: value for name, value in earlier.items() if name not in _given(own)})
 
 
@@ -46,6 +48,7 @@ def typed(kind: type[Flags], body: Callable[[typer.Context, Flags], None]) -> Ca
     def command(ctx: typer.Context, **values: Any) -> None:
         body(ctx, kind(**values))
 
+    # Annotations are text here (``from __future__``); typer needs what they stand for.
     hints = typing.get_type_hints(kind, include_extras=True)
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [

@@ -56,6 +56,7 @@ class LineProgress:
         """Write the figures of this moment when it is time."""
         figures = self._state.figures()
         if figures.elapsed_s >= self._next_s:
+            # From when it was due, not from now: a late tick shifts none of those to come.
             self._next_s += self._every_s
             self._write(sentence(figures), fields(figures))
 

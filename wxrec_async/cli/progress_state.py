@@ -68,9 +68,11 @@ class ProgressState:
         now, totals = self._clock(), self.totals
         done = totals.stored + totals.already_stored + totals.failed + totals.gone
         self._samples.append((now, totals.bytes, done))
+        # Two are kept whatever their age: a rate needs a distance.
         while len(self._samples) > 2 and now - self._samples[0][0] > RATE_OVER_S:
             self._samples.popleft()
         then, bytes_then, done_then = self._samples[0]
+        # Over less than a second a rate could be anything.
         seconds = max(now - then, 1.0)
         speed = (done - done_then) / seconds
         return Figures(

@@ -39,9 +39,12 @@ def _unseen(fd: int) -> Iterator[None]:
         return
     before = termios.tcgetattr(fd)
     hidden = termios.tcgetattr(fd)
+    # The fourth of what tcgetattr returns are the local modes.
     hidden[3] &= ~termios.ECHO
+    # DRAIN, not FLUSH, which would drop what was typed or pasted too early.
     termios.tcsetattr(fd, termios.TCSADRAIN, hidden)
     try:
         yield
+    # Also when it is cancelled: a terminal without echo would outlive us.
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)

@@ -58,6 +58,7 @@ class RunningSandbox:
         """Return on SIGINT, SIGTERM or SIGHUP; raises `WxrecError` when the sandbox ends by itself."""
         try:
             self.process.wait()
+        # A signal is how it is meant to end.
         except (KeyboardInterrupt, SystemExit):
             return
         raise WxrecError(f"the sandbox ended with {self.process.returncode}")
@@ -105,6 +106,7 @@ class SandboxProcess:
         with log_path.open("w", encoding="utf-8") as log:
             # A session of its own: Ctrl-C is for us, and what is in flight must still find somebody to talk to.
             process = subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
+                # Nothing is ever written to its stdin: that it ends tells the child that we are gone (`sandbox_child`).
                 self._command(port), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
                 start_new_session=True,
             )  # fmt: skip
@@ -141,6 +143,8 @@ class SandboxProcess:
 
     def _mark(self) -> dict[str, object]:
         """Return what makes this organisation another one than the usual one."""
+        # Faults are no part of it: they change the way, not what is there.  What is usual is left out, so that the
+        # folder of an older version, which knew nothing else, is still this organisation's.
         mine: dict[str, object] = {"tasks": self.tasks, "seed": self.seed}
         usual = SandboxProcess(self.folder, self.tasks, self.seed, self.faults)
         names = ("days", "late", "search")

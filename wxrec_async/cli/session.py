@@ -34,6 +34,7 @@ class Interrupted(Exception):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"stopped by {name}")
+        # SIGHUP ends like SIGTERM: the table of exit codes knows these two.
         number = signal.SIGINT if name == "SIGINT" else signal.SIGTERM
         self.exit_code = 128 + number
 
@@ -90,6 +91,7 @@ class Session(Generic[T]):
         except BaseExceptionGroup as failures:
             raise cause_of(failures) from None
         finally:
+            # The display first: the lines that follow would tear it.
             self._progress.close()
             self._console.out.flush()
             if self._exporting:
@@ -99,17 +101,22 @@ class Session(Generic[T]):
     async def _main(self, backfill: Backfill) -> None:
         self._stopper = Stopper(self._console.message, self._settings.backfill.grace_seconds)
         async with anyio.create_task_group() as group:
+            # Signals first: from here on none of them ends the process in the middle of something.
             await group.start(self._stopper.listen)
             group.start_soon(self._tick)
+            # Of its own: to cancel it ends the work alone, and what follows is still done.
             with self._stopper.scope:
                 await self._carry_out(backfill)
+            # `listen` and `_tick` have no end of their own.
             group.cancel_scope.cancel()
         if not self._results:
             raise Interrupted(self._stopper.signal or "SIGINT")
 
     async def _carry_out(self, backfill: Backfill) -> None:
         async with backfill:
+            # Only now is there something to drain; until here a signal cancels the scope.
             self._stopper.backfill = backfill
+            # Kept before the ledger is closed: a signal meanwhile must not cost the summary.
             self._results.append(await self._work(backfill))
 
     async def _tick(self) -> None:

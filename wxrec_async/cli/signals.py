@@ -12,7 +12,9 @@ from anyio.abc import TaskStatus
 from wxrec_async import events
 from wxrec_async.events import Event
 
+# SIGHUP as well: when a terminal is closed, what is in flight may still finish.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# The program is to be gone within five seconds of the second signal.
 ABORT_PATIENCE_S = 4.0
 ASK_AGAIN_S = 0.05
 
@@ -52,6 +54,7 @@ class Stopper:
                 async for number in signals:
                     if self.signal is None:
                         self.signal = number.name
+                        # Beside this loop: it may wait until it is heard, and a second signal must get through.
                         group.start_soon(self._stop, number.name)
                     else:
                         break
@@ -59,6 +62,7 @@ class Stopper:
 
     async def _stop(self, name: str) -> None:
         """Ask until it is heard: for a moment at its beginning a run cannot be stopped yet."""
+        # Nothing is in flight, so there is nothing to wait for.
         if not self._begun or self.backfill is None:
             self._message(f"{name}: nothing was begun")
             self.scope.cancel()
@@ -72,6 +76,7 @@ class Stopper:
 
     async def _abort(self) -> None:
         self._message("breaking off")
+        # Before the abort, which may hang: from here on a signal ends the process at once.
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         if self.backfill is not None:

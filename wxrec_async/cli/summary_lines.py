@@ -12,6 +12,7 @@ from wxrec_async.ledger.records import Counts, Failure
 from wxrec_async.model import Window, iso
 from wxrec_async.planning.plan import Plan
 
+# As many of a kind as a person still reads; --json names all.
 NAMED = 50
 MEANINGS = {
     0: "complete: every listed task is stored, has none, or was there already",
@@ -97,6 +98,7 @@ def failure_lines(failures: Sequence[Failure], count: int) -> Iterator[str]:
         recording = f" recording {visible(failure.recording_id)}" if failure.recording_id else ""
         detail = f": {harmless(failure.detail)}" if failure.detail else ""
         yield f"failed: task {visible(failure.task_id)}{recording}: {visible(failure.reason)}{detail}"
+    # `failures` was cut when it was read, `count` is of the whole ledger.
     if (rest := count - min(len(failures), NAMED)) > 0:
         yield f"failed: and {rest} more; `wxrec-async status --json` names all"
 

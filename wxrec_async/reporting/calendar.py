@@ -11,9 +11,11 @@ from wxrec_async.ledger.report_queries import ReportFacts, Tally
 from wxrec_async.model import DAY_MS, Window
 from wxrec_async.rules.coverage import DayCoverage, DayState, day_of, day_state, unlisted
 
+# Ten years; no list of Webex reaches further back than three.
 MAX_MONTHS = 120
 LAST_DAY_MS = 253_402_214_400_000  # 9999-12-31, where Python's calendar ends
 
+# A day shows its state by a sign as well: not everybody sees a colour.
 SIGNS: Mapping[DayState, str] = {
     DayState.CERTIFIED: "★",
     DayState.COMPLETE: "✓",
@@ -77,8 +79,10 @@ class CalendarDay:
         return tuple(self._notes())
 
     def _notes(self) -> Iterator[str]:
+        # A certificate vouches for the listing, too, also where a ledger made anew has no window of it.
         if self.facts.unlisted_ms and self.state is not DayState.CERTIFIED:
             share = 1 - self.facts.unlisted_ms / self.facts.span.length_ms
+            # 0.999: rounding must not make 100 % of a day with a gap in it.
             yield "never listed" if share == 0 else f"{min(share, 0.999):.1%} of it listed"
         if not self.facts.whole:
             yield "only a part of the day was asked about"
@@ -135,6 +139,7 @@ def build_calendar(facts: ReportFacts, period: Window | None, now_ms: int) -> Ca
 def _known_spans(facts: ReportFacts, now_ms: int) -> Iterator[Window]:
     """Yield every span of time the ledger says something about; what was asked for ends now."""
     for day in {*facts.days, *facts.certified}:
+        # A damaged row can hold any time at all; it must not keep the rest from being shown.
         if 0 <= day <= LAST_DAY_MS:
             yield Window(day, day + DAY_MS)
     asked = [Window(run.from_ms, run.to_ms) for run in facts.runs if run.from_ms is not None and run.to_ms is not None]
@@ -145,10 +150,12 @@ def _known_spans(facts: ReportFacts, now_ms: int) -> Iterator[Window]:
 
 
 def _months(span: Window) -> Iterator[tuple[int, int]]:
+    # Half-open: a span that ends at midnight does not touch the day that begins there.
     first, last = _date(span.from_ms), _date(span.to_ms - 1)
     year, month = first.year, first.month
     newest_first = last.year * 12 + last.month - MAX_MONTHS
     if year * 12 + month < newest_first:  # a span of centuries costs no more than what is shown of it
+        # Months count from 1, what divmod leaves from 0.
         year, month = divmod(newest_first - 1, 12)
         month += 1
     while (year, month) <= (last.year, last.month):
@@ -201,6 +208,7 @@ def _weeks(year: int, month: int) -> Iterator[list[date]]:
     ordinal = first.toordinal() - first.weekday()
     end = first.toordinal() + calendar.monthrange(year, month)[1]
     while ordinal < end:
+        # The first and the last month of Python's calendar have neighbours it cannot name.
         yield [date.fromordinal(min(max(place, 1), date.max.toordinal())) for place in range(ordinal, ordinal + 7)]
         ordinal += 7
 

@@ -26,6 +26,7 @@ LABELS = 8
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _SVG = "{http://www.w3.org/2000/svg}"
 _UNWANTED = {"script", "style", "defs", "desc"}
+# Without it every element would be called ns0:…, which is no SVG to HTML.
 ET.register_namespace("", "http://www.w3.org/2000/svg")
 
 
@@ -47,6 +48,8 @@ def _unit(most: int) -> tuple[str, int]:
 
 def _chart(values: Sequence[float], rows: Sequence[Bar], shown: Callable[[float], str], label: str) -> str:
     """Return an SVG of one bar a row; ``shown`` writes a value, ``label`` says in a sentence what is drawn."""
+    # Nothing is loaded (the page opens offline), nothing is declared (it stands within HTML), and the classes
+    # have the same names in every chart, so that one style sheet does for all.
     chart = pygal.Bar(
         js=(),
         disable_xml_declaration=True,
@@ -94,15 +97,18 @@ def _plain(root: Any, label: str) -> Any:
 
 def _strip(parent: Any) -> None:
     """Keep shapes and words; a bar's own words become its title, which browsers show as a hint."""
+    # A copy: to remove from what is walked through skips the next one.
     for child in list(parent):
         name = child.tag.rpartition("}")[2] if isinstance(child.tag, str) else ""
         if not name or name in _UNWANTED:
             parent.remove(child)
             continue
+        # Read before the descent, which removes the elements they stand in.
         words = [each.text for each in child if _is_words(each)]
         _strip(child)
         if words and name == "g":
             title = ET.SubElement(child, "title")
+            # pygal has the value first; a hint reads better with its time before it.
             title.text = ": ".join(reversed(words))
 
 

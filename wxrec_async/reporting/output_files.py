@@ -14,12 +14,14 @@ from wxrec_async.errors import ConfigError, WxrecError
 from wxrec_async.plumbing.private_files import Draft
 
 BUFFER = 1 << 18  # characters gathered before they go to the file
+# The disk, a quota or a limit of file sizes says no: nothing a program could have known.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def check_target(path: Path) -> None:
     """Raise `ConfigError`, which names the file and what to do, when no report can be put at ``path``."""
     try:
+        # Not stat: what a link leads to may be a file its owner never meant to have replaced.
         found = path.lstat()
     except FileNotFoundError:
         if not path.parent.is_dir():
@@ -48,6 +50,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
         draft = Draft(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None
+    # newline="": the CSV brings its own CRLF.  closefd: the draft still has to sync what the descriptor got.
     with _naming(path), draft as fd, os.fdopen(fd, "w", BUFFER, encoding="utf-8", newline="", closefd=False) as file:
         yield file
 

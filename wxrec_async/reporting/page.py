@@ -100,6 +100,7 @@ def _many(count: int, what: str) -> str:
 
 def _charts(facts: ReportFacts) -> Iterator[Chart]:
     kinds = [(facts.progress, "over all runs")]
+    # With a single run, or a single bar, it would say nothing that the first chart does not.
     if len(facts.last_progress) > 1 and facts.last_storing_run and facts.run_count > 1:
         kinds.append((facts.last_progress, f"in run {visible(facts.last_storing_run)}"))
     for bars, which in kinds:
@@ -142,6 +143,7 @@ _SUMMED = (
 
 
 def _running(facts: ReportFacts) -> RunFact | None:
+    # The newest alone: an older one without an end was killed, as one process at a time holds the ledger.
     newest = facts.runs[0] if facts.runs else None
     return newest if newest and newest.ended_ms is None else None
 
@@ -151,8 +153,10 @@ def _retry_command(fact: ReasonFact | FailureFact) -> str:
     first = fact.first_ms if isinstance(fact, ReasonFact) else fact.place_ms
     last = fact.last_ms if isinstance(fact, ReasonFact) else fact.place_ms
     if first is not None and last is not None:
+        # --to does not belong to the period, hence the day after.
         return f"wxrec-async run --from {_day(first)} --to {_day(last + DAY_MS)}"
     if isinstance(fact, FailureFact):
+        # An id is text from outside: pasted into a shell it must stay a word.
         return f"echo {shlex.quote(visible(fact.task_id))} | wxrec-async run --task-ids-from -"
     return "wxrec-async retry"
 
@@ -189,6 +193,7 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("wxrec_async.reporting"),
         autoescape=True,
+        # A name misspelt in the template has to fail, not to come out as nothing.
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -67,5 +67,6 @@ def contrast(one: str, other: str) -> float:
 
 def _luminance(color: str) -> float:
     channels = (int(color[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    # From sRGB to linear light, and how much of it the eye takes each colour for: the formula of WCAG.
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -52,6 +52,7 @@ def _flag(value: int | None) -> bool | None:
     return None if value is None else bool(value)
 
 
+# Scripts read these names: a column may be added, none renamed.
 COLUMNS: Mapping[str, Callable[[ExportRow, _Columns], Value]] = {
     "kind": lambda row, _: "recording" if row.recording_id else "task",
     "task_id": lambda row, _: row.task.id,
@@ -69,6 +70,7 @@ COLUMNS: Mapping[str, Callable[[ExportRow, _Columns], Value]] = {
     "queue_id": lambda row, _: row.task.queue_id,
     "queue_name": lambda row, show: show.words(row.task.queue_name),
     "agent_id": lambda row, _: row.task.agent_id,
+    # The column stays when names are not wanted: the keys are always the same and in the same order.
     "agent_name": lambda row, show: show.words(row.task.agent_name) if show.privacy.agent_names else None,
     "origin": lambda row, show: show.number(row.task.origin),
     "destination": lambda row, show: show.number(row.task.destination),
@@ -113,6 +115,7 @@ def _cell(value: Value) -> str:
     match value:
         case None:
             return ""
+        # Python would write True; the JSON lines have true, and the two files say the same.
         case bool():
             return "true" if value else "false"
         case _:

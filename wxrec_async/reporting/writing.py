@@ -21,6 +21,7 @@ from wxrec_async.model import Window
 from wxrec_async.reporting.output_files import check_target, replacing
 from wxrec_async.reporting.table_rows import COLUMNS, Privacy, cells_of, record_of
 
+# Rows in memory at once, however many the ledger has.
 PAGE_ROWS = 2000
 Target = Path | TextIO
 Writer = Callable[[Sequence[ExportRow]], None]
@@ -84,6 +85,7 @@ def _check(ledger: Path, files: Sequence[Path]) -> None:
 
 
 def _place(path: Path) -> Path:
+    # The last name is not resolved: `check_target` refuses a link there, whatever it leads to.
     return path.parent.resolve() / path.name
 
 
@@ -91,6 +93,7 @@ async def _write_page(reader: SqliteReader, target: Target, ledger: Path, wanted
     from wxrec_async.reporting.page import PageSubject, render  # noqa: PLC0415 - templates and charts, for this one only
 
     facts = await reader.report_facts(wanted.period, wanted.limits)
+    # A generator: the page is drawn by the thread that writes it, not in the event loop.
     pieces = render(facts, PageSubject(ledger.name, wanted.period, now_ms, wanted.limits))
     await to_thread.run_sync(_put_page, target, pieces)
     return facts
@@ -110,6 +113,7 @@ async def _write_rows(reader: SqliteReader, wanted: Wanted) -> int:
         async for page in _pages(reader, wanted.period):
             count += len(page)
             await to_thread.run_sync(_put_rows, page, writers)
+        # This puts the files in place, and syncs them, so not in the loop; after a failure ``with`` drops them instead.
         await to_thread.run_sync(stack.close)
     return count
 
@@ -118,6 +122,7 @@ async def _pages(reader: SqliteReader, period: Window | None) -> AsyncIterator[l
     page = await reader.export_rows(period, limit=PAGE_ROWS)
     while page:
         yield page
+        # By the last row, not by an offset: a run may be writing in the meantime.
         page = await reader.export_rows(period, after=page[-1], limit=PAGE_ROWS)
 
 

@@ -103,6 +103,7 @@ async def serve(given: argparse.Namespace, folder: Path) -> None:
         config = await asyncio.to_thread(sandbox.write_config, folder)
         ready = sandbox.addresses() | {"config": str(config), "environment": sandbox.environment()}
         sys.stdout.write(json.dumps(ready) + "\n")
+        # Whoever started us reads this line before anything else can be done.
         sys.stdout.flush()
         await ended.wait()
 

@@ -36,6 +36,7 @@ class AudioFormat:
 
     @property
     def frame(self) -> int:
+        # Two channels of bits / 8.
         return self.bits // 4
 
     @property
@@ -43,6 +44,7 @@ class AudioFormat:
         return SAMPLE_RATE * self.frame
 
 
+# The two that were seen, 16 and 32 kB a second; Webex promises neither.
 MULAW = AudioFormat("mulaw", tag=7, bits=8)
 PCM16 = AudioFormat("pcm16", tag=1, bits=16)
 
@@ -72,6 +74,7 @@ class Audio:
     @functools.cached_property
     def etag(self) -> str:
         """A stable validator, quoted as HTTP wants it."""
+        # Not the MD5 of the bytes: nobody may take an ETag for one.
         text = f"{self.seed}|{self.marker}|{self.frames}|{self.format.name}"
         return f'"{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"'
 
@@ -114,6 +117,7 @@ class Audio:
             yield block if cut_front == 0 and cut_back == len(block) else block[cut_front:cut_back]
 
     def _word(self, index: int) -> int:
+        # A digest is good for 64 words; one for each would cost more than to put the audio together.
         return _choices(self.seed, self.marker, index // 64)[index % 64] % WORDS
 
 
@@ -125,8 +129,10 @@ def _choices(seed: int, marker: str, block: int) -> bytes:
 def wav_header(form: AudioFormat, data_size: int, marker: str) -> bytes:
     """Return everything before the samples: RIFF, a 16-byte ``fmt``, LIST/INFO with the marker, the head of data."""
     text = marker.encode("ascii", "replace") + b"\0"
+    # The chunks of a RIFF file begin at even offsets.
     text += b"\0" * (len(text) % 2)
     info = b"INFO" + b"ICMT" + struct.pack("<I", len(text)) + text
+    # 16 bytes and no `fact` chunk, for mu-law too: less than the standard asks for, and a WAV all the same.
     fmt = struct.pack("<HHIIHH", form.tag, 2, SAMPLE_RATE, form.bytes_per_second, form.frame, form.bits)
     chunks = b"fmt " + struct.pack("<I", len(fmt)) + fmt + b"LIST" + struct.pack("<I", len(info)) + info
     riff = 4 + len(chunks) + 8 + data_size
@@ -181,7 +187,9 @@ def _mulaw_table() -> bytes:
 
 def _mulaw(sample: int) -> int:
     sign = 0x80 if sample < 0 else 0
+    # G.711's bias, after a cut at what does not overflow with it.
     magnitude = min(abs(sample), 32635) + 132
     exponent = magnitude.bit_length() - 8
     mantissa = (magnitude >> (exponent + 3)) & 0x0F
+    # On the line every bit is inverted.
     return ~(sign | (exponent << 4) | mantissa) & 0xFF

@@ -12,6 +12,7 @@ from wxrec_async.sandbox.front import Call, Refusal
 from wxrec_async.sandbox.gateway import tracking_id, webex_error
 from wxrec_async.sandbox.token_service import GrantError, TokenService
 
+# Stands for the addresses that were registered with the integration.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -38,6 +39,7 @@ class AuthService:
             return web.Response(text=text, content_type="application/json")
         if call.operation == "authorize":
             return self._authorize(call.request.query)
+        # Documented as form-encoded; whether Webex takes JSON as well is not known.
         if call.request.content_type != "application/x-www-form-urlencoded":
             raise Refusal(415, "invalid_request", "The token endpoint takes a form.")
         try:
@@ -47,16 +49,20 @@ class AuthService:
 
     def _authorize(self, query: Mapping[str, str]) -> web.Response:
         redirect = query.get("redirect_uri", "")
+        # These two are refused on the page itself: before client and address are known to be right, nobody may be
+        # redirected anywhere (RFC 6749, 4.1.2.1).
         if query.get("client_id") != self.desk.client_id:
             raise Refusal(400, "invalid_client", "The client is not known.")
         if urlsplit(redirect).hostname not in LOOPBACK:
             raise Refusal(400, "invalid_request", "The redirect_uri is not registered.")
         if query.get("response_type") != "code":
             return _back(redirect, {"error": "unsupported_response_type"}, query)
+        # S256 is the method Webex is known to take.
         if query.get("code_challenge") and query.get("code_challenge_method") != "S256":
             return _back(redirect, {"error": "invalid_request"}, query)
         if self.desk.deny_login:
             return _back(redirect, {"error": "access_denied", "error_description": "The user said no."}, query)
+        # Nobody is asked: the page stands for a user who has logged in and agrees.
         code = self.desk.authorize(redirect, query.get("code_challenge", ""), query.get("scope", ""))
         return _back(redirect, {"code": code}, query)
 

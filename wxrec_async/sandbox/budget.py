@@ -28,13 +28,16 @@ class RequestBudget:
     def spend(self, client_id: str) -> int | None:
         """Take one request from the budget; returns None, or the whole seconds to wait when it is refused."""
         now = self.clock()
+        # Told to wait and not waiting earns another 429, as Cisco says, whatever the last minute holds.
         if now < (until := self._shut_until.get(client_id, 0.0)):
             self.early += 1
             self.refused += 1
+            # Whole seconds, as Retry-After has them.
             return math.ceil(until - now)
         if not self.per_minute:
             return None
         spent = self._spent[client_id]
+        # A sliding minute; whether Webex's slides or starts anew is not said, and this is the stricter one.
         while spent and spent[0] <= now - MINUTE:
             spent.popleft()
         if len(spent) < self.per_minute:

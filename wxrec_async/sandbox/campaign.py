@@ -18,7 +18,9 @@ from typing import Any
 
 from wxrec_async.sandbox.fault_kinds import ENTRIES, ON_RANGES, Fault, check_kind
 
+# With these the request still succeeds.
 GENTLE = frozenset({"pause", "skewed_date", "foreign_entry"})
+# Two of them in a row are more than two faults: a token that is refused again ends the run.
 TOKENS = frozenset({"token_401", "token_403", "token_400", "expire_token"})
 
 
@@ -96,6 +98,7 @@ class Campaign:
         drawn = {key: self._drawn("captures", key, self._attempts["captures", key] + 1, ranged=False) for key in keys}
         found = {key: fault for key, fault in drawn.items() if fault is not None}
         whole = _whole(found.values())
+        # Only now: whether an attempt is used up depends on which of the faults is played.
         for key in keys:
             self._attempts["captures", key] += _is_over(drawn[key], whole)
         if whole is not None or not found:
@@ -119,12 +122,14 @@ class Campaign:
             if fate.attempts is None or attempt in fate.attempts:
                 return fate.fault
         digest = hashlib.blake2b(f"{self.seed}|{operation}|{key}|{attempt}".encode(), digest_size=16).digest()
+        # One half of the digest says whether, the other one what, so that neither leans on the other.
         if _unit(digest[:8]) >= self._rate(operation, attempt):
             return None
         lines = [line for line in self.menu.get(operation, ()) if line.fits(attempt, ranged=ranged)]
         if not lines:
             return None
         sums = list(accumulate(line.weight for line in lines))
+        # min: the product of two floats may round up to the last sum.
         return lines[min(bisect(sums, _unit(digest[8:]) * sums[-1]), len(lines) - 1)].fault
 
     def _rate(self, operation: str, attempt: int) -> float:
@@ -137,6 +142,8 @@ class Campaign:
 def _whole(found: Collection[Fault]) -> Fault | None:
     """Choose what happens to the request: what spoils it, else what only its entries show, else what harms nothing."""
     whole = [fault for fault in found if fault.kind not in ENTRIES]
+    # Three cases.  Something spoils the answer: that is played, and entries wait.  Nothing does, but entries are odd:
+    # they are shown, and what is gentle waits.  All is gentle: the first of them.
     spoils = next((fault for fault in whole if fault.kind not in GENTLE), None)
     if spoils is not None or len(whole) < len(found):
         return spoils
@@ -145,6 +152,8 @@ def _whole(found: Collection[Fault]) -> Fault | None:
 
 def _is_over(fault: Fault | None, played: Fault | None) -> bool:
     """Whether a task's attempt is used up.  A second refusal of a token in a row would be another fault altogether."""
+    # What was not played waits with its attempt, but for two: an entry's fault, when entries were shown, and a token's
+    # beside another token's, which would follow it at once.
     if fault is None or fault is played:
         return True
     if played is None:

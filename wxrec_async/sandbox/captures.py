@@ -20,7 +20,9 @@ from wxrec_async.sandbox.truth import SandboxRecording, participants
 
 Row = dict[str, Any]
 NOTHING = Fault("not_ready")
+# Where clouds keep the credentials of their machines: what a forged URL would be after.
 BAD_URL = "http://169.254.169.254/latest/recording.wav?X-Amz-Signature=CANARY-SIG"
+# As documented, like the 400 for urlExpiration 0.
 MAX_TASK_IDS = 10
 MAX_URL_MINUTES = 60
 FLAGS = ("includeSegments", "includeVARecordings", "includeScreenRecordings", "includeAllDigitalVersions")
@@ -53,12 +55,14 @@ class CapturesService:
         query = read_query(call.body)
         check_org(query.org_id, grant)
         odd = self._odd(call, query.ids)
+        # To a token of another organisation all tasks are unknown, and those have empty lists: no 403 tells it.
         if grant.org_id != self.organisation.id:
             odd = dict.fromkeys(query.ids, NOTHING)
         entries = [self._entry(task_id, query, odd.get(task_id)) for task_id in query.ids]
         if call.wrong("foreign_entry"):
             entries.append({"taskId": Draw("foreign", call.key).uuid(), "recording": [], "transcription": []})
         there = (each for each in entries if each is not None)
+        # In no order that means anything: whose an entry is says its taskId alone.
         data = sorted(there, key=lambda each: Draw("order", call.key, each["taskId"]).unit(0))
         return {"meta": {"orgId": grant.org_id, "urlExpiration": query.minutes}, "data": data}
 
@@ -72,13 +76,16 @@ class CapturesService:
     def _entry(self, task_id: str, query: CapturesQuery, odd: Fault | None) -> Row | None:
         """Return the entry of one task, with empty lists when there is nothing; None stands for no entry at all."""
         kind = odd.kind if odd is not None else ""
+        # Without its flag the third list is not there at all, with it an empty one is.
         lists = ("recording", "transcription") + ("screenRecordings",) * ("includeScreenRecordings" in query.flags)
+        # These three are not documented: what Webex has nothing for is an entry with empty lists.
         if kind == "missing_entry":
             return None
         if kind in ("null_lists", "no_lists"):
             return {"taskId": task_id} | (dict.fromkeys(lists) if kind == "null_lists" else {})
         task, now_ms = self.organisation.get(task_id), int(self.clock() * 1000)
         found: Row = {"taskId": task_id} | {name: [] for name in lists}
+        # Unknown, purged, never recorded, not ready yet: Webex answers all of them alike, on purpose.
         if task is None or kind == "not_ready" or now_ms + self.organisation.ahead_ms < task.ready_ms:
             return found
         found["recording"] = [
@@ -93,6 +100,7 @@ class CapturesService:
     def _recordings(self, task: SandboxTask, query: CapturesQuery, now_ms: int) -> list[SandboxRecording]:
         segments, virtual = "includeSegments" in query.flags, "includeVARecordings" in query.flags
         extras = self.organisation.extras(task, segments=segments, virtual=virtual, now_ms=now_ms)
+        # What was asked for besides comes first: whoever takes the first entry for the main recording is wrong.
         return [*extras, *self.organisation.recordings(task, now_ms)]
 
     def _recording(self, recording: SandboxRecording, minutes: int, *, as_text: bool) -> Row:
@@ -150,10 +158,12 @@ def read_query(body: bytes) -> CapturesQuery:
         unknown = query.keys() - FIELDS
     except (ValueError, TypeError, KeyError, AttributeError):
         raise Refusal(400, "400", "query.taskIds is required") from None
+    # Cisco may ignore it; here a misspelt flag must not pass for one that was not given.
     if unknown:
         raise Refusal(400, "400", f"Unknown field '{min(unknown)}'")
     minutes = query.get("urlExpiration", MAX_URL_MINUTES)
     _check_ids(ids)
+    # type, as True is an int to isinstance.
     if type(minutes) is not int or not 1 <= minutes <= MAX_URL_MINUTES:
         raise Refusal(400, "400", "urlExpiration should be greater than 0 and at most 60.")
     if not all(isinstance(query.get(flag, False), bool) for flag in FLAGS):

@@ -18,6 +18,7 @@ try:
 except ImportError:  # pragma: no cover - depends on what is installed
     _crt = None
 
+# Width, and the polynomial with its bits reflected.
 CRC_WIDTHS = {"crc32": (32, 0xEDB88320), "crc32c": (32, 0x82F63B78), "crc64nvme": (64, 0x9A6C9329AC4BC9B5)}
 ALGORITHMS = ("crc32", "crc32c", "crc64nvme", "sha1", "sha256")
 DIGEST_SIZES = {"crc32": 4, "crc32c": 4, "crc64nvme": 8, "sha1": 20, "sha256": 32}
@@ -63,6 +64,7 @@ def new(algorithm: str) -> RunningChecksum:
     if algorithm in CRC_WIDTHS and _crt is not None:
         return _Crc(getattr(_crt, algorithm), CRC_WIDTHS[algorithm][0])
     if algorithm in ("sha1", "sha256"):
+        # SHA-1 guards nothing here, and a FIPS build would refuse it otherwise.
         return hashlib.new(algorithm, usedforsecurity=False)
     raise LookupError(algorithm)
 
@@ -86,6 +88,7 @@ def combine(algorithm: str, pieces: Sequence[tuple[bytes, int]]) -> bytes:
     width, polynomial = CRC_WIDTHS[algorithm]
     whole = 0
     for digest, length in pieces:
+        # To append n bytes multiplies the CRC before them by x to the 8n; the usual inversions cancel each other out.
         shift = _power_of_x(8 * length, width, polynomial)
         whole = _multiply(shift, whole, width, polynomial) ^ int.from_bytes(digest, "big")
     return whole.to_bytes(width // 8, "big")
@@ -112,6 +115,7 @@ def _multiply(first: int, second: int, width: int, polynomial: int) -> int:
 
 def _power_of_x(exponent: int, width: int, polynomial: int) -> int:
     """Return x to the given power, reflected, by squaring."""
+    # Reflected: the highest bit is x to the 0, the one below it x to the 1.
     result, square = 1 << (width - 1), 1 << (width - 2)
     while exponent:
         if exponent & 1:

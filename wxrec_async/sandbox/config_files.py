@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 UNLIMITED = 1_000_000
+# Written down a second time: the sandbox imports nothing of the client, not even what both must know.
 WEBEX_LIMIT = 300
 CLIENT_DEFAULT = 250
 
@@ -29,6 +30,7 @@ def write(
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    # Absolute paths from here on: the client may be started in any folder.
     secrets, kept = folder / "secrets.json", folder / "tokens.json"
     _write_secret(secrets, credentials)
     _write_secret(kept, tokens | {"expires_at": time.time() + tokens["expires_in"], "scope": ""})
@@ -68,7 +70,9 @@ def _line(name: str, value: object) -> str:
 def _write_secret(path: Path, content: dict[str, Any]) -> None:
     """Replace a file that only its owner may read, whole or not at all."""
     spare = path.with_name(f".{path.name}.{os.getpid()}")
+    # Left by a process of the same number that was killed.
     spare.unlink(missing_ok=True)
+    # O_EXCL: what somebody else puts there meanwhile, a link for one, is not written through.
     handle = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(content, file, indent=2)

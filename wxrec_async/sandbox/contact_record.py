@@ -12,6 +12,7 @@ from wxrec_async.sandbox.truth import phone
 Row = dict[str, Any]
 QUEUES = ("Support", "Sales", "Billing", "Second Line")
 WRAP_UPS = ("Credit", "Complaint", "Order", "Call back")
+# Inbound stands here twice, to be drawn twice as often.
 DIRECTIONS = ("inbound", "inbound", "outbound", "outdial")
 DESTINATION = "+15550109999"
 # What a call that goes on is said to be, by how old it is in milliseconds.
@@ -51,6 +52,7 @@ def task_attributes(facts: Facts) -> Row:
         "channelType": facts.channel,
         "status": _open_status(facts) if ended is None else _final_status(facts),
         "createdTime": facts.created_ms,
+        # It goes on changing after the end, which is why it is no end time.
         "lastUpdatedTime": facts.updated_ms or (facts.created_ms + 30_000 if ended is None else ended + 1500),
         "captureRequested": facts.capture_requested,
         "origin": phone(draw.pick(1, 10_000)),
@@ -74,6 +76,7 @@ def with_gaps(row: Row, facts: Facts) -> Row:
     draw, row = facts.draw, dict(row)
     if draw.unit(3) < 0.1:
         row["queue"] = None
+    # endedTime and totalDuration below: the documentation has them no more, older replies do.
     row["reasonCode"] = None
     if draw.unit(5) >= 0.5:
         del row["owner"]
@@ -99,6 +102,7 @@ def contact_record(facts: Facts) -> Row:
         "direction": DIRECTIONS[draw.pick(2, 4)],
         "origin": number,
         "destination": DESTINATION,
+        # "Was recorded", says Search's dictionary; on the list of tasks it means that a capture will come.
         "captureRequested": bool(facts.sizes) or facts.capture_requested,
         "isTranscriptionAvailable": facts.transcribed or None,  # true or null, never false
         "customer": {"name": None, "phoneNumber": number, "email": None},
@@ -127,6 +131,7 @@ def _course(facts: Facts) -> Row:
     """Return what depends on whether the contact is over."""
     ended = facts.ended_ms
     if ended is None:
+        # Search has words of its own: the list says created to assigned, then completed or abandoned.
         return {"status": "connected", "isActive": True, "createdTime": facts.created_ms}
     return {
         "status": "ended",
@@ -139,6 +144,7 @@ def _course(facts: Facts) -> Row:
         "lastActivityTime": ended,
         "terminationType": "normal" if facts.recorded else "abandoned",
         "terminatingEnd": "Agent" if facts.recorded else "Customer",
+        # "Number of times the call was recorded": that this is one for each capture is our reading, nobody promises it.
         "recordingCount": len(facts.sizes),
         "recordingFileSize": sum(facts.sizes),
         "recordingErrorCount": 0,
@@ -155,6 +161,7 @@ def activities_of(row: Mapping[str, Any]) -> list[Row]:
     if ended is not None:
         events.append(("ended", ended))
         if row.get("recordingCount"):
+            # Seen in samples: the one place where it is told when a recording could be had.
             events.append(("recording-available", ended + 340_000))
     return [_activity(row, name, moment) for name, moment in reversed(events)]
 

@@ -53,11 +53,13 @@ class Control:
                 since = request.query.get("since", "0")
                 return _lines(self.log.lines(int(since) if since.isdigit() else 0))
             case "truth":
+                # In a thread: for its checksums every recording is made once.
                 return _rows(await asyncio.to_thread(self._truth, request))
             case "tasks":
                 return _rows(task_row(task, self.organisation) for task in list(self.organisation.tasks))
             case "objects":
                 deep = "sha256" in request.query
+                # A copy: objects come while those before are being read.
                 return _rows([await object_row(body, deep=deep) for body in list(self.bucket.objects.values())])
             case "uploads":
                 return _rows(upload_row(upload) for upload in self.bucket.uploads.values())
@@ -118,6 +120,7 @@ class Control:
             return web.Response(status=400, text="expected {profile, rules: [{operation, kind, …}]}")
         if profile not in PROFILES:
             return web.Response(status=400, text=f"profile is one of {', '.join(PROFILES)}")
+        # Only after all of it was read: a wrong request changes nothing.
         self.faults.clear()
         self.faults.profile = profile
         self.faults.extend(rules)

@@ -33,6 +33,7 @@ class Mp3(Audio):
         text = b"\0" + self.marker.encode("ascii", "replace")
         frame = b"TIT2" + len(text).to_bytes(4, "big") + b"\0\0" + text
         size = len(frame)
+        # Seven bits to the byte, so that no size looks like the beginning of a frame.
         return b"ID3\3\0\0" + bytes([size >> 21 & 127, size >> 14 & 127, size >> 7 & 127, size & 127]) + frame
 
     @property
@@ -119,9 +120,12 @@ def transcripts_of(
     if channel == "telephony":
         names = {"voiceTranscript.json": _legacy}
     else:
+        # Digital channels have two forms, the second only for those who ask for every version.
         names = {f"{channel}Transcript.json": _legacy}
         names |= {f"{channel}TranscriptVcon.json": _vcon} if every else {}
+    # With a capital, as the specification has it; Cisco's guide writes `source`.
     told = {"Source": "recording" if channel == "telephony" else channel, "Provider": "CISCO", "languageCode": "en-US"}
+    # As text, unlike those of recordings.
     times = {"startTime": str(created_ms), "createTime": str(created_ms + 400_000)}
     identifier = draw.uuid()
     return [
@@ -135,6 +139,7 @@ def screens_of(seed: int, index: int, task_id: str, created_ms: int) -> list[Ext
     if Draw(seed, "attachments", index).unit(1) >= 0.2:
         return []
     draw = Draw(seed, "screen", index)
+    # What container Webex uses is not documented: an MP4 as far as its first bytes say so.
     box = b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + b"\0\0\x40\x08mdat" + draw.uuid().encode() * 455 + b"\0" * 4
     times = {"startTime": created_ms + 2000, "stopTime": created_ms + 30_000}
     told = times | {"agentId": draw.uuid(), "screenId": "1"}

@@ -69,6 +69,7 @@ S3 = frozenset({
     "slow_down", "internal_error", "flip_bit", "no_such_upload", "no_such_key", "precondition_failed", "conflict",
     "request_timeout", "access_denied", "expired_token", "clock_skew", "stall_reading", "no_continue",
 })  # fmt: skip
+# They mean something only where a range was asked for.
 ON_RANGES = frozenset({"range_ignored", "wrong_range", "other_total", "changed_etag"})
 
 # What an operation knows of its own, besides what can happen everywhere.

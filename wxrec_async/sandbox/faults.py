@@ -41,6 +41,7 @@ class Rule:
     operation: str
     kind: str
     key: str = "*"
+    # Once, unless said otherwise: what goes wrong every time cannot be recovered from.
     attempts: tuple[int, ...] | None = (1,)
     parameters: dict[str, Any] = field(default_factory=dict)
     limit: int | None = None
@@ -124,6 +125,7 @@ class Faults:
         return None
 
     def _drawn(self, number: int, rule: Rule, operation: str, key: str, attempt: int) -> bool:
+        # With the rule's number: two rules of the same share must not pick the same requests.
         text = f"{self.seed}|{number}|{operation}|{key}|{attempt}"
         digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") / 2**64 < rule.share

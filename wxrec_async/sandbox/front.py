@@ -18,12 +18,14 @@ from wxrec_async.sandbox.log import Entry, RequestLog
 from wxrec_async.sandbox.raw_http import cut, hold, is_gone
 
 HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Please sign in</h1></body></html>"
+# Where no client may let itself be sent: another host, a cloud's metadata, plain http.
 REDIRECTS = {
     "elsewhere": "https://media.example.net/elsewhere.wav",
     "private": "http://169.254.169.254/latest/meta-data/",
     "plain": "http://media.example.net/plain.wav",
 }
 Clock = Callable[[], float]
+# What aiohttp makes of a client that is gone, while it is read from and while it is written to.
 LOST = (ConnectionError, aiohttp.ClientError, aiohttp.http.HttpProcessingError, asyncio.IncompleteReadError)
 
 
@@ -95,6 +97,7 @@ class Front:
             await asyncio.sleep(self.latency)
         entry = call.entry
         call.operation, call.key = entry.operation, entry.key = await self.service.classify(call)
+        # Counted with and without a fault, so that an attempt has the same number under every plan.
         entry.attempt = self.faults.count(call.operation, call.key)
         ranged = "Range" in call.request.headers
         call.fault = self.faults.decide(call.operation, call.key, entry.attempt, ranged=ranged)
@@ -129,9 +132,11 @@ class Front:
             response = self._refuse(problem, call)
         if after := fault.get("after"):
             after()
+        # prepared: the head has left, it cannot be changed or taken back.
         if fault.kind == "skewed_date" and not response.prepared:
             response.headers["Date"] = date_in(fault.get("seconds", 300))
         if fault.kind == "reset_after" and not response.prepared:
+            # The log knows what was done, though nobody is told.
             call.entry.code = str(response.status)
             return cut(call.request)
         return response

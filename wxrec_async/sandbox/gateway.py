@@ -16,6 +16,7 @@ SCOPES: Mapping[str, tuple[frozenset[str], ...]] = {
     "tasks": READERS,
     "search": READERS,
     "search.meta": READERS,
+    # `cjp:config` opens tasks and Search, but not this.
     "captures": (frozenset({"cjp:config_read"}), frozenset({"Identity:SCIM", "Identity:Organization"})),
     "event_types": READERS,
     "subscriptions": READERS,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# Commas are white space to GraphQL, and so is a byte order mark.
 _TOKEN = re.compile(
     r'[\s,\ufeff]*(?:#[^\n]*\n[\s,]*)*(?P<token>"(?:[^"\\\n]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[_A-Za-z]\w*|[{}()\[\]:$!=]|$)'
 )
@@ -31,6 +32,8 @@ class QueryError(Exception):
         self.missing, self.at = missing, at
 
 
+# The value of an enumeration is a bare word and may not stand in quotes.  Both are texts once they are read, so
+# the two classes keep what they were.
 class Word(str):
     """A bare word in the query: the name of an enumeration's value."""
 
@@ -102,6 +105,7 @@ class _Parser:
             required = self._type()
             if self._peek() == "=":
                 self._next()
+                # Not for null, which is a value: a default is for variables that were not given at all.
                 self._variables.setdefault(name, self._value())
             if required and self._variables.get(name) is None:
                 raise QueryError(f"Variable '{name}' has an invalid value: it is required")
@@ -170,6 +174,7 @@ class _Parser:
         if not token or token in PUNCTUATION:
             raise QueryError(f"Invalid syntax: {token!r} is no value")
         if token[0] == '"':
+            # Its escapes are JSON's.
             return Quoted(json.loads(token))
         return json.loads(token) if token[0] in "-0123456789" else Word(token)
 

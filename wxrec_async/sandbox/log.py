@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 
 from aiohttp import web
 
+# What may be shown is named: none of these carries a secret, and of all others the name alone is kept.
 SHOWN_HEADERS = frozenset({
     "accept-encoding", "content-encoding", "content-length", "content-type", "expect", "if-match", "if-none-match",
     "range", "transfer-encoding", "user-agent", "amz-sdk-request", "x-amz-checksum-algorithm",
@@ -67,6 +68,7 @@ class RequestLog:
         self._count += 1
         names = tuple(sorted({name.lower() for name in request.headers}))
         shown = {name.lower(): value for name, value in request.headers.items() if name.lower() in SHOWN_HEADERS}
+        # The query of a pre-signed URL is as good as a password.
         path = request.raw_path.partition("?")[0]
         entry = Entry(self._count, server, request.method, path, time.monotonic(), time.time(), names, shown)
         self.entries.append(entry)

@@ -49,6 +49,7 @@ class Faulty:
     def head(self, **more: str | None) -> None:
         """Write status and headers; names with underscores, None leaves a usual header out."""
         extra = {name.replace("_", "-"): value for name, value in more.items()}
+        # Closed after each: what stands behind a body that lies could be taken for the next answer.
         usual: dict[str, str | None] = {"Content-Length": str(self.length), "Connection": "close"}
         lines = {**self.headers, **usual, **extra}
         self.reply.head(self.status, [(name, value) for name, value in lines.items() if value is not None])
@@ -103,6 +104,7 @@ async def _bad_chunk(answer: Faulty) -> None:
     for block in answer.audio.read(answer.start, answer.start + answer.at()):
         await answer.reply.chunk(block)
     await answer.reply.plain(b"zz\r\nnot a chunk\r\n")
+    # Left open for a moment: what is to be seen is the damage, not the end of the connection.
     await hold(answer.call.request, answer.fault.get("seconds", 1.0))
 
 
@@ -136,6 +138,7 @@ async def _byteranges(answer: Faulty) -> None:
 
 async def _two_lengths(answer: Faulty) -> None:
     """Name two lengths; the second one, a smaller one, as a header of its own."""
+    # Spelt differently it is another key of the dictionary, and so a second header.
     answer.head(Content_length=str(max(0, answer.length - 1)))
     await answer.body()
 
@@ -187,6 +190,7 @@ async def _flip_bit(answer: Faulty) -> None:
     place = min(answer.at(), answer.length - 1)
     await answer.body(0, place)
     position = answer.start + place
+    # Nothing on the wire shows it: neither captures nor the media host names a checksum.
     await answer.reply.send(bytes([answer.audio.slice(position, position + 1)[0] ^ 1]))
     await answer.body(place + 1)
 
@@ -242,4 +246,5 @@ async def write_faulty(call: Call, status: int, headers: Headers, audio: Audio, 
         await BODY_FAULTS[fault.kind](answer)
         return await answer.done()
     finally:
+        # aiohttp does not know what was written past it.
         call.entry.status, call.entry.sent = answer.status, answer.reply.sent

@@ -41,6 +41,7 @@ class MediaService:
         audio = self._admit(call)
         etag = '"changed-on-purpose"' if call.wrong("changed_etag") else audio.etag
         wanted = call.request.headers.get("If-Match")
+        # Before the range: HTTP looks at preconditions first.
         if wanted not in (None, "*", etag):
             raise Refusal(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
         asked = None if call.wrong("range_ignored") else call.request.headers.get("Range")
@@ -60,10 +61,13 @@ class MediaService:
     def _admit(self, call: Call) -> Audio:
         """Check method, credentials, signature and expiry as S3 does, and find the recording."""
         request = call.request
+        # The signature in the URL is one way to sign; S3 refuses a second one beside it.
         if "Authorization" in request.headers:
             raise Refusal(400, "InvalidArgument", "Only one auth mechanism allowed")
+        # The method is part of what was signed: to S3 a HEAD is another request.
         if request.method != "GET":
             raise Refusal(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
+        # As it came over the wire: a query decoded and encoded anew no longer fits its signature.
         match self.presigner.judge(request.raw_path):
             case "missing":
                 raise Refusal(403, DENIED, "Access Denied")
@@ -85,6 +89,7 @@ class MediaService:
             "Accept-Ranges": "bytes",
             "Content-Type": CONTENT_TYPES.get(PurePosixPath(file_name).suffix.lower(), "audio/wav"),
             "ETag": etag,
+            # Whole hours, so that the ranges of one download mostly agree on it.
             "Last-Modified": formatdate(self.presigner.clock() // 3600 * 3600, usegmt=True),
             "x-amz-request-id": uuid.uuid4().hex[:16].upper(),
         }

@@ -54,6 +54,7 @@ class Options:
     untrusted: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
     requests_per_minute: int = 300
     rotation: Rotation = "old_stays_valid"
+    # Webex's figures of today, 14 and 90 days; others have been seen, so a client must read the reply.
     token_expires_in: int = 1_209_599
     refresh_expires_in: int = 7_775_999
     tokens_name_org: bool = True
@@ -76,6 +77,7 @@ class Options:
     budget_clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
+        # It hands tokens and recordings to whoever asks, so nobody else may reach it.
         if self.host != HOST:
             raise ValueError(f"the sandbox answers on {HOST} only")
         if self.name not in (HOST, "localhost"):

@@ -31,7 +31,9 @@ from wxrec_async.sandbox.truth import SandboxRecording, TruthRecording, truth_of
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 MIB = 1 << 20
+# Nearly every recording is called so, which is why no key can be made of it.
 USUAL_NAME = "combinedRecordings.wav"
+# What a name could do to a key, a path, a terminal, a spreadsheet or a header.
 ODD_NAMES = (
     "Recording.WAV",
     "combined recordings (1).wav",
@@ -110,6 +112,7 @@ class Organisation:
         self._unlisted: set[str] = set()
         self._unsearched: set[str] = set()
         self.ahead_ms = 0  # how much later it is for captures than on the clock
+        # Each kind has indices of its own, as a contact is drawn from its index.
         more = tasks + fresh
         made = (
             *self._generate(tasks, same_ms, fresh),
@@ -125,7 +128,9 @@ class Organisation:
         anchor, days = self._now_ms, self.days
         if free and days >= 3:
             anchor, days = anchor // DAY_MS * DAY_MS, days - 1
+        # More than the day after which an empty answer is final where captureRequested is null.
         newest = anchor - 26 * HOUR_MS
+        # A minute inside the period: the client counts its days back from a later moment than this.
         oldest = anchor - round(days * DAY_MS) + 60_000
         return newest, min(oldest, newest - 60_000)
 
@@ -134,6 +139,7 @@ class Organisation:
         for index in range(count):
             draw = Draw(self.seed, "task", index)
             created = self._oldest_ms + int(draw.unit(4) * (self._newest_ms - self._oldest_ms))
+            # Contacts of one millisecond: paging goes on from the newest time seen, and stumbles over them.
             if index and (index < same_ms or draw.unit(5) < 0.05):
                 created = previous
             previous = created
@@ -196,6 +202,7 @@ class Organisation:
 
         That is how the documentation words it; ``inclusive`` bounds belong to the window.
         """
+        # Strict, the bounds are no part of the window: "after" and "before" are the words of the documentation.
         inside = int(bounds == "inclusive")
         low = bisect.bisect_left(self._tasks, (from_ms + 1 - inside, ""), key=_order)
         high = bisect.bisect_left(self._tasks, (to_ms + inside, ""), key=_order)
@@ -279,6 +286,7 @@ class Organisation:
 
     def medium(self, task_id: str, own_id: str, file_name: str, now_ms: int | None = None) -> Audio | None:
         """Find what a pre-signed URL leads to, whether or not it is still listed."""
+        # A URL that was handed out leads there until it expires, whatever captures says by now.
         recording = self.recording(task_id, own_id, now_ms)
         if recording is not None:
             return recording.audio
@@ -302,6 +310,7 @@ class Organisation:
         compressed = self.beside and is_mp3(self.seed, task.index, leg)
         audio = self._growing(task, leg, now_ms) if task.ends_ms else self._audio(task, leg)
         return SandboxRecording(
+            # The stitched recording was seen under the task's own id; consult legs have others.
             id=task.id if plain else draw.uuid(),
             task_id=task.id,
             file_name=MP3_NAME if compressed else self._file_name(draw),
@@ -320,6 +329,7 @@ class Organisation:
         draw = Draw(self.seed, "audio", task.index, leg)
         form = PCM16 if draw.unit(0) < 0.25 else MULAW
         low, high = self.seconds
+        # Evenly over orders of magnitude: most calls are short and a few are long.
         seconds = low * (high / low) ** draw.unit(1)
         if self.large and leg == 0 and task.index % self.large_every == 17 % self.large_every:
             least, most = self.large_mib
@@ -328,6 +338,7 @@ class Organisation:
 
     def _growing(self, task: SandboxTask, leg: int, now_ms: int | None) -> Audio:
         """Return what a call that goes on has so far; it comes in pieces of ten seconds."""
+        # The recording begins two seconds after the contact, as every other one here.
         length = task.ends_ms - task.created_ms - 2000
         if now_ms is not None and now_ms + self.ahead_ms < task.ends_ms:
             length = (now_ms + self.ahead_ms - task.created_ms - 2000) // GROWS_MS * GROWS_MS
@@ -339,6 +350,7 @@ class Organisation:
         self, created_ms: int, *, capture_requested: bool | None = True, ready_ms: int = 0, ends_ms: int = 0
     ) -> SandboxTask:
         """Let one more telephone call with one recording appear in the list; until ``ends_ms`` it goes on."""
+        # Far from the indices of the seed, or it would be drawn as one of its contacts.
         index = len(self._by_id) + 1_000_000
         identifier = _task_id(self.seed, index)
         task = SandboxTask(
@@ -420,6 +432,7 @@ class Organisation:
 
 
 def _order(task: SandboxTask) -> tuple[int, str]:
+    # By id within a millisecond: the same page must come out the same twice.
     return task.created_ms, task.id
 
 

@@ -25,6 +25,7 @@ class Presigner:
     def sign(self, path: str, seconds: int) -> str:
         """Return a URL that can be fetched for that long.  Its query must arrive byte for byte."""
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self.clock()))
+        # CANARY marks what must turn up nowhere: tests look for it in every log, ledger and report.
         credential = quote(f"CANARYACCESS/{moment[:8]}/us-east-1/s3/aws4_request", safe="")
         session = quote("CANARY-ST/" + base64.b64encode(self._digest(moment)).decode() + "+/=", safe="")
         query = (
@@ -43,6 +44,7 @@ class Presigner:
             return "mismatch"
         facts = dict(parse_qsl(query))
         begun = _epoch(facts["X-Amz-Date"])
+        # One second more, as the date in the URL has no fractions.
         return "ok" if self.clock() < begun + int(facts["X-Amz-Expires"]) + 1 else "expired"
 
     def _signature(self, path: str, query: str) -> str:

@@ -20,6 +20,7 @@ COMMON = (_fault("reset_before"), _fault("close_before"), _fault("pause", second
 UNAVAILABLE = tuple(_fault("error", status=status) for status in (500, 502, 503, 504))
 # Per operation: what may happen on any attempt, and what only on the first.
 API = (*COMMON, *UNAVAILABLE, _fault("throttle"), _fault("truncated_json"), _fault("html"), _fault("empty_body"))
+# On a first attempt only (below): a token that is refused a second time ends the run.
 REFUSED = (_fault("token_401"), _fault("token_400"), _fault("token_403"))
 MENU: dict[str, tuple[tuple[Fault, ...], tuple[Fault, ...]]] = {
     "token": ((*COMMON, *UNAVAILABLE), ()),
@@ -50,6 +51,7 @@ MENU: dict[str, tuple[tuple[Fault, ...], tuple[Fault, ...]]] = {
     ),
     "s3.PutObject": (
         (*COMMON, _fault("slow_down"), _fault("internal_error"), _fault("reset_after"), _fault("request_timeout")),
+        # Once: bytes that arrive damaged a second time mean that the path damages them, and the recording fails.
         (_fault("flip_bit"), _fault("conflict")),
     ),
     "s3.UploadPart": (

@@ -17,6 +17,7 @@ def cut(request: web.BaseRequest, *, reset: bool = True) -> web.Response:
     transport = request.transport
     if transport is not None:
         if reset:
+            # It is this that makes the kernel send RST; abort() by itself ends in a FIN.
             _linger_zero(transport)
             transport.abort()
         else:
@@ -34,6 +35,7 @@ async def hold(request: web.BaseRequest, seconds: float) -> None:
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     while (left := until - loop.time()) > 0 and not is_gone(request):
+        # In slices, as aiohttp does not wake a handler whose client has left.
         await asyncio.sleep(min(left, 0.05))
 
 
@@ -70,6 +72,7 @@ class RawReply:
         if self._transport.is_closing():
             raise ConnectionResetError
         self._transport.write(data)
+        # What the client does not read must not pile up here: a real server is held up by it as well.
         while self._transport.get_write_buffer_size() > HIGH_WATER and not self._transport.is_closing():
             await asyncio.sleep(0.002)
 

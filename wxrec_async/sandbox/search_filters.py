@@ -60,6 +60,7 @@ def _holds(found: Any, wanted: Filter) -> bool:
 
 def _compares(name: str, found: Any, value: Any) -> bool:
     if found is None or value is None:
+        # Nothing is larger or smaller than null, nor contained in it: it can only be null, or not be.
         return (found is value) == (name == "equals")
     if type(found) is int and isinstance(value, str):
         value = int(value)  # a Long may come as text
@@ -107,5 +108,6 @@ def interval_start(created_ms: int, interval: str) -> int:
     if interval in SPANS_MS:
         return created_ms - created_ms % SPANS_MS[interval]
     day = dt.datetime.fromtimestamp(created_ms / 1000, dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    # Weeks begin on Monday; months differ in length, so they need the calendar.
     back = day.weekday() if interval == "WEEKLY" else day.day - 1
     return int((day - dt.timedelta(days=back)).timestamp() * 1000)

@@ -12,6 +12,7 @@ from wxrec_async.sandbox.search_fields import ENUMS, LISTS, OBJECTS, UNFILTERED
 NUMBERS = frozenset({"Int", "Long", "Float"})
 SCALARS = NUMBERS | {"String", "Boolean", "JSON", "FieldName"}
 EQUAL = ("equals", "notequals")
+# GraphQL's Int has 32 bits, which is why every time is a Long.
 LARGEST_INT = 2**31
 
 
@@ -70,6 +71,7 @@ def _operators(ref: str) -> dict[str, str]:
 
 def _value_fields(name: str) -> dict[str, str]:
     """What a composite may be compared with as a whole: its own scalars."""
+    # "_" where there is none: GraphQL allows no input type without a field.
     return {each: kind.ref for each, kind in OBJECT_TYPES[name].items() if kind.ref in SCALARS} or {"_": "String"}
 
 
@@ -175,6 +177,7 @@ def _check_input(value: Any, ref: str, where: str) -> None:
 
 def _fits(value: Any, ref: str) -> bool:
     if ref in ENUMS:
+        # A word in quotes is no value of an enumeration; a text that came as a variable is.
         return isinstance(value, str) and not isinstance(value, Quoted) and value in ENUMS[ref].split()
     match ref:
         case "Boolean":
@@ -182,6 +185,7 @@ def _fits(value: Any, ref: str) -> bool:
         case "Int":
             return type(value) is int and abs(value) < LARGEST_INT
         case "Long":
+            # Numbers as text were seen to be taken.
             return type(value) is int or (isinstance(value, str) and value.lstrip("-").isdigit())
         case "Float":
             return type(value) in (int, float)

@@ -16,12 +16,15 @@ from wxrec_async.sandbox.organisation import DAY_MS, Bounds, Organisation, Sandb
 from wxrec_async.sandbox.search_filters import aggregate, fits, fits_activities, interval_start
 from wxrec_async.sandbox.search_schema import OBJECT_TYPES, QUERY, FieldType, check
 
+# As documented: pages of fixed size, 365 days in one query (30 with activities), 36 months back.
 PAGE = 250
 GROUPS = 1000
 MAX_WIDE_MS = 365 * DAY_MS
 MAX_BACK_MS = 1096 * DAY_MS
 ACTIVITIES_WIDE_MS = 30 * DAY_MS
+# Our own figure: that an extFilter may end in 413 is documented, when it does is not.
 EXT_FILTER_READS = 2500
+# "NA" and "0" are what Cisco's samples say for the first page, where they say anything.
 FIRST_PAGE = ("NA", "0", "", None)
 Row = dict[str, Any]
 
@@ -45,6 +48,7 @@ class SearchService:
             roots = parse(asked["query"], asked.get("variables") or {})
             check(roots)
         except QueryError as error:
+            # Seen in a live run; of everything else nobody knows whether it is a 400 or a 200 with errors.
             if error.missing:
                 raise Refusal(400, "400", str(error)) from None
             return (400 if self.errors_as_400 else 200), {"errors": [_error(error)]}
@@ -61,6 +65,7 @@ class SearchService:
         if summed := arguments.get("aggregations") or (arguments.get("aggregation") or {}).get("aggr"):
             rows = _grouped(root, rows, summed if isinstance(summed, list) else [summed])
             return self._page(root, rows, GROUPS)
+        # Cut without a word: no cursor of Webex's reaches further, and none of them says so.
         return self._page(root, _sorted(root, rows)[: self.max_rows], PAGE)
 
     def _rows(self, arguments: Row, span: tuple[int, int], now_ms: int) -> list[Row]:
@@ -79,6 +84,7 @@ class SearchService:
         if arguments.get("timeComparator") != "endedTime":
             return self.organisation.searched_between(*span, self.bounds)
         low, high = span
+        # No contact here lasts longer than a day.
         before = self.organisation.searched_between(low - DAY_MS, high, self.bounds)
         ended = [(self.organisation.search_row(task, now_ms).get("endedTime"), task) for task in before]
         return [task for moment, task in ended if moment is not None and low < moment < high]
@@ -86,6 +92,7 @@ class SearchService:
     def _page(self, root: Field, rows: Sequence[Row], size: int) -> Row:
         start = _offset(root.arguments.get("pagination"))
         end = start + size
+        # endCursor is null behind the last page, as in every sample.
         return self._listed(root, rows[start:end], cursor=_cursor(end) if end < len(rows) else None)
 
     def _listed(self, root: Field, rows: Sequence[Row], *, cursor: str | None) -> Row:
@@ -130,6 +137,7 @@ def _activities(row: Mapping[str, Any], asked: Field) -> Row:
 
 def _span(root: Field, now_ms: int) -> tuple[int, int]:
     low, high = (int(root.arguments[name]) for name in ("from", "to"))
+    # A `to` in the future counts as now, as documented.
     high = min(high, now_ms + 1)
     wide = ACTIVITIES_WIDE_MS if _asks_activities(root) else MAX_WIDE_MS
     if high - low > wide:
@@ -148,6 +156,7 @@ def _asks_activities(root: Field) -> bool:
 def _sorted(root: Field, rows: list[Row]) -> list[Row]:
     """Sort by the fields that say so, the first one first."""
     fields = [each for listed in root.selection if listed.name == "tasks" for each in listed.selection]
+    # The last one first: sorting is stable, so each keeps the order of those after it among equals.
     for each in reversed([each for each in fields if each.arguments.get("sort")]):
         key: Callable[[Row], tuple[bool, Any]] = lambda row, name=each.name: (row.get(name) is None, row.get(name) or 0)  # type: ignore[misc]  # noqa: E731
         rows = sorted(rows, key=key, reverse=each.arguments["sort"] == "desc")
@@ -166,6 +175,7 @@ def _grouped(root: Field, rows: Sequence[Row], summed: Sequence[Row]) -> list[Ro
             head["intervalStartTime"] = interval_start(row["createdTime"], interval)
         told = {each.answer_name: selected(head, each, OBJECT_TYPES["TaskDetails"]) for each in by}
         groups.setdefault(json.dumps([told, head.get("intervalStartTime")]), (head, []))[1].append(row)
+    # The sums of nothing are one row; groups of nothing are none.
     if not groups and not by and not interval:
         groups[""] = ({}, [])
     return [head | {"aggregation": _sums(summed, members)} for head, members in groups.values()]

@@ -53,6 +53,7 @@ class Sandbox:
         own = given.organisation  # which may be empty: it is asked for None
         self.organisation = Organisation(given.tasks, given.seed, days=given.days) if own is None else own
         self.seed = self.organisation.seed
+        # From the seed: started again on its folder, the sandbox has the keys that the settings there speak of.
         mark = hashlib.blake2b(f"keys {self.seed}".encode(), digest_size=8).hexdigest()
         self.client_id, self.client_secret = f"sandbox-client-{mark}", f"CANARY-CS-{mark}"
         self.access_key, self.secret_key = f"SANDBOX{mark.upper()}", f"CANARY-SK-{mark}"
@@ -86,12 +87,14 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+        # Only after success: faults that did not happen follow from a failure, and must not hide it.
         if error is None:
             self.faults.check_all_hit()
 
     async def start(self) -> None:
         """Open the ports; raises OSError when a fixed one is taken."""
         given = self.options
+        # What takes long about audio; later it would hold up every answer in the middle of a test.
         await asyncio.to_thread(lambda: [word_pool(self.seed, form) for form in (MULAW, PCM16)])
         bucket = await asyncio.to_thread(open_bucket, given.bucket, given.folder, discard=given.discard)
         self.s3 = Context(
@@ -146,6 +149,8 @@ class Sandbox:
         return handlers
 
     async def _listen(self, name: str, handler: Handler, port: int, tls: ssl.SSLContext | None = None) -> None:
+        # No log of aiohttp's, which would have queries and so signatures in it.  Bodies are not inflated: hashes and
+        # signatures are over what was sent.  And pre-signed URLs can be longer than the 8 KiB aiohttp allows a line.
         server = web.Server(
             handler,
             access_log=None,

@@ -56,6 +56,7 @@ class Tampering:
         """
         organisation = self.organisation
         ids = [*wanted.get("delete", ()), *wanted.get("hide_from_list", ()), *wanted.get("hide_from_search", ())]
+        # Before anything is changed: all of it is done, or nothing.
         if unknown := [task_id for task_id in ids if organisation.get(task_id) is None]:
             raise KeyError(unknown[0])
         if "days_ahead" in wanted:

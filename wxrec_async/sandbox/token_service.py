@@ -70,6 +70,7 @@ class TokenService:
         self.issued += 1
         org = org_id or self.org_id
         life = self.expires_in if expires_in is None else expires_in
+        # CANARY: tests look for it wherever a token must not turn up.
         refresh = f"CANARY-RT-{self.issued}"
         self._refresh[refresh] = IssuedToken(refresh, org, self.clock() + self.refresh_expires_in, scope)
         return self._reply(self._mint(org, scope, life), life, refresh)
@@ -119,6 +120,7 @@ class TokenService:
             self.issued += 1
             access = self._mint(old.org_id, old.scope, self.expires_in)
             return self._reply(access, self.expires_in, token if self.rotation == "same" else "")
+        # Whether Webex does so is not known; sources disagree.
         if self.rotation == "old_revoked":
             del self._refresh[token]
         return self.issue(org_id=old.org_id, scope=old.scope)
@@ -131,6 +133,7 @@ class TokenService:
         return code
 
     def _exchange_code(self, form: dict[str, str]) -> dict[str, Any]:
+        # Used up by the first exchange, also by one that is refused below.
         code = self._codes.pop(form.get("code", ""), None)
         if code is None:
             raise GrantError("invalid_grant", "The authorization code is unknown or was used.")
@@ -138,6 +141,7 @@ class TokenService:
             raise GrantError("invalid_grant", "The redirect_uri is not the one the code was issued for.")
         if code.challenge and s256(form.get("code_verifier", "")) != code.challenge:
             raise GrantError("invalid_grant", "The code_verifier does not match.")
+        # `scope` comes sometimes, says Cisco: here after a login, not after a refresh.
         return self.issue(org_id=code.org_id, scope=code.scope) | {"scope": code.scope}
 
 

@@ -70,6 +70,7 @@ class TruthRecording:
 
 def truth_of(recording: SandboxRecording) -> TruthRecording:
     """Say under which key and type a recording must lie; the main one takes the task's own key."""
+    # Worked out anew from the contract of keys, not taken from the client: the two must be able to disagree.
     suffix = PurePosixPath(recording.file_name).suffix.lower()
     ext = suffix if suffix in CONTENT_TYPES else ".wav"
     leaf = "recording" if recording.main else f"recording-{recording.own_id}"

@@ -23,6 +23,7 @@ from wxrec_async.sandbox.seeded import Draw
 from wxrec_async.sandbox.token_service import IssuedToken, TokenService
 
 Row = dict[str, Any]
+# Found by users and confirmed by others; neither is documented.
 MAX_SPAN_MS = 184 * DAY_MS
 MAX_LOOK_BACK_MS = 366 * DAY_MS
 SECONDS_NOT_MS = 100_000_000_000  # anything below this was meant as seconds, or is 1973
@@ -52,6 +53,7 @@ class WebexService:
     async def classify(self, call: Call) -> tuple[str, str]:
         request = call.request
         match request.method, request.path.strip("/").split("/"):
+            # Paths carry their own version, and some have none.  There is no ``GET /v1/tasks/{id}``.
             case "GET", ["v1", "tasks"]:
                 return "tasks", f"{request.query.get('from', '')}-{request.query.get('to', '')}"
             case "POST", ["v1", "captures", "query"]:
@@ -74,6 +76,7 @@ class WebexService:
         if call.fault is not None:
             self._refuse_on_purpose(call.fault)
         grant = admitted(call, self.desk)
+        # One budget for all of these APIs, by the client id and not by the token.
         wait = self.budget.spend(self.desk.client_id)
         if wait is not None:
             raise Refusal(429, "429", "Too many requests", {"Retry-After": str(wait)})
@@ -169,6 +172,7 @@ class WebexService:
             rows = [task for task in rows if task.channel in wanted]
         odd = call.wrong(*TASKS)
         if odd is not None and odd.kind == "short_page":
+            # Shorter than asked for though there is more: the length of a page proves nothing.
             size = max(1, size // 2)
         gaps = odd is not None and odd.kind == "gaps"
         data = [
@@ -191,6 +195,7 @@ class WebexService:
         return data
 
     def _rows(self, from_ms: int, to_ms: int, now_ms: int, grant: IssuedToken) -> list[SandboxTask]:
+        # Silence in both cases, as reported: seconds in place of milliseconds, and the token of another organisation.
         if from_ms < SECONDS_NOT_MS or grant.org_id != self.organisation.id:
             return []
         if to_ms < from_ms:

@@ -26,6 +26,7 @@ def _cleanup(flags: CleanupFlags, console: Console) -> int:
         raise ConfigError(
             "--older-than goes with --all-under-prefix; what the ledger knows is aborted whatever its age"
         )
+    # All of them: each is a change to the bucket, or one that is still to be made.
     printer = FindingPrinter(console, most=None)
 
     def print_upload(cleaned: cleanup.Cleaned) -> None:

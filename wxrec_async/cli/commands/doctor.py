@@ -32,12 +32,14 @@ def run_doctor(flags: DoctorFlags) -> int:
 def _doctor(flags: DoctorFlags, console: Console) -> int:
     def print_finding(finding: doctor.Finding) -> None:
         if console.json:
+            # At once: there are few, and the next one may wait for a server that does not answer.
             console.out.record(finding_record(finding))
         else:
             console.out.line(finding_line(finding))
 
     findings = run_until_signal(
         partial(
+            # The file, not its settings: that they cannot be read is a finding as well.
             doctor.examine_file,
             flags.config,
             overrides=overrides(flags),

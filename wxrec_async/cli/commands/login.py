@@ -49,6 +49,7 @@ def _take_tokens(source: str, settings: Settings, console: Console) -> authoriza
     emit = EventLog(console.log, console.level).on_event
     done = run_until_signal(lambda: authorization.take_tokens(settings, reply, emit=emit))
     if source != "-":
+        # Said, not done: the file is somebody else's, and perhaps not only ours to use.
         console.message(f"{visible(source)} is needed no more and holds secrets: remove it")
     return done
 

@@ -29,6 +29,7 @@ def run_reconcile(flags: ReconcileFlags) -> int:
 
 
 def _reconcile(flags: ReconcileFlags, console: Console) -> int:
+    # All of them: the period is proved complete, or what is missing is named.
     printer = FindingPrinter(console, most=None)
 
     def work(settings: Settings, emit: Emit) -> Awaitable[ReconcileReport]:
@@ -36,6 +37,7 @@ def _reconcile(flags: ReconcileFlags, console: Console) -> int:
             printer.print(lambda: difference_record(difference), lambda: difference_line(difference))
 
         def print_day(day: DayReport) -> None:
+            # People get the days at the end; here they would stand among the differences.
             if console.json:
                 console.out.later({"event": "day", **day.as_json()})
 
@@ -108,6 +110,7 @@ def _search_line(report: ReconcileReport) -> str:
             only = f"{counts['only_listed']} only on the list of tasks, {counts['only_searched']} only in Search"
             return f"  search      {counts['searched']} tasks; {only}"
         case "absent":
+            # The report calls both absent, no Search at all and one that refuses us; the days tell them apart.
             refused = any(day.search_heard is SearchState.REFUSED for day in report.days)
             who = "it does not answer us" if refused else "this organisation has none"
             return f"  search      {who} ({harmless(report.search_words)}): the list of tasks stands alone"

@@ -32,6 +32,7 @@ def _report(flags: ReportFlags, console: Console) -> int:
     targets = {name: value for name in ("html", "csv", "jsonl") if (value := getattr(flags, name)) is not None}
     _check(targets, flags)
     settings = settings_of(flags, console)
+    # One moment for the period's end and for everything in the report: a page must not contradict itself.
     now_ms = round(time.time() * 1000)
     plain = flags.phone_numbers == "plain"
     places = {name: _target(name, value, settings) for name, value in targets.items()}
@@ -48,6 +49,7 @@ def _report(flags: ReportFlags, console: Console) -> int:
         )
     try:
         done = run_until_signal(lambda: write_report(settings.ledger.path, wanted, now_ms=now_ms))
+        # Here, where a failure can be told; at the interpreter's exit the exit code is settled.
         sys.stdout.flush()
     except OSError as failure:
         return _ended_by(failure)
@@ -79,6 +81,8 @@ def _check(targets: dict[str, str], flags: ReportFlags) -> None:
 def _target(name: str, value: str, settings: Settings) -> Path | TextIO:
     if value == STDOUT:
         if hasattr(sys.stdout, "reconfigure"):
+            # A file's form, whatever the locale: `Console` has made errors lenient, which would falsify ids in silence.
+            # newline="" leaves the CSV its own CRLF.
             sys.stdout.reconfigure(encoding="utf-8", errors="strict", newline="")
         return sys.stdout
     path = Path(value)

@@ -24,6 +24,7 @@ def run_backfill(flags: RunFlags) -> int:
     if flags.dry_run:
         return run_plan(flags)
     if flags.follow:
+        # Without a display: it goes on for days, and whoever looks after it reads the log.
         return run_command(Console(flags), lambda console: _follow(flags, console))
     return run_command(Console(flags, moves=True), lambda console: _run(flags, console))
 
@@ -99,4 +100,5 @@ def _plan(flags: PlanFlags | RunFlags, console: Console) -> int:
     else:
         for line in plan_lines(plan):
             console.out.line(line)
+    # A run would count such a window as failed, too.
     return EXIT_FAILED if any(window.problem for window in plan.windows) else EXIT_OK

@@ -31,6 +31,7 @@ def _run(flags: SandboxFlags, console: Console) -> int:
         exit_code = move_recordings(
             settings, console, lambda backfill: backfill.run(limit=flags.limit, max_duration_s=flags.max_duration)
         )
+    # With --json stdout is for records alone.
     write = console.message if console.json else console.out.line
     if recording := sandbox.a_recording():
         write(f"listen to one:  {recording}")

@@ -21,6 +21,7 @@ from wxrec_async.flow.summary import EXIT_OK
 from wxrec_async.ledger import CatchUp, Counts, Everything, Failure, Identity, Incomplete, RunRecord, open_reader
 from wxrec_async.model import iso
 
+# More than any ledger holds: to machines every failure is named.
 ALL = 1 << 31
 NO_LAG = CatchUp()
 
@@ -37,6 +38,7 @@ def show_config(flags: ShowFlags) -> int:
 
 def _status(flags: CommonFlags, console: Console) -> int:
     path = settings_of(flags, console).ledger.path
+    # No signals are listened for: it only reads, and may be ended anywhere.
     found = anyio.run(ledger_status, path, ALL if console.json else NAMED, backend="asyncio")
     if console.json:
         for failure in found.failures:
@@ -127,6 +129,7 @@ class LedgerStatus:
         run = self.last_run
         if run is None:
             yield "no run yet"
+        # The ledger cannot tell which: a process that is killed writes no end.
         elif run.ended_ms is None:
             yield f"last run {run.run_id}, begun {iso(run.started_ms)}: still going on, or killed"
         else:
@@ -168,6 +171,7 @@ class Setting:
 def settings_shown(loaded: Loaded) -> list[Setting]:
     """Return every setting, in the order of the classes."""
     values = secret_free(loaded.settings)
+    # Twice on purpose: the known place of a secret, then whatever looks like one elsewhere.
     return [Setting(key, _masked(_at(values, key)), loaded.origins.get(key, "default")) for key in known_keys()]
 
 

@@ -78,6 +78,7 @@ def _refuse_stray(flags: RunFlags) -> None:
 
 
 def _without_extra(missing: ImportError) -> ConfigError:
+    # Something else is missing, of ours or of theirs: a fault, and not for pip to mend.
     if (missing.name or "").partition(".")[0] != "temporalio":
         raise missing
     return ConfigError(EXTRA)
@@ -98,6 +99,7 @@ def _work(flags: WorkerFlags, console: Console) -> int:
     async def main() -> None:
         stop, abort = anyio.Event(), anyio.Event()
         async with anyio.create_task_group() as group:
+            # Until it listens, not only until it began: a signal may come while the server is being reached.
             await group.start(_listen, console, stop, abort)
             await serve(
                 settings,
@@ -109,6 +111,7 @@ def _work(flags: WorkerFlags, console: Console) -> int:
                 on_ready=lambda fleet: console.message(f"ready: {fleet}"),
                 on_summary=lambda summary: console.message(f"run {summary.run_id} ended with {summary.exit_code}"),
             )
+            # `_listen` does not end by itself.
             group.cancel_scope.cancel()
 
     try:
@@ -150,6 +153,7 @@ def _many(flags: WorkerFlags, count: int, console: Console) -> int:
 
     def forward(number: int, _frame: object) -> None:
         for child in children:
+            # It looks first whether the child still is: by now another process may have its number.
             child.send_signal(number)
 
     for number in SIGNALS:
@@ -176,6 +180,7 @@ def _ends_with(parent: int) -> Callable[[], None] | None:
 def _without_processes(arguments: list[str]) -> list[str]:
     kept, skip = [], False
     for argument in arguments:
+        # As one word (--processes=4) or as two: a child that saw either would start children of its own.
         if skip or argument.startswith("--processes"):
             skip = argument == "--processes"
             continue

@@ -12,6 +12,7 @@ from typing import Protocol
 
 BLOCK = 1 << 20
 FLUSH = 4 << 20
+# Bytes of a single name, as most file systems allow.
 LONGEST_NAME = 255
 
 
@@ -143,6 +144,7 @@ class FileStorage:
         self._others = root / ".sandbox" / "keys"
         for folder in (self._objects, self._parts, self._others):
             folder.mkdir(parents=True, exist_ok=True)
+        # Of a process that was killed: its open uploads are forgotten, the index knows objects alone.
         for stale in self._parts.iterdir():
             stale.unlink()
         self._count = 0
@@ -156,6 +158,7 @@ class FileStorage:
         segments = key.split("/")
         safe = all(s not in ("", ".", "..") and "\0" not in s and len(s.encode()) <= LONGEST_NAME for s in segments)
         path = self._objects.joinpath(*segments) if safe else self._others / hashlib.sha256(key.encode()).hexdigest()
+        # In S3 ``a`` and ``a/b`` are two objects; a file is no folder.
         clash = path.is_dir() or any(parent.is_file() for parent in path.parents)
         return self._others / hashlib.sha256(key.encode()).hexdigest() if clash else path
 
@@ -165,6 +168,7 @@ class FileStorage:
         return FileBlob(path, sum(part.size for part in parts))
 
     def _join(self, key: str, paths: Sequence[Path]) -> Path:
+        # The rest is appended to the first part, which then takes the object's name: most bytes are never copied.
         first, *others = paths
         with first.open("ab") as whole:
             for path in others:

@@ -28,4 +28,5 @@ class Context:
     md5_etags: bool = False
     second_complete: str = "same"
     lifecycle_days: int = 7
+    # S3's own, for all parts but the last.
     min_part_size: int = 5 << 20

@@ -23,6 +23,7 @@ REFUSALS = {
 
 async def before_body(call: Call) -> None:
     """Do what comes before the first byte of a body: say 100 Continue, or stall."""
+    # Two ways to hang: the body is invited and not read, so that the client's write blocks; or not even invited.
     if stalled := call.wrong("stall_reading", "no_continue"):
         if stalled.kind == "stall_reading":
             _say_continue(call)
@@ -37,6 +38,7 @@ def _say_continue(call: Call) -> None:
     expects = request.headers.get("Expect", "").lower() == "100-continue"
     if expects and "continued" not in call.detail and request.transport is not None:
         call.detail["continued"] = "yes"
+        # By hand: aiohttp's low-level server does not say it, and it is ours to hold back.
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 

@@ -18,6 +18,7 @@ PAGE = 1000
 
 
 def _moment(seconds: float) -> str:
+    # S3 writes milliseconds in its XML, and they are always 0.
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
@@ -25,10 +26,12 @@ def _count(query: Mapping[str, str], name: str) -> int:
     text = query.get(name, str(PAGE))
     if not text.isdigit():
         raise Refusal(400, "InvalidArgument", f"Provided {name} not an integer or within integer range")
+    # A larger figure is no error to S3, it is cut.
     return min(int(text), PAGE)
 
 
 def _writer(query: Mapping[str, str]) -> tuple[bool, list[Node]]:
+    # Keys may hold characters that XML has no way to write: SDKs ask for them encoded.
     encoded = query.get("encoding-type") == "url"
     return encoded, [("EncodingType", "url")] if encoded else []
 
@@ -50,6 +53,7 @@ async def list_objects(context: Context, call: Call) -> web.Response:
     for key in context.bucket.keys(prefix, after):
         rest = key[len(prefix) :]
         folder = prefix + rest[: rest.index(delimiter) + len(delimiter)] if delimiter and delimiter in rest else ""
+        # Told already, on this page or, as the token lies within it, on the one before.
         if folder and (folder in folders or after.startswith(folder)):
             last = key
             continue
@@ -87,6 +91,7 @@ async def list_uploads(context: Context, call: Call) -> web.Response:
         (u for u in context.bucket.uploads.values() if u.key.startswith(prefix)), key=lambda u: (u.key, u.id)
     )
     if any(marker):
+        # A key without an upload id means: behind all uploads of this key.
         past = marker if marker[1] else (marker[0], "\U0010ffff")
         found = [upload for upload in found if (upload.key, upload.id) > past]
     page, more = found[:limit], len(found) > limit
@@ -148,6 +153,7 @@ async def get_lifecycle(context: Context, _call: Call) -> web.Response:
 
 
 async def get_versioning(_context: Context, _call: Call) -> web.Response:
+    # Empty, as of a bucket that never had versions.
     return document("VersioningConfiguration", [])
 
 

@@ -47,6 +47,8 @@ def _settled_type(algorithm: str, kind: str) -> str:
     if kind and (not algorithm or kind not in (FULL, COMPOSITE)):
         raise Refusal(400, "InvalidRequest", "The checksum type needs a checksum algorithm.")
     kind = kind or (FULL if algorithm in ("", DEFAULT_CHECKSUM) else COMPOSITE)
+    # CRC64NVME is always of the full object; SHA-1 and SHA-256 never, as they cannot be joined; CRC32 and CRC32C can
+    # be both, and are composite when nothing is said.
     possible = algorithm in ("", *checksums.CRC_WIDTHS) if kind == FULL else algorithm != DEFAULT_CHECKSUM
     if not possible:
         message = f"The {kind} checksum type cannot be used with the {algorithm} checksum algorithm."
@@ -94,9 +96,11 @@ async def complete_upload(context: Context, call: Call) -> web.StreamResponse:
     check_signed_hash(call, hashlib.sha256(body).hexdigest())
     if failing := call.wrong("error_in_200"):
         return await _after_blanks(call, failing.get("blanks", 0.0), _error_in_200(call))
+    # Before the upload is looked for, which is gone by now: a client asks again when the first answer was lost.
     if (done := bucket.completed.get(upload_id)) is not None and done.key == call.key:
         return _again(context, done)
     upload = bucket.upload(upload_id, call.key)
+    # What was there when the request began is a 412, what came since a 409 (`BucketState.commit`).
     only_new, seen = write_conditions(call), call.key in bucket.objects
     listed = read_parts(body.decode("utf-8", "replace"))
     if listed is None:
@@ -106,8 +110,10 @@ async def complete_upload(context: Context, call: Call) -> web.StreamResponse:
     check_if_match(call, bucket.objects.get(call.key))
     await bucket.commit(whole, [part.blob for part in parts], only_new=only_new, seen=seen)
     bucket.completed[upload_id] = whole
+    # Only now: a Complete that was refused leaves the upload open, to be completed again or aborted.
     bucket.uploads.pop(upload_id, None)
     chosen = {part.number for part in parts}
+    # Parts that the list did not name are thrown away with the upload.
     for left in (part for number, part in upload.parts.items() if number not in chosen):
         await left.blob.drop()
     slow = call.wrong("blanks")
@@ -120,6 +126,7 @@ def _chosen(context: Context, upload: Upload, listed: list[dict[str, str]]) -> l
     if numbers != sorted(set(numbers)):
         raise Refusal(400, "InvalidPartOrder", "")
     parts = [_checked(upload, number, row) for number, row in zip(numbers, listed, strict=True)]
+    # The last one may be smaller.
     if any(part.size < context.min_part_size for part in parts[:-1]):
         raise Refusal(400, "EntityTooSmall", "")
     return parts
@@ -181,6 +188,7 @@ def _check_whole(call: Call, found: dict[str, str]) -> None:
         if algorithm not in found:
             message = f"The upload was not created using a {algorithm} checksum."
             raise Refusal(400, "InvalidRequest", message)
+        # A composite one ends in the number of parts and is compared as it is written.
         if "-" not in found[algorithm]:
             computed = checksums.decode(found[algorithm], algorithm)
             check_value(algorithm, given, computed or b"")
@@ -214,6 +222,7 @@ async def _after_blanks(call: Call, seconds: float, answer: web.Response) -> web
     response.enable_chunked_encoding()
     await response.prepare(call.request)
     declaration, _, rest = (answer.text or "").partition("?>")
+    # The declaration first: behind blanks it would be no XML any more.
     await response.write(f"{declaration}?>".encode())
     for _ in range(BLANKS):
         await response.write(b"\n ")
@@ -237,6 +246,7 @@ async def abort_upload(context: Context, call: Call) -> web.Response:
     while call.key in context.bucket.committing:
         await asyncio.sleep(0.005)
     upload = context.bucket.upload(call.request.query["uploadId"], call.key)
+    # The 204 is no lie, AWS documents it: who wants to be sure lists the parts and aborts again.
     if call.wrong("part_lands_late") and upload.parts:
         first = min(upload.parts)
         late = upload.parts.pop(first)

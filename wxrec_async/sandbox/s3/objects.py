@@ -24,7 +24,9 @@ KEPT_HEADERS = frozenset({
 })  # fmt: skip
 SSE = "x-amz-server-side-encryption"
 META = "x-amz-meta-"
+# S3's: names and values of all of them together.
 META_LIMIT = 2048
+# What S3 adds of its own since December 2024.
 DEFAULT_CHECKSUM = "crc64nvme"
 
 
@@ -34,11 +36,14 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     size = sum(len(name.removeprefix(META)) + len(value) for name, value in kept.items() if name.startswith(META))
     if size > META_LIMIT:
         raise Refusal(400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size")
+    # aws-chunked is how a body travels; the object does not keep it.
     coding = ",".join(c.strip() for c in headers.get("Content-Encoding", "").split(",") if c.strip() != "aws-chunked")
     if coding:
         kept["content-encoding"] = coding
     kept.setdefault("content-type", "binary/octet-stream")
+    # Since 2023 S3 encrypts every object.
     kept.setdefault(SSE, "AES256")
+    # S3 never names the usual class.
     if kept.get("x-amz-storage-class") == "STANDARD":
         del kept["x-amz-storage-class"]
     return kept
@@ -71,6 +76,7 @@ def write_conditions(call: Call) -> bool:
     """Return whether only a new object may be written; raises Problem for a condition S3 does not know."""
     headers = call.request.headers
     condition = headers.get("If-None-Match")
+    # S3 knows the star alone, for writes.
     if condition not in (None, "*"):
         raise Refusal(501, "NotImplemented", "")
     return condition == "*"
@@ -90,6 +96,7 @@ def check_if_match(call: Call, existing: StoredBody | None) -> None:
 async def put_object(context: Context, call: Call) -> web.Response:
     """Store a body that arrived whole and sound, if the conditions hold."""
     bucket, headers = context.bucket, call.request.headers
+    # Before the body is read: what is there now is a 412, what comes in the meantime a 409.
     only_new, seen = write_conditions(call), call.key in bucket.objects
     declared = any(name.lower().startswith((PREFIX, "x-amz-trailer")) for name in headers)
     kept = kept_headers(headers)
@@ -131,6 +138,7 @@ async def get_object(context: Context, call: Call) -> web.StreamResponse:
         raise Refusal(416, "InvalidRange", "")
     start, end = span or (0, body.size)
     wants_checksums = headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
+    # Checksums are of the whole: a range has none, and nobody gets them unasked.
     answer = body.answer_headers(with_checksums=wants_checksums and span is None)
     answer |= {"ETag": f'"{body.etag}"', "Last-Modified": formatdate(body.modified, usegmt=True)}
     answer |= {"Accept-Ranges": "bytes"}

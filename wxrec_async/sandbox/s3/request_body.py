@@ -16,6 +16,7 @@ from wxrec_async.sandbox.s3.blobs import Blob
 from wxrec_async.sandbox.s3.faulty import before_body, pace
 
 PREFIX = "x-amz-checksum-"
+# How SDKs send a checksum over https unless they are told otherwise: chunks, and it comes behind them.
 TRAILER_MODE = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 UNSIGNED = "UNSIGNED-PAYLOAD"
 SHA256_LENGTH = 64
@@ -40,6 +41,7 @@ class ChunkDecoder:
     done: bool = False
     _buffer: bytearray = field(default_factory=bytearray)
     _left: int = 0
+    # size -> data -> end -> size and so on; a size of 0 leads to trailer, whose empty line is the end of all.
     _state: str = "size"
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -121,6 +123,7 @@ class Receiver:
             size = await self._read(rate)
             self._check(size)
             await self._blob.close()
+        # Also when the client left or we were cancelled: half a body must not be taken for a whole one.
         except BaseException:
             await self._blob.drop()
             raise
@@ -137,6 +140,7 @@ class Receiver:
         return size
 
     async def _take(self, piece: bytes) -> None:
+        # Before the digests, as if on the way here: it is S3's own comparison that has to find it.
         if self._flip and piece:
             piece = bytes([piece[0] ^ 1]) + piece[1:]
             self._flip = False
@@ -146,6 +150,7 @@ class Receiver:
         await self._blob.write(piece)
 
     def _check(self, size: int) -> None:
+        # First: of a body that is too short every digest would be wrong, too.
         if size != self._length or (self._decoder and not self._decoder.done):
             raise Refusal(400, "IncompleteBody", "")
         headers = self._call.request.headers
@@ -187,6 +192,7 @@ def check_value(algorithm: str, given: str, computed: bytes) -> None:
 async def drain(call: Call) -> None:
     """Read what is left of a body, so that a refusal reaches the client."""
     try:
+        # A socket that is closed with bytes unread sends RST, and that can overtake the answer.
         async for data in _stream(call, 0.0):
             call.entry.received += len(data)
     except LOST:
@@ -204,6 +210,7 @@ async def _stream(call: Call, rate: float) -> AsyncIterator[bytes]:
 def _declared(request: web.BaseRequest) -> str:
     """Return the algorithm of the checksum that comes as header or trailer, "" without one; raises Problem."""
     names = [name.lower().removeprefix(PREFIX) for name in request.headers if name.lower().startswith(PREFIX)]
+    # These say how; they are no checksums.
     names = [name for name in names if name not in ("algorithm", "type", "mode")]
     trailer = request.headers.get("x-amz-trailer", "").strip().lower()
     if trailer.startswith(PREFIX):

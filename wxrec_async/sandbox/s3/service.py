@@ -75,6 +75,7 @@ class S3Service:
 
     async def classify(self, call: Call) -> tuple[str, str]:
         request = call.request
+        # Raw, and decoded once: an encoded slash or percent sign belongs to the key.
         path = request.raw_path.partition("?")[0]
         bucket, _, key = path.lstrip("/").partition("/")
         key = unquote(key)
@@ -92,6 +93,7 @@ class S3Service:
             self._admit(call, operation[1])
             response = await operation[0](self.context, call)
         except Refusal:
+            # Or the client would see a broken connection instead of the refusal.
             await drain(call)
             raise
         if not response.prepared:
@@ -102,6 +104,7 @@ class S3Service:
     def _admit(self, call: Call, action: str) -> None:
         """Check signature, permission, bucket and owner, in S3's order."""
         self.verifier.check(call.request)
+        # Behind the signature: a request that is signed wrongly is to show as such under every plan of faults.
         refuse_on_purpose(call)
         if call.detail["bucket"] != self.context.bucket.name:
             raise Refusal(404, "NoSuchBucket", "")

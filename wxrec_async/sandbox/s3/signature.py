@@ -20,6 +20,7 @@ HEADER = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, ?"
     r"SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})"
 )
+# What S3 allows.
 SKEW_S = 15 * 60
 UNRESERVED = "-_.~"
 
@@ -70,6 +71,7 @@ class Verifier:
 
     def _check_names(self, request: web.BaseRequest, names: list[str]) -> None:
         """Every x-amz- header and Host must be signed."""
+        # Otherwise somebody on the way could add one to a request that is signed.
         needed = {name.lower() for name in request.headers if name.lower().startswith("x-amz-")} | {"host"}
         if missing := sorted(needed - set(names)):
             raise Refusal(
@@ -80,7 +82,9 @@ class Verifier:
 def _canonical_digest(request: web.BaseRequest, names: list[str]) -> str:
     path, _, query = request.raw_path.partition("?")
     headers = "".join(f"{name}:{_value(request, name)}\n" for name in names)
+    # As the client says it; whether the body fits is seen when it is read (`request_body`).
     payload = request.headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+    # S3 signs a path encoded once; AWS's other services encode it twice.
     canonical = "\n".join(
         (request.method, _encoded(path, "/"), _canonical_query(query), headers, ";".join(names), payload)
     )
@@ -88,6 +92,7 @@ def _canonical_digest(request: web.BaseRequest, names: list[str]) -> str:
 
 
 def _value(request: web.BaseRequest, name: str) -> str:
+    # Runs of blanks count as one.
     return ",".join(" ".join(value.split()) for value in request.headers.getall(name, []))
 
 
@@ -97,6 +102,7 @@ def _canonical_query(query: str) -> str:
 
 
 def _encoded(text: str, safe: str = "") -> str:
+    # One form of two: a client may write ~ or %7E, and the signature is over the first.
     return quote(unquote(text, errors="surrogateescape"), safe=UNRESERVED + safe, errors="surrogateescape")
 
 

@@ -96,6 +96,8 @@ class BucketState:
         ``only_new`` is If-None-Match: *, ``seen`` whether the key was taken
         when the request began; raises Problem 412 or 409.
         """
+        # Three cases of a key that is taken.  Taken when the request began: 412, it stays taken.  Taken since, or being
+        # taken by another request at this moment: 409, as S3 has it, and the client has to find out what lies there.
         if only_new and seen:
             raise Refusal(412, "PreconditionFailed", "")
         if body.key in self.committing or (only_new and body.key in self.objects):
@@ -106,6 +108,7 @@ class BucketState:
         finally:
             self.committing.discard(body.key)
         if body.key in self.objects:
+            # For the tests: by default nothing may ever be replaced.
             self.replaced.append(body.key)
         self.objects[body.key] = body
         await asyncio.to_thread(self._remember, body)
@@ -155,6 +158,7 @@ def open_bucket(name: str, folder: Path | None, *, discard: bool = False) -> Buc
     storage = FileStorage(folder, name)
     index = folder / ".sandbox" / INDEX
     bucket = BucketState(name, storage, index)
+    # A key that was written twice stands there twice, and the last line holds.
     bucket.objects = {body.key: body for body in _remembered(index)}
     return bucket
 

@@ -85,8 +85,10 @@ def error_response(status: int, code: str, message: str, resource: str) -> web.R
 
 def read_parts(body: str) -> list[dict[str, str]] | None:
     """Read a CompleteMultipartUpload document in the plain form that SDKs send; None when it is none."""
+    # Comments, CDATA and a DOCTYPE are not what SDKs send, and a regular expression would read past them.
     if "<!" in body or "<CompleteMultipartUpload" not in body or "</CompleteMultipartUpload>" not in body:
         return None
+    # ETags come with their quotes, which some SDKs write as entities.
     parts = [
         {name: unescape(value, {"&quot;": '"'}) for name, value in FIELD.findall(part)} for part in PART.findall(body)
     ]
