@@ -199,6 +199,8 @@ class Transfer:
         except HTTPStatusError:
             return None  # not allowed to know: the conditional write will tell
 
+    # Out of the source
+
     async def _fetch(self, order: TransferSpec, witness: _Fingerprint | None) -> Stored:
         # A body that is open takes memory before a byte of it is read (buffers, TLS), so they are bounded apart
         # from the parts.
@@ -224,6 +226,8 @@ class Transfer:
             return await self._single(order, reader, witness)
         finally:
             reader.close()
+
+    # Into the bucket
 
     async def _single(self, order: TransferSpec, reader: PartReader, witness: _Fingerprint | None) -> Stored:
         # The whole body is here, so it is judged before the bucket hears of it.
@@ -349,6 +353,8 @@ class Transfer:
             order.target, upload_id, receipts, size=size, crc32=crc, overwrite=self._may_replace(order)
         )
 
+    # Giving an upload up
+
     async def _abort(self, key: str, upload_id: str, within_s: float = ABORT_DEADLINE_S) -> None:
         """Abort an upload, in a hurry from the moment somebody cancels; say so when it could not be done."""
         # In peace first, and not shielded: who cancels now, and an abort that failed, get one more in a hurry.
@@ -372,6 +378,8 @@ class Transfer:
             return await self._store.abort(key, upload_id)
         except WxrecError:
             return False  # what is on its way out already says why
+
+    # What arrived, and what lies there
 
     def _judge(self, recording: Recording, reader: PartReader, witness: _Fingerprint | None) -> tuple[str, ...]:
         """Decide whether what arrived is a whole recording; return what is odd about it.

@@ -55,6 +55,9 @@ FROM recordings WHERE task = ? ORDER BY id
 _HOLDER = "SELECT (SELECT id FROM recordings WHERE task = n AND main_place = 1), named FROM tasks WHERE n = :n"
 
 
+# What captures named
+
+
 def captured_many(
     connection: sqlite3.Connection,
     captures: Mapping[str, Sequence[Recording]],
@@ -170,6 +173,9 @@ def _recording(n: int, task_id: str, found: Sequence[Any]) -> KnownRecording:
         was_stored=bool(was_stored),
         stored=stored,
     )
+
+
+# What became of it
 
 
 def started(connection: sqlite3.Connection, task_id: str, recording_id: str, key: str, now_ms: int) -> None:
@@ -290,6 +296,9 @@ def _require(connection: sqlite3.Connection, task_id: str, recording_id: str) ->
     if connection.execute("SELECT 1 FROM recordings WHERE task = ? AND id = ?", (n, kept)).fetchone() is None:
         raise LedgerError(f"recording {kept_key(recording_id)} of task {kept_key(task_id)} is not in the ledger")
     return n, kept
+
+
+# What a run may have left open
 
 
 def started_keys(connection: sqlite3.Connection) -> list[StartedKey]:

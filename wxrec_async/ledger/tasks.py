@@ -172,6 +172,9 @@ _ASKED = f"SELECT {ASKED}, coalesce(named, 0) FROM tasks WHERE id = ?"  # noqa: 
 _ALL_TIME = (-(1 << 63), (1 << 63) - 1)
 
 
+# Finding a row
+
+
 def kept_id(connection: sqlite3.Connection, task_id: str) -> str:
     """Return the id as a row has it or would: a UUID in its lower-case form, unless an older ledger has capitals."""
     wanted = spelling(task_id)
@@ -204,6 +207,9 @@ def scope_parameters(connection: sqlite3.Connection, scope: Scope) -> dict[str, 
             return {"kind": "named", "from_ms": None, "to_ms": None, "run": found[0] if found else None}
         case Everything():
             return {"kind": "everything", "from_ms": None, "to_ms": None, "run": None}
+
+
+# Listing
 
 
 def add_tasks(  # noqa: PLR0913 - what a list says, and of what list it is
@@ -321,6 +327,9 @@ def _completed(connection: sqlite3.Connection, kept_as: str, task: Task) -> Task
     )
 
 
+# Handing out
+
+
 def name(connection: sqlite3.Connection, run: int, task: int) -> None:
     """Put a task into a run's scope."""
     connection.execute("INSERT OR IGNORE INTO run_tasks (run, task) VALUES (?, ?)", (run, task))
@@ -432,6 +441,9 @@ def oldest_work(  # noqa: PLR0913 - what to take up has this many sides
     parameters = _wanted(only) | options | {"open_since_ms": open_since_ms, "current": connection.current_run}
     rows = connection.execute(_OLDEST, parameters).fetchall()
     return [_hand_out(connection, row, place_ms) for place_ms, *row in rows]
+
+
+# What captures answered
 
 
 def asked(connection: sqlite3.Connection, task_ids: Sequence[str]) -> dict[str, AskedBefore]:

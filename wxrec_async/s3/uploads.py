@@ -114,6 +114,8 @@ class S3Store:
     async def check_bucket(self) -> None:
         await check_bucket(self._wire, self._settings)
 
+    # Writing
+
     async def put(self, target: ObjectTarget, part: Part, *, overwrite: bool = False) -> StoredObject:
         within_s = self._wire.deadlines.body(part.size)
 
@@ -206,6 +208,8 @@ class S3Store:
 
         return await self._commit("complete_upload", Expected(target, size, crc32, overwrite), send)
 
+    # Giving up, and looking
+
     async def abort(self, key: str, upload_id: str) -> bool:
         try:
             for attempt in range(ABORT_ROUNDS):
@@ -241,6 +245,8 @@ class S3Store:
             page = await self._uploads_page(prefix, page)
             found += [_open_upload(upload) for upload in page.get("Uploads", ()) if upload.get("UploadId")]
         return found
+
+    # One step of the above
 
     async def _uploads_page(self, prefix: str, after: Reply) -> Reply:
         given = _markers(after)
