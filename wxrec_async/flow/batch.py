@@ -103,7 +103,9 @@ def read_answer(task: Task, capture: Capture, before: Before, rules: Rules, now_
     wanted = selection.wanted_recordings(capture, include_segments=rules.include_segments)
     beside = [(each.id, each.kind) for each in capture.attachments]
     seen = EmptyAnswers(now_ms if before.first_seen_ms is None else before.first_seen_ms)
+    # What captures names of a call that goes on may still grow, and what is stored would stay as it was then.
     if wanted and selection.while_it_goes_on(task, wanted, seen, rules.ages, now_ms):
+        # Under the ids as they came: nothing is fetched yet, so there is nothing to tell apart.
         return TaskAnswer(task, Identified(tuple(wanted)), beside, capture.unsettled, goes_on=True)
     return TaskAnswer(task, identified(wanted, before.stored, rules.changed), beside, capture.unsettled)
 
@@ -124,10 +126,13 @@ async def place(
     """
     task, named = answer.task, answer.named.recordings
     try:
+        # A recording that is alone takes the main place without a question: the condition of its
+        # write finds out who is there.
         if holder is None and len(named) > 1:
             holder = await _holder_in_bucket(task, named, rules, bucket)
     except OperationFailed as given_up:
         return Placed(unplaced=[(each, Failed("bucket_unreadable", str(given_up))) for each in left])
+    # All that is named is placed and then what is done is left out: a place must not depend on what is left.
     placed = keys.plan_transfers(task, named, template=rules.key_template, holder=holder, base=rules.metadata)
     flags = (selection.NEVER_ENDED,) if selection.never_ended(task, rules.ages, now_ms) else ()
     return Placed([marked(order, answer.named, flags) for order in placed if order.recording in left])
@@ -136,6 +141,7 @@ async def place(
 async def _holder_in_bucket(task: Task, recordings: Sequence[Recording], rules: Rules, bucket: KeyOwners) -> str | None:
     """Return which of several recordings lies under the task's main key; `OperationFailed` when it cannot be seen."""
     by_encoded_id = {keys.encode_id(each.id): each.id for each in recordings}
+    # One for each extension among them: which of the recordings came first is what we want to know.
     for key in keys.main_keys(task, recordings, template=rules.key_template):
         if (occupant := await bucket.key_owner(key)) in by_encoded_id:
             return by_encoded_id[occupant]

@@ -73,6 +73,8 @@ async def count_left_out(ledger: WorkLeft, scope: Scope, filters: Filters, now_m
     left = FilteredWork()
     if not filters:
         return left
+    # First those of which recordings may be known, counted by these; then the rest, by the state of
+    # the task alone.
     seen: set[str] = set()  # the few of which a recording is known
     async for row, reason in _unwanted(
         ledger, scope, filters, frozenset({BacklogReason.FAILED, BacklogReason.UNFINISHED}), now_ms
@@ -93,6 +95,7 @@ async def _unwanted(
     ledger: WorkLeft, scope: Scope, filters: Filters, only: frozenset[BacklogReason], now_ms: int
 ) -> AsyncIterator[tuple[BacklogTask, str]]:
     after = 0
+    # With ``again``: what this run was handed is counted as well.
     while rows := await ledger.backlog(
         scope, now_ms=now_ms, after=after, limit=PAGE, only=only, due_only=False, again=True
     ):

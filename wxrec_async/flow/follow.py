@@ -49,6 +49,8 @@ class FollowProgress:
         """Move on by one round; what could not be listed to its end is listed again."""
         self.number += 1
         ending = summary.ending
+        # Listed again from the first gap on; where a round broke off without one, it is not known
+        # how far it came.
         if ending.incomplete:
             self.listed_to_ms = min(window.from_ms for window in ending.incomplete)
         elif not (ending.error or ending.stopped):
@@ -71,6 +73,7 @@ class FollowLoop:
         pause: Pause = anyio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        # An hour less than Webex looks back, because that edge moves on while a round lists.
         self._rounds, self._rhythm, self._lookback_ms = rounds, rhythm, lookback_days * DAY_MS - DAY_MS // 24
         self._now_ms, self._emit = now_ms, emit
         self._monotonic, self._pause, self._chance = monotonic, pause, chance
@@ -107,6 +110,7 @@ class FollowLoop:
         )
 
         def shape(summary: Summary) -> Summary:
+            # Before the summary is written: how far was listed stands in it, and nowhere else for a restart.
             progress.take(look, summary)
             next_ms = follow_schedule.next_poll(self._now_ms(), self._rhythm, self._chance())
             follow = Following(progress.number, look.full, progress.listed_to_ms, next_ms)
@@ -135,6 +139,8 @@ class FollowLoop:
         while not self._stopping.is_set():
             if follow_schedule.is_due(self._now_ms(), next_ms, self._monotonic() - begun, self._rhythm):
                 return True
+            # In short naps: after a suspended machine wakes, or its clock is set, what was planned
+            # is looked at anew.
             await self._nap(follow_schedule.nap_s(self._now_ms(), next_ms))
         self._emit(Draining(self._reason or "", 0.0))
         return False

@@ -75,6 +75,8 @@ class Orchestrator:
         self._job, self._webex, self._log, self._carrier = job, webex, log, carrier
         self._emit, self._earlier = emit, earlier
         self._left = Counter[str]()
+        # A batch of captures for each worker, no more: what does not fit waits in the ledger or at
+        # Webex, not in memory.
         self._tasks: BatchQueue[Task] = BatchQueue(
             max(100, CAPTURES_BATCH * job.concurrency), linger_s=BATCH_PATIENCE_S
         )
@@ -95,6 +97,7 @@ class Orchestrator:
         Raises `AuthError`, `RunStopped` or `LedgerError` when it cannot go on.
         """
         try:
+            # Cancelled by `abort`, it ends here in silence: what stopped the run the summary says.
             with self._scope:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._feed)
@@ -107,6 +110,7 @@ class Orchestrator:
     def drain(self, reason: str) -> None:
         """Take no new work; what is in flight may finish.  The first reason stays."""
         self.stopped = self.stopped or reason
+        # Only of those who look for work: a transfer under way runs in none of these scopes.
         for scope in self._intake:
             scope.cancel()
 
@@ -125,6 +129,7 @@ class Orchestrator:
         """Run what looks for new work so that `drain` ends it."""
         with anyio.CancelScope() as scope:
             self._intake.add(scope)
+            # A scope that is opened after the drain must not wait for another one.
             if self.stopped:
                 scope.cancel()
             try:
@@ -139,6 +144,7 @@ class Orchestrator:
         left, filtered = self._job.only - {BacklogReason.FAILED}, bool(self._job.filters)
         with self._taking_in():
             await self._feed_named()
+            # Before anything is listed: what earlier runs left is mostly older, and purged first.
             if not filtered:
                 await self._feed_backlog(left)
             await self._windows.run()
@@ -149,6 +155,7 @@ class Orchestrator:
             await self._feed_late()
             # What failed before comes last: lasting failures must not keep the run from new work.
             await self._feed_backlog(self._job.only & {BacklogReason.FAILED})
+        # Drained or done: those who wait must learn that nothing comes any more.
         self._tasks.close()
         self._work_changed.notify()
         self._need_captures.notify()
@@ -171,6 +178,7 @@ class Orchestrator:
         self, read: Callable[[Cursor | None], Awaitable[tuple[Sequence[Task], Cursor | None]]]
     ) -> None:
         tasks, cursor = await read(None)
+        # The cursor tells the end, not the page: all tasks of a page may have been settled or left out.
         while cursor is not None:
             await self._tasks.put(tasks)
             tasks, cursor = await read(cursor)
@@ -181,6 +189,7 @@ class Orchestrator:
         while order := await self._next_order():
             self._transfers_in_flight += 1
             try:
+                # Outside of `_taking_in`: what was begun may finish, whatever is drained.
                 await self._carry(order)
             finally:
                 self._transfers_in_flight -= 1
@@ -203,10 +212,12 @@ class Orchestrator:
             self._idle -= 1
 
     def _is_over(self) -> bool:
+        # An answer on its way may still bring recordings.
         return self._tasks.ended and not self._orders and not self._captures_in_flight
 
     def _begin(self, order: TransferSpec) -> TransferSpec | None:
         if self._job.limit is not None and self._begun >= self._job.limit:
+            # The order at hand is dropped: its recording stands in the ledger, and the next run takes it up.
             self.drain("limit")
             return None
         self._begun += 1
@@ -222,12 +233,16 @@ class Orchestrator:
             async with anyio.create_task_group() as asking:
                 while not (self.stopped or self._tasks.ended):
                     if self._should_prefetch():
+                        # Counted here and not in the task, which runs only after the next look at
+                        # `_should_prefetch`.
                         self._captures_in_flight += 1
                         asking.start_soon(self._ask_for_more)
                     else:
                         await self._need_captures.wait()
 
     def _should_prefetch(self) -> bool:
+        # A recording for each task that is asked for is a guess; when it is too high, the next
+        # question comes a little later.
         expected = len(self._orders) + self._captures_in_flight * CAPTURES_BATCH
         return selection.should_prefetch(expected, idle=self._idle, workers=self._job.concurrency)
 
@@ -243,12 +258,16 @@ class Orchestrator:
 
     async def _ask(self, tasks: Sequence[Task]) -> list[TransferSpec]:
         begun = anyio.current_time()
+        # A drain may cut this off anywhere: what is not in the ledger by then is asked for again by the next run.
         answer = await self._webex.captures([task.id for task in tasks])
         asked_s = anyio.current_time() - begun
         answers = await self._read(tasks, answer.captures)
+        # Noted before a byte is fetched: after a crash the next run finds these recordings in its backlog.
         known = await self._log.record_answers(answers, refused=len(answer.failed), asked_s=asked_s)
+        # After the answers, because too many refusals in a row end the run here.
         await self._log.record_refused(answer.failed)
         orders = [order for name, each in known.items() for order in await self._placed(answers[name], each)]
+        # How many of each task are still to come: after the last of them it gets its sidecar.
         self._left.update(order.recording.task_id for order in orders)
         return orders
 
@@ -277,6 +296,7 @@ class Orchestrator:
         recording = order.recording
         self._emit(events.RecordingStarted(recording.task_id, recording.id))
         begun = anyio.current_time()
+        # Before ours is begun: a sweep by key, afterwards, could not tell the two apart.
         if self._earlier is not None:
             await self._earlier.abort(order)
         outcome = await batch.carry(order, self._carrier)
@@ -287,5 +307,6 @@ class Orchestrator:
     async def _perhaps_finished(self, task_id: str) -> None:
         self._left[task_id] -= 1
         if self._left[task_id] <= 0:
+            # Or the counter would keep every id of a run of millions.
             del self._left[task_id]
             await self._log.task_finished([task_id])

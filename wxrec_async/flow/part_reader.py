@@ -114,6 +114,8 @@ class PartReader:
 
     async def fill(self) -> None:
         """Wait for room, then fill the next part; the last one may be short, that of an empty body empty."""
+        # Room before bytes: without it they stay in the pipe, the pipe fills, and the source is
+        # read no faster than S3 takes.
         room = await self._pool.take(self._room_needed())
         try:
             part = self._feed()
@@ -124,6 +126,7 @@ class PartReader:
             if self._sha256:
                 await self._sha256.feed(part)
         except BaseException:
+            # Cancelled or failed: room that nobody gives back would be missing until the end of the process.
             room.release()
             raise
         self._filled = (part, room)
@@ -143,15 +146,18 @@ class PartReader:
 
     async def drain(self) -> None:
         """Read to the end, keeping nothing but size and checksums."""
+        # The part that was filled is counted and hashed already; only its bytes go.
         self.close()
         while await self.more():
             if self._next is not None and self._sha256:
+                # One chunk at a time is too little to be worth a thread.
                 self._sha256.feed_now((self._next,))
             while self._next is not None:
                 self._feed()
             self._assembler.forget()
 
     def _room_needed(self) -> int:
+        # A small recording takes the room it needs, so that many of them fit where a few large ones do.
         goal, length = self._assembler.goal, self.stream.length
         return goal if length is None else min(goal, length - self.size)
 
@@ -184,6 +190,8 @@ async def through_pipe(stream: MediaStream, limit: int, consume: Callable[[Pipe]
             try:
                 taken.append(await consume(pipe))
             finally:
+                # The reader has what it wanted, or has failed: the source must not wait for room
+                # that nobody makes.
                 pipe.abandon()
                 group.cancel_scope.cancel()
     except BaseExceptionGroup as failures:
@@ -203,6 +211,8 @@ async def _pump(stream: MediaStream, pipe: Pipe) -> None:
     except Exception as failure:  # noqa: BLE001 - handed on whole, unless the reader has left and knows why
         pipe.fail(failure)
     finally:
+        # Here, in the task that has iterated it: left to the collector it would end in another task, where the
+        # scopes and connections inside it cannot be left.
         if isinstance(chunks, AsyncGenerator):
             with anyio.CancelScope(shield=True):
                 await chunks.aclose()

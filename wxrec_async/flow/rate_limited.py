@@ -75,6 +75,7 @@ class LimitedStream:
                     await self._throttle.take(len(piece))
                     yield piece
         finally:
+            # As in `part_reader._pump`: closed by the task that has iterated it, cancelled or not.
             if isinstance(chunks, AsyncGenerator):
                 with anyio.CancelScope(shield=True):
                     await chunks.aclose()

@@ -80,8 +80,10 @@ class EarlierUploads:
 
     async def abort(self, order: TransferSpec) -> None:
         """Abort what is left over of a recording that is about to be stored."""
+        # Which of the two places the earlier run had taken is not known.
         for target in filter(None, (order.target, order.fallback)):
             if target.key in self._keys:
+                # Before the sweep: from here on an upload under this key may be one of ours.
                 self._keys.discard(target.key)
                 await self._sweeper.sweep(target.key)
 
@@ -95,6 +97,7 @@ class Recovery:
 
     async def run(self, run_id: str, now_ms: int, interrupted: InterruptedWork) -> None:
         """Leave no upload of an earlier run open; what turns out to be stored counts as stored before ``run_id``."""
+        # Known uploads first, one by one; what is then still open under a key is one whose id was never noted.
         await each_of(interrupted.uploads, lambda upload: self._settle(upload, run_id, now_ms), AT_ONCE)
         await each_of({row.key for row in interrupted.started}, self._sweeper.sweep, AT_ONCE)
 
@@ -110,6 +113,7 @@ class Recovery:
 
     async def _note(self, upload: OpenUpload, found: StoredObject, run_id: str, now_ms: int) -> None:
         task_id, recording_id = upload.task_id, upload.recording_id
+        # By the look of the key: which other recordings the task has is not known here.
         main_place = in_main_place(upload.key, Recording(task_id, recording_id), template=self._template)
         await self._ledger.stored(
             task_id,
@@ -125,10 +129,12 @@ class Recovery:
 
 async def _completed(store: Store, upload: OpenUpload) -> StoredObject | None:
     """Return the object this upload became, if its bytes are those that were to be completed."""
+    # `completing` was never noted, so Complete was never sent.
     if upload.size is None or upload.crc32 is None:
         return None
     try:
         found = await store.head(upload.key)
     except (HTTPStatusError, OperationFailed):
         return None
+    # An object without a checksum is not read back here: its recording is fetched again, and then compared.
     return found if found and same_object(found, size=upload.size, crc=upload.crc32) else None

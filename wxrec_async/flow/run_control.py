@@ -67,9 +67,12 @@ class RunControl:
                 group.start_soon(self._tell_gauges)
                 if max_duration_s is not None:
                     group.start_soon(self._stop_after, max_duration_s)
+                # A scope of its own for `abort`.  The orchestrator comes after it in any case, and
+                # ends at once when it was aborted.
                 with self._preparing:
                     await self._prepare()
                 await self._orchestrator.run()
+                # The watchers beside the work have no end of their own.
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as failures:
             failure = first_failure(failures)
@@ -77,6 +80,7 @@ class RunControl:
                 return failure
             raise failure from None
         finally:
+            # Whoever shows them would go on showing the last ones.
             self._emit(Gauges(0, 0, 0, self._budget.used()[0], 0.0))
         return None
 

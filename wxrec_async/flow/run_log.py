@@ -86,6 +86,7 @@ class RunLog:
         self._ledger, self._emit, self._now_ms = ledger, emit, now_ms
         self.judged_ms = judged_ms or now_ms
         self._sidecars, self._denied_hint = sidecars, denied_hint
+        # By key and id, because one upload may be told of twice: as an event and in a worker's report.
         self._uploads: set[tuple[str, str]] = set()
         self._begun_s, self._begun_ms = anyio.current_time(), self.judged_ms()
         self._verdicts = TaskVerdicts(
@@ -107,6 +108,7 @@ class RunLog:
             self._emit(events.Clamped(note))
         self._emit(events.RunStarted(job.run_id, job.period, windows, job.concurrency, job.memory_mib))
         await self._ledger.begin_run(job.run_id, self._now_ms(), job.period, author=current_operator())
+        # Read before any work begins: from then on what is open may be this run's own.
         self.interrupted = InterruptedWork(await self._ledger.open_uploads(), await self._ledger.started_keys())
 
     async def windows_left(self, period: Window, *, scheduled: bool = False) -> list[Window]:
@@ -115,6 +117,7 @@ class RunLog:
         Among them are the days of calls that went on, and with ``scheduled`` the trailing days.
         """
         closed = await self._ledger.closed_windows(period)
+        # Webex lists late and changes what it listed, so on a schedule the trailing days count as open.
         if scheduled:
             closed = windows.reopened(closed, self._now_ms() - self.job.trailing_ms)
         going_on = await self.going_on(InPeriod(period), due_only=scheduled)
@@ -124,6 +127,7 @@ class RunLog:
         """Return what a follower lists in a round: ``again``, closed or not, and what is left of the whole period."""
         left: list[Window] = []
         if (listable := self.listable(period)) is not None:
+            # Without ``again``, which comes last: what is left of the whole period is older, and purged first.
             left = windows.left(listable, [*await self._ledger.closed_windows(listable), again])
         covered = windows.with_spans(left, [again])
         spans = await self.going_on(Everything())
@@ -169,6 +173,8 @@ class RunLog:
         What is purged first comes first; tasks without a place come by row after that.
         """
         rows = await self._left_behind(kinds, cursor, due_only=due_only)
+        # What failed before this run is no sign that something new is wrong with everybody, so no
+        # streak counts it.
         if BacklogReason.FAILED in kinds:
             self._verdicts.failed_before.update(row.task.id for row in rows)
         return await self._verdicts.needing_captures([row.task for row in rows]), Cursor.behind(rows)
@@ -179,6 +185,9 @@ class RunLog:
         scope, now = self.job.scope, self.judged_ms()
         # Calls that were created since then and go on are listed again; older ones are asked for as they are.
         open_since = now - self.job.ages.missing_ms
+        # Two walks, one behind the other: by place, oldest first, then by row for tasks that have
+        # none.  A cursor without a place is in the second.  Of what was named by id a place is
+        # mostly not known, and only the second is walked.
         if not isinstance(scope, NamedFor) and (cursor is None or cursor.place_ms is not None):
             rows = await self._ledger.oldest_work(
                 scope,
@@ -192,6 +201,7 @@ class RunLog:
             )
             if rows:
                 return rows
+            # The second walk begins at its first row: what the first handed out the ledger hands out no more.
             cursor = None
         return await self._ledger.backlog(
             scope,
@@ -218,11 +228,14 @@ class RunLog:
         ``asked_ms`` is the servers' time at which its listing began.  May be called twice.
         """
         if trouble:
+            # A fleet tells it again when the answer to the first time was lost.
             if window not in self.incomplete:
                 self.incomplete.append(window)
             self._emit(events.WindowIncomplete(window, trouble))
             return
         settle_ms = self.job.ages.settle_ms
+        # Maybe only the older part: in what was younger than ``settle`` when it was asked for calls
+        # can still appear.
         closed = finality.closes_window(window, sound=not trouble, settle_ms=settle_ms, asked_ms=asked_ms)
         if closed is not None:
             await self._ledger.close_window(closed, self.judged_ms())
@@ -265,6 +278,7 @@ class RunLog:
         if not found:
             return {}
         tasks = list(_tasks(found).values())
+        # All in one change: a commit costs a sync of the disk, for ten tasks as for one.
         known = await self._ledger.captured_many(
             {name: each.named.recordings for name, each in found.items()},
             self.judged_ms(),
@@ -272,6 +286,7 @@ class RunLog:
             self._verdicts.never_ended(tasks),
         )
         for name, each in found.items():
+            # An answer that proves nothing about what it leaves out makes no recording gone.
             if not each.unsettled:
                 await self._verdicts.record_unlisted(known[name], each.offered)
         return known
@@ -325,6 +340,8 @@ class RunLog:
     ) -> Summary:
         """Count what the scope holds now, and close the run; ``shape`` completes the summary before it is written."""
         job, ledger, scope = self.job, self._ledger, self.job.scope
+        # Sidecars before anything is counted: what forbids them belongs into the ending, and so
+        # into the exit code.
         ending = await self._with_sidecars(self._explained(ending))
         ending = replace(ending, incomplete=tuple(self.incomplete), uploads_left=len(self._uploads))
         left = await count_left_out(ledger, scope, job.filters, self._now_ms())
@@ -335,6 +352,7 @@ class RunLog:
         summary = shape(
             Summary(job.run_id, job.period, counts, ending, seconds, failures, notes, left.reasons, aside, flags=flags)
         )
+        # Last of all: a run without an end is one that was killed, or could not even be counted.
         await ledger.end_run(job.run_id, self._now_ms(), summary.exit_code, summary.as_json())
         return summary
 
@@ -344,6 +362,8 @@ class RunLog:
 
     async def _with_sidecars(self, ending: Ending) -> Ending:
         """Write the sidecars that are still missing, unless the run ended before its time."""
+        # Who was told to stop does not begin with what the next run will do as well.  A limit stops
+        # only the fetching.
         if self._sidecars is None or ending.error or ending.stopped not in {None, "limit"}:
             return ending
         return self._explained(ending.or_refused(await self._sidecars.catch_up(self.job.scope)))

@@ -61,6 +61,7 @@ class SearchReader:
             trouble = await self._read_pages(pager, take_in)
         except OperationFailed as given_up:
             reason = given_up.decision.reason if isinstance(given_up.decision, GiveUp) else "error"
+            # Only before the first answer: after it Search is there, and what it refuses is this one query.
             if reason in (REFUSED, ABSENT) and not self._answered:
                 self.absent = str(given_up)
                 self.state = SearchState.ABSENT if reason == ABSENT else SearchState.REFUSED
@@ -71,7 +72,9 @@ class SearchReader:
             halve = pager.overfull
         if not halve or window.length_ms < 2:
             return trouble
+        # Kept for the windows that follow, which would be refused or overfull likewise.
         self._length_ms = min(self._length_ms, max(1, window.length_ms // 2))
+        # Both halves, even if the first one fails: every row that comes is of use.
         found = [await self._read(half, take_in, halvings) for half in halves(window)]
         return next(filter(None, found), None)
 

@@ -59,6 +59,7 @@ class Sidecars:
             return
         try:
             number, written = await self._written(described)
+        # `AuthError` and `RunStopped` pass: they would meet every sidecar that follows.
         except (HTTPStatusError, OperationFailed) as failure:
             self._emit(Warned("sidecar_not_written", f"task {task_id}: S3 {failure}; the next run tries again"))
             return
@@ -69,6 +70,7 @@ class Sidecars:
         after = 0
         try:
             while due := await self._ledger.sidecars_due(scope, after=after):
+                # By row, written or not: one that fails would be the first of every page for ever.
                 after = due[-1][0]
                 await each_of([task_id for _, task_id in due], self.task_finished, AT_ONCE)
         except (AuthError, RunStopped) as refusal:
@@ -78,11 +80,14 @@ class Sidecars:
     async def _written(self, described: Described) -> tuple[int, bytes]:
         """Have the newest sidecar of a task say what it must; return its number and bytes."""
         wanted = content(described, masked=self._masked)
+        # A run that died after writing noted nothing, so the bucket may be ahead: from the newest that the ledger
+        # knows one walks to the newest there is, and writes another only if that says something else.
         number, newest = described.number, b""
         if number:
             newest = await self._bucket.read_small(self._key(described, number), MOST_BYTES) or b""
         while True:
             key = self._key(described, number + 1)
+            # Without one to go by the put itself is the look, because most tasks get their first here.
             found = await self._bucket.read_small(key, MOST_BYTES) if newest else None
             if found is None:
                 if newest and says_as_much(newest, wanted):

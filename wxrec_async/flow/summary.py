@@ -21,6 +21,7 @@ EXIT_SIGINT = 130
 EXIT_SIGTERM = 143
 
 SUMMARY_SCHEMA = 1
+# 128 and the signal's number, as shells have it; a terminal that goes away is as good as SIGTERM.
 STOPPED_BY_SIGNAL = {"SIGINT": EXIT_SIGINT, "SIGTERM": EXIT_SIGTERM, "SIGHUP": EXIT_SIGTERM}
 
 
@@ -129,14 +130,17 @@ class Summary:
 
 def exit_code(counts: Counts, ending: Ending) -> int:
     """Choose the exit code; when several apply: authentication, ledger, failures, stopped, owed."""
+    # First of all: without the token that was not saved the next run may not get in.
     if ending.token_unsaved:
         return EXIT_AUTH
     if ending.error_exit in (EXIT_AUTH, EXIT_LEDGER):
         return ending.error_exit
+    # Before failures: whoever sent the signal waits for this answer, and what failed stands in the summary.
     if ending.stopped in STOPPED_BY_SIGNAL:
         return STOPPED_BY_SIGNAL[ending.stopped]
     if ending.error_exit or ending.incomplete or counts.failed or counts.failed_tasks:
         return ending.error_exit or EXIT_FAILED
     if ending.stopped or counts.unfinished_tasks or counts.unfinished_recordings:
         return EXIT_STOPPED
+    # Owed comes last, because it asks for nothing but a later run.
     return EXIT_OWED if counts.owed else EXIT_OK

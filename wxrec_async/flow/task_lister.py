@@ -22,6 +22,7 @@ from wxrec_async.rules.windows import halves
 
 MAX_HALVINGS = 5
 TOO_LARGE = "answer_too_large"
+# Webex documents these three without saying for what; too long a span may be any of them.
 TOO_MUCH_ASKED = ("http_400", "http_413", "http_422", TOO_LARGE)
 
 TakeIn = Callable[[Window, TaskPage, Sequence[Task]], Awaitable[None]]
@@ -69,6 +70,7 @@ class Lister:
         trouble = await self.read(first, take_in, halvings - 1)
         if trouble and trouble.startswith(TOO_LARGE):
             return trouble  # megabytes for however short a span: the rest would be read for nothing
+        # Read although the first half failed: its tasks are worked on, the window only stays open.
         return await self.read(second, take_in, halvings - 1) or trouble
 
     async def _read_pages(self, window: Window, pager: Pager, take_in: TakeIn) -> str | None:
@@ -78,8 +80,11 @@ class Lister:
         while True:
             page = await self._webex.tasks_page(window, from_ms=pager.from_ms, next_link=link, every_channel=every)
             step = pager.take(page)
+            # Whatever is wrong with the page: a row that could be read is a task that there is.
             await take_in(window, page, [task for task in step.new if of_channel(task, self._channel_types)])
             trouble = trouble or step.trouble or _unreadable(page)
+            # An end seen through the filter is asked for once more without it; with trouble it
+            # would prove nothing anyway.
             if step.done and (every or trouble or not self._sure):
                 return trouble
             link = step.next_link

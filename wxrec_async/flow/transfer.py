@@ -157,11 +157,14 @@ class Transfer:
         witness: _Fingerprint | None = None
         failed = Failed("error")
         tries = 0
+        # How a try may end: stored; the place is another's (no try, nothing was wrong with the bytes); given up
+        # for good; or unfit, changed or doubtful, and then a fresh URL may bring something better.
         while tries < retry.MAX_FRESH_TRIES:
             try:
                 stored = await self._fetch(order, witness)
                 return replace(stored, flags=(*stored.flags, *order.flags)) if order.flags else stored
             except _PlaceTakenError as taken:
+                # Without a fallback this cannot happen twice.
                 order = replace(order, target=taken.fallback, fallback=None)
                 continue
             except OperationFailed as given_up:
@@ -171,9 +174,11 @@ class Transfer:
             except InvalidMedia as unfit:
                 failed = _failed_anew(unfit)
             except _DoubtfulError as doubtful:
+                # The next fetch is held against this one: what comes twice is what there is.
                 witness = doubtful.fingerprint
                 failed = Failed(doubtful.reason, str(doubtful))
             tries += 1
+            # A lease of nothing is over, so the next try asks captures for a fresh URL first.
             order = replace(order, recording=replace(order.recording, lease_s=0.0))
         return failed
 
@@ -194,7 +199,11 @@ class Transfer:
         except HTTPStatusError:
             return None  # not allowed to know: the conditional write will tell
 
+    # Out of the source
+
     async def _fetch(self, order: TransferSpec, witness: _Fingerprint | None) -> Stored:
+        # A body that is open takes memory before a byte of it is read (buffers, TLS), so they are bounded apart
+        # from the parts.
         async with self._bodies, self._source.open(order.recording) as stream:
             return await through_pipe(
                 stream, self._limits.pipe, lambda pipe: self._store_stream(order, stream, pipe, witness)
@@ -207,18 +216,27 @@ class Transfer:
         reader = PartReader(pipe, stream, self._pool, self._limits.part_size, sha256=sha256)
         try:
             await reader.fill()
+            # An error page in the place of audio shows in its first bytes, before anything is begun
+            # in the bucket.
             reader.sniffer.check_beginning(stream.content_type)
+            # What fits into one part is one request instead of three, and leaves no upload open,
+            # whatever happens.
             if await reader.more():
                 return await self._multipart(order, reader, witness)
             return await self._single(order, reader, witness)
         finally:
             reader.close()
 
+    # Into the bucket
+
     async def _single(self, order: TransferSpec, reader: PartReader, witness: _Fingerprint | None) -> Stored:
+        # The whole body is here, so it is judged before the bucket hears of it.
         flags = self._judge(order.recording, reader, witness)
         await self._give_way(order)
         part, room = reader.take()
         try:
+            # Nothing is noted before, unlike an upload: a put is there or not, and if we die the
+            # next run finds it and compares.
             stored = await self._store.put(order.target, part, overwrite=self._may_replace(order))
         except ObjectExists as taken:
             return await self._compare(order, reader, flags, taken.found)
@@ -231,13 +249,17 @@ class Transfer:
         """Upload part by part; before the first one, look whether there is anything to upload at all."""
         await self._give_way(order)
         if not self._may_replace(order) and await self._look(order.target.key) is not None:
+            # Read to its end all the same: only size and checksum say whether it is what lies there.
             await reader.drain()
             return await self._compare(order, reader, self._judge(order.recording, reader, witness))
         key, recording = order.target.key, order.recording
+        # Intent first: a crash between the two leaves a key that is swept, not an upload that nobody knows of.
         await self._log.started(recording.task_id, recording.id, key)
         upload_id = await self._create(order)
         try:
             receipts = await self._upload_parts(key, upload_id, reader)
+            # The last moment before it could become an object: until Complete the parts are nothing
+            # that anybody sees.
             flags = self._judge(order.recording, reader, witness)
             stored = await self._complete(order, upload_id, receipts, reader)
         except ObjectExists as taken:
@@ -247,6 +269,7 @@ class Transfer:
             await self._abort(key, upload_id)
             raise
         stored = replace(stored, sha256=reader.sha256)
+        # With its id, so that one change of the ledger calls it stored and forgets the upload.
         return Stored(stored, main_place=order.fallback is not None, upload_id=upload_id, flags=flags)
 
     async def _give_way(self, order: TransferSpec) -> None:
@@ -264,9 +287,12 @@ class Transfer:
             upload_id = await self._store.create(order.target)
             await self._log.upload_created(key, upload_id, recording.task_id, recording.id)
         except BaseException:
+            # Mostly we are cancelled here, and S3 may have begun it all the same: shielded, but not for long.
             with anyio.move_on_after(HURRIED_ABORT_DEADLINE_S, shield=True):
                 await self.sweep(key)
             raise
+        # An attempt before this one may have begun an upload, too, and lost the answer; ours is the
+        # one whose id we have.
         if key in self._store.uncertain_keys:
             await self.sweep(key, keep=upload_id)
         return upload_id
@@ -282,6 +308,7 @@ class Transfer:
         except (RemoteError, OperationFailed):
             self._emit(Warned("uploads_unlistable", f"an upload of {key} may be open, and uploads cannot be listed"))
             return 0
+        # Asked for by prefix, S3 also names the uploads of longer keys: those are other recordings'.
         ours = [upload.upload_id for upload in uploads if upload.key == key and upload.upload_id != keep]
         left = [upload_id for upload_id in ours if not await self._store.abort(key, upload_id)]
         for upload_id in left:
@@ -308,6 +335,8 @@ class Transfer:
                     uploads.start_soon(upload, *reader.take())
                     if not await reader.more():
                         break
+                    # First the slot, then room for the part: whoever waits for a slot holds no
+                    # memory that another could use.
                     await slots.acquire()
                     await reader.fill()
         except BaseExceptionGroup as group:
@@ -318,13 +347,18 @@ class Transfer:
         self, order: TransferSpec, upload_id: str, receipts: Sequence[PartReceipt], reader: PartReader
     ) -> StoredObject:
         size, crc = reader.size, reader.crc32
+        # What the object will be, noted before it may be: if the answer never comes, recovery compares with this.
         await self._log.completing(upload_id, size, crc)
         return await self._store.complete(
             order.target, upload_id, receipts, size=size, crc32=crc, overwrite=self._may_replace(order)
         )
 
+    # Giving an upload up
+
     async def _abort(self, key: str, upload_id: str, within_s: float = ABORT_DEADLINE_S) -> None:
         """Abort an upload, in a hurry from the moment somebody cancels; say so when it could not be done."""
+        # In peace first, and not shielded: who cancels now, and an abort that failed, get one more in a hurry.
+        # Either way the ledger or a listener learns what came of it, cancelled or not.
         gone = False
         try:
             with anyio.move_on_after(within_s):
@@ -345,6 +379,8 @@ class Transfer:
         except WxrecError:
             return False  # what is on its way out already says why
 
+    # What arrived, and what lies there
+
     def _judge(self, recording: Recording, reader: PartReader, witness: _Fingerprint | None) -> tuple[str, ...]:
         """Decide whether what arrived is a whole recording; return what is odd about it.
 
@@ -364,6 +400,12 @@ class Transfer:
         self, order: TransferSpec, reader: PartReader, flags: tuple[str, ...], found: StoredObject | None = None
     ) -> Stored:
         """The key is taken: by the same bytes, by another recording of the task, or by something else."""
+        # What may lie there:
+        # nothing that we may see: whether it is ours cannot be said, so the recording fails by that name;
+        # nothing any more: from the beginning once more;
+        # another recording of this task: it keeps the place, ours goes beside it;
+        # the same bytes: stored before, by an earlier run or by a request of ours whose answer was lost;
+        # other bytes: a conflict, because nothing is replaced unless that was asked for.
         key, size, crc = order.target.key, reader.size, reader.crc32
         try:
             found = found or await self._store.head(key)
@@ -375,6 +417,8 @@ class Transfer:
             raise _PlaceTakenError(order.fallback)
         same = same_object(found, size=size, crc=crc)
         if same is None:
+            # No checksum over the whole (in parts by another program, or an old object): the bytes
+            # themselves are read.
             same = await self._store.read_crc32(key) == (size, crc)
         if not same:
             detail = f"{key} holds {found.size} other bytes; the recording has {size}"

@@ -153,6 +153,7 @@ class TaskVerdicts:
     async def record_refused(self, failed: Mapping[str, str]) -> None:
         """Settle tasks that could not be asked for, by reason; raises as `failed` does."""
         for task_id, reason in failed.items():
+            # One after the other, and written before it is counted: the count may end the run.
             await self._settle({task_id: TaskVerdict(TaskState.FAILED, reason)}, empty_answer=False)
             self._count_failure(task_id, reason)
 
@@ -187,6 +188,8 @@ class TaskVerdicts:
             states[task_id] = state
             if state is not TaskState.CAPTURED:
                 self._emit(events.TaskSettled(task_id, state.value, verdict.reason))
+            # The ledger kept it CAPTURED: recordings of it are known, and this answer, which is
+            # sound, names none of them.
             elif empty_answer:
                 await self.record_unlisted(await self._ledger.known(task_id), offered=())
 
@@ -252,4 +255,5 @@ class TaskVerdicts:
         if not selection.streak_ends_run(reason, self._streak, self._stored, self._most):
             return
         words = f"{self._streak} failures in a row, the last one {reason}" + (f": {detail}" if detail else "")
+        # A permission that nobody has is for a person to give: it ends with the exit code of authentication.
         raise AuthError(words) if reason.endswith("AccessDenied") else RunStopped(words)

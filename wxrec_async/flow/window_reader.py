@@ -41,6 +41,8 @@ class WindowReader:
         async with anyio.create_task_group() as group:
             for window in self._job.windows:
                 await room.acquire()
+                # A chain: each window hands its tasks on when the one before it has, so they come oldest first
+                # although eight windows are listed at once.
                 turn, before = anyio.Event(), turn
                 group.start_soon(self._read, window, room, before, turn)
 
@@ -65,9 +67,11 @@ class WindowReader:
 
         trouble = await self._lister.read(window, hold)
         await take_held()
+        # Before the others are counted: nobody's turn waits for what is only a number.
         done.set()
         if not trouble:
             await self._count_others(window)
+        # After the counting: a window that is closed is not listed again, nor are its other contacts.
         await self._log.close_window(window, asked_ms, trouble)
         room.release()
 

@@ -35,6 +35,7 @@ FROM certificates
 _LAST = _CERTIFICATE + " ORDER BY n DESC LIMIT 1"
 _OF_DAY = _CERTIFICATE + " WHERE day_ms = ? ORDER BY number"
 _NUMBERED = _CERTIFICATE + " WHERE n = ?"
+# Beside a max() SQLite takes a bare column from the row of that maximum: the witnesses of the newest certificate.
 _CERTIFIED = """
 SELECT witnesses, count(*) FROM (SELECT day_ms, max(n), witnesses FROM certificates GROUP BY day_ms) GROUP BY witnesses
 """
@@ -95,6 +96,7 @@ def add_certificate(connection: sqlite3.Connection, row: CertificateRow) -> None
     known = connection.execute(_NUMBERED, (row.n,)).fetchone()
     if known is None:
         connection.execute(_ADD, astuple(row))
+    # One number is one certificate: another one under it means that the chain has forked.
     elif CertificateRow(*known) != row:
         raise LedgerError(f"the ledger knows another certificate {row.n} than the bucket has")
 
@@ -152,6 +154,7 @@ def note_sidecar(connection: sqlite3.Connection, task_id: str, number: int, sha2
 
 def note_sha256(connection: sqlite3.Connection, row: StoredRow, sha256: str) -> bool:
     """Fill in a SHA-256 that is not known yet, of bytes that were read back; False when nothing changed."""
+    # The row must still be of the object that was read: it may have been replaced or lost meanwhile.
     changed = connection.execute(
         """UPDATE recordings SET sha256 = ?
            WHERE task = ? AND id = ? AND state = 'stored' AND object_key = ? AND sha256 IS NULL""",

@@ -38,6 +38,7 @@ def check_header(path: Path) -> None:
             head = file.read(100)
     except OSError as error:
         raise LedgerError(f"ledger {path} cannot be read: {error.strerror}") from None
+    # SQLite itself takes an empty file for a new and empty database.
     if not head:
         raise damaged(path, "it is empty")
     if not head.startswith(MAGIC):
@@ -47,6 +48,7 @@ def check_header(path: Path) -> None:
 def check(connection: sqlite3.Connection, path: Path) -> None:
     """Read the whole ledger once.  LedgerDamaged, or LedgerError for a file that is not ours or too new."""
     try:
+        # First whose file it is: one of another program, or of a newer one, is not damaged.
         check_version(connection, path)
         _check_structure(connection, path)
         _check_seals(connection, path)
@@ -84,6 +86,7 @@ def _check_seals(connection: sqlite3.Connection, path: Path) -> None:
     for table in sorted(_ALL_ROWS.keys() & {name for (name,) in rows}):  # an older version may have fewer
         query = _ALL_ROWS[table]
         for row in connection.execute(query):
+            # In every table the seal is the last column, over all columns before it.
             if seal(*row[:-1]) != row[-1]:
                 raise damaged(path, f"a row of {table} was changed")
 

@@ -34,11 +34,15 @@ FROM scope CROSS JOIN (
     SELECT task, state, size, run IS :counted AND already = 0 AS mine FROM recordings
 ) AS recordings ON recordings.task = scope.n
 """  # noqa: S608 - a constant
+# CROSS JOIN is SQLite's word for "in this order": statistics it has none, and the other way round
+# it reads all rows.
 _INCOMPLETE = f"""
 {_SCOPE}
 SELECT count(*) FROM scope CROSS JOIN tasks ON tasks.n = scope.n
 WHERE scope.state = 'captured' AND witness_recordings IS NOT NULL AND {FEWER_THAN_WITNESSED}
 """  # noqa: S608 - constants
+# The IN looks needless beside the second condition.  SQLite uses a partial index only where its own condition
+# stands in the query as it is: so here and wherever one state of those not at rest is looked for.
 _UNFINISHED = """
 SELECT count(DISTINCT recordings.task)
 FROM recordings CROSS JOIN tasks ON n = task

@@ -13,6 +13,7 @@ from wxrec_async.errors import LedgerError, LedgerInUse
 from wxrec_async.plumbing import private_files
 
 COMPANIONS = ("-wal", "-shm", "-journal")  # what SQLite lays beside a database
+# Where a WAL's shared memory cannot be, and locks may be kept by one machine only.
 NETWORK_KINDS = frozenset(
     {"nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "beegfs", "gpfs", "ncpfs"}
     | {"vboxsf", "virtiofs", "glusterfs", "ocfs2", "gfs2"}
@@ -72,6 +73,7 @@ def take_lock(path: Path) -> int:
     if not free:
         os.close(handle)
         raise LedgerInUse(f"ledger {path} is in use by pid {holder or 'unknown'}")
+    # For the words of the next one who is refused; the lock is what counts, not the number in the file.
     private_files.note_holder(handle)
     return handle
 
@@ -109,6 +111,7 @@ def new_file(path: Path) -> Iterator[Path]:
     os.close(open_private(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL))
     try:
         yield draft
+        # On the disk before it has the name: after a power cut there is a whole ledger under it, or none.
         private_files.sync(draft)
         private_files.put_in_place(draft, path)
     finally:
@@ -132,6 +135,7 @@ def kind_of(path: Path, mountinfo: str) -> str:
         fields = before.split()
         if not separator or len(fields) < 5 or not after:
             continue
+        # proc(5) writes a blank in a path as an octal number.
         point = fields[4].replace("\\040", " ")
         if len(point) >= len(longest) and path.is_relative_to(point):  # a later mount covers an earlier one
             longest, kind = point, after.split()[0]

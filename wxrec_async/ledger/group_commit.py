@@ -62,6 +62,7 @@ class GroupCommit(Generic[Db]):
         if self._closed:
             raise LedgerError("the ledger is closed")
         job = _Job(work)
+        # Queued before the lock is asked for, so that whoever holds it carries this out with its own.
         self._queue.append(job)
         try:
             with CancelScope(shield=True):
@@ -77,12 +78,14 @@ class GroupCommit(Generic[Db]):
     async def close(self) -> None:
         """Carry out what is queued and close the connection.  May be called twice."""
         with CancelScope(shield=True):
+            # Before the lock: nothing is queued any more behind what is carried out here.
             self._closed = True
             async with self._lock:
                 await to_thread.run_sync(self._finish, limiter=self._thread)
 
     async def _wait_for(self, job: _Job) -> None:
         async with self._lock:
+            # A group is bounded: this work may be behind the end of the one that was carried out.
             while not job.done:
                 await to_thread.run_sync(self._carry_out, limiter=self._thread)
 
@@ -105,6 +108,7 @@ class GroupCommit(Generic[Db]):
         jobs: list[_Job] = []
         while self._queue and len(jobs) < MAX_GROUP:
             job = self._queue.popleft()
+            # Nobody waits for it and nothing of it was done: the same as never asked.
             if not job.dropped:
                 jobs.append(job)
         return jobs
@@ -121,14 +125,18 @@ class GroupCommit(Generic[Db]):
         except BaseException as error:  # noqa: BLE001 - told to every caller, whatever it is
             self._undo()
             for job in jobs:
+                # A work that failed by itself keeps its own error; of the others nothing was kept,
+                # and they must hear of it.
                 job.error = job.error or self._in_our_words(error)
 
     def _try(self, job: _Job) -> None:
         """Run one work; its failure is its own, unless SQLite gave up the whole transaction."""
+        # A savepoint for each work, so that one that fails takes none of its neighbours with it.
         self._connection.execute("SAVEPOINT work")
         try:
             job.value = job.work(self._connection)
         except Exception as error:
+            # A full disk, for one, makes SQLite roll everything back: there is no savepoint to go back to then.
             if not self._connection.in_transaction:
                 raise
             self._connection.execute("ROLLBACK TO work")
@@ -146,5 +154,6 @@ class GroupCommit(Generic[Db]):
         if not isinstance(error, SQLITE_ERRORS):
             return error
         told = self._explain(error)
+        # What `from None` does, for an exception that somebody else raises later.
         told.__suppress_context__ = True
         return told

@@ -12,6 +12,7 @@ import sqlite3
 from wxrec_async.ledger.records import CatchUp, Incomplete, Scope
 from wxrec_async.ledger.tasks import FEWER_THAN_WITNESSED, scope_parameters
 
+# See `counts._UNFINISHED` for the IN beside the state.
 _OPEN = """
 SELECT min(place_ms) FROM (
     SELECT min(place_ms) AS place_ms FROM tasks WHERE state IN ('listed', 'owed', 'failed') AND state <> 'failed'
@@ -23,6 +24,7 @@ SELECT min(place_ms) FROM (
 _OWED = """
 SELECT min(place_ms), min(next_ask_ms) FROM tasks WHERE state IN ('listed', 'owed', 'failed') AND state = 'owed'
 """
+# As json.dumps writes it: only the rounds of a follower have it, and no other summary is parsed.
 _FOLLOWED = """
 SELECT summary FROM runs WHERE ended_ms IS NOT NULL AND summary LIKE '%"follow": {%' ORDER BY n DESC LIMIT 1
 """
@@ -41,6 +43,7 @@ def catch_up(connection: sqlite3.Connection) -> CatchUp:
     (oldest_open,) = connection.execute(_OPEN).fetchone()
     oldest_owed, next_ask = connection.execute(_OWED).fetchone()
     known = [moment for moment in (listed_to, oldest_open) if moment is not None]
+    # Where nothing was listed to its end, nothing is known to be all there, however old the oldest open task is.
     caught_up = min(known) if listed_to is not None else None
     return CatchUp(listed_to, caught_up, oldest_owed, next_ask, _followed(connection))
 

@@ -59,6 +59,7 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[str] | None = None) 
     steps = [*map(_script, STEP_FILES)] if steps is None else steps
     while (version := user_version(connection)) <= len(steps):
         _carry_out(connection, [*statements(steps[version - 1])])
+        # A step that forgets to would be taken for ever.
         if user_version(connection) != version + 1:
             raise RuntimeError(f"migration step {version} does not set its version")
         taken += 1
@@ -87,6 +88,7 @@ def statements(script: str) -> Iterator[str]:
 
 
 def _carry_out(connection: sqlite3.Connection, script: list[str]) -> None:
+    # SQLite's DDL takes part in transactions, so a kill in the middle leaves the older version whole.
     connection.execute("BEGIN IMMEDIATE")
     try:
         for statement in script:

@@ -44,12 +44,15 @@ def open_for_writing(path: Path, identity: Identity) -> Opened:
     _check_sqlite()
     with _in_our_words(path), contextlib.ExitStack() as undo:
         exists = database_files.check_place(path)
+        # The lock comes before the file is opened: two who found no ledger would make two of one name.
         lock = database_files.take_lock(path)
         undo.callback(os.close, lock)
         exists = database_files.check_place(path)  # again: its holder may have made it meanwhile
         if not exists:
             _create(path, identity)
         warnings = _warn_of_loose(path)
+        # Looked at through a connection that cannot write, unless a journal is left over, which
+        # such a one cannot roll back.
         if not _has_hot_journal(path):
             _look_first(path, identity)
         connection = _connect(path, "rw")
@@ -57,9 +60,11 @@ def open_for_writing(path: Path, identity: Identity) -> Opened:
         if _has_hot_journal(path):  # only a writer can roll it back, so this one is looked at late
             checks.check(connection, path)
             _refuse_foreign(path, runs.read_identity(connection), identity)
+        # Only now is it written on: setting the journal mode changes the header.
         warnings += _set_up(connection, path)
         migrations.migrate(connection)
         _adopt(connection, identity)
+        # From here on connection and lock are the caller's to close.
         undo.pop_all()
         return Opened(connection, lock, warnings)
 
@@ -72,6 +77,7 @@ def open_for_reading(path: Path) -> LedgerConnection:
         checks.check_header(path)
         connection = _connect(path, "ro")
         undo.callback(connection.close)
+        # A reader may not migrate, and queries of today do not fit yesterday's tables.
         if checks.check_version(connection, path) < migrations.VERSION:
             raise LedgerError(f"ledger {path} was written by an older program; a run brings it up to date")
         undo.pop_all()
@@ -100,6 +106,7 @@ def _connect(path: Path, mode: str) -> LedgerConnection:
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
         timeout=BUSY_S,
+        # Autocommit, or sqlite3 begins transactions by itself: `group_commit` begins and ends them.
         isolation_level=None,
         check_same_thread=False,  # group_commit.py lets one thread at a time near it
         factory=LedgerConnection,
@@ -109,6 +116,7 @@ def _connect(path: Path, mode: str) -> LedgerConnection:
 
 
 def _create(path: Path, identity: Identity) -> None:
+    # The last commits may be in there.  A new ledger beside them would hide that the old one is lost.
     for suffix in ("-wal", "-journal"):
         if database_files.beside(path, suffix).exists():
             raise damaged(path, f"the file is missing but its {suffix} is there")
@@ -127,6 +135,7 @@ def _warn_of_loose(path: Path) -> list[Warned]:
 
 def _has_hot_journal(path: Path) -> bool:
     journal = database_files.beside(path, "-journal")
+    # An empty one is how some journal modes end a transaction.
     return journal.exists() and journal.stat().st_size > 0
 
 
@@ -171,6 +180,7 @@ def _adopt(connection: sqlite3.Connection, given: Identity) -> None:
 
 def _set_up(connection: sqlite3.Connection, path: Path) -> list[Warned]:
     kind = database_files.network_kind(path)
+    # A WAL needs memory that all its users share, which no network file system gives.
     wanted = "delete" if kind else "wal"
     change = "PRAGMA journal_mode = DELETE" if kind else "PRAGMA journal_mode = WAL"
     got = connection.execute(change).fetchone()[0]
@@ -190,9 +200,12 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> list[Warned]:
 
 
 _PRAGMAS = (
+    # In WAL mode NORMAL loses the last commits with the power.  What was noted before it was acted on must be
+    # there afterwards, and FULL still made about 1,000 commits a second.
     "PRAGMA synchronous = FULL",
     "PRAGMA fullfsync = ON",  # macOS: fsync alone stops at the drive's cache
     "PRAGMA cache_size = -2048",  # KiB; what is not in it is in the system's, and read from there in microseconds
     "PRAGMA temp_store = MEMORY",
+    # A WAL that one busy hour made long is cut back to this many bytes afterwards.
     "PRAGMA journal_size_limit = 67108864",
 )

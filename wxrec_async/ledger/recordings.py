@@ -55,6 +55,9 @@ FROM recordings WHERE task = ? ORDER BY id
 _HOLDER = "SELECT (SELECT id FROM recordings WHERE task = n AND main_place = 1), named FROM tasks WHERE n = :n"
 
 
+# What captures named
+
+
 def captured_many(
     connection: sqlite3.Connection,
     captures: Mapping[str, Sequence[Recording]],
@@ -94,6 +97,7 @@ def _captured(
            WHERE n = :n AND (state <> :state OR reason <> :reason)""",
         {"state": "failed" if failing else "captured", "reason": words(failing), "now": now_ms, "n": n},
     )
+    # By the id they are kept under: two spellings of one UUID are one recording, and count once.
     names = {add(connection, n, recording, now_ms): recording.id for recording in recordings}
     note_named(connection, n, len(names))
     looked_again(connection, n, next_ask_ms, now_ms)
@@ -132,6 +136,7 @@ def kept_recording(connection: sqlite3.Connection, n: int, recording_id: str) ->
     wanted = spelling(recording_id)
     if not is_uuid(wanted):
         return wanted
+    # The exact spelling first, should an older ledger have both.
     query = "SELECT id FROM recordings WHERE task = ? AND id = ? COLLATE NOCASE ORDER BY id = ? DESC LIMIT 1"
     found = connection.execute(query, (n, wanted, wanted)).fetchone()
     return str(found[0]) if found else wanted
@@ -168,6 +173,9 @@ def _recording(n: int, task_id: str, found: Sequence[Any]) -> KnownRecording:
         was_stored=bool(was_stored),
         stored=stored,
     )
+
+
+# What became of it
 
 
 def started(connection: sqlite3.Connection, task_id: str, recording_id: str, key: str, now_ms: int) -> None:
@@ -211,6 +219,8 @@ def note_stored(  # noqa: PLR0913 - the facts of a stored recording
     facts |= {"timed": span is not None, "start_ms": start_ms, "stop_ms": stop_ms}
     connection.execute(_STORE, facts | _object_columns(obj) | {"flags": " ".join(map(words, flags))})
     _outdate_sidecar(connection, n)
+    # In this change, not in the next: otherwise a crash between them leaves recovery an upload to
+    # settle that is done.
     if upload_id is not None:
         upload_gone(connection, upload_id)
 
@@ -228,6 +238,7 @@ def _object_columns(obj: StoredObject) -> dict[str, Any]:
 
 
 def _refuse_second_holder(connection: sqlite3.Connection, n: int, kept: str, ids: tuple[str, str]) -> None:
+    # The unique index would refuse it as well, but would not say who holds it.
     holder = connection.execute("SELECT id FROM recordings WHERE task = ? AND main_place = 1", (n,)).fetchone()
     if holder is not None and holder[0] != kept:
         task_id, recording_id = map(kept_key, ids)
@@ -253,6 +264,7 @@ def recording_failed(  # noqa: PLR0913 - the facts of a failure
            WHERE task = ? AND id = ? AND state NOT IN ('stored', 'gone')""",
         (words(reason), words(detail), words(evidence), now_ms, n, kept),
     )
+    # Only of what has failed: a recording at rest gives its task nothing to try again.
     if changed.rowcount:
         query = "SELECT listed_ms FROM recordings WHERE task = ? AND id = ?"
         try_again(connection, n, connection.execute(query, (n, kept)).fetchone()[0], now_ms)
@@ -284,6 +296,9 @@ def _require(connection: sqlite3.Connection, task_id: str, recording_id: str) ->
     if connection.execute("SELECT 1 FROM recordings WHERE task = ? AND id = ?", (n, kept)).fetchone() is None:
         raise LedgerError(f"recording {kept_key(recording_id)} of task {kept_key(task_id)} is not in the ledger")
     return n, kept
+
+
+# What a run may have left open
 
 
 def started_keys(connection: sqlite3.Connection) -> list[StartedKey]:

@@ -39,11 +39,15 @@ async def open_replacement(
     The lock of ``path`` is held all the while; LedgerInUse when another has it.
     """
     draft = database_files.beside(path, DRAFT)
+    # A thread cannot be cancelled: unshielded, it would take a lock of which nobody learns, for as
+    # long as we live.
     with CancelScope(shield=True):
         lock, damaged = await to_thread.run_sync(_hold, path, replace)
     try:
         await to_thread.run_sync(_discard, draft)
         aside = database_files.beside(path, f".damaged-{stamp}") if damaged else None
+        # Closed before it is put in place, so that SQLite has written its WAL back into the one
+        # file that is renamed.
         async with open_ledger(draft, identity, mask=str, emit=emit) as ledger:
             yield Replacement(ledger, aside)
         with CancelScope(shield=True):
@@ -88,8 +92,10 @@ def _remains(path: Path) -> list[str]:
 
 
 def _exchange(draft: Path, path: Path, aside: Path | None) -> None:
+    # A clean close leaves no WAL; with one beside it the file is not whole by itself.
     if _remains(draft) != [""]:
         raise LedgerError(f"ledger {path}: the new one could not be finished; run again")
+    # With its companions, or SQLite would take an old WAL for that of the new file.
     if aside is not None:
         for suffix in ("", *database_files.COMPANIONS):
             if (file := database_files.beside(path, suffix)).exists():

@@ -114,6 +114,7 @@ SELECT from_ms, to_ms FROM closed_windows
 WHERE source = 'tasks' AND (:from_ms IS NULL OR (from_ms < :to_ms AND to_ms > :from_ms))
 ORDER BY from_ms DESC LIMIT :days
 """
+# What was found to be there already says nothing of how fast anything was moved.
 _STORED_SPAN = f"""
 SELECT min(stored_ms), max(stored_ms) FROM recordings AS r CROSS JOIN tasks AS t ON t.n = r.task
 WHERE r.state = 'stored' AND r.already = 0 AND (:run IS NULL OR r.run = :run) AND {_IN_SCOPE}
@@ -344,6 +345,7 @@ class _Reading:
         if first is None:
             return []
         width = bar_width(first, last, self._limits.bars)
+        # On round borders: a bar begins at a full minute, hour or day.
         begin = first // width * width
         span = {"run": run, "begin": begin, "width": width, "end": (last // width + 1) * width}
         stored = {place: (count, size) for place, count, size in self.rows(_STORED_BY_TIME, **span)}
@@ -363,6 +365,7 @@ def bar_width(first_ms: int, last_ms: int, most: int) -> int:
     for width in WIDTHS_MS:
         if last_ms // width - first_ms // width < most:
             return width
+    # Beyond the round widths, so many of the widest that no ledger's span brings more bars than were asked for.
     widest = WIDTHS_MS[-1]
     return widest * -(-(last_ms - first_ms + widest) // (widest * (most - 1)))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 Mask = Callable[[str], str]
 
+# Bounded, because a long text without "://" would otherwise be scanned to its end from each of its letters.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>]+")
 _SIGNATURE = re.compile(r"(?i)\b(?:x-amz-[a-z-]+|access_token|refresh_token|client_secret)\s*[=:]\s*[^\s&\"']+")
 _PHONE = re.compile(r"\+\d{7,15}\b")
@@ -43,6 +44,7 @@ def number(value: int | None) -> int | None:
 
 def words(value: str, limit: int = DETAIL_CHARS) -> str:
     """Return a reason or detail without URLs, signatures and phone numbers, cut to ``limit`` characters."""
+    # URLs first, for they hold signatures and numbers; cut last, for half a URL would not be known for one.
     plain = _PHONE.sub("<number>", _SIGNATURE.sub("<secret>", _URL.sub("<url>", key(value))))
     return plain[:limit]
 

@@ -32,6 +32,7 @@ def begin_run(
     command: str | None = None,
 ) -> int:
     """Add a run and return its row."""
+    # May come twice: a fleet repeats what it got no answer to.
     span = (scope.from_ms, scope.to_ms) if scope is not None else (None, None)
     connection.execute(
         """INSERT OR IGNORE INTO runs (id, started_ms, from_ms, to_ms, tool_version, who, command)

@@ -24,6 +24,7 @@ from wxrec_async.rules.evidence import Ended
 
 SUFFIX = ".sightings"
 
+# Once seen is seen, on whichever page; of two words on the same question the later one counts, silence does not.
 _NOTE = """
 INSERT INTO seen (id, listed, searched, requested, active) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
     listed = max(listed, excluded.listed), searched = max(searched, excluded.searched),
@@ -48,6 +49,7 @@ UNSEEN = SeenTask()
 async def open_seen_tasks(ledger: Path) -> AsyncIterator[SeenTasks]:
     """Lend a place for what is seen, beside the ledger at ``ledger`` whose lock the caller holds."""
     path = database_files.beside(ledger, SUFFIX)
+    # Not to be cancelled: a connection that was made for nobody could not be closed.
     with CancelScope(shield=True):
         connection = await to_thread.run_sync(_create, path)
     seen = SeenTasks(connection, path)
@@ -74,6 +76,7 @@ def _create(path: Path) -> sqlite3.Connection:
 
 
 def _discard(path: Path) -> None:
+    # The journal first: SQLite would roll a left one back into the next file of that name.
     for file in (database_files.beside(path, "-journal"), path):
         file.unlink(missing_ok=True)
 

@@ -57,6 +57,7 @@ async def open_ledger(path: Path, identity: Identity, *, mask: Mask, emit: Emit)
     finally:
         try:
             await ledger.close()
+        # The lock goes last, and whatever comes: until the connection is closed the file is not free.
         finally:
             opened.close()
 

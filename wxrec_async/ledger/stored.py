@@ -60,6 +60,7 @@ def adopt(connection: LedgerConnection, found: FoundRecording, *, run_id: str, n
     task, recording = found.task, found.recording
     began = recording.start_ms
     window = Window(began, began + 1) if began is not None else None
+    # Handed to nobody: this is not work on the task, which waits for a run.
     TaskListing(current=None, named=None, window=window, now_ms=now_ms).add(connection, [task], connection.mask)
     n = row_of(connection, task.id)
     kept = recording_rows.kept_recording(connection, n, recording.id)
@@ -68,6 +69,7 @@ def adopt(connection: LedgerConnection, found: FoundRecording, *, run_id: str, n
         return False
     recording_rows.add(connection, n, recording, now_ms)
     free = connection.execute("SELECT 1 FROM recordings WHERE task = ? AND main_place = 1", (n,)).fetchone() is None
+    # Two objects may have the key of a main place, by their extensions; one holds it, or the index refuses both.
     main_place = found.main_place and free
     recording_rows.note_stored(
         connection, task.id, recording.id, found.object, run_id=run_id, already=True, main_place=main_place,

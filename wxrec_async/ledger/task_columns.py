@@ -62,6 +62,7 @@ COLUMNS: Mapping[str, Column] = {
     "agent_name": Column(_text),
     "duration_ms": Column(_number),
     "capture_requested": Column(_flag, news=False),  # a promise alone is none, what becomes of it is
+    # Ledgers of before did not keep it.
     "active": Column(_flag, news=False),
 }
 TASK = ", ".join(COLUMNS)

@@ -83,6 +83,7 @@ def witnessed(connection: sqlite3.Connection, found: Sequence[SearchRow], now_ms
     """
     for each in found:
         said: dict[str, Any] = {"recordings": number(each.recordings), "bytes": number(each.bytes)}
+        # What was deleted promises nothing, however many of them Search still counts.
         there = bool(each.recordings) and not each.deleted
         said |= {"deleted": each.deleted, "promised": there or each.task.capture_requested is True}
         connection.execute(_WITNESS, said | {"id": kept_id(connection, each.task.id), "now_ms": now_ms})
@@ -101,6 +102,7 @@ def deleted_at_webex(connection: sqlite3.Connection, row: TaskRow, now_ms: int, 
            WHERE n = :n AND NOT EXISTS (SELECT 1 FROM recordings WHERE task = :n)""",
         said | {"n": row.row},
     )
+    # Under the ids that the rows have: captures may spell them otherwise.
     kept = {recording_rows.kept_recording(connection, row.row, each) for each in named}
     for each in row.recordings:
         if each.id not in kept:

@@ -59,6 +59,7 @@ _OURS = tuple(f"coalesce({name}, :{name})" for name in _LISTED)
 _NEWS = """(:updated_ms > updated_ms OR :active <> active OR :ended_ms <> ended_ms
         OR (:status <> status AND lower(status) NOT IN ('ended', 'completed', 'abandoned'))
         OR (:ended_ms IS NOT NULL AND ended_ms IS NULL AND status IS NOT NULL))"""
+# A task moves to its creation once that is known; the window in which it was listed only stands in for it.
 # In an UPDATE every right-hand side sees the row as it was.
 _REFRESH_NEWER = f"""
 UPDATE tasks SET
@@ -88,6 +89,7 @@ _HAS_ANY = "SELECT EXISTS (SELECT 1 FROM recordings WHERE task = ?)"
 # Whether a call that goes on is over, the list says; captures is asked only when that has taken too long.
 _NOT_WATCHED = f"""(reason <> '{STILL_OPEN}' OR :open_since_ms IS NULL OR place_ms IS NULL
                         OR place_ms < :open_since_ms)"""
+# Before a run is begun ``:current`` is NULL, and then IS NOT alone would leave out what was never handed out.
 # Both halves walk a partial index that holds only what is not at rest, in row
 # order, so a page costs the same however much is done already.
 _BACKLOG = f"""
@@ -170,6 +172,9 @@ _ASKED = f"SELECT {ASKED}, coalesce(named, 0) FROM tasks WHERE id = ?"  # noqa: 
 _ALL_TIME = (-(1 << 63), (1 << 63) - 1)
 
 
+# Finding a row
+
+
 def kept_id(connection: sqlite3.Connection, task_id: str) -> str:
     """Return the id as a row has it or would: a UUID in its lower-case form, unless an older ledger has capitals."""
     wanted = spelling(task_id)
@@ -182,6 +187,7 @@ def kept_id(connection: sqlite3.Connection, task_id: str) -> str:
 def row_of(connection: sqlite3.Connection, task_id: str) -> int:
     """Return a task's row number; LedgerError when it was never added."""
     query = "SELECT n FROM tasks WHERE id = ?"
+    # One look in the common case; only a ledger of before may have the id in capitals.
     found = connection.execute(query, (spelling(task_id),)).fetchone()
     if found is None:
         found = connection.execute(query, (kept_id(connection, task_id),)).fetchone()
@@ -196,10 +202,14 @@ def scope_parameters(connection: sqlite3.Connection, scope: Scope) -> dict[str, 
         case InPeriod(period):
             return {"kind": "period", "from_ms": period.from_ms, "to_ms": period.to_ms, "run": None}
         case NamedFor(run_id):
+            # A run that nobody began named nothing: no row's run equals NULL.
             found = connection.execute("SELECT n FROM runs WHERE id = ?", (key(run_id),)).fetchone()
             return {"kind": "named", "from_ms": None, "to_ms": None, "run": found[0] if found else None}
         case Everything():
             return {"kind": "everything", "from_ms": None, "to_ms": None, "run": None}
+
+
+# Listing
 
 
 def add_tasks(  # noqa: PLR0913 - what a list says, and of what list it is
@@ -274,6 +284,7 @@ class TaskListing:
     def _add_one(self, connection: sqlite3.Connection, kept: str, columns: dict[str, Any]) -> bool:
         self._write(connection, columns)
         n, state, handed, next_ask = connection.execute(_FIND, (kept,)).fetchone()
+        # Before it is said whether there is work: what is named belongs to the run's sums in any case.
         if self._named is not None:
             name(connection, self._named, n)
         if self._is_taken(handed) or self._rests(connection, n, state, next_ask):
@@ -288,6 +299,8 @@ class TaskListing:
         columns |= {"now_ms": self._now_ms, "place_ms": place, "source": self._source}
         if connection.execute("SELECT 1 FROM tasks WHERE id = :id", columns).fetchone() is None:
             connection.execute(_INSERT, columns)
+        # Whether the row is newer its WHERE says: when nothing was changed, ours is the older one
+        # and only fills gaps.
         elif not connection.execute(_REFRESH_NEWER, columns).rowcount:
             connection.execute(_REFRESH_OLDER, columns)
 
@@ -297,6 +310,7 @@ class TaskListing:
     def _rests(self, connection: sqlite3.Connection, n: int, state: str, next_ask: int | None) -> bool:
         early = next_ask is not None and next_ask > self._now_ms
         if state == TaskState.CAPTURED:
+            # Patience is for what failed; what was found or begun is taken up by every run.
             query = _HAS_UNFINISHED if self._patient and early else _HAS_OPEN
             return not connection.execute(query, (n,)).fetchone()[0]
         if state == TaskState.OWED or (state == TaskState.FAILED and self._patient):
@@ -307,9 +321,13 @@ class TaskListing:
 def _completed(connection: sqlite3.Connection, kept_as: str, task: Task) -> Task:
     """Return the task with what the ledger knew of it before: a bare id must not make Webex forget a promise."""
     kept = task_of(connection.execute(_ONE, (kept_as,)).fetchone())
+    # Numbers as the list has them now: those that are kept may be masked.
     return replace(
         kept, id=task.id, origin=task.origin or kept.origin, destination=task.destination or kept.destination
     )
+
+
+# Handing out
 
 
 def name(connection: sqlite3.Connection, run: int, task: int) -> None:
@@ -425,6 +443,9 @@ def oldest_work(  # noqa: PLR0913 - what to take up has this many sides
     return [_hand_out(connection, row, place_ms) for place_ms, *row in rows]
 
 
+# What captures answered
+
+
 def asked(connection: sqlite3.Connection, task_ids: Sequence[str]) -> dict[str, AskedBefore]:
     """Return what is known of each task; unknown ones are left out."""
     found = ((task_id, connection.execute(_ASKED, (kept_id(connection, task_id),)).fetchone()) for task_id in task_ids)
@@ -469,6 +490,7 @@ def settle_task(  # noqa: PLR0913 - the facts of an answer
     said = {"state": state.value, "reason": words(reason), "evidence": words(evidence)}
     connection.execute(_SETTLE, said | {"next": number(next_ask_ms), "now": now_ms, "n": n})
     if empty_answer:
+        # Of what stayed CAPTURED this was the second look.
         looked_again(connection, n, None, now_ms)
     return TaskState(connection.execute("SELECT state FROM tasks WHERE n = ?", (n,)).fetchone()[0])
 
@@ -493,6 +515,7 @@ def _named(connection: sqlite3.Connection, n: int) -> int:
 def looked_again(connection: sqlite3.Connection, n: int, next_ask_ms: int | None, now_ms: int) -> None:
     """Note of a task that has recordings when the next look is due; as long as some are missing, one is."""
     fewer, first_seen = connection.execute(_FEWER, (n,)).fetchone()
+    # Search counts more than came: then there is always a next look, however the last one ended.
     if fewer:
         next_ask_ms = next_try(first_seen, now_ms)
     connection.execute("UPDATE tasks SET next_ask_ms = ? WHERE n = ? AND state = 'captured'", (number(next_ask_ms), n))

@@ -35,9 +35,12 @@ class Deadlines:
     for when it does not show.
     """
 
+    # Measured: aiobotocore with a read timeout of 2 s still waited after 12 s for a server that had
+    # stopped reading.
     request_s: float = 60.0
     complete_s: float = 300.0
     bytes_per_s: float = 64 << 10
+    # Some S3-compatible stores answer 404 for a moment after a write that they acknowledged.
     recheck_s: float = 30.0
 
     def body(self, size: int) -> float:
@@ -62,6 +65,9 @@ def _total(reply: Reply) -> int | None:
 
 def _secrets_of(client: S3Client) -> list[str]:
     """Return the credentials that the client's requests are made with; it shows them nowhere."""
+    # S3 repeats what was signed in a refused signature's answer.  The attributes are private, and
+    # so asked for softly:
+    # where they are gone, words are redacted by their looks alone.
     known = getattr(getattr(client, "_request_signer", None), "_credentials", None)
     values = (getattr(known, name, None) for name in ("access_key", "secret_key", "token"))
     return [value for value in values if isinstance(value, str)]
@@ -89,11 +95,13 @@ class S3Api:
                 return await call()
         except FAILURES as error:
             return translated(error, self.host, _secrets_of(self.client))
+        # Reached by the deadline alone: a cancellation from outside passes through the scope as what it is.
         return TimedOut(f"{self.host} did not take the request within {within_s:.0f} s", host=self.host)
 
     async def look(self, key: str) -> StoredObject | None:
         """Ask what is there, None when nothing is; 403 is `HTTPStatusError`, it says neither (no ListBucket)."""
         try:
+            # Without the mode S3 leaves the checksums out of its answer to a HEAD.
             params = self.requests.key(key, ChecksumMode="ENABLED")
             reply = await self.send(lambda: self.client.head_object(**params))
             return stored_object(key, reply, size=await self._size(key, reply))
@@ -125,6 +133,7 @@ class S3Api:
         if reply.get("ContentLength") is not None:
             return int(reply["ContentLength"])
         try:
+            # A long deadline: a store that passes over the range sends the whole object.
             return await self.send(lambda: self._size_of_range(key), self.deadlines.complete_s)
         except HTTPStatusError as refusal:
             if refusal.status == 416:
@@ -145,7 +154,10 @@ class S3Api:
     async def _read_range(self, key: str, first: int, count: int) -> bytes:
         span = f"bytes={first}-{first + count - 1}"
         reply: Reply = await self.client.get_object(**self.requests.key(key, Range=span))
+        # No Content-Range: the store passed over the range and sends the object from its first byte.
         skipped, data = first if reply.get("ContentRange") is None else 0, bytearray()
+        # Of an answer in chunks no length is known; whether it came short is for the caller to see,
+        # who adds the blocks up.
         expected = int(reply["ContentLength"]) - skipped if reply.get("ContentLength") is not None else 0
         body = reply["Body"]
         async with body:
@@ -154,6 +166,7 @@ class S3Api:
                 if skipped:  # the whole object is sent where a part of it was asked for
                     gone = min(skipped, len(data))
                     skipped -= gone
+                    # Let go of as it comes: what is skipped may be gigabytes.
                     del data[:gone]
         if len(data) < min(count, expected):
             raise ConnectionLost(f"{self.host} sent less than it announced", host=self.host)
@@ -176,6 +189,7 @@ class S3Api:
         """Say whether ``found`` is these bytes: by what the store says, or by reading it back when it does not."""
         if found.size != size:
             return False
+        # A composite checksum or none, and an ETag is no digest of the bytes: only reading them back tells.
         if found.crc32 is None:
             return await self.read_crc32(found.key, size) == (size, crc32)
         return found.crc32 == crc32

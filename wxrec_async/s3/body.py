@@ -46,6 +46,7 @@ class PartBody:
 
     def read(self, size: int | None = -1) -> bytes | memoryview:
         """Return at most ``size`` bytes, and never more than what is left of one chunk; empty at the end."""
+        # An empty chunk would read as the end of the file.
         while self._index < len(self._chunks) and not len(self._chunks[self._index]):
             self._index += 1
         if self._index >= len(self._chunks):
@@ -63,5 +64,6 @@ class PartBody:
             self._index, self._offset = self._index + 1, 0
 
     async def __aiter__(self) -> AsyncIterator[bytes | memoryview]:
+        # Whatever `read` has taken before, what is sent begins at the first byte.
         for chunk in self._chunks:
             yield chunk

@@ -18,6 +18,7 @@ from wxrec_async.errors import (
 from wxrec_async.s3.api import S3Api
 from wxrec_async.s3.errors import S3StatusError
 
+# Not the patience of a run, which waits until the network is back: here a wrong endpoint must be told at once.
 TRIES = 3
 PAUSE_S = 0.3
 WITHIN_S = 20.0
@@ -38,6 +39,7 @@ async def check_bucket(wire: S3Api, settings: S3Settings) -> None:
     match await _asked(wire):
         case None:
             return
+        # The order: what the network says, what S3 says plainly (404), what its headers say, and the rest.
         case TLSError() as trouble:
             raise ConfigError(f"[s3] {trouble}")
         case ConnectError() | ConnectionLost() | TimedOut() as trouble:
@@ -45,7 +47,10 @@ async def check_bucket(wire: S3Api, settings: S3Settings) -> None:
         case HTTPStatusError(status=404):
             raise ConfigError(f"[s3] bucket {settings.bucket} is not there; create it or correct [s3] bucket")
         case S3StatusError() as refusal:
+            # The region comes first: signed for another one, a request with good credentials is
+            # refused with 400, too.
             _check_region(refusal, wire, settings)
+            # A 5xx passes: the run has retries for it, and says so if it lasts.
             if refusal.status in (400, 403):
                 await _check_credentials(wire, settings)
         case RemoteError() as trouble:
@@ -84,6 +89,7 @@ async def _check_credentials(wire: S3Api, settings: S3Settings) -> None:
             raise AuthError(f"AWS refuses the credentials: {refusal}") from None
         if refusal.code == "RequestTimeTooSkewed":
             raise ConfigError(f"this machine's clock is wrong: {refusal}") from None
+        # Once more: the body may name the region where the headers of the HEAD did not.
         _check_region(refusal, wire, settings)
     except RemoteError:
         return  # the run will see

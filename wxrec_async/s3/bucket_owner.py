@@ -24,6 +24,7 @@ async def check_owner(client: S3Client, settings: S3Settings, gate: CircuitBreak
     """
     if not settings.expected_bucket_owner or not await _is_refused(client, settings, gate):
         return
+    # The same questions with one condition less: what changes the answer is that condition.
     if not await _is_refused(client, settings.model_copy(update={"expected_bucket_owner": ""}), gate):
         raise ConfigError(
             f"[s3] expected_bucket_owner: bucket {settings.bucket} does not belong to account "
@@ -34,6 +35,8 @@ async def check_owner(client: S3Client, settings: S3Settings, gate: CircuitBreak
 async def _is_refused(client: S3Client, settings: S3Settings, gate: CircuitBreaker) -> bool:
     """Say whether every question is answered with 403; any other failure is for others to explain."""
     wire = S3Api(client, Requests(settings), gate, Deadlines())
+    # Two, because a policy may allow either of them without the other; who is let in by one is not
+    # refused for the owner.
     calls = (
         lambda: client.head_bucket(**wire.requests.bucket()),
         lambda: client.list_multipart_uploads(**wire.requests.bucket(MaxUploads=1)),

@@ -81,11 +81,15 @@ async def open_access(
         opening = session.client("s3", endpoint_url=settings.endpoint_url or None, verify=verify, config=options)
         try:
             client = await stack.enter_async_context(opening)
+        # An endpoint that is no URL is a bare ValueError of botocore; its words repeat the
+        # endpoint, so only its name is said.
         except (aws.BotoCoreError, ValueError) as error:
             raise ConfigError(f"[s3] the client cannot be made: {type(error).__name__}") from None
+        # Of the client, not of the settings: AWS_ENDPOINT_URL and a profile may name an endpoint as well.
         _refuse_plain_http(client.meta.endpoint_url)
         events: Any = client.meta.events  # the stubs know no handler that returns something
         events.register("provide-client-params.s3", _without_key, unique_id="wxrec-without-key")
+        # Last, when botocore's own handler has added the `Expect` that is to go.
         events.register_last("before-call.s3", _send_once, unique_id="wxrec-send-once")
         yield OpenedClient(client, FastPut(client, opened[0]))
 
@@ -104,6 +108,7 @@ def _noting(opened: list[AIOHTTPSession]) -> type[AIOHTTPSession]:
 async def _session(settings: S3Settings) -> aioboto3.Session:
     try:
         session = aioboto3.Session(profile_name=settings.profile or None, region_name=settings.region or None)
+        # Asked for now: botocore itself would miss them at the first request, in the middle of a run.
         found = await session.get_credentials()  # type: ignore[misc]  # the stubs miss that it is a coroutine
     except aws.ProfileNotFound:
         raise ConfigError(f"[s3] profile: there is no AWS profile {settings.profile!r}") from None
@@ -115,17 +120,22 @@ async def _session(settings: S3Settings) -> aioboto3.Session:
 
 
 def _options(settings: S3Settings, connections: int, proxy: str, http: type[AIOHTTPSession]) -> AioConfig:
+    # A store with an endpoint of its own seldom has a host name for each bucket.
     style = settings.addressing_style or ("path" if settings.endpoint_url else "auto")
     return AioConfig(
         http_session_cls=http,
+        # One attempt: retries are ours alone, so that attempts of two layers never multiply.
         retries={"mode": "standard", "total_max_attempts": 1},
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
         max_pool_connections=connections,
+        # Empty and not None, or botocore would take the proxies of the environment.
         proxies={"http": proxy, "https": proxy} if proxy else {},
         # We send a checksum of our own with every byte, in a header: the same request on http and https.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
+        # The body is not signed: TLS and the checksum in the header guard it, and a SHA-256 of 5 MiB takes seven
+        # times the CPU of making the request.
         s3={"addressing_style": style, "payload_signing_enabled": False},
         user_agent=USER_AGENT,  # given whole, because botocore's own is put together anew for every request
     )
@@ -163,6 +173,7 @@ def _trusted_certificates(ca_bundle: Path | None) -> str | None:
         if not ca_bundle.is_file():
             raise ConfigError(f"ca_bundle: there is no file {ca_bundle}")
         return str(ca_bundle)
+    # SSL_CERT_FILE is what the other connections of this program go by; botocore alone does not know it.
     return None if os.environ.get("AWS_CA_BUNDLE") else os.environ.get("SSL_CERT_FILE") or None
 
 

@@ -68,6 +68,8 @@ def translated(error: Exception, host: str, secrets: Sequence[str] = ()) -> Remo
             return ConnectError(f"cannot connect to {host}", host=host)
         case aws.ReadTimeoutError() | TimeoutError():
             return TimedOut(f"{host} did not answer in time", host=host)
+        # The page of a proxy, say.  It does not tell what became of the request: see
+        # `verified_write.leaves_open`.
         case ResponseParserError():
             return InvalidResponse(f"{host} sent an answer that is not S3's", host=host)
         case _:
@@ -82,6 +84,7 @@ def _cause(error: Exception) -> Exception:
 
 def _of_connection(cause: Exception, host: str) -> RemoteError:
     match cause:
+        # The narrow ones first: a certificate error is a connector error, and every connector error an OSError.
         case aiohttp.ClientConnectorCertificateError():
             return TLSError(f"the TLS certificate of {host} is not trusted; set ca_bundle", host=host)
         case aiohttp.ClientConnectorError():
@@ -92,6 +95,7 @@ def _of_connection(cause: Exception, host: str) -> RemoteError:
             return ConnectionLost(f"the connection to {host} broke", host=host)
         case aws.IncompleteReadError():
             return ConnectionLost(f"{host} sent less than it announced", host=host)
+        # Nothing was sent: botocore refused a parameter, say.  No further try would do better.
         case _:
             return RemoteError(f"the request to {host} cannot be made ({type(cause).__name__})", host=host)
 
@@ -110,11 +114,13 @@ def rejected(response: Any, host: str, secrets: Sequence[str] = ()) -> S3StatusE
     refusal = S3StatusError(
         int(about.get("HTTPStatusCode", 0)),
         code="" if bare else without_secrets(code, secrets),
+        # Cut after redacting: half a secret at the end would not be known for one.
         words="" if bare else redact_text(without_secrets(str(error.get("Message") or ""), secrets))[:MAX_WORDS],
         retry_after_s=retry_after_s(headers.get("retry-after"), server_date=headers.get("date"), now_s=time.time()),
         tracking_id=about.get("RequestId") or headers.get("x-amz-request-id"),
         host=host,
     )
+    # Of a HEAD only the header comes; other answers may have it in the body alone.
     refusal.bucket_region = headers.get("x-amz-bucket-region") or str(error.get("Region", ""))
     refusal.header = one_line(without_secrets(str(error.get("Header") or ""), secrets))[:MAX_HEADER]
     return refusal

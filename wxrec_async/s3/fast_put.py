@@ -64,6 +64,7 @@ class FastPut:
     def __init__(self, client: S3Client, http: AIOHTTPSession) -> None:
         self._client, self._http = client, http
         protocol = client.meta.service_model.metadata["protocol"]
+        # What is sent is ours and always of one shape, and the long way has validated the first of it.
         self._serializer = create_serializer(protocol, include_validation=False)
         self._parser = create_parser(protocol)
         self._known: dict[tuple[str, str], _Learnt] = {}
@@ -73,6 +74,8 @@ class FastPut:
 
     async def put_object(self, **params: Any) -> Reply:
         """See ``client``."""
+        # Until the first request has taught us, several may go the long way at once; each of them
+        # learns the same.
         known = self._known.get((PUT, params["Bucket"]))
         return await (self._send(known, params) if known else self._client.put_object(**params))
 
@@ -86,6 +89,7 @@ class FastPut:
         signing = context.get("signing", {})
         if context.get("auth_type") != "v4" or signing.get("signing_name") != "s3" or not signing.get("region"):
             return
+        # Without the path of this key it is what all keys of the bucket have in common.
         url = params["url"].partition("?")[0].removesuffix(params["url_path"])
         known = _Learnt(url, model, request_signer, signing["region"], params["headers"]["User-Agent"])
         self._known[model.name, context["input_params"]["Bucket"]] = known
@@ -96,11 +100,14 @@ class FastPut:
         query = percent_encode_sequence(request["query_string"])
         url = known.url + request["url_path"] + ("?" + query if query else "")
         headers = {**request["headers"], "User-Agent": known.user_agent}
+        # Anew for every request: it freezes the credentials of this moment, which botocore renews
+        # before they end.
         auth: Any = await known.signer.get_auth_instance("s3", known.region, "s3v4")
         to_sign = _Unsigned(url, headers, {"client_config": self._client.meta.config})
         auth.add_auth(to_sign)
         body = request["body"]
         sent: Any = HeadersDict(to_sign.headers.items())  # the signer of awscrt puts new ones in the place of ours
+        # Behind the signature, where botocore itself adds it.
         sent["Content-Length"] = str(len(body))
         prepared: Any = AWSPreparedRequest("PUT", url, sent, body, stream_output=False)
         return await self._read(await self._http.send(prepared), known.model)
@@ -109,6 +116,7 @@ class FastPut:
         parts = {"status_code": answer.status_code, "headers": answer.headers, "body": await answer.content}
         shape: Any = model.output_shape
         parsed: dict[str, Any] = self._parser.parse({**parts, "context": {}}, shape)
+        # Put and part have no error inside a 200, as complete has: that one always goes the long way.
         if answer.status_code >= 300:
             errors: Any = self._client.exceptions
             raise errors.from_code(parsed.get("Error", {}).get("Code"))(parsed, model.name)

@@ -35,6 +35,7 @@ class S3ReadStore(S3Store):
         async def attempt() -> KeyPage:
             page: Reply = await self._wire.send(lambda: self._client.list_objects_v2(**params))
             token = str(page.get("NextContinuationToken") or "") if page.get("IsTruncated") else ""
+            # A list that goes on, but nowhere or here again, would be cut short in silence or read for ever.
             if page.get("IsTruncated") and token in ("", then):
                 raise InvalidResponse("the list of objects does not go on", host=self._wire.host)
             return KeyPage(tuple(row["Key"] for row in page.get("Contents", ()) if row.get("Key")), token)
@@ -50,6 +51,7 @@ class S3ReadStore(S3Store):
         found = await self.head(key)
         if found is None:
             return None
+        # By what HEAD says, before a byte is read: what lies there was perhaps not written by us.
         if found.size > most:
             raise OperationFailed(GiveUp("too_large"), InvalidResponse(f"it has {found.size} bytes"))
         return b"".join([block async for block in self.blocks(key, found.size)])
@@ -59,6 +61,7 @@ class S3ReadStore(S3Store):
         first = 0
         while first < size:
             count = min(BLOCK, size - first)
+            # A request for each block: what breaks is asked for again from there, not from the first byte.
             block = await self._retrier.run("read_object", partial(self._wire.read_range, key, first, count))
             yield block
             if len(block) != count:

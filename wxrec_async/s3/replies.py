@@ -66,7 +66,9 @@ def check_encryption(reply: Reply, *, sse: str, kms_key_id: str, may_be_silent: 
     cannot be compared with the key that S3 names.
     """
     said, key = reply.get("ServerSideEncryption"), str(reply.get("SSEKMSKeyId") or "")
+    # A store may pass over the header that asks for it: only what the answer says is believed.
     if sse and said != sse and not (may_be_silent and said is None):
         raise RunStopped(f"[s3] sse = {sse!r} was asked for, but S3 answered {said!r}; nothing more is uploaded")
+    # S3 names a key by its ARN, the settings may name it by its id, which the ARN ends with.
     if kms_key_id and key and "alias/" not in kms_key_id and not key.endswith(kms_key_id):
         raise RunStopped("[s3] kms_key_id: S3 encrypted with another key; nothing more is uploaded")

@@ -49,6 +49,9 @@ class Requests:
         return {
             **self._new_object(target),
             **_condition(overwrite),
+            # The checksum is ours and in a header.  So S3 compares while it receives, and the
+            # request is the same on http and https: left to the SDK it becomes a trailer in chunks,
+            # which some compatible stores refuse.
             "Body": PartBody(part),
             "ChecksumCRC32": crc32_text(part.crc32),
         }
@@ -78,6 +81,7 @@ class Requests:
         overwrite: bool,
     ) -> Params:
         """Make the object of its parts, if size and checksum agree, only where there is none."""
+        # In ascending order, or S3 refuses them; they were finished in any.
         listed = [
             {"PartNumber": part.number, "ETag": part.etag, "ChecksumCRC32": crc32_text(part.crc32)}
             for part in sorted(parts, key=lambda part: part.number)
@@ -87,12 +91,15 @@ class Requests:
             **_condition(overwrite),
             "ChecksumCRC32": crc32_text(crc32),
             "ChecksumType": "FULL_OBJECT",
+            # With the checksum over the whole: S3 compares both before it makes the object, so no
+            # part is lost or doubled.
             "MpuObjectSize": size,
         }
 
     def _new_object(self, target: ObjectTarget) -> Params:
         params = self.key(target.key, ContentType=target.content_type, Metadata=target.metadata)
         params.update(self._of_new_objects)
+        # Sidecars and manifests are read again before the next of them is written.
         if target.at_hand and self._settings.storage_class in ARCHIVES:
             del params["StorageClass"]
         if self._settings.object_lock_mode:
@@ -105,4 +112,5 @@ def _given(**params: str) -> Params:
 
 
 def _condition(overwrite: bool) -> Params:
+    # Only S3 itself can decide between two writers of one key: whoever looks before may be overtaken.
     return {} if overwrite else {"IfNoneMatch": "*"}

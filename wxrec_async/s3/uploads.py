@@ -26,6 +26,7 @@ from wxrec_async.s3.verified_write import Expected, VerifiedWrite, leaves_open
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
+# S3 takes in a part that was on its way when its upload was aborted, and keeps it: abort, look, abort again.
 ABORT_ROUNDS = 4
 ABORT_PAUSE_S = 0.2
 SIZE_HEADER = "mp-object-size"  # S3 has no code of its own for a size that differs
@@ -113,10 +114,13 @@ class S3Store:
     async def check_bucket(self) -> None:
         await check_bucket(self._wire, self._settings)
 
+    # Writing
+
     async def put(self, target: ObjectTarget, part: Part, *, overwrite: bool = False) -> StoredObject:
         within_s = self._wire.deadlines.body(part.size)
 
         async def send() -> Reply:
+            # Made anew for every attempt: the one before let go of its body.
             params = self._requests.put(target, part, overwrite=overwrite)
             try:
                 reply: Reply = await self._wire.send(lambda: self._carrier.put_object(**params), within_s)
@@ -124,7 +128,11 @@ class S3Store:
                 _refuse_unknown(refusal, conditional=not overwrite)
                 raise _worth_repeating(refusal) from None
             finally:
+                # botocore's requests lie in cycles until the collector comes, and would hold bytes whose room in
+                # the pool was given back long before.
                 params["Body"].release()
+            # Also for a put that is there by now: what is wrong with one object is wrong with all
+            # that would follow.
             self._check_encryption(reply)
             return reply
 
@@ -137,6 +145,8 @@ class S3Store:
                 reply = await self._wire.send(lambda: self._client.create_multipart_upload(**params))
             except RemoteError as trouble:
                 _refuse_unknown(trouble, conditional=False)
+                # The id may be lost with the answer.  The next attempt begins another upload; this
+                # one is swept by its key.
                 if leaves_open(trouble):
                     self.uncertain_keys.add(target.key)
                 raise
@@ -157,7 +167,11 @@ class S3Store:
                 raise
             finally:
                 params["Body"].release()
+            # A store may take the checksum without comparing it; what it names then is what it has.  None: it
+            # names none, and the whole object is held against ours in the end.
             if crc32_of(reply.get("ChecksumCRC32")) not in (None, part.crc32):
+                # As S3's own BadDigest: once more from memory, and after the second time the path
+                # is called corrupting.
                 raise HTTPStatusError(
                     200, code="BadDigest", words="S3 has other bytes than were sent", host=self._wire.host
                 )
@@ -185,11 +199,16 @@ class S3Store:
             except HTTPStatusError as refusal:
                 _refuse_unknown(refusal, conditional=not overwrite)
                 raise _final(refusal) from None
+            # botocore finds S3's error inside a 200.  Any other body without an ETag proves
+            # nothing, and the bucket is asked.
             _named(reply, "ETag")
+            # What create answered was checked strictly; here some leave the encryption out.
             self._check_encryption(reply, may_be_silent=True)
             return reply
 
         return await self._commit("complete_upload", Expected(target, size, crc32, overwrite), send)
+
+    # Giving up, and looking
 
     async def abort(self, key: str, upload_id: str) -> bool:
         try:
@@ -197,6 +216,8 @@ class S3Store:
                 if await self._aborted(key, upload_id):
                     return True
                 await anyio.sleep(ABORT_PAUSE_S * attempt)  # a part on its way may have landed after the abort
+        # False, no exception: whoever aborts is mostly on the way out of another failure, which
+        # must not be covered.
         except OperationFailed:
             pass
         return False
@@ -205,6 +226,7 @@ class S3Store:
         try:
             return await self._retrier.run("head_object", lambda: self._wire.look(key))
         except OperationFailed as given_up:
+            # No failed operation but an answer: what it means not to be allowed to know, the caller decides.
             if isinstance(given_up.trouble, HTTPStatusError) and given_up.trouble.status == 403:
                 raise given_up.trouble from None
             raise
@@ -224,6 +246,8 @@ class S3Store:
             found += [_open_upload(upload) for upload in page.get("Uploads", ()) if upload.get("UploadId")]
         return found
 
+    # One step of the above
+
     async def _uploads_page(self, prefix: str, after: Reply) -> Reply:
         given = _markers(after)
         params = self._requests.bucket(Prefix=prefix, **given)
@@ -241,6 +265,7 @@ class S3Store:
         try:
             return await self._retrier.run(name, commit.attempt)
         except OperationFailed as given_up:
+            # That the tries are used up does not say that none of them went through.
             if found := await commit.look_once_more(given_up.trouble):
                 return found
             raise
@@ -251,11 +276,15 @@ class S3Store:
 
         async def attempt() -> bool:
             try:
+                # That the abort succeeded proves nothing yet, a part may land after it; that the
+                # upload is unknown does.
                 await self._wire.send(lambda: self._client.abort_multipart_upload(**params))
                 await self._wire.send(lambda: self._client.list_parts(**params, MaxParts=1))
             except HTTPStatusError as refusal:
                 if refusal.code == "NoSuchUpload" or refusal.status == 404:
                     return True
+                # Whether abort or ListParts is denied, it cannot be shown that nothing is left: no
+                # proof, and no use in repeating.
                 if refusal.status != 403:
                     raise
             return False
@@ -276,6 +305,8 @@ def _refuse_unknown(trouble: RemoteError, *, conditional: bool) -> None:
     if not isinstance(trouble, HTTPStatusError):
         return
     header = trouble.header if isinstance(trouble, S3StatusError) else ""
+    # 501 speaks for itself.  400 and 405 are other things as well, and count only where the answer
+    # names the condition.
     refused = trouble.status in (400, 405) and CONDITION in f"{header} {trouble.words}".lower()
     if trouble.status != 501 and trouble.code != "NotImplemented" and not (conditional and refused):
         return
@@ -291,6 +322,7 @@ def _refuse_unknown(trouble: RemoteError, *, conditional: bool) -> None:
 
 def _worth_repeating(refusal: HTTPStatusError) -> HTTPStatusError:
     """Call a put that raced with another one what S3 calls every other conflict of that kind: to be tried again."""
+    # For a put the same request again is right; a complete with this code needs a new upload (`_final`).
     if refusal.code != "ConditionalRequestConflict":
         return refusal
     return HTTPStatusError(refusal.status, code="OperationAborted", words=refusal.words, host=refusal.host)

@@ -47,11 +47,14 @@ class VerifiedWrite:
 
     async def attempt(self) -> StoredObject:
         """Return the object.  Raises `ObjectExists`, a `RemoteError`, or `OperationFailed` when no try can help."""
+        # Look before sending again: what went out may have done it, and a second complete finds no
+        # upload any more.
         if self._open and (found := await self._ours()):
             return found
         try:
             reply = await self._send()
         except RemoteError as trouble:
+            # Once open it stays open: a refusal says what became of this request, not of the one before.
             self._open = self._open or leaves_open(trouble)
             return await self._after_error(trouble)
         self._open = True  # what fails from here on is only the looking
@@ -61,14 +64,24 @@ class VerifiedWrite:
         """Return the object if it turns out to be there after all; ``after`` is the failure it was given up for."""
         if not self._open:
             return None
+        # After a write of ours these speak for an object that is there and does not show yet; after
+        # others one look will do.
         conflict = isinstance(after, HTTPStatusError) and after.status in (404, 409, 412)
         try:
             return await self._ours_in_the_end(patient=conflict)
+        # What it was given up for says more than why the last look failed.
         except RemoteError:
             return None
 
     async def _after_error(self, trouble: RemoteError) -> StoredObject:
         """Return the object when a refusal means that it is there already; else raise ``trouble``."""
+        # A refusal leaves four cases:
+        # 412, and nothing of ours can be there: somebody else's object, or a store that is behind (`_occupied`);
+        # 412 after a write whose answer was lost: most likely by our own object, so it is looked
+        # for with patience;
+        # 404, mostly NoSuchUpload: a complete that went through takes its upload away, so the
+        # object is looked for;
+        # anything else says nothing of what lies under the key, and is the retrier's.
         match trouble:
             case HTTPStatusError(status=412) if not self._open:
                 raise await self._occupied() from None
@@ -83,11 +96,15 @@ class VerifiedWrite:
 
     async def _occupied(self) -> Exception:
         """Look what lies under a key that is said to be taken; nothing is tried again, and then waited for."""
+        # Nothing there at the first 412 is a race that another try may win; at the second one the
+        # store is given time.
         self._taken_times += 1
         for pause_s in pauses(self._wire.deadlines.recheck_s if self._taken_times > 1 else 0.0):
             try:
                 found = await self._wire.look(self._proof.target.key)
             except HTTPStatusError as refusal:
+                # Who may not look believes the 412; that nobody can compare the bytes then is
+                # `Transfer`'s to say.
                 return ObjectExists() if refusal.status == 403 else refusal
             if found is not None:
                 return ObjectExists(found=found)
@@ -103,6 +120,7 @@ class VerifiedWrite:
         try:
             found = await self._wire.look(proof.target.key)
         except HTTPStatusError as refusal:
+            # Without s3:ListBucket a missing key is a 403, too: it is not there, or not to be seen.
             if refusal.status == 403:
                 self._hidden = True
                 return None
@@ -111,6 +129,7 @@ class VerifiedWrite:
             return None
         if await self._wire.holds(found, proof.size, proof.crc32):
             return replace(found, crc32=proof.crc32)
+        # What lies there may be what is to be replaced; other bytes are no conflict then.
         if proof.overwrite:
             return None
         raise ObjectExists(found=found)
@@ -129,10 +148,13 @@ class VerifiedWrite:
         """Compare what S3 says it has with what we sent."""
         proof = self._proof
         stored = stored_object(proof.target.key, reply, size=proof.size)
+        # The answer's own checksum suffices: one request less for each recording, and no permission
+        # to read is needed.
         if stored.crc32 is None:
             return await self._shown()
         if stored.crc32 != proof.crc32:
             raise self._corrupted()
+        # An answer to a write tells neither; they are what was asked for, and no HEAD is spent on them.
         return replace(stored, content_type=proof.target.content_type, metadata=proof.target.metadata)
 
     async def _shown(self) -> StoredObject:
@@ -174,8 +196,11 @@ def leaves_open(trouble: RemoteError) -> bool:
         case ConnectionLost() | TimedOut() | InvalidResponse():
             return True
         case HTTPStatusError(status=status, code=code):
+            # A server that is asked to do less has turned the request away; any other 5xx may come
+            # after the work was done.
             return status >= 500 and code not in S3_SLOW_CODES
         case _:
+            # Nothing was sent (no connection, no trust), or S3 refused it and so did nothing.
             return False
 
 

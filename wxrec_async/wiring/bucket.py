@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import aioboto3
 
 ARCHIVED = "InvalidObjectState"  # S3 answers 403 to a GET of what lies in Glacier: no lack of permission
+# For what is no part: looks, lists, aborts.
 SPARE_CONNECTIONS = 4
 
 
@@ -41,6 +42,7 @@ async def open_bucket(
     brings AWS credentials of its own.  Raises `ConfigError` or `AuthError` saying
     what to do.
     """
+    # One gate for all that goes to S3: a SlowDown for one request is a word to everybody.
     gate = observed_gate("S3", emit)
     retrier = observed_retrier(for_s3, gate, reach or observed_reach(emit), emit)
     connections = s3_connections(settings)
@@ -49,6 +51,7 @@ async def open_bucket(
     ) as access:
         bucket = S3ReadStore(access.client, settings.s3, retrier, gate, short_way=access.short_way)
         await bucket.check_bucket()
+        # After the check of the bucket, which lets a plain 403 pass: a wrong owner is answered with nothing else.
         await check_owner(access.client, settings.s3, gate)
         yield bucket
 
@@ -57,6 +60,7 @@ def s3_connections(settings: Settings) -> int:
     """As many as parts can be under way: the pool bounds them, and so does each recording."""
     wanted = settings.backfill.concurrency * settings.s3.part_concurrency
     room = settings.memory.pool // (settings.s3.part_size_mib << 20)
+    # A worker needs one even where the pool has no room for a part of each: a HEAD takes no room.
     return max(settings.backfill.concurrency, min(wanted, room)) + SPARE_CONNECTIONS
 
 
@@ -65,6 +69,7 @@ async def ledger_identity(settings: Settings) -> Identity:
 
     The organisation is the ledger's own when the settings name none: nobody is asked for a token here.
     """
+    # Without the lock, so before anything else; who opens it for writing compares all this once more.
     async with open_reader(settings.ledger.path) as reader:
         kept = await reader.identity()
     if kept.bucket != settings.s3.bucket:

@@ -27,6 +27,7 @@ def observed_retrier(judge: RetryPolicy, gate: CircuitBreaker, reach: NetworkMon
     """Return a retrier whose every further try is an event, its failure redacted."""
 
     def on_retry(operation: str, attempt: int, after_s: float, trouble: RemoteError) -> None:
+        # Redacted here already: an embedding program hears events, not the lines of the log.
         emit(Retrying(operation, attempt, after_s, redact_text(str(trouble))))
 
     return Retrier(judge, gate=gate, reach=reach, on_retry=on_retry)

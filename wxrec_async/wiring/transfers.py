@@ -22,7 +22,9 @@ def make_transfer(settings: Settings, media: MediaSource, store: ObjectStore, lo
         overwrite=settings.s3.overwrite,
         sha256=settings.evidence.sha256,
     )
+    # The limit is on the way in: what goes out to S3 is the same bytes, and the pipe holds the rest back.
     source = limited(media, settings.backfill.max_mib_per_second)
+    # One pool for all recordings: the ceiling that is printed is that of the whole process.
     return Transfer(source, store, log, MemoryPool(plan.pool), limits, emit)
 
 
