@@ -82,6 +82,7 @@ class _Auditing:
         most = self._settings.backfill.concurrency
         await each_fed(self._feed, self._look, most)
         self._report.bytes_read = self._looker.bytes_read
+        # Between the two passes: what no manifest names is known only when all of them were read.
         self._named = array("Q", sorted(self._named))
         await each_fed(self._feed_unnamed, self._count_unnamed, most)
 
@@ -91,9 +92,11 @@ class _Auditing:
 
     async def _feed(self, put: Callable[[NamedObject], Awaitable[None]]) -> None:
         """Check the chains, and hand out every recording that is to be there."""
+        # All of them before any is read: a chain is checked from its first link, and what it does not claim last.
         found = [key async for key in keys_below(self._bucket, self._root)]
         files = sort_out(self._root, found, self._add)
         wanted = self._settings.webex.org_id
+        # An empty place is no proof: without this an audit of the wrong prefix would find nothing wrong.
         if not files or (wanted and keys.encode_id(wanted) not in files):
             whose = f" of organisation {wanted}" if wanted else ""
             self._add(
@@ -107,6 +110,8 @@ class _Auditing:
         self._report.certificates += len(files.certificates)
         newest = newest_of_days(chain)
         self._report.days += len(newest)
+        # The period limits which objects are looked at.  The chain is checked as a whole, for a link proves nothing
+        # without those before it, and only the newest certificate of a day says what is to be there now.
         in_force = {each.key for each in newest if self._is_asked_for(each)}
         for each in newest:
             self._report.hear(each.basis.witnesses if each.basis else {})
@@ -130,6 +135,8 @@ class _Auditing:
         async def take(named: NamedObject) -> None:
             self._named.append(_fingerprint(named.key))
             if put is not None:
+                # The hash is known at the end only, so the objects of a changed manifest are looked at as well:
+                # nothing is written, and the manifest is named in the end.
                 await put(named)
 
         manifest = certificate.manifest
@@ -174,6 +181,7 @@ class _Auditing:
 
     async def _feed_unnamed(self, put: Callable[[str], Awaitable[None]]) -> None:
         template = self._settings.s3.key
+        # No certified day was asked for, so there is none to count strangers of: the listing is saved.
         if not self._days:
             return
         async for key in keys_below(self._bucket, keys.constant_prefix(template)):
@@ -191,16 +199,20 @@ class _Auditing:
         except (HTTPStatusError, OperationFailed) as failure:
             self._add(Problem(ProblemKind.UNKNOWN, key, f"S3 {failure}", denied=is_denied(failure)))
             return
+        # Deleted since it was listed, or not ours: others may keep their objects below the same prefix.
         if found is None or not keys.is_labelled(found.metadata):
             return
         try:
             label = keys.read_label(found.metadata)
         except ValueError:
+            # An id that was too long to be kept whole cannot be read back, and so belongs to no day that we know.
             return
+        # Older objects do not name when the task was created; their recording began on the same day, nearly always.
         created = label.task.created_ms if label.task.created_ms is not None else label.recording.start_ms
         if created is not None and (label.org_id, created // DAY_MS * DAY_MS) in self._days:
             self._report.unnamed += 1
 
 
 def _fingerprint(key: str) -> int:
+    # Two keys with one fingerprint, one in 10^19 pairs, would hide a stranger; never a missing recording.
     return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big")

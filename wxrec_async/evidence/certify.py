@@ -48,7 +48,9 @@ from wxrec_async.rules.evidence import (
 )
 from wxrec_async.wiring.bucket import is_denied
 
+# S3 takes no part under 5 MiB but the last one.
 PART_SIZE = 8 << 20
+# Each lost round means that somebody else certified something, or that the ledger was written meanwhile.
 MOST_ROUNDS = 50
 UNSAID = Basis({"tasks": SearchState.NOT_ASKED.value, "search": SearchState.NOT_ASKED.value})
 
@@ -94,6 +96,7 @@ class CertificateIssuer:
         self._identity = identity
         self._places = Places(keys.evidence_prefix(identity.key_template), identity.org_id)
         self._manifests = Manifests(bucket, part_size)
+        # What is the last link is remembered from one await to the next.
         self._alone = anyio.Lock()
         self._last: CertificateRow | None = None
         self._caught_up = False
@@ -143,14 +146,19 @@ class CertificateIssuer:
             number = (of_day[-1].number if of_day else 0) + 1
             content = self._content(day, counts, filters, basis, files, number)
             abandoned = await self._unclaimed(day, of_day)
+            # A manifest that nobody claims calls for a new certificate, though the day is the same: it names the
+            # manifest as abandoned, or every audit from now on would ask where its certificate went.
             if of_day and of_day[-1].content_sha256 == content.sha256 and not abandoned:
+                # What the ledger says was certified is worth something only while it lies in the bucket.
                 await self._check_in_force(of_day[-1], files)
                 return None
             try:
                 row = await self._issue(content, files, of_day, abandoned, run_id)
             except FileChanged:
+                # Described from one state of the ledger, written from a later one: describe it again.
                 continue
             if row is not None:
+                # Bucket first: the ledger never knows of a certificate that is not there.
                 await self._ledger.add_certificate(row)
                 self._last = row
                 return row.certificate_key
@@ -194,6 +202,8 @@ class CertificateIssuer:
         number = (of_day[-1].number if of_day else 0) + 1
         manifest_key = self._places.manifest(day, number, files.manifest.made.sha256)
         tasks_key = self._places.tasks(day, number, files.tasks.made.sha256)
+        # Before the certificate that names them.  Broken off in between, files are left that nobody claims, and the
+        # day's next certificate says so; the other way round there would be a certificate of what is not there.
         await self._write(manifest_key, files.manifest)
         await self._write(tasks_key, files.tasks)
         issue = Issue(
@@ -205,6 +215,7 @@ class CertificateIssuer:
             issued_ms=round(self._clock() * 1000),
             run_id=run_id,
             tool_version=current_operator().tool_version,
+            # An attempt that was broken off may have left exactly these two: the key has the hash of the content.
             abandoned=tuple(key for key in abandoned if key not in (manifest_key, tasks_key)),
         )
         key, data = self._places.certificate(n), certificate(content, issue)
@@ -214,6 +225,8 @@ class CertificateIssuer:
 
     async def _put(self, key: str, data: bytes) -> bool:
         """Write a certificate; what lies there afterwards decides whether it is ours."""
+        # An answer may have been lost, and the repetition met our own certificate; or somebody else has the number.
+        # Both are ObjectExists, and only the bytes tell which: a certificate names its run.
         with suppress(ObjectExists):
             await self._bucket.put(self._target(key, CERTIFICATE_TYPE), Part(1, (data,), len(data), crc32(data)))
         return await self._bucket.read_small(key, MAX_CERTIFICATE) == data
@@ -223,10 +236,12 @@ class CertificateIssuer:
 
     async def _catch_up(self) -> None:
         """Have the ledger know every certificate there is; it may be new, or others may have issued meanwhile."""
+        # Listing all certificates again for every day would grow with the chain.
         if self._caught_up:
             return
         last = await self._ledger.last_certificate()
         count = await count_certificates(self._bucket, self._places)
+        # The last one must still be there: with the end of the chain cut off, numbers would be given again.
         if last is not None:
             await self._check_known(last, count)
         for n in range((last.n if last else 0) + 1, count + 1):
@@ -253,6 +268,7 @@ class CertificateIssuer:
         of_day = await self._ledger.certificates_of(found.day.from_ms)
         newest = of_day[-1] if of_day else None
         number = (newest.number if newest else 0) + 1
+        # Somebody else's, or of a ledger that was lost: checked as an audit does, before anything stands on it.
         wrong = misplaced(found, self._places, previous=_link(before), follows=_link(newest), number=number)
         if wrong:
             raise ChainBroken(f"certificate {found.key}: {wrong[0]}{_NOT_ON_THAT}")
@@ -270,6 +286,7 @@ class CertificateIssuer:
         """Return the manifests of a day that no certificate names: somebody was broken off before writing theirs."""
         found = {key async for key in keys_below(self._bucket, self._places.manifests_of(day))}
         left = found - {row.manifest_key for row in of_day} - {row.tasks_key for row in of_day if row.tasks_key}
+        # Certificates are read only when something is unclaimed, which it hardly ever is.
         if left:
             for row in of_day:
                 left -= set((await self._read(row.certificate_key)).abandoned)

@@ -49,6 +49,7 @@ async def read_one(bucket: Reading, key: str) -> Certificate:
 async def count_certificates(bucket: Reading, places: Places) -> int:
     """Return how many there are; raises `ChainBroken` when they are not numbered without a gap."""
     numbers = [number async for key in keys_below(bucket, places.certificates) if (number := places.number_of(key))]
+    # Keys are listed once each, so that many numbers without a gap are exactly 1 to that many.
     missing = set(range(1, len(numbers) + 1)) - set(numbers)
     if missing:
         raise ChainBroken(

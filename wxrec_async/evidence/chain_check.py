@@ -45,6 +45,7 @@ async def check_chain(bucket: Reading, root: str, files: Files, add: Add) -> lis
     """Read all certificates of an organisation in order; return those that can be read."""
     found: dict[int, Certificate] = {}
     for n in range(1, max(files.certificates, default=0) + 1):
+        # On behind a gap: one audit names all that is wrong, not just the first of it.
         if n not in files.certificates:
             key = f"{root}{files.folder}/certificates/{n:08d}.json"
             add(Problem(ProblemKind.CERTIFICATE_MISSING, key, "there are later ones, but not this one"))
@@ -70,6 +71,9 @@ def _check_links(root: str, folder: str, found: dict[int, Certificate], add: Add
     whole = True
     for n in sorted(found):
         certificate, before, newest = found[n], found.get(n - 1), of_day.get(found[n].day.from_ms)
+        # What is expected of a certificate comes from those before it.  Right behind a gap ``previous`` is not
+        # known; from the first gap on neither is what its day had before, for that may have been in the gap.
+        # What is not known is taken from the certificate itself, so that `misplaced` has nothing to say of it.
         whole = whole and (n == 1 or before is not None)
         wrong = misplaced(
             certificate,
@@ -78,6 +82,7 @@ def _check_links(root: str, folder: str, found: dict[int, Certificate], add: Add
             follows=(newest.link if newest else None) if whole else certificate.follows,
             number=(newest.number if newest else 0) + 1 if whole else certificate.number,
         )
+        # A copy of another organisation's chain is sound in itself, and proves nothing here.
         if encode_id(certificate.org_id) != folder:
             wrong = [f"it is of organisation {certificate.org_id!r}", *wrong]
         for words in wrong:

@@ -38,6 +38,7 @@ async def count_tasks(bucket: Reading, file: TasksFile) -> Counter[str] | None:
                 ended = read_ended(line)
             except Unsound as unsound:
                 return str(unsound)
+            # In order, so that a task named twice is found without remembering all of them.
             if ended.task_id <= last:
                 return "it names a task twice, or not in order"
             last = ended.task_id
@@ -57,11 +58,14 @@ async def _read(bucket: Reading, file: TasksFile, read: Callable[[list[bytes]], 
         sha256.update(block)
         *whole, rest = (rest + block).split(b"\n")
         lines += len(whole)
+        # A file without line ends would be gathered in memory as a whole.
         if len(rest) > MAX_LINE:
             raise Unsound("one of its lines is too long")
+        # Kept until the hash is known: a changed byte explains the odd line, and is what the report should name.
         odd = odd or await read(whole)
     if sha256.hexdigest() != file.sha256:
         raise Unsound(f"its SHA-256 is {sha256.hexdigest()}, not {file.sha256} as its certificate says")
+    # Below a hash that agrees only the certificate's own numbers can be wrong.
     if found.size != file.size or lines != file.lines or rest:
         raise Unsound(f"it has {found.size} bytes and {lines} lines, which is not what its certificate says")
     if odd:

@@ -72,6 +72,7 @@ def manifest_lines(ledger: Items, day: Window) -> Lines:
     """Return what yields the lines of a day's manifest, a page at a time, each time anew."""
 
     async def pages() -> AsyncIterator[bytes]:
+        # Paged by the last item, in a fixed order: read twice, an unchanged ledger gives the same bytes.
         page = await ledger.items(day, limit=PAGE)
         while page:
             yield b"".join(map(manifest_line, page))
@@ -135,6 +136,7 @@ class Manifests:
             # Somebody writes the same, or an answer was lost: what counts is what lies there.
             if not await self.is_there(target.key, made):
                 raise
+        # Only what took several parts can have left an upload open.
         if made.size > self._part_size:
             await self._tidy(target.key)
 
@@ -144,6 +146,7 @@ class Manifests:
         if found is None:
             return False
         same = same_object(found, size=made.size, crc=made.crc32)
+        # A store that names no checksum: then it is read back.
         if same is None:
             same = (await self._bucket.digest(key, found.size)).sha256 == made.sha256
         if not same:
@@ -156,11 +159,14 @@ class Manifests:
             last = await self._send(source, upload, made)
             await upload.finish(last, made)
         except BaseException:
+            # Cancelled as well as failed: an upload that stays open costs storage and shows nowhere.
             await upload.give_up()
             raise
 
     async def _send(self, source: Lines, upload: _Upload, made: Made) -> Part:
         """Upload every part that is full; return the last one.  Nothing becomes an object before the hash is right."""
+        # The ledger is read a second time, and may have been written to meanwhile.  So the last part is held
+        # back until the hash says that this is the file that was described: before that nothing is an object.
         assembler, sha256 = PartAssembler(made.size, self._part_size), hashlib.sha256()
         async for block in source():
             sha256.update(block)
@@ -190,6 +196,7 @@ class _Upload:
         self._receipts: list[PartReceipt] = []
 
     async def add(self, part: Part) -> None:
+        # Begun with the first full part: most days fit into one put, which leaves nothing open.
         self._id = self._id or await self._bucket.create(self._target)
         self._receipts.append(await self._bucket.upload_part(self._target.key, self._id, part))
 
@@ -200,10 +207,12 @@ class _Upload:
         if last.size:
             await self.add(last)
         await self._bucket.complete(self._target, self._id, self._receipts, size=made.size, crc32=made.crc32)
+        # Complete: nothing is left to give up.
         self._id = ""
 
     async def give_up(self) -> None:
         if self._id:
+            # Shielded, or what brought us here would end it too; limited, or a store that hangs would hold us.
             with anyio.move_on_after(ABORT_DEADLINE_S, shield=True):
                 try:
                     await self._bucket.abort(self._target.key, self._id)

@@ -39,6 +39,7 @@ class ObjectChecker:
             wrong = await self._compare(named)
         except (HTTPStatusError, OperationFailed) as failure:
             self._streak += 1
+            # So many in a row are a missing permission or an outage, and no finding about any of them.
             self._check_streak(failure)
             return _problem(ProblemKind.UNKNOWN, named, f"S3 {failure}", denied=is_denied(failure))
         self._streak = 0
@@ -50,6 +51,7 @@ class ObjectChecker:
 
     async def _compare(self, named: NamedObject) -> str | None:
         """Return a sentence, "" when the object is not there, None when it is as it should be."""
+        # Each comparison only where the cheaper one before it found nothing: size, checksum, and the bytes last.
         found = await self.bucket.head(named.key)
         if found is None:
             return ""
@@ -67,6 +69,7 @@ class ObjectChecker:
         self.bytes_read += read.size
         if read.size != named.size:
             return f"{read.size} bytes were read back, not {named.size}"
+        # SHA-256 first: where both differ it is the one that cannot be forged.
         if named.sha256 and read.sha256 != named.sha256:
             return f"the SHA-256 of its bytes is {read.sha256}, not {named.sha256}"
         if named.checksum and crc32_text(read.crc32) != named.checksum:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from wxrec_async.flow.summary import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
 from wxrec_async.model import Window, iso
 
+# So many are in the report; `on_problem` hears of all, and all are counted.
 KEPT = 1000
 
 
@@ -94,6 +95,7 @@ class AuditReport:
     @property
     def exit_code(self) -> int:
         """Return 0 when all is sound, 4 when a permission is missing, 3 when anything is wrong or not known."""
+        # First: what may not be looked at can hide everything else.
         if self.denied:
             return EXIT_AUTH
         return EXIT_FAILED if self.counts.total() else EXIT_OK

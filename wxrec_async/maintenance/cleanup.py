@@ -32,6 +32,7 @@ from wxrec_async.rules.parts import same_object
 from wxrec_async.wiring.bucket import is_denied, ledger_identity, open_bucket, open_ledger_of
 
 AT_ONCE = 16
+# The age at which the lifecycle rule that `doctor` recommends would abort them, too.
 OLDER_THAN_S = 7 * DAY_MS / 1000
 
 
@@ -127,12 +128,14 @@ async def cleanup(  # noqa: PLR0913 - the command has these flags
     Without a ledger only ``all_under_prefix`` is possible.  Raises
     `ConfigError`, `AuthError`, `LedgerError` or `RunStopped`.
     """
+    # Before anything is opened: a template that names no prefix of ours is refused without a question to S3.
     prefix = _own_prefix(settings) if all_under_prefix else None
     begun, report = anyio.current_time(), CleanupReport(dry_run)
     async with AsyncExitStack() as stack:
         book = await _open_book(settings, stack, emit, needed=not all_under_prefix)
         bucket = await stack.enter_async_context(open_bucket(settings, emit))
         work = _Cleanup(bucket, book, report, on_upload)
+        # Ours for certain come first: `find_under` meets them again, and there they might count as too young.
         await work.find_known()
         if prefix is not None:
             await work.find_under(prefix, round((clock() - older_than_s) * 1000))
@@ -144,6 +147,7 @@ async def cleanup(  # noqa: PLR0913 - the command has these flags
 
 def _own_prefix(settings: Settings) -> str:
     prefix = keys.constant_prefix(settings.s3.key)
+    # With an empty prefix every upload in the bucket would be listed, those of other programs too.
     if not prefix:
         raise ConfigError("[s3] key begins with a placeholder, so no prefix of the bucket is known to be ours alone")
     return prefix
@@ -151,6 +155,7 @@ def _own_prefix(settings: Settings) -> str:
 
 async def _open_book(settings: Settings, stack: AsyncExitStack, emit: Emit, *, needed: bool) -> SqliteLedger | None:
     path = settings.ledger.path
+    # Asked first, because opening makes a new, empty ledger where there is none.
     if not await to_thread.run_sync(path.exists):
         if needed:
             raise LedgerError(f"there is no ledger at {path}; name it with --ledger, or say --all-under-prefix")
@@ -170,10 +175,12 @@ class _Cleanup:
             return
         for upload in await self._book.open_uploads():
             self._add(upload, known=True)
+        # Who was killed between CreateMultipartUpload and its answer wrote the key down, and never learned the id.
         begun = {row.key for row in await self._book.started_keys()}
 
         async def search(key: str) -> None:
             for upload in await self._listed(key):
+                # S3 lists by prefix: the uploads of ``a/b-2.wav`` come with those of ``a/b``.
                 if upload.key == key:
                     self._add(upload, known=True)
 
@@ -184,6 +191,7 @@ class _Cleanup:
         for upload in await self._listed(prefix):
             if upload.upload_id in self._found or not upload.key.startswith(prefix):
                 continue
+            # Without the ledger's word only age tells a dead upload from that of another machine at work.
             if upload.started_ms is not None and upload.started_ms < begun_before_ms:
                 self._add(upload, known=False)
             else:
@@ -195,10 +203,13 @@ class _Cleanup:
 
     async def _settle(self, cleaned: Cleaned) -> None:
         upload = cleaned.upload
+        # Complete may have been carried out and its answer lost.  Then the row stays in the ledger: by it the next
+        # run notes the recording as stored, instead of fetching it again.
         if await self._completed(upload):
             fate = UploadFate.COMPLETED
         elif await self._bucket.abort(upload.key, upload.upload_id):
             fate = UploadFate.ABORTED
+            # After S3 has confirmed it, never before: a row that is forgotten is an upload nobody looks for again.
             if self._book is not None:
                 await self._book.upload_gone(upload.upload_id)
         else:
@@ -212,6 +223,7 @@ class _Cleanup:
         try:
             found = await self._bucket.head(upload.key)
         except (HTTPStatusError, OperationFailed):
+            # Not known, so it is aborted; should it be an object after all, S3 leaves that alone.
             return False
         return found is not None and bool(same_object(found, size=upload.size, crc=upload.crc32))
 
@@ -224,6 +236,7 @@ class _Cleanup:
                 words = "uploads cannot be listed (s3:ListBucketMultipartUploads is needed)"
             else:
                 words = f"uploads under {prefix} cannot be listed: {given_up.trouble}"
+            # Where listing is denied, it is denied for every key: one sentence says it.
             if words not in self._report.problems:
                 self._report.problems.append(words)
             return []

@@ -34,6 +34,7 @@ from wxrec_async.s3.reader import KeyPage
 from wxrec_async.wiring.account import Injected, load_secrets
 from wxrec_async.wiring.bucket import is_denied, open_bucket
 
+# So many objects are named in the report; what is beyond that is counted, or a foreign bucket would fill the memory.
 KEPT = 1000
 
 
@@ -149,6 +150,7 @@ async def rebuild(
     ``[webex] org_id``, and that for what credentials and tokens say.  Raises
     `ConfigError`, `AuthError`, `LedgerError` or `RunStopped`.
     """
+    # Secrets last: with the organisation named, a rebuild needs neither token nor client secret.
     org_id = org_id or settings.webex.org_id or await _organisation(settings)
     identity = Identity(org_id, settings.s3.bucket, settings.s3.key)
     stamp = f"{datetime.fromtimestamp(clock(), UTC):%Y%m%dT%H%M%SZ}"
@@ -156,6 +158,7 @@ async def rebuild(
     report = RebuildReport(settings.ledger.path, run_id, keys.constant_prefix(settings.s3.key))
     opening = open_replacement(settings.ledger.path, identity, replace=replace, stamp=stamp, emit=emit)
     begun = anyio.current_time()
+    # The new ledger takes its name when this is left without an exception; one that fails leaves no trace.
     async with opening as replacement, open_bucket(settings, emit) as bucket:
         ledger = replacement.ledger
         await ledger.begin_run(report.run_id, round(clock() * 1000), None, author=current_operator())
@@ -190,6 +193,8 @@ class _Search:
     async def run(self, most: int, most_failures: int) -> None:
         async def work(key: str) -> None:
             left = await self._take(key)
+            # So many in a row are a missing permission or an outage, and a ledger of what little could be seen would
+            # send the next run to fetch all the rest once more.
             if self._streak >= most_failures:
                 detail = left.detail if left else ""
                 words = f"{self._streak} objects in a row could not be looked at, nothing was rebuilt: {detail}"
@@ -205,6 +210,7 @@ class _Search:
         evidence = keys.evidence_prefix(template)
         while True:
             for key in page.keys:
+                # Ours, and no recordings: looked at, each would cost a request and be named as unlabelled.
                 if not (key.startswith(evidence) or keys.is_sidecar(key, template=template)):
                     await put(key)
             if not page.then:
@@ -223,6 +229,7 @@ class _Search:
         """Take one object, or return why not."""
         self._report.objects += 1
         found = await self._look(key)
+        # The ledger decides, not a set of ids here: it knows ids that are only written differently.
         if isinstance(found, FoundRecording) and not await self._adopted(found):
             found = SkippedObject(key, Why.DUPLICATE, _named(found.object.metadata))
         if not isinstance(found, SkippedObject):
@@ -253,15 +260,18 @@ def judged(found: StoredObject, identity: Identity) -> FoundRecording | SkippedO
     metadata = found.metadata
     if not keys.is_labelled(metadata):
         return SkippedObject(found.key, Why.UNLABELLED)
+    # Before the label is read, which refuses a hashed id too, and without saying that it is ours.
     if any(keys.is_hashed(metadata[name]) for name in ("wx-task-id", "wx-recording-id")):
         return SkippedObject(found.key, Why.HASHED, "its ids were too long to be kept whole and cannot be read back")
     try:
         label = keys.read_label(metadata)
     except ValueError:
         return SkippedObject(found.key, Why.UNLABELLED, "its ids are not written as ours are")
+    # Encoded, as metadata has it; an object that names no organisation is judged by its place alone.
     if label.org_id and label.org_id != keys.encode_id(identity.org_id):
         return SkippedObject(found.key, Why.OTHER_ORGANISATION, f"it belongs to organisation {label.org_id}")
     main = keys.in_main_place(found.key, label.recording, template=identity.key_template)
+    # A copy made by somebody would be taken for the recording, whose own key the next run then never fills.
     if main is None:
         return SkippedObject(found.key, Why.MISPLACED, f"it is not where this would lie: {_named(metadata)}")
     return FoundRecording(label.task, label.recording, found, main)

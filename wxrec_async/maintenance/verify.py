@@ -29,7 +29,9 @@ from wxrec_async.rules.parts import strong_etag
 from wxrec_async.s3.api import ObjectDigest
 from wxrec_async.wiring.bucket import is_denied, ledger_identity, open_bucket, open_ledger_of
 
+# Rows of the ledger that are in memory at once.
 PAGE = 1000
+# Findings that the report keeps; `on_finding` hears of every one, the summary counts them all.
 KEPT = 1000
 
 
@@ -53,6 +55,7 @@ class ObjectVerdict(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
+# UNKNOWN is not among them: what S3 did not let us see is no finding, and never becomes work.
 REASONS = {ObjectVerdict.MISSING: "missing_in_bucket", ObjectVerdict.DIFFERENT: "differs_in_bucket"}
 
 
@@ -177,6 +180,7 @@ async def verify(  # noqa: PLR0913 - the command has these flags
     `ConfigError`, `AuthError`, `LedgerError` or `RunStopped` when it cannot begin
     or go on.
     """
+    # The ledger's own bucket is compared first: against another bucket everything would be missing.
     identity = await ledger_identity(settings)
     async with open_bucket(settings, emit) as bucket:
         if not mark:
@@ -212,12 +216,14 @@ class _Verification:
 
         async def feed(put: Callable[[StoredRow], Awaitable[None]]) -> None:
             last: StoredRow | None = None
+            # On from the last row, not by an offset: marking takes rows out of this very list while it is read.
             while page := await self._rows.stored_rows(period, after=last, limit=PAGE):
                 for row in page:
                     await put(row)
                 last = page[-1]
 
         async def work(row: StoredRow) -> None:
+            # Marked, told and counted before the streak is looked at: the one that ends it is in the report as well.
             finding = await self._marked(await self._judge(row))
             report.add(finding)
             self._on_finding(finding)
@@ -253,6 +259,7 @@ class Comparison:
             return await self._compare(row)
         except (HTTPStatusError, OperationFailed) as failure:
             trouble = failure.trouble if isinstance(failure, OperationFailed) else failure
+            # HEAD had found it: only reading it back meets a 404 as a failure.
             if isinstance(trouble, HTTPStatusError) and trouble.status == 404:
                 return ObjectFinding(row, ObjectVerdict.MISSING, detail="it was deleted while it was looked at")
             return ObjectFinding(row, ObjectVerdict.UNKNOWN, detail=f"S3 {trouble}", denied=is_denied(failure))
@@ -263,10 +270,13 @@ class Comparison:
             return ObjectFinding(row, ObjectVerdict.MISSING, detail="there is no such object")
         differences = differing(row, found)
         read = 0
+        # The bytes are read when they can still say something: never when size or checksum have convicted the object
+        # already, always at FULL, and at HEAD only where the description proves nothing (see `proven`).
         if not (differences.keys() & {"size", "crc32"}) and (self._level is Level.FULL or not proven(row, found)):
             digest = await self._bucket.digest(row.key, found.size)
             read = digest.size
             differences |= differing_bytes(row, found, digest)
+            # Of bytes that were found sound only: a SHA-256 in the ledger goes into certificates.
             if not differences and self._fill_in is not None and row.sha256 is None:
                 await self._fill_in(row, digest.sha256)
         if not differences:
@@ -276,6 +286,7 @@ class Comparison:
 
     def check_streak(self, finding: ObjectFinding, most: int) -> None:
         """Stop when so many in a row cannot be known that the fault must be everybody's."""
+        # Missing and different are answers; UNKNOWN in a row is a missing permission or an outage.
         self._streak = self._streak + 1 if finding.verdict is ObjectVerdict.UNKNOWN else 0
         if self._streak >= most:
             words = f"{self._streak} objects in a row could not be looked at, the last one because {finding.detail}"
@@ -291,8 +302,10 @@ def differing(row: StoredRow, found: StoredObject) -> dict[str, str]:
     differences = {}
     if found.size != row.size:
         differences["size"] = f"it has {found.size} bytes, not {row.size}"
+    # Not every store names a checksum, and not every row has one: what one side does not say contradicts nothing.
     if found.crc32 is not None and row.crc32 is not None and found.crc32 != row.crc32:
         differences["crc32"] = f"its CRC-32 is {found.crc32:08x}, not {row.crc32:08x}"
+    # With right bytes under a wrong name, the key was written by somebody else, or for another recording.
     if keys.is_labelled(found.metadata) and not _names(found.metadata, row):
         task, recording = found.metadata["wx-task-id"], found.metadata["wx-recording-id"]
         differences["ids"] = f"its metadata names task {task[:100]} recording {recording[:100]}"
@@ -317,6 +330,7 @@ def proven(row: StoredRow, found: StoredObject) -> bool:
 def differing_bytes(row: StoredRow, found: StoredObject, read: ObjectDigest) -> dict[str, str]:
     """Return what the bytes read back contradict."""
     wanted = row.crc32 if row.crc32 is not None else found.crc32
+    # Size first: with bytes missing every checksum differs as well, and says less.
     if read.size != row.size:
         return {"bytes": f"{read.size} bytes were read back, not {row.size}"}
     if wanted is not None and read.crc32 != wanted:

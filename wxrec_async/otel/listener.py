@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SCOPE = "wxrec_async"
 MISSING = "OpenTelemetry is not installed: pip install wxrec-async[otel]"
+# Explicit, because the SDK's own bounds are made for milliseconds and would put nearly all of this into one bucket.
 CALL_BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RECORDING_BOUNDS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 
@@ -54,6 +55,7 @@ class Telemetry:
         """Take one event in."""
         self._numbers.add(event)
         self._spans.add(event)
+        # After the spans: the level is how many of them are open now.
         self._numbers.in_flight(len(self._spans))
 
 
@@ -117,6 +119,7 @@ class _Numbers:
         match event:
             case events.RecordingStored(size=size, seconds=seconds):
                 self._seconds.record(seconds, {"wxrec.outcome": outcome})
+                # What was there already did not move a byte; its outcome says so.
                 if not event.already:
                     self._size.add(size)
             case events.RecordingFailed(reason=reason):
@@ -125,6 +128,7 @@ class _Numbers:
     def _fill(self, gauges: events.Gauges) -> None:
         self._queue(gauges.queue_depth)
         self._waiting(gauges.waiting_orders)
+        # The event has those since the one before, so that they add up.
         self._requests.add(gauges.requests)
         self._budget.set(gauges.budget_used)
 
@@ -135,6 +139,7 @@ class _Level:
     def __init__(self, meter: Meter, name: str, unit: str, description: str) -> None:
         self._counter = meter.create_up_down_counter(name, unit, description)
         self._now = 0
+        # So that the series is there from the beginning, and not only from the first change on.
         self._counter.add(0)
 
     def __call__(self, now: int) -> None:

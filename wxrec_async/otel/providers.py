@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 SERVICE_NAME = "wxrec-async"
+# A run that is told twice to stop is to be gone within five seconds.
 FLUSH_WITHIN_S = 4.0
 OTLP = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
 
@@ -37,6 +38,7 @@ def from_environment() -> Exporting | None:
     alone asks for both over OTLP.  Raises `ConfigError` when an exporter is not
     installed or cannot be made.
     """
+    # The cheap questions first: a program that measures nothing does not import the SDK.
     disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     if disabled or not (_names("METRICS") or _names("TRACES")) or not _installed():
         return None
@@ -61,6 +63,7 @@ class Exporting:
         An exporter whose collector is gone tries for minutes, and not all of the
         SDK's deadlines hold: in daemon threads it ends with the program at the latest.
         """
+        # Both at once: a collector that is gone would otherwise cost its patience twice.
         threads = [
             Thread(target=_quietly, args=(each.shutdown,), daemon=True) for each in (self._meters, self._tracers)
         ]
@@ -99,6 +102,7 @@ def _exporters(signal: str) -> Iterator[Any]:
         try:
             yield make()
         except (OSError, ValueError) as error:
+            # A port that is taken, an endpoint that is none: the settings are at fault, not the program.
             words = f"{error.strerror if isinstance(error, OSError) else error}"
             raise ConfigError(f"OTEL_{signal}_EXPORTER: {name} cannot be started: {words}") from None
 
@@ -129,6 +133,7 @@ def _candidates(signal: str, name: str) -> list[str]:
 def _resource() -> Resource:
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - an extra
 
+    # What is handed to `create` wins over the environment, so a name is handed over only where there is none.
     named = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     return Resource.create({} if named else {"service.name": SERVICE_NAME})
 
@@ -137,6 +142,7 @@ def _meter_provider(resource: Resource) -> MeterProvider:
     from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - an extra
 
     readers = [_reader(exporter) for exporter in _exporters("METRICS")]
+    # Not at exit: the SDK's own hook knows no limit of ours; `Exporting.close` is called before.
     return MeterProvider(readers, resource, shutdown_on_exit=False)
 
 
@@ -153,5 +159,6 @@ def _tracer_provider(resource: Resource) -> TracerProvider:
 
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     for exporter in _exporters("TRACES"):
+        # In batches, from a thread: the simple processor sends in the call that ends the span, on the event loop.
         provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider

@@ -22,10 +22,12 @@ async def plan_period(
 ) -> Plan:
     """Say what a run would do; ``now_ms`` is milliseconds since the epoch.  Raises what listing raises."""
     webex, filters = settings.webex, filters_of(settings)
+    # An estimate: the unfiltered pages by which a run proves that a window is at its end would only cost calls.
     lister = Lister(clients.client, webex.page_size, webex.channel_types, sure=False)
     left_to_list = windows.left(asked.period, await ledger.closed_windows(asked.period))
     left = await count_left_out(ledger, InPeriod(asked.period), filters, now_ms)
     known = left.without(await ledger.counts(InPeriod(asked.period), None))
+    # Only of what is not listed again: of the rest, listing itself counts what the filters leave out.
     listed = windows.subtract(asked.period, left_to_list)
     behind = [await count_left_out(ledger, InPeriod(span), filters, now_ms) for span in listed]
     planner = Planner(ledger, lister, _sizes(settings, clients), _outlook(settings, now_ms))

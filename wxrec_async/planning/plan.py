@@ -69,6 +69,8 @@ class Plan:
         if self.days:
             return self.total("to_ask")
         known = self.known
+        # The ledger counts what is left of the whole period, also of windows that are listed again here:
+        # such a task is in both sums, which only ``days`` can tell.
         left = known.owed + known.failed_tasks + known.unfinished_tasks + known.failed
         return sum(planned.to_ask for planned in self.windows) + left
 
@@ -157,6 +159,7 @@ class WindowListing:
 
         async def take_in(_window: Window, _page: TaskPage, new: Sequence[Task]) -> None:
             self.pages += 1
+            # By id: a window that had to be halved hands some of its tasks over twice (see `Lister.read`).
             self.tasks.update((task.id, task) for task in new)
 
         self.problem = await lister.read(self.window, take_in)
@@ -164,6 +167,7 @@ class WindowListing:
 
     def planned(self, ages: WaitPolicy, now_ms: int, filters: Filters = NO_FILTERS) -> PlannedWindow:
         """Count what a run would do with it."""
+        # The rule a run decides by, so that a plan promises nothing that the run then judges otherwise.
         wanted = [task for task in self.tasks.values() if not filters.leaves_out(task)]
         verdicts = [before_asking(task, ages, now_ms) for task in wanted]
         states = [verdict.state for verdict in verdicts if verdict]

@@ -24,6 +24,7 @@ class KnownWork:
     @property
     def is_open(self) -> bool:
         """Whether a run would ask for it."""
+        # At rest are "no recording" and a task whose every recording is; FAILED is not: every run tries it again.
         if self.state is TaskState.NO_RECORDING:
             return False
         return self.state is not TaskState.CAPTURED or any(state not in FINAL_STATES for state in self.recordings)
@@ -103,10 +104,15 @@ class Outlook:
         calls: tuple[int, int] = (0, 0),
     ) -> PlannedDay:
         """Count one day: what Webex lists, what the ledger has, and the calls it took to list and to ask Search."""
+        # Listing and asking share one budget, and a day is listed before it is asked for: its own listing delays it.
+        # Calls to Search are the plan's own, no run makes them again, so they are no part of the time line.
         self.timeline.list(calls[0])
+        # What is listed now says more than what the ledger was told once, a promise above all.
         tasks = {each.task.id: each.task for each in known.values()} | dict(listed)
         wanted = [task for task in tasks.values() if not self.filters.leaves_out(task)]
+        # In the order of a run, oldest first: each task on the time line waits for those before it.
         to_do = sorted((task for task in wanted if self._is_to_do(task, known.get(task.id))), key=_age)
+        # What Search says now goes before what it said when the ledger asked.
         told = {each.task.id: each.bytes for each in known.values() if each.bytes is not None} | dict(sizes)
         mean_ms = _mean(filter(None, map(length_ms, wanted)))
         volumes = [_volume(task, told.get(task.id), mean_ms) for task in to_do]
@@ -137,6 +143,8 @@ class Outlook:
         )
 
     def _is_to_do(self, task: Task, standing: KnownWork | None) -> bool:
+        # Three cases.  At rest: only a "no recording" that Webex has begun to promise since comes back.
+        # A recording is known and open: it is fetched, whatever the age of its call.  Else the rule of a run decides.
         if standing is not None and not standing.is_open:
             return standing.state is TaskState.NO_RECORDING and self._is_promised_now(task, standing.task)
         if standing is not None and standing.recordings:

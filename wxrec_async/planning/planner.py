@@ -36,12 +36,14 @@ class Planner:
         self, period: Window, left: Iterable[Window]
     ) -> tuple[tuple[PlannedWindow, ...], tuple[PlannedDay, ...]]:
         """Return the windows that are still to be listed, listed, and all days of the period."""
+        # Both are cut at UTC midnight, so a window lies in one day, and a day can have several that are left of it.
         waiting: dict[int, list[Window]] = {}
         for window in left:
             waiting.setdefault(window.from_ms // DAY_MS, []).append(window)
         planned: list[PlannedWindow] = []
         days: list[PlannedDay] = []
         for day in cut(period):
+            # One after the other, and day by day: what is in memory is one day of tasks, however long the period.
             listings = [await WindowListing(each).read(self._lister) for each in waiting.get(day.from_ms // DAY_MS, ())]
             planned += [self._planned(listing) for listing in listings]
             days.append(await self._day(day, listings))
@@ -57,6 +59,7 @@ class Planner:
             listed |= listing.tasks
         known = await self._known(day)
         before = self._search_calls
+        # A day with nothing left to do needs no sizes, and Search costs calls of the budget that a run needs.
         sizes = await self._sizes(day) if self._outlook.has_work(listed, known) else {}
         calls = sum(listing.pages for listing in listings), self._search_calls - before
         return self._outlook.day(day, listed, known, sizes, calls)
@@ -83,12 +86,14 @@ class Planner:
             self._search_calls += 1
             sizes.update((each.task.id, each.bytes) for each in witnesses if each.bytes is not None)
 
+        # Sizes from before the trouble are kept: each is right for its task, and the others are estimated.
         trouble = await search.read(day, take_in)
         if trouble:
             self._give_up(f"sizes are estimated: {trouble}")
         return sizes
 
     def _give_up(self, why: str) -> None:
+        # For all days that follow, too: said once, and not asked again of a Search that refuses.
         self._search = None
         self.notes.append(why)
 

@@ -105,10 +105,12 @@ class ReconcileContext:
 
 def ended_as(row: TaskRow, judgement: Judgement) -> Ended | None:
     """Return a task that came to an end with nothing to store as the evidence names it."""
+    # Two ends leave nothing to store; every other one either has an object, which the manifest names, or is no end.
     if judgement.standing is TaskStatus.NO_RECORDING:
         return Ended(row.task.id, judgement.standing.value, judgement.reason, row.evidence)
     if judgement.standing is not TaskStatus.DELETED:
         return None
+    # Without a recording of its own to point at, it is Search that said the rest of the call was deleted.
     gone = next((each.evidence for each in row.recordings if each.id == judgement.recording_id), SEARCH_DELETED)
     return Ended(row.task.id, judgement.standing.value, judgement.reason, gone)
 
@@ -128,12 +130,15 @@ class DayReconciler:
         Raises `AuthError`, `RunStopped` or `LedgerError` when it cannot go on.
         """
         bench, last = self._bench, None
+        # One file for all days: what was seen, and what came to an end, on the day before belongs to that one.
         await bench.sightings.clear()
         asked_ms = bench.servers_now_ms()
         await self._list()
         # Calls may still have appeared behind a list that was begun too early, by the servers' time: ours may be ahead.
         asked_ms = min(asked_ms, bench.servers_now_ms())
         self.report.settled = self._window.to_ms <= asked_ms - bench.ages.settle_ms
+        # After the list, so that a task only Search has is known for one; both before the ledger is read, since what
+        # they bring is written into it and judged from there.
         await self._ask_search()
         while rows := await bench.ledger.task_rows(self._window, after=last, limit=PAGE):
             last = rows[-1]
@@ -153,6 +158,7 @@ class DayReconciler:
             await bench.ledger.add_tasks(new, listed_in=window, now_ms=bench.now_ms())
             await bench.sightings.note([(task.id, SeenTask(listed=True)) for task in new])
 
+        # Until the end is reached: only then does "not listed" mean anything.
         self.report.tasks_heard = SearchState.PARTIAL
         if trouble := await bench.lister.read(self._window, take_in):
             self.report.troubles.append(f"not listed to its end: {trouble}")
@@ -180,6 +186,7 @@ class DayReconciler:
         bench, now_ms = self._bench, self._bench.now_ms()
         ours = [bench.sides.believed(each) for each in witnesses if of_channel(each.task, bench.channel_types)]
         self.report.other_channels += len(witnesses) - len(ours)
+        # Added first, witnessed after: the ledger keeps what Search says on a task's row, which has to be there.
         known = await bench.ledger.rows_of([each.task.id for each in ours])
         unknown = [each.task for each in ours if each.task.id not in known]
         if unknown:
@@ -202,6 +209,8 @@ class DayReconciler:
         asked = await bench.asker.ask(
             [(row, facts[row.task.id]) for row in rows if must_ask(facts[row.task.id], bench.ages)]
         )
+        # Judged by what the ledger says after asking, and marked before anything is counted and told: when the
+        # bucket itself turns out to be gone, nothing of this page is called missing.
         rows, facts = await self._again(rows, facts, seen, looked, asked)
         await self._mark(looked)
         ended = [self._count(row, facts[row.task.id], seen[row.task.id], looked) for row in rows]
@@ -215,6 +224,7 @@ class DayReconciler:
         async def look(row: StoredRow) -> None:
             finding = await bench.comparison.judge(row)
             looked[row.task_id, row.recording_id] = finding
+            # One count for all pages: an outage may begin at the end of one.
             bench.comparison.check_streak(finding, bench.max_failures_in_row)
 
         stored = [each.stored for row in rows for each in row.recordings if each.stored]
@@ -231,6 +241,7 @@ class DayReconciler:
         asked: Mapping[str, RecheckAnswer],
     ) -> tuple[Sequence[TaskRow], dict[str, TaskFacts]]:
         """Read again what asking has changed, and let what Webex deleted come to rest."""
+        # Nothing was asked, so nothing has changed since.
         if not asked:
             return rows, facts
         bench = self._bench
@@ -249,6 +260,7 @@ class DayReconciler:
         gone = [row for row in rows if may_be_deleted(facts[row.task.id])]
         for row in gone:
             await bench.ledger.deleted_at_webex(row, bench.now_ms())
+        # Once more, by the ledger's own words: a deletion does not touch what was stored once.
         return await read() if gone else (rows, facts)
 
     async def _mark(self, looked: Looked) -> None:
@@ -280,10 +292,12 @@ class DayReconciler:
 
     def _compare_counts(self, row: TaskRow, facts: TaskFacts, judgement: Judgement) -> None:
         """Count what Search counts otherwise; a few calls are named, many alike are one thing that is said once."""
+        # Of every other state something is missing or deleted anyway, and is named for that.
         if judgement.standing not in (TaskStatus.STORED, TaskStatus.NO_RECORDING):
             return
         for each in disagreements(facts):
             self.report.disagreements[each] += 1
+            # One more than is ever named: by it "too many to name" is told from "just so many".
             if len(self._unlike[each]) <= MOST_NAMED:
                 self._unlike[each].append(self._difference(row, judgement.standing, each.value, "", ""))
 
@@ -298,10 +312,12 @@ class DayReconciler:
 
     def _compare_lists(self, row: TaskRow, judgement: Judgement, seen: SeenTask) -> None:
         """Name a task that one list has and the other has not, unless that is what was said of it."""
+        # Only a list that was read to its end shows by silence that it has not got a task.
         if not self._searched or judgement.standing is TaskStatus.LEFT_OUT or seen.listed == seen.searched:
             return
         self.report.only_listed += seen.listed
         self.report.only_searched += seen.searched
+        # That word says it already: the task is named with it where its state is told.
         if judgement.reason != "only_in_search":
             reason = NOT_IN_SEARCH if seen.listed else NOT_IN_TASKS
             self._bench.tell(Difference(self._window, row.task.id, judgement.standing, reason))
@@ -315,6 +331,7 @@ class DayReconciler:
         named = False
         for each in facts.recordings:
             finding = looked.get((row.task.id, each.id))
+            # What the bucket shows now goes before what the ledger says of an earlier try.
             reason = each.reason if each.state == "failed" else ""
             if finding is not None and finding.verdict is not ObjectVerdict.OK:
                 reason = REASONS.get(finding.verdict, "bucket_unreadable")

@@ -20,6 +20,7 @@ STATES = (
     TaskStatus.UNKNOWN,
 )
 NOT_IN_SEARCH, NOT_IN_TASKS = "not_in_search", "not_in_tasks"
+# The two that are said in words; the age has a sentence of its own, and open tasks are counted state by state.
 WHY_NOT = {
     WhyNot.LIST: "the list of tasks was not read to its end",
     WhyNot.SEARCH: "Search was not read to its end",
@@ -174,6 +175,7 @@ class DayReport:
     def why_not(self) -> list[str]:
         """Say why it is not certified, a few words each."""
         words = [] if self.settled else ["too young: calls and captures can still appear"]
+        # A trouble says which list broke off, and why: the general words beside it would say less, twice.
         words += self.troubles or [WHY_NOT[why] for why in self.keeps_from_it() if why in WHY_NOT]
         return words + [f"{self.counts[state]} {state.value}" for state in STATES[3:] if self.counts[state]]
 
@@ -228,6 +230,7 @@ class ReconcileReport:
     @property
     def exit_code(self) -> int:
         """Return 0 for a certified period only, 4 when S3 refused, 3 when something is wrong, 5 when it is to come."""
+        # From what only a person can mend to what mends itself: access, what failed or was unread, what is owed.
         if self.token_unsaved or any(day.denied for day in self.days):
             return EXIT_AUTH
         counts = self.counts
@@ -246,6 +249,7 @@ class ReconcileReport:
             "from": iso(self.period.from_ms),
             "to": iso(self.period.to_ms),
             "certified": self.certified,
+            # Whole UTC days only: part of a day can be complete, and no certificate is ever given for it.
             "certified_days": [str(iso(day.window.from_ms))[:10] for day in self.days if _is_certified_day(day)],
             "attested_days": [str(iso(day.window.from_ms))[:10] for day in self.days if day.attested],
             "tasks_listed": counts["tasks"],

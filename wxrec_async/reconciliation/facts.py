@@ -35,6 +35,7 @@ class FactsBuilder:
         self, row: TaskRow, seen: SeenTask, looked: Looked, now_ms: int, asked: RecheckAnswer = RecheckAnswer.NOT_ASKED
     ) -> TaskFacts:
         """Return everything that is known of one task at ``now_ms``."""
+        # A task that came from a file of ids has no time of creation; it is no older than what we know of it.
         created = row.task.created_ms if row.task.created_ms is not None else row.asked.first_seen_ms
         silent = row.asked.last_empty_ms
         return TaskFacts(
@@ -54,6 +55,7 @@ class FactsBuilder:
         )
 
     def _search(self, row: TaskRow, seen: SeenTask) -> SearchFacts | None:
+        # Nothing that Search said on another day: what it contradicts must be what it says now.
         if not seen.searched:
             return None
         return SearchFacts(row.witness_recordings, seen.requested, row.witness_deleted, seen.active, row.witness_bytes)

@@ -52,6 +52,7 @@ async def open_context(
             search_required=chosen.search == "required",
             asker=CapturesRecheck(webex.client, ledger, log),
             bucket=bucket,
+            # By the description; reading every byte back is for `verify`.
             comparison=Comparison(bucket, Level.HEAD),
             sides=FactsBuilder(filters_of(settings), counts=chosen.search_counts),
             ages=ages,

@@ -43,6 +43,7 @@ class CapturesRecheck:
             {row.task.id: read[row.task.id] for row, facts in batch if _says_something(row, facts, read)}
         )
         for row, facts in batch:
+            # After the log, which judges by captures alone what is no longer named: Search's word goes further.
             await self._note_deleted(row, facts, read.get(row.task.id))
         return {row.task.id: _asked(read.get(row.task.id)) for row, _ in batch}
 
@@ -61,6 +62,7 @@ class CapturesRecheck:
         """Let come to rest what captures no longer names of a call of which Search says that Webex deleted."""
         if answer is None or answer.unsettled or not answer.offered or not _is_deleted(facts):
             return
+        # Webex deletes recordings, not calls: what captures still names of a deleted call can be had, and stays work.
         if {each.id for each in row.recordings} - answer.offered:
             await self._ledger.deleted_at_webex(row, self._log.judged_ms(), named=sorted(answer.offered))
 
@@ -76,12 +78,15 @@ def _says_something(row: TaskRow, facts: TaskFacts, read: Mapping[str, TaskAnswe
     answer = read.get(row.task.id)
     if answer is None:
         return False
+    # Silence about a call whose recordings are known, or of which Search says "deleted", settles nothing: those
+    # recordings are judged one by one, and a deletion by both voices (`may_be_deleted`).
     return bool(answer.offered) or not (answer.unsettled or row.recordings or _is_deleted(facts))
 
 
 def _promised(row: TaskRow, facts: TaskFacts) -> Task:
     """Return the task; Search's word that there is a recording counts as a promise."""
     search = facts.search
+    # Without the promise an old call would come to rest at the first empty answer.
     promised = search is not None and bool(search.recordings or search.capture_requested)
     return replace(row.task, capture_requested=True) if promised else row.task
 

@@ -35,6 +35,7 @@ from wxrec_async.wiring.account import Injected, credentials_of, organisation, t
 from wxrec_async.wiring.http_client import http_client
 
 WAIT_S = 300.0
+# What a service app needs for all of it, captures included.
 NEEDED_SCOPE = "cjp:config_read"
 
 
@@ -66,6 +67,7 @@ class _Surroundings:
 
 def can_catch_redirect(settings: Settings) -> bool:
     """Say whether `login` can catch the redirect itself; if not, ``redirect`` has to be handed in."""
+    # Plain http on loopback: for anything else the browser ends up where no server of ours can stand.
     return catchable(settings.auth.redirect_uri)
 
 
@@ -134,6 +136,7 @@ async def _opened(
     """Find everything that can be wrong before anybody is sent to a browser."""
     given = given or Injected()
     credentials, store = await credentials_of(settings, given), token_store_of(settings, given, emit)
+    # Before anybody is sent to a browser: a code is good for one try, and a token that cannot be stored is lost.
     await oauth.look_at_store(store)
     transport = AiohttpTransport(tls=clients.trusted_tls_context(settings), limit=2, proxy=settings.webex.proxy)
     async with http_client(transport) as http:
@@ -158,12 +161,16 @@ async def _caught(
     async with listening(request.redirect_uri) as server:
         show_url(request.url)
         if open_browser is not None:
+            # In a thread that may be left behind: a browser in the terminal returns only when it is closed.
             await to_thread.run_sync(open_browser, request.url, abandon_on_cancel=True)
         return await server.caught(is_ours, wait_s)
 
 
 async def _stored(around: _Surroundings, tokens: Tokens, asked: tuple[str, ...]) -> LoggedIn:
+    # Whose it is comes before it is kept: a browser signed in elsewhere silently gets a token for that tenant, and
+    # stored it would take the place of the right one.
     org_id, notes = await _organisation(around, tokens)
+    # Webex does not always say what it granted; then it was what was asked for.
     scopes = tuple(tokens.scope.split()) or asked
     if scopes and NEEDED_SCOPE not in scopes:
         around.emit(Warned("scope_missing", f"the token has no {NEEDED_SCOPE}: Webex will refuse captures"))
@@ -177,6 +184,8 @@ async def _organisation(around: _Surroundings, tokens: Tokens) -> tuple[str, tup
     A token that does not tell is asked about, in the name of the organisation that the settings mean, if they do.
     """
     configured, in_credentials = around.settings.webex.org_id, around.credentials.org_id
+    # Access tokens of Contact Center end in the organisation's id.  Those that do not are asked about: first in the
+    # name the settings give, which a wrong tenant refuses, else in nobody's, and Webex says whose they are.
     if token_org(tokens) is not None or configured or in_credentials:
         org_id = organisation(configured, in_credentials, tokens)
         if token_org(tokens) is None:
@@ -199,6 +208,7 @@ async def _answering(around: _Surroundings, tokens: Tokens, org_id: str) -> str:
     try:
         return await answering_org(calls, settings, org_id, round(around.clock() * 1000))
     except HTTPStatusError as refusal:
+        # These are a no.  400 is among them: Webex has been seen to answer so to a token it does not take.
         if refusal.status in (400, 401, 403, 404):
             raise AuthError(
                 f"Webex does not confirm that the token belongs to organisation {org_id or '(none is set)'} ({refusal})"
@@ -210,6 +220,7 @@ async def _answering(around: _Surroundings, tokens: Tokens, org_id: str) -> str:
         problem = trouble
     except OperationFailed as given_up:
         problem = given_up.trouble
+    # A server that is busy or away is no reason to throw away a login somebody has just gone through.
     around.emit(Warned("organisation_unconfirmed", f"whose token this is could not be asked: {problem}; run doctor"))
     return ""
 
@@ -221,5 +232,6 @@ class _Bearer(httpx.Auth):
         self._tokens = tokens
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        # Without renewal: the token is new and stored nowhere yet, so a refusal is the answer.
         request.headers["Authorization"] = f"Bearer {self._tokens.access_token.reveal()}"
         yield request

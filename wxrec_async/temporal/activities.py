@@ -28,14 +28,18 @@ from wxrec_async.temporal.worker_service import WorkerService
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 BEATS = 4  # in the time after which a silent worker is given up
+# Answers that are remembered: many times what can be under way with one keeper at once.
 KEPT = 1000
+# The SDK sends what it is told once a second at most (`worker.BEAT`): more often is for nothing.
 NEWS_S = 1.0
+# Time for another worker of the queue, one that has the organisation, to take it.
 ELSEWHERE_S = 5.0
 IN_TURN_S = (
     0.1  # the queue says when a call is due; without a delay of ours the engine would wait twice as long each time
 )
 
 
+# For workers
 class WorkerActivities:
     """The activities of a client id's queue; ``stations`` are its organisations, by id."""
 
@@ -55,6 +59,7 @@ class WorkerActivities:
         """See `WorkerService.carry`."""
         batch = Batch.read(asked)
         async with _beating(_kept()) as beat:
+            # Also when the attempt before kept nothing: a process that was killed told nobody what it had begun.
             repeated = activity.info().attempt > 1
             outcome = await self._station(batch.org).carry(batch, beat.progress, beat, repeated=repeated)
         return outcome.plain()
@@ -71,6 +76,7 @@ async def further() -> None:
     """Pay for one further call by having begun."""
 
 
+# For the keeper of a ledger
 class LedgerActivities:
     """The activities of whoever keeps an organisation's ledger; ``ended`` hears each run's summary.
 
@@ -89,6 +95,7 @@ class LedgerActivities:
     async def plan(self, ask: contract.PlanAsk) -> contract.WorkPlan:
         async def answer() -> contract.WorkPlan:
             asked = _asked(ask.span) if ask.span else self._books.trailing(ask.trailing_s)
+            # Begun here, with its notes: the next call would begin it without.
             await self._books.begin(ask.run, asked.period, asked.clamped)
             windows = await self._books.windows_left(ask.run, asked.period, scheduled=ask.span is None)
             left, shape = [Span.of(window) for window in windows], contract.Sizing.of(self._books.settings)
@@ -144,8 +151,10 @@ class LedgerActivities:
 
     async def _once(self, answer: Callable[[], Awaitable[T]]) -> T:
         info = activity.info()
+        # The same for every attempt at one call, and for no other call of any run.
         key = (info.workflow_run_id or "", info.activity_id)
         async with _beating(BatchProgress()):
+            # Only what succeeded is kept: an attempt that failed has given no answer, and is made again.
             if key not in self._answers:
                 self._answers[key] = await answer()
                 while len(self._answers) > KEPT:
@@ -191,12 +200,15 @@ class _Heartbeat:
 
 @asynccontextmanager
 async def _beating(kept: BatchProgress) -> AsyncIterator[_Heartbeat]:
+    # Whoever asked said how long a silence may be; else as `contract.Sizing` has it.
     timeout = activity.info().heartbeat_timeout or timedelta(seconds=30)
     beat = _Heartbeat(kept)
+    # Outside of the task group, which wraps every failure of its body into a group.
     with _as_failures(beat):
         async with anyio.create_task_group() as group:
             group.start_soon(beat.go_on, timeout.total_seconds() / BEATS)
             yield beat
+            # What still runs is the heartbeat alone.
             group.cancel_scope.cancel()
 
 
@@ -219,6 +231,7 @@ def _as_failures(beat: _Heartbeat) -> Iterator[None]:
         failure = exc
     else:
         return
+    # Cancellation must reach the SDK as it came: told as a failure, the piece would be tried again.
     if not isinstance(failure, Exception):
         raise failure
     raise _told(failure, beat)
@@ -232,8 +245,12 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def _told(failure: Exception, beat: _Heartbeat) -> ApplicationError:
+    # Three kinds: the work comes back, the run ends with the exit code of a plain run, or the program is at
+    # fault.  Only the first is tried again: `UNTIL_IT_WORKS` has no limit of attempts, and the others would
+    # meet the same for ever.
     match failure:
         case Requeue():
+            # Told before it fails: the next attempt gets the last heartbeat, and counts its tries on from there.
             beat(beat.progress.after(failure.tries))
             beat.send()
             delay = timedelta(seconds=max(failure.after_s, IN_TURN_S))
@@ -249,6 +266,7 @@ def _told(failure: Exception, beat: _Heartbeat) -> ApplicationError:
         case ConfigError():
             return _ending(failure, EXIT_USAGE)
         case _:
+            # The traceback stays on the worker: the engine keeps what it is told, and gets the name of the class.
             log.error("a piece of work failed: %s", type(failure).__name__, exc_info=failure)
             words = f"{type(failure).__name__} in a worker, whose log says more: a fault of the program"
             return ApplicationError(words, EXIT_ERROR, type="Fault", non_retryable=True)

@@ -19,6 +19,7 @@ T = TypeVar("T")
 A_CALL = timedelta(minutes=20)  # Webex may ask to wait for five minutes
 A_BATCH = timedelta(hours=24)  # ten recordings of two hours over a slow line
 A_NOTE = timedelta(minutes=20)
+# No limit of attempts: how often to try is decided by `rules.retry`, whose history travels with the heartbeat.
 UNTIL_IT_WORKS = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1))
 # A server warns at 10 MB, ends a workflow at 50 MB, and suggests a new history at 4 MB.  A page of a thousand tasks
 # takes 2.5 MB from listing to outcomes, and is taken as a whole: a history has two pages and 5 MB, not three and 7.5.
@@ -59,6 +60,7 @@ def carry(ask: WindowAsk, batch: Plain) -> workflow.ActivityHandle[Plain]:
         start_to_close_timeout=A_BATCH,
         heartbeat_timeout=timedelta(seconds=ask.shape.heartbeat_s),
         retry_policy=UNTIL_IT_WORKS,
+        # A worker that is cancelled has uploads to abort first: the call is over when it has.
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     )
 
@@ -73,6 +75,7 @@ def begin_ledger_call(
         result_type=kind,
         task_queue=contract.ledger_queue(org),
         start_to_close_timeout=A_NOTE,
+        # None: until somebody keeps the ledger.  Work that is done waits in the history meanwhile, and is not lost.
         schedule_to_close_timeout=within,
         heartbeat_timeout=timedelta(seconds=30),
         retry_policy=UNTIL_IT_WORKS,

@@ -26,6 +26,7 @@ from wxrec_async.temporal.results import (
     TransferResult,
 )
 
+# Only for the bytes; what is named or finished is told at once.
 TELL_EVERY_S = 2.0
 Tell = Callable[[BatchProgress], None]
 
@@ -52,6 +53,7 @@ class BatchRun:
         self._repeated, self._now_ms = repeated, now_ms
         self._read: dict[str, TaskAnswer] = {}
         self._earlier = named_before(kept)
+        # What earlier attempts brought to an end is not done again: it goes into this outcome as it was.
         self._kept = {(each.task_id, each.recording_id): each for each in kept.done}
         self._again: set[str] = set()
         self._expired: set[str] = set()
@@ -65,11 +67,15 @@ class BatchRun:
             todo.id: read_answer(todo.task(), captures[todo.id], todo.before(), rules, now)
             for todo in self._batch.todos
         }
+        # Before the first upload of this batch is begun, or it would be found as one of before.
         await self._storing.look_for_uploads(self._batch.run)
         for todo in self._batch.todos:
+            # Before anything is told or stored: what is gone is among the finished from the first heartbeat on.
             self._note_gone(todo, captures[todo.id])
+        # The names go out before the first byte moves: a later attempt may hear less, and takes nothing back.
         self.tell()
         try:
+            # Two groups: the inner one waits for the recordings, the outer one's ticker never ends by itself.
             async with anyio.create_task_group() as watch:
                 watch.start_soon(self._tell_now_and_then)
                 async with anyio.create_task_group() as group:
@@ -78,6 +84,7 @@ class BatchRun:
                 watch.cancel_scope.cancel()
         except BaseExceptionGroup as failures:
             raise first_failure(failures) from None
+        # A task that only comes back has no answer yet: captures is asked for it again.
         answers = [
             self._answer(todo)
             for todo in self._batch.todos
@@ -94,6 +101,7 @@ class BatchRun:
         for name, evidence in todo.denied.items():
             named = any(name == each or name.startswith(f"{each}-") for each in there)  # see `rules.identity`
             if finality.is_gone(evidence, named=named, sound=not capture.unsettled):
+                # What an earlier attempt got hold of after all is not called gone.
                 self._kept.setdefault((todo.id, name), TransferResult(todo.id, name, "gone", evidence=evidence))
 
     def _answer(self, todo: TaskToDo) -> AnswerRow:
@@ -102,6 +110,7 @@ class BatchRun:
         return AnswerRow(todo, self._all_named(todo.id), beside, read.unsettled, read.goes_on)
 
     async def _task(self, todo: TaskToDo, group: TaskGroup) -> None:
+        # First of all, also of a call that goes on: what an earlier run left open has nothing to do with what is new.
         self._left_open += await self._storing.close(todo)
         answer, storing = self._read[todo.id], self._storing
         if answer.goes_on:
@@ -122,6 +131,7 @@ class BatchRun:
         if evidence := self._storing.denied(order):
             self._denied.setdefault(todo.id, {})[order.recording.id] = evidence
         self._again.add(todo.id)
+        # A worker that is about to end gives back what it has not begun: no URL has expired by that.
         if not self._storing.draining:
             self._expired.add(todo.id)
 
@@ -161,5 +171,6 @@ class BatchRun:
             returns=todo.returns + (todo.id in self._expired),
             uploads=[(each.recording_id, each.key, each.upload_id) for each in left_open],
             denied=self._denied.get(todo.id, {}),
+            # Swept by now (`BatchWorker.close`); what could not be aborted is among ``uploads``.
             begun=[],
         )

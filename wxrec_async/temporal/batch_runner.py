@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from wxrec_async.temporal.activity_calls import begin_ledger_call, carry, of_run
     from wxrec_async.temporal.contract import PendingTasks, Plain, WindowAsk, first_of
 
+# What comes back comes one by one, and a captures call costs the same for one task as for ten.
 GATHER_S = 5.0
 
 
@@ -27,6 +28,7 @@ class BatchRunner:
         """Begin work on tasks; returns when less than a batch of them waits."""
         self._pile.add(todos)
         self._begin()
+        # Listing waits here: tasks that nobody works at yet stay in pages that were not asked for.
         while self._pile.full:
             await self._step(None)
 
@@ -34,6 +36,8 @@ class BatchRunner:
         """Return when everything is done and written down."""
         self._begin()
         while self._pile or self._under_way or self._unwritten or self._writing:
+            # Less than a batch waits while others may still give something back; only when nothing came for a
+            # while does a call go out for so few.
             if self._pile and not await self._step(GATHER_S):
                 self._begin(partly=True)
             elif not self._pile:
@@ -41,6 +45,7 @@ class BatchRunner:
 
     async def write_down(self) -> None:
         """Write down what is finished, when the rest will not be."""
+        # What was stored is in the bucket, and the next run would fetch it again if the ledger did not know.
         while self._unwritten:
             self._write()
             if self._writing:
@@ -54,6 +59,7 @@ class BatchRunner:
             self._under_way.append(carry(self._ask, batch))
 
     def _write(self) -> None:
+        # One after the other: meanwhile outcomes gather, and the next call takes all of them.
         if self._unwritten and self._writing is None:
             told, self._unwritten = first_of(self._unwritten)
             self._writing = begin_ledger_call(self._ask.org, "record", {**of_run(self._ask), "outcomes": told})

@@ -24,6 +24,7 @@ from wxrec_async.temporal.messages import TaskToDo
 from wxrec_async.temporal.results import LeftOpen, TransferResult
 from wxrec_async.wiring.transfers import make_transfer
 
+# A worker serves many runs in its life, and only a few at the same time.
 RUNS_KNOWN = 8
 
 
@@ -74,6 +75,7 @@ class BatchWorker:
         emit: Emit,
     ) -> None:
         self.draining = False
+        # Over all batches that this worker has in hand: memory and connections are meant for so many recordings.
         self.room = anyio.Semaphore(settings.backfill.concurrency)
         self.rules = rules_of(settings, org_id)
         self._settings, self._store = settings, store
@@ -106,6 +108,7 @@ class BatchWorker:
 
     async def look_for_uploads(self, run: str) -> None:
         """Find out, once for each run, what was open before this worker began to work for it."""
+        # Batches of one run begin together: one looks, and none begins an upload before that is done.
         async with self._looking:
             if run and run not in self._earlier:
                 earlier = EarlierUploads(self._store, self.transfer, self.rules.key_template)
@@ -116,6 +119,7 @@ class BatchWorker:
 
     async def close(self, todo: TaskToDo) -> list[LeftOpen]:
         """Abort the uploads that an earlier run left open, or may have; return those that are open still."""
+        # Two kinds: uploads whose ids are known, and keys of which nobody knows whether one was begun.
         known = [LeftOpen(todo.id, *upload) for upload in todo.uploads]
         left = [each for each in known if not await self._aborted(each)]
         for recording_id, key in todo.begun:
@@ -142,14 +146,18 @@ class BatchWorker:
         recording = order.recording
         key = (recording.task_id, recording.id)
         async with self.room:
+            # Asked behind the semaphore: it may have taken a while to get here.
             if self.draining:
                 return None
             begun = anyio.current_time()
+            # By it the policy knows how often this recording has gone back already, and when to stop sending it back.
             self._terms.returns[key] = returns
             try:
+                # One by one: another of them may belong to a recording that another worker stores now.
                 if run in self._earlier:
                     await self._earlier[run].abort(order)
                 outcome = await self._stored(order, repeated=repeated)
+                # Now, while we know of them: this process has no ledger to find them by later.
                 for target in _places(order):
                     if target.key in self._store.uncertain_keys:
                         await self.transfer.sweep(target.key)
@@ -164,6 +172,7 @@ class BatchWorker:
         # What is to be replaced lies there, too; whether it has been is for the transfer to find out.
         if repeated and not order.replaces and (there := await self._there_already(order)):
             return there
+        # The call that was paid for went to captures.
         with allowed(CallAllowance(calls=0)):
             return await carry(order, self.transfer)
 
@@ -174,12 +183,14 @@ class BatchWorker:
         """
         for target in _places(order):
             self._left.pop(target.key, None)  # what cannot be aborted now either is told again
+            # Before looking: a killed attempt's upload is open still, or has become the object that is looked for.
             await self.transfer.sweep(target.key)
             try:
                 found = await self._store.head(target.key)
             except (HTTPStatusError, OperationFailed):
                 continue  # not allowed to look: the conditional write tells
             mine = found is not None and _names(found.metadata, order.recording)
+            # With ``overwrite`` an object of ours may be one that is to be replaced; then it is stored once more.
             if found is not None and mine and found.crc32 is not None and not self._settings.s3.overwrite:
                 main_place = target is order.target and order.fallback is not None
                 return Stored(await self._read_back(found), already=True, main_place=main_place, flags=order.flags)

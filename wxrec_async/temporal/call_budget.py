@@ -26,7 +26,9 @@ from wxrec_async.rules.retry import Attempts, Decision, GiveUp, PauseAll, RetryA
 from wxrec_async.webex.media import Renew
 from wxrec_async.wiring.account import CallPolicy
 
+# A reason that never leaves this room: `BatchWorker.store` turns it into "comes back".
 FRESH_URL = "fresh_url"
+# After that it is asked for in place: waiting for room may outlast a URL each time.
 MAX_RETURNS = 3
 
 ExtraCall = Callable[[], Awaitable[None]]
@@ -53,6 +55,7 @@ class CallAllowance:
     in_place: bool = False
 
 
+# Per piece of work, not per worker: many of them share one client, and each has paid for its own call.
 _ALLOWED: ContextVar[CallAllowance] = ContextVar("allowance")
 
 
@@ -82,8 +85,11 @@ class EngineCallPolicy(CallPolicy):
             allowance = _ALLOWED.get()
             if allowance.in_place:
                 return judge(trouble, tries, chance)
+            # Attempts and waits are those of all attempts at this piece, on whatever machine; what tells of this
+            # worker's own network is its own.
             tries = replace(allowance.tries, digests=tries.digests, outage_s=tries.outage_s)
             decision = judge(trouble, tries, chance)
+            # Waiting would hold a slot of the worker, and a second call would not be paid for.
             if isinstance(decision, RetryAfter | PauseAll):
                 raise Requeue(redact_text(str(trouble)), decision.after_s, tries.counted(decision)) from None
             return decision
@@ -94,6 +100,7 @@ class EngineCallPolicy(CallPolicy):
         async def renewed(recording: Recording) -> Recording:
             if self._can_go_back(recording):
                 raise OperationFailed(GiveUp(FRESH_URL), InvalidResponse("its URL has expired"))
+            # Going back would throw bytes away, or never end (`_can_go_back`).
             with allowed(CallAllowance(calls=0, in_place=True)):
                 return await renew(recording)
 
@@ -146,5 +153,6 @@ class PaidPacer(Pacer):
             await self._further()
         else:
             raise BudgetSpent
+        # Paid for, and yet this worker's gate may be closed: by a Retry-After that another call was given.
         async with super().turn():
             yield

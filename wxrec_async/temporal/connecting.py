@@ -33,6 +33,7 @@ async def connect(address: str, codec: str = "") -> Client:
         options = ClientConfigProfile.load().to_client_connect_config()
     except (RuntimeError, ValueError, OSError) as error:
         raise ConfigError(f"Temporal's own configuration cannot be used: {type(error).__name__}") from None
+    # Last: the profile may name an address, too, and the command line goes before it.
     options["target_host"] = address
     try:
         return await Client.connect(**options, data_converter=converter(codec), connect_timeout=PATIENCE)
@@ -47,6 +48,7 @@ def converter(codec: str) -> DataConverter:
     return replace(
         DataConverter.default,
         payload_codec=_codec(codec),
+        # By default messages and stack traces of failures are no payloads, and a codec never sees them.
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
     )
 

@@ -182,6 +182,7 @@ class IngestPage:
     period: Span
     window: Span
     rows: int
+    # Not by its type: the SDK would build a thousand records to hand them on, at ten times the cost.
     tasks: Any
     scheduled: bool = False
 
@@ -286,6 +287,7 @@ class PendingTasks:
 
     def next(self) -> tuple[list[Plain], bool]:
         """Return the next batch, and whether it is a piece of one that failed."""
+        # Pieces as they are, never put together again: the id at fault is found by halving.
         if self._pieces:
             return self._pieces.pop(0), True
         batch, self._todos = self._todos[:BATCH], self._todos[BATCH:]
@@ -297,6 +299,7 @@ def first_of(outcomes: list[Plain]) -> tuple[list[Plain], list[Plain]]:
     rows = 0
     for count, each in enumerate(outcomes):
         rows += len(each["failed"]) + len(each["answers"]) + 2 * len(each["done"])  # each is among the answers, too
+        # One at least: a single outcome is ten tasks, and there is nothing to part it by.
         if rows > ROWS_AT_ONCE and count:
             return outcomes[:count], outcomes[count:]
     return outcomes, []

@@ -34,6 +34,7 @@ from wxrec_async.temporal.messages import Span
 from wxrec_async.temporal.worker import ledger_worker
 from wxrec_async.temporal.workflows import BackfillFlow
 
+# While the server is away; everything goes on where it was when it is back.
 ASK_AGAIN_S = 1.0
 LOOK_EVERY_S = 30.0
 DETACHED = "the backfill goes on without us; the same command again joins it"
@@ -55,6 +56,7 @@ class FleetBackfill:
 
     async def __aenter__(self) -> FleetBackfill:
         async with AsyncExitStack() as stack:
+            # Before the ledger is opened, and held alone: a wrong address must not get in the way of a run.
             self._client = await connect(self._address, self.settings.temporal.codec)
             self._queue = contract.queue_of((await who(self.settings))[1])
             self._books = await stack.enter_async_context(open_ledger_service(self.settings, on_event=self._tell))
@@ -84,10 +86,13 @@ class FleetBackfill:
     async def run(self) -> Summary:
         """Begin the backfill of the settings' period, or join the one that is under way, and see it to its end."""
         handle, run, period, notes = await self._begin(self._books.period())
+        # Before we take any work from the ledger's queue: the run has its notes and its period from the start.
         await self._books.begin(run, period, notes)
         ended = None
         with anyio.CancelScope() as self._scope:
             ended = await self._see_through(handle)
+        # The summary is made by the keeper who is asked to end the run, mostly us.  When we leave, when it was ended
+        # from outside, or when another keeper was asked, there is none here: then it is what the ledger says now.
         if self._stopped or ended or self._summary is None:
             ending = Ending(stopped=self._stopped, error=ended, error_exit=EXIT_FAILED if ended else 0)
             return await self._books.end(run, period, ending, notes)
@@ -110,12 +115,15 @@ class FleetBackfill:
             ),
             id=contract.backfill_id(self._books.org_id),
             task_queue=self._queue,
+            # One backfill an organisation: the second command joins, and learns from the memo what it has joined.
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            # `describe` brings the memo; what a workflow was begun with would have to be read from its history.
             memo={"run": run, "from_ms": span.from_ms, "to_ms": span.to_ms},
         )
         memo = await (await handle.describe()).memo()
         period = Window(int(memo["from_ms"]), int(memo["to_ms"]))
         notes = list(asked.clamped)
+        # The server may have begun nothing: then the memo is that of the one under way.
         if memo["run"] != run:
             notes = [f"the backfill of {period} is under way; joining it instead of beginning another one"]
         return handle, str(memo["run"]), period, notes
@@ -123,6 +131,7 @@ class FleetBackfill:
     async def _see_through(self, handle: WorkflowHandle[BackfillFlow, SummaryFigures]) -> str | None:
         """Keep the ledger until the backfill is over; return what ended it when that was not itself."""
         notes = LedgerActivities(self._books, self._ended)
+        # The keeper stays until the end is told: without one, every window would wait for its next word.
         async with ledger_worker(self._client, self._books.org_id, notes), self._watching():
             return await _ended_by(handle)
 

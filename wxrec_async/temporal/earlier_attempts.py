@@ -14,6 +14,7 @@ from wxrec_async.temporal.results import AnswerRow, BatchOutcome, BatchProgress,
 def named_before(kept: BatchProgress) -> dict[str, list[NamedRecording]]:
     """Return what earlier attempts named, by task; what they brought to an end was named, too."""
     found = {task_id: {each.id: each for each in named} for task_id, named in kept.named.items()}
+    # A worker of an earlier release tells what it finished, and not what was named.
     for done in kept.done:
         found.setdefault(done.task_id, {}).setdefault(done.recording_id, NamedRecording(done.recording_id))
     return {task_id: list(named.values()) for task_id, named in found.items()}
@@ -25,6 +26,7 @@ def without_answer(todos: Sequence[TaskToDo], kept: BatchProgress, why: str) -> 
     ``why`` is a stable word, for an answer that did not come proves nothing.
     """
     named = named_before(kept)
+    # Marked as earlier: known, but not offered by an answer of now, so that it proves nothing by being there.
     earlier = {task_id: [replace(each, earlier=True) for each in found] for task_id, found in named.items()}
     return [AnswerRow(todo, earlier[todo.id], unsettled=why) for todo in todos if earlier.get(todo.id)]
 

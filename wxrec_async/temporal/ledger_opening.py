@@ -28,6 +28,7 @@ async def open_ledger_service(
         raise ConfigError(
             "[filters] agents and exclude_agents need [temporal] codec: without it no names of people are carried"
         )
+    # Secrets before the ledger: it is compared with the organisation that they name.
     secrets = await load_secrets(settings, given, on_event)
     async with AsyncExitStack() as stack:
         bucket = None

@@ -126,6 +126,7 @@ class LedgerService:
     ) -> tuple[list[TaskToDo], Cursor | None]:
         """See `RunLog.backlog`; ``only`` are words of `BacklogReason`, or `LATE` alone (`RunLog.second_looks`)."""
         current = await self._of(run, period)
+        # Tasks at rest are no backlog: nothing is left of them, they are only looked at once more.
         if LATE in only:
             tasks, cursor = await current.log.second_looks(period, at, due_only=scheduled)
         else:
@@ -148,8 +149,10 @@ class LedgerService:
 
     async def _of(self, name: str, period: Window, notes: tuple[str, ...] = ()) -> _Run:
         """Return the run of this name, begun in the ledger."""
+        # Calls come in at once, and the first of each kind begins the run: without the lock it would be begun twice.
         async with self._begin:
             if self._run is None or self._run.name != name:
+                # One at a time, as an organisation has one backfill at a time: a new name takes its place.
                 log = self._log(Period(period.from_ms, period.to_ms), notes)
                 await log.begin(len(await log.windows_left(period)))
                 refusals = Refusals(log.job.max_failures_in_row)
@@ -169,6 +172,7 @@ class LedgerService:
     async def end(self, run: str, period: Window, ending: Ending, notes: Iterable[str] = ()) -> Summary:
         """See `RunLog.finish`."""
         current = await self._of(run, period)
+        # Too few tasks to end the run by their number, and not one was answered: a permission is missing.
         if current.refusals.of_everybody() and not ending.error:
             ending = replace(ending, error=str(current.refusals), error_exit=EXIT_AUTH)
         return await current.log.finish(replace(ending, token_unsaved=bool(current.unsaved)), notes=notes)
@@ -185,6 +189,8 @@ async def _todos(run: _Run, tasks: Sequence[Task]) -> list[TaskToDo]:
 
 async def _record(run: _Run, outcome: BatchOutcome) -> None:
     log, answers = run.log, read_answers(outcome)
+    # In the order of a plain run: what captures named must be known before what became of it, sidecars come after
+    # the outcomes that they tell of.
     found = await log.record_answers(answers, refused=len(outcome.failed), asked_s=outcome.asked_s)
     for done in outcome.done:
         answer = answers.get(done.task_id)
@@ -193,7 +199,9 @@ async def _record(run: _Run, outcome: BatchOutcome) -> None:
     await _record_uploads(log, outcome)
     await log.task_finished(found)
     if outcome.worker:
+        # The newest word of each worker counts: a token that could be stored later is no trouble any more.
         (run.unsaved.add if outcome.token_unsaved else run.unsaved.discard)(outcome.worker)
+    # Before they are written down: when everybody is refused this raises, and no task is failed for it.
     run.refusals.count(outcome, log.failed_before)
     await log.record_refused(outcome.failed)
 
@@ -210,5 +218,6 @@ def _times(outcome: BatchOutcome, task_id: str) -> Mapping[str, object]:
 
 async def _record_uploads(log: RunLog, outcome: BatchOutcome) -> None:
     left = [OpenUpload(each.key, each.upload_id, each.task_id, each.recording_id) for each in outcome.left_open]
+    # Handed out to be aborted, and not told again as open: they are gone.
     known = {(key, upload_id) for answer in outcome.answers for _, key, upload_id in answer.todo.uploads}
     await log.record_uploads(left, known - {(each.key, each.upload_id) for each in left})

@@ -58,6 +58,7 @@ class TaskMessage(Task):
     def of(cls, task: Task, *, names: bool = False) -> TaskMessage:
         return cls(
             **{name: getattr(task, name) for name in PLAIN},
+            # Masked already here, not only where the ledger is: the engine keeps every message in its histories.
             origin=mask_number(task.origin) if task.origin else task.origin,
             destination=mask_number(task.destination) if task.destination else task.destination,
             queue_name=redact_text(task.queue_name) if task.queue_name else task.queue_name,
@@ -150,6 +151,7 @@ class TaskToDo:
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> TaskToDo:
+        # JSON has no tuples; and what a worker of an earlier release does not name is as by default.
         uploads = [(recording, key, upload_id) for recording, key, upload_id in row.get("uploads", ())]
         begun = [(recording, key) for recording, key in row.get("begun", ())]
         return cls(**{**row, "uploads": uploads, "begun": begun})
@@ -189,6 +191,7 @@ class Batch:
 def fields_of(row: Any) -> dict[str, Any]:
     """Return what is not as it is by default of a record without records in it."""
     kind = type(row)
+    # Once for each class: a page has a thousand rows.
     if kind not in _USUAL:
         _USUAL[kind] = _usual(kind)
     return {name: value for name, usual in _USUAL[kind] if (value := getattr(row, name)) != usual}

@@ -22,9 +22,11 @@ class Refusals:
 
     def count(self, outcome: BatchOutcome, failed_before: Collection[str]) -> None:
         """Take in what became of a batch; raises `AuthError` when it is everybody who is refused."""
+        # An answer shows that we are let in: the row begins anew.
         if any(map(_is_new, outcome.answers)):
             self.in_row, self.answered = set(), True
         refused = {task_id for task_id, reason in outcome.failed.items() if reason == FORBIDDEN}
+        # What an earlier run was refused is refused again, and is no news, once we know that others are answered.
         self.in_row |= refused.difference(failed_before) if self.answered else refused
         if selection.refusals_end_run(len(self.in_row), answered=self.answered, most=self.most):
             raise AuthError(str(self))

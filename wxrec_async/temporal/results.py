@@ -158,6 +158,7 @@ class BatchOutcome:
                     "todo": fields_of(each.todo),
                     "recordings": [fields_of(one) for one in each.recordings],
                     "beside": each.beside,
+                    # What is as it is by default stays at home (see `messages`).
                     **({"unsettled": each.unsettled} if each.unsettled else {}),
                     **({"goes_on": True} if each.goes_on else {}),
                 }
@@ -229,5 +230,6 @@ class BatchProgress:
         return Attempts(**{name: int(count) for name, count in self.tries.items()})
 
     def after(self, tries: Attempts) -> BatchProgress:
+        # An outage is what this worker's network did; the next attempt may be on another machine.
         kept = {name: getattr(tries, name) for name in Attempts.__slots__ if name != "outage_s"}
         return replace(self, tries=kept)

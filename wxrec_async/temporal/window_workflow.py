@@ -34,9 +34,11 @@ class WindowFlow:
             await (self._backlog(ask, crew) if ask.only else self._window(ask, crew))
             await crew.finish()
         except _ContinueAsNew as rest:
+            # A new history knows nothing of what is under way in this one: that is finished and written down first.
             await crew.finish()
             workflow.continue_as_new(rest.ask)
         except ActivityError:
+            # The run ends here.  What was finished before goes into the ledger all the same.
             await crew.write_down()
             raise
 
@@ -47,6 +49,7 @@ class WindowFlow:
             found = await ledger_call(ask.org, "backlog", asked, dict)
             await crew.take(found["todos"])
             at = found["at"]
+            # Between pages only: a page is in the ledger's hands as a whole, and the cursor stands behind it.
             if at is not None and is_long():
                 raise _ContinueAsNew(replace(ask, at=Cursor(**at)))
 
@@ -54,6 +57,7 @@ class WindowFlow:
         whole, asked_ms, trouble = ask.whole or ask.span, ask.asked_ms, ask.trouble
         if not ask.others:
             asked_ms, trouble = await self._list(ask, crew)
+        # The count is an extra, and made last: a window that was not read to its end is listed again anyway.
         not_counted = ""
         if ask.shape.other_channels and not trouble:
             rest = replace(ask, whole=whole, asked_ms=asked_ms, trouble=trouble, others=True)
@@ -61,6 +65,8 @@ class WindowFlow:
             if not ask.others and is_long():
                 raise _ContinueAsNew(rest)
             not_counted = await self._count_others(rest)
+        # Closed before its recordings are stored: a window says that all its tasks are in the ledger, which
+        # keeps what is left of each.
         ended = contract.Listed(ask.run, ask.period, whole, asked_ms, trouble, not_counted)
         await ledger_call(ask.org, "listed", ended, None)
 
@@ -69,6 +75,7 @@ class WindowFlow:
         pages = _Pages(ask)
 
         async def take_in(window: Window, page: TaskPage, new: Sequence[Task]) -> None:
+            # The lister decides which tasks are new, by three of their fields; the ledger gets the rows as they came.
             rows = [pages.rows[task.id] for task in new]
             asked = {**of_run(ask), "window": asdict(Span.of(window)), "rows": page.rows, "tasks": rows}
             asked["scheduled"] = ask.scheduled
@@ -78,6 +85,7 @@ class WindowFlow:
             if is_long() and (rest := _rest_of(ask, page)):
                 raise _ContinueAsNew(replace(rest, asked_ms=pages.asked_ms, trouble=pages.trouble))
 
+        # Histories from before this was so have no such question in them, and are replayed as they were.
         sure = workflow.patched("every-channel-at-the-end")
         lister = Lister(pages, ask.shape.page_size, ask.shape.channel_types, sure=sure)
         trouble = await lister.read(ask.span.window(), take_in) or pages.trouble
@@ -130,7 +138,9 @@ class _Pages:
         """See `wxrec_async.flow.task_lister.PageSource`."""
         span = Span.of(window)
         row = await self._asked(PageAsk(self._ask.org, span, from_ms, next_link, self._ask.others, every_channel))
+        # The earliest of all pages: what was too young then may have been missing from any of them.
         self.asked_ms = min(self.asked_ms or row["asked_ms"], row["asked_ms"])
+        # Raised as the client of a plain run raises it, so that the same lister halves windows by the same words.
         if row["refused"]:
             raise OperationFailed(GiveUp(row["refused"]), InvalidResponse(row["detail"]))
         self.rows = {each["id"]: each for each in row["tasks"]}
@@ -144,6 +154,7 @@ class _Pages:
         try:
             return await activity_calls.page(self._ask, asked)
         except ActivityError as failure:
+            # Told by an activity, not a timeout or a cancellation: those are the run's own affair.
             if asked.others and isinstance(failure.cause, ApplicationError):
                 raise _Refused(failure.cause.message) from None
             raise
@@ -152,8 +163,12 @@ class _Pages:
 def _rest_of(ask: WindowAsk, page: TaskPage) -> WindowAsk | None:
     """Return the rest of a window behind a page; None when the page is no safe place to cut at."""
     times = [task.created_ms for task in page.tasks if task.created_ms is not None]
+    # The rest is listed by time, so it is cut where time can tell: not within a chain of links, not on a page
+    # out of order, and not on one whose rows share a moment, behind which there would be no progress.
     if page.next_link or not times or times != sorted(times) or times[0] == times[-1]:
         return None
+    # From a millisecond before the last row on: others of its moment may be on the next page, and whether
+    # the bound is inclusive is not known.  What is seen twice is known to the ledger.
     begin = max(times[-1] - 1, ask.span.from_ms + 1)
     if begin >= ask.span.to_ms:
         return None

@@ -71,8 +71,10 @@ async def serve(  # noqa: PLR0913 - what a program decides
     Raises `ConfigError`, `AuthError`, `RunStopped` or `LedgerError` when it cannot begin.
     """
     async with anyio.create_task_group() as group, AsyncExitStack() as stack:
+        # Last to go: ``abort`` counts until everything is closed, and after that nobody may wait for it any more.
         stack.callback(group.cancel_scope.cancel)
         client = await connect(address, _codec_of(settings))
+        # Before the workers that use them, so closed after: what is in hand at the end still needs its clients.
         stations = await _open(stack, client, settings, on_event)
         fleets = [await stack.enter_async_context(_fleet(client, queue, mine)) for queue, mine in stations.items()]
         if keeps_ledger:
@@ -84,6 +86,7 @@ async def serve(  # noqa: PLR0913 - what a program decides
             on_ready(fleet)
         await stop.wait()
         for station in (station for mine in stations.values() for station in mine):
+            # Before the workers are closed, which stop taking work and wait for what they have within the grace.
             station.drain()
             group.start_soon(_break_off, station, abort)
 
@@ -95,6 +98,7 @@ async def _break_off(station: WorkerService, abort: anyio.Event) -> None:
 
 def _codec_of(settings: Sequence[Settings]) -> str:
     names = {each.temporal.codec for each in settings}
+    # One client, and so one converter, for all organisations of a process.
     if len(names) != 1:
         raise ConfigError("[temporal] codec must be the same in all configuration files of a worker")
     return names.pop()
@@ -108,6 +112,7 @@ async def _open(
     for each in settings:
         org, client_id = await who(each)
         queue = contract.queue_of(client_id)
+        # Work names its organisation only: with two configurations nobody could say which one is meant.
         if org in {station.org_id for mine in stations.values() for station in mine}:
             raise ConfigError(f"two configuration files name organisation {org}")
         station = WorkerService(each, further=_Further(client, queue), on_event=on_event)
@@ -118,6 +123,7 @@ async def _open(
 @asynccontextmanager
 async def _fleet(client: Client, queue: str, stations: Sequence[WorkerService]) -> AsyncIterator[Fleet]:
     """Take work from a client id's queue; when the context ends, finish what is in hand."""
+    # The budget belongs to the client id, and one of its files may know that it is smaller.
     per_minute = min(station.settings.webex.requests_per_minute for station in stations)
     backfills = [station.settings.backfill for station in stations]
     calls = WorkerActivities({station.org_id: station for station in stations})
@@ -129,8 +135,10 @@ async def _fleet(client: Client, queue: str, stations: Sequence[WorkerService]) 
         activities=[calls.page, calls.carry],
         workflow_runner=RUNNER,
         max_concurrent_activities=sum(backfill.concurrency for backfill in backfills),
+        # Counted by the server over all workers of the queue: this is the budget.
         max_task_queue_activities_per_second=contract.calls_per_second(per_minute),
         disable_eager_activity_execution=True,  # what does not pass the queue is not counted
+        # Behind that the SDK cancels what is in hand, whose uploads are aborted then.
         graceful_shutdown_timeout=timedelta(seconds=max(backfill.grace_seconds for backfill in backfills)),
         max_heartbeat_throttle_interval=BEAT,
         default_heartbeat_throttle_interval=BEAT,

@@ -41,7 +41,9 @@ from wxrec_async.wiring.account import NO_INJECTION, Injected, load_secrets
 from wxrec_async.wiring.bucket import open_bucket
 from wxrec_async.wiring.observed import observed_reach
 
+# So often a batch may fail as a whole before it is halved to find the one id at fault.
 BATCH_PATIENCE = 3
+# Tokens in a row, each of them new: no expiry looks like that.
 MAX_REFUSALS = 3
 LAST_SWEEP_S = 10.0
 
@@ -67,6 +69,7 @@ class WorkerService:
         self._terms = EngineCallPolicy(further)
         self._given = replace(given, terms=self._terms)
         self._stack = AsyncExitStack()
+        # To be broken off by `abort`, without the engine's having cancelled anything.
         self._in_hand: set[anyio.CancelScope] = set()
         self._refusals = self._renewed_as = 0
         self._name, self._was_unsaved = uuid.uuid4().hex[:12], False
@@ -89,8 +92,10 @@ class WorkerService:
         self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            # Without a limit: a rotated token that is lost means that somebody has to log in again.
             with anyio.CancelScope(shield=True):
                 await self._webex.refresher.save_pending()
+            # With one: what is not swept is found by the next run, or by a lifecycle rule.
             with anyio.move_on_after(LAST_SWEEP_S, shield=True):
                 await self._storing.sweep_uncertain()
         finally:
@@ -123,9 +128,12 @@ class WorkerService:
 
         Raises `Requeue`, `AuthError` or `RunStopped`.  A page that cannot be had is an answer: ``refused``.
         """
+        # By the monotonic clock; subtracted from the servers' time below it gives the moment of asking.
         begun = anyio.current_time()
+        # Links travel without the host: no URL goes into a message, and another worker may have another base.
         link = self.settings.webex.api_url + ask.next_link if ask.next_link else None
         client = self._webex.others if ask.others else self._webex.client
+        # This worker's file may differ from that of the ledger's keeper, which wants them counted.
         if client is None:
             return PageRow(refused="not_configured", detail="this worker counts no other channels")
         with self._one_call(kept):
@@ -134,6 +142,7 @@ class WorkerService:
                     ask.span.window(), from_ms=ask.from_ms, next_link=link, every_channel=ask.every_channel
                 )
             except OperationFailed as given_up:
+                # An answer, not a failure: what to do about it, halve or give up, is for the lister in the workflow.
                 asked_ms = _since(begun, client.servers_now_ms())
                 return PageRow(refused=_reason(given_up), detail=redact_text(str(given_up)), asked_ms=asked_ms)
         asked_ms = _since(begun, client.servers_now_ms())
@@ -158,10 +167,13 @@ class WorkerService:
             with allowed(CallAllowance(tries=tries)):
                 yield
         except BudgetSpent:
+            # The request was refused and signed anew, and would have been a second call: the token is new by now, so
+            # the next attempt meets nothing of that.
             self._count_refusal()
             raise self._given_back(Requeue("the token was refused and is renewed", 0.0, tries)) from None
         except Requeue as back:
             raise self._given_back(back) from None
+        # Something was answered: the token is good.
         self._refusals = 0
 
     def _given_back(self, back: Requeue) -> Requeue:
@@ -192,9 +204,11 @@ class WorkerService:
                 return await self._carry(batch, kept, tell, repeated=repeated)
             finally:
                 self._in_hand.discard(scope)
+        # Only behind `abort`, whose cancellation ends at this scope; one from outside goes through it.
         raise _leaving(kept)
 
     async def _carry(self, batch: Batch, kept: BatchProgress, tell: Tell, *, repeated: bool) -> BatchOutcome:
+        # Before the call: what is given back now costs none.
         if self._storing.draining:
             raise _leaving(kept)
         begun = anyio.current_time()
@@ -202,10 +216,13 @@ class WorkerService:
             with self._one_call(kept):
                 captures = await self._webex.client.captures_once([todo.id for todo in batch.todos])
         except Requeue as back:
+            # As a whole it comes back a few times, for a server that is down; then one of its ids is suspected,
+            # and it is halved, a piece of it at the first failure.
             if len(batch.todos) > 1 and back.tries.attempts >= (1 if batch.halved else BATCH_PATIENCE):
                 return _halved(batch, kept)
             raise
         except OperationFailed as given_up:
+            # One id alone has failed by itself.
             halve = len(batch.todos) > 1 and _may_halve(given_up)
             return _halved(batch, kept) if halve else _all_failed(batch, kept, given_up)
         work = BatchRun(self._storing, batch, kept, tell, repeated=repeated)
@@ -213,6 +230,7 @@ class WorkerService:
 
     async def _signed(self, outcome: BatchOutcome) -> BatchOutcome:
         """Say whether a renewed token could not be stored; who never had such trouble says nothing of it."""
+        # After the work: by now the store may take what it refused before.
         saved = await self._webex.refresher.save_pending()
         self._was_unsaved = self._was_unsaved or not saved
         return replace(outcome, worker=self._name, token_unsaved=not saved) if self._was_unsaved else outcome

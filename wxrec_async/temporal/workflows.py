@@ -24,8 +24,11 @@ with workflow.unsafe.imports_passed_through():
     from wxrec_async.temporal.messages import Span
     from wxrec_async.temporal.window_workflow import WindowFlow
 
+# A backfill that was cancelled waits so long for a keeper to write its summary; without one the ledger has the facts.
 LAST_WORD = timedelta(minutes=2)
+# A window of a backfill before this one may still be aborting its uploads.
 BUSY_S = 30.0
+# Words of `BacklogReason`.  What failed comes last in the run, so that lasting failures do not fill its streak.
 LEFT_OVER = ("listed", "owed", "unfinished")
 SECOND_LOOKS = (LATE,)
 FAILED_BEFORE = ("failed",)
@@ -51,6 +54,7 @@ class BackfillFlow:
 
     @workflow.run
     async def run(self, ask: BackfillAsk) -> SummaryFigures:
+        # A schedule names no run.  Nothing may be drawn by chance here: a replay must find the same name.
         ask = ask if ask.run else replace(ask, run=f"{workflow.info().workflow_id}/{workflow.info().run_id}")
         plan = await self._plan(ask)
         notes = ask.notes or plan.notes
@@ -59,11 +63,13 @@ class BackfillFlow:
         try:
             await self._all(ask, plan.period, plan.windows, begin=ask.left is None)
         except (ActivityError, ChildWorkflowError) as failure:
+            # The run is over, and its end is written down like any other before the workflow fails by it.
             ended = _told(ended, failure)
         except asyncio.CancelledError:
             await ledger_call(
                 ask.org, "end", replace(ended, error="cancelled", exit_code=6), SummaryFigures, within=LAST_WORD
             )
+            # As cancelled, not as failed: whoever cancelled asked for that.
             raise
         report = await ledger_call(ask.org, "end", ended, SummaryFigures)
         if ended.error:
@@ -74,11 +80,13 @@ class BackfillFlow:
         """Return what an earlier history of this backfill was told, else what the keeper of the ledger says."""
         if ask.span and ask.shape and ask.left is not None:
             return contract.WorkPlan(ask.span, ask.left, ask.shape, ask.filtered)
+        # A schedule's period is that of its beginning, as the keeper's clock has it.
         asked = contract.PlanAsk(ask.run, None if ask.scheduled else ask.span, ask.trailing_s)
         told = await ledger_call(ask.org, "plan", asked, contract.WorkPlan)
         return replace(told, shape=ask.shape or told.shape)
 
     async def _all(self, ask: BackfillAsk, period: Span, windows: list[Span], *, begin: bool) -> None:
+        # Oldest first, so before the windows; in a later history it was done by an earlier one.
         if begin and not ask.filtered:
             await self._left_over(ask, period, LEFT_OVER)
         await self._windows(ask, period, windows)
@@ -96,9 +104,11 @@ class BackfillFlow:
                 asked = WindowAsk(ask.org, ask.queue, ask.run, period, shape, span, scheduled=ask.scheduled)
                 under_way.append(await _child(asked, contract.window_id(ask.org, span)))
             done, _ = await workflow.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            # A failure is raised here and ends the run; the close policy has the other children cancelled.
             for each in done:
                 await each
             under_way = [each for each in under_way if not each.done()]
+            # With none under way, for a new history cannot wait for the children of this one.
             if is_long() and left and not under_way:
                 workflow.continue_as_new(replace(ask, span=period, left=left))
 
@@ -129,6 +139,7 @@ def _told(end: contract.End, failure: BaseException) -> contract.End:
     while cause is not None and not isinstance(cause, ApplicationError):
         cause = cause.__cause__
     if isinstance(cause, ApplicationError):
+        # The exit code goes along as the first detail (`activities._told`).
         code = cause.details[0] if cause.details and isinstance(cause.details[0], int) else 1
         return replace(end, error=cause.message, exit_code=code)
     return replace(end, error="a piece of work was cancelled or timed out", exit_code=1)

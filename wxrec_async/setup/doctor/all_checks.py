@@ -46,6 +46,7 @@ async def examine(  # noqa: PLR0913 - all but one have defaults
     """
     notes = Notes(on_finding, clock)
     notes.add(_configuration(settings, origin, clock(), warnings))
+    # Webex first: the ledger is compared with the organisation that it names, and its answers tell the time.
     org_id = await examine_webex(settings, given or Injected(), notes, emit, renew=renew)
     await _examine_bucket(settings, notes)
     notes.add(await examine_place(settings, org_id))
@@ -67,6 +68,7 @@ async def examine_file(
         finding = failed("configuration", error)
         on_finding(finding)
         return [finding]
+    # Without a path the file in the working directory counts only if a value came from it.
     named = path or (Path("config.toml") if any(name == "config.toml" for name in loaded.origins.values()) else None)
     origin = str(named) if named else "environment and defaults"
     return await examine(
@@ -78,6 +80,7 @@ def _configuration(settings: Settings, origin: str, now: float, warnings: Sequen
     name = "configuration"
     if not settings.s3.bucket:
         return bad(name, f"{origin}: [s3] bucket is not set", "name the bucket", diagnosis.EXIT_USAGE)
+    # By the way a run asks for its period: a --from in the future shows here and not after the first login.
     try:
         asked_period(settings, round(now * 1000))
     except ConfigError as error:
@@ -88,6 +91,7 @@ def _configuration(settings: Settings, origin: str, now: float, warnings: Sequen
 async def _examine_bucket(settings: Settings, notes: Notes) -> None:
     """Look at the bucket; what its servers say of the time belongs before it."""
     if not settings.s3.bucket:
+        # S3 will not be asked, so Webex's servers are all there is to tell the time by.
         notes.add(diagnosis.clock(notes.skews))
         notes.skip(BUCKET_NAMES, "not known before [s3] bucket is set")
         return
@@ -101,6 +105,7 @@ async def _examine_bucket(settings: Settings, notes: Notes) -> None:
 
 
 async def _examine_opened(bucket: BucketChecks, notes: Notes) -> None:
+    # Looked at before the clock is judged, judged after it: S3 tells the time too, and refuses who is too far off it.
     looked = await bucket.look()
     notes.add(diagnosis.clock(notes.skews, bucket.host if looked.too_skewed else ""))
     await bucket.examine(looked)

@@ -31,6 +31,7 @@ BUCKET_NAMES = (
     "list_uploads",
     "lifecycle",
 )
+# Questions are put one after the other.
 CONNECTIONS = 2
 REQUEST_S = 15.0
 
@@ -50,6 +51,8 @@ class Looked:
     @property
     def refusal(self) -> WxrecError | None:
         """The failure that tells most, None when HEAD was answered."""
+        # HEAD has no body, so its 400 and 403 are without a code.  That of the list tells more, unless it is
+        # AccessDenied, which speaks of the permission to list and not of the bucket.
         bare = isinstance(self.head, HTTPStatusError) and self.head.status in (400, 403)
         tells = isinstance(self.listed, HTTPStatusError) and self.listed.code != "AccessDenied"
         return self.listed if bare and tells else self.head
@@ -64,6 +67,7 @@ class BucketChecks:
 
     def __init__(self, settings: Settings, wire: S3Api, notes: Notes) -> None:
         self._settings, self._wire, self._notes = settings.s3, wire, notes
+        # The same questions without ExpectedBucketOwner, to tell whether it is the owner that S3 objects to.
         self._anyones = Requests(settings.s3.model_copy(update={"expected_bucket_owner": ""}))
         self._prefix = probe_prefix(settings.s3.key)
         self.host = wire.host
@@ -77,6 +81,7 @@ class BucketChecks:
             reply.update(await self._send("head_bucket", self._wire.requests.bucket()))
 
         refusal = await failure_of(head)
+        # Without credentials or connection the second question meets the same, after as many tries.
         out_of_reach = isinstance(refusal, AuthError | ConnectError | TLSError)
         listed = refusal if out_of_reach else await failure_of(self._list_uploads)
         return Looked(refusal, listed, _region_of(reply))
@@ -87,6 +92,7 @@ class BucketChecks:
         elsewhere = self._elsewhere(looked)
         bucket = self._bucket(looked, elsewhere)
         notes.add(bucket)
+        # Not known (None) goes on: a policy that allows writing only refuses HEAD and list, and lets a run work.
         if elsewhere is not None or bucket.ok is False or looked.too_skewed:
             notes.skip(BUCKET_NAMES[1:2], "not known") if elsewhere is None else notes.add(elsewhere)
             notes.skip(BUCKET_NAMES[2:], "not known before the bucket can be talked to")
@@ -101,6 +107,7 @@ class BucketChecks:
 
     async def _permissions(self, looked: Looked) -> None:
         probe = Probe(self._wire, self._settings, self._prefix)
+        # The probe before the condition, which may only be tried where a wrong checksum was just seen to be refused.
         findings = await probe.findings()
         for finding in (findings.write, findings.checksum, await self._condition(findings.checksum), findings.abort):
             self._notes.add(finding)
@@ -108,6 +115,7 @@ class BucketChecks:
         self._notes.add(await self._lifecycle())
 
     def _elsewhere(self, looked: Looked) -> Finding | None:
+        # AWS names the right region in a header of its refusals, of HEAD's too; a HEAD that is answered may as well.
         for refusal in (looked.head, looked.listed):
             if isinstance(refusal, S3StatusError):
                 found = diagnosis_s3.bucket_elsewhere(refusal, self._region, refusal.bucket_region)
@@ -122,6 +130,7 @@ class BucketChecks:
         if elsewhere is not None:
             return unknown("bucket", "not known before the region is right")
         refusal = looked.refusal
+        # Either answer shows it: s3:ListBucket and s3:ListBucketMultipartUploads are granted apart.
         if refusal is None or looked.listed is None:
             return good("bucket", f"{self._settings.bucket} is there")
         return diagnosis_s3.bucket_refused(refusal, self._settings.bucket)
@@ -131,10 +140,12 @@ class BucketChecks:
         name, expected = "bucket_owner", self._settings.expected_bucket_owner
         if not expected:
             return good(name, "not compared, because [s3] expected_bucket_owner is not set")
+        # Both questions carried ExpectedBucketOwner: one that is answered has compared it.
         if looked.head is None or looked.listed is None:
             return good(name, f"it belongs to {expected}")
         head = await failure_of(lambda: self._send("head_bucket", self._anyones.bucket()))
         listed = await failure_of(lambda: self._send("list_multipart_uploads", self._anyones.bucket(MaxUploads=1)))
+        # Refused without the expected owner as well: then it is a permission, and the owner cannot be learned.
         if head is not None and listed is not None:
             return unknown(name, "not known: the bucket may neither be looked at nor listed")
         words = f"the bucket does not belong to {expected}"
@@ -154,6 +165,7 @@ class BucketChecks:
         refusal = await failure_of(list_one)
         if refusal is not None:
             return unknown(name, f"not known: no object can be looked for ({refusal})")
+        # An object of the probe's own would have to be put first, and doctor leaves nothing behind.
         if not found.get("Contents"):
             return unknown(name, f"not known: nothing lies below {self._prefix} yet, and nothing is left there to try")
         params = Probe.refused_put(self._wire.requests, found["Contents"][0]["Key"])
@@ -200,5 +212,6 @@ async def opened_bucket(settings: Settings, notes: Notes) -> AsyncIterator[Bucke
             notes.note_date(urlsplit(client.meta.endpoint_url).netloc, http_response.headers.get("Date"))
 
         events: Any = client.meta.events  # the stubs know no handler that takes what it wants
+        # After every reply, refusals too: whose clock is wrong gets nothing else.
         events.register("after-call.s3", note_date, unique_id="wxrec-doctor-date")
         yield BucketChecks(settings, wire, notes)

@@ -24,6 +24,7 @@ async def examine_place(settings: Settings, org_id: str) -> Finding:
     """
     path = settings.ledger.path
     try:
+        # In a thread: on a network file system that hangs each of these calls may.
         exists, free, network = await to_thread.run_sync(_look, path)
         if exists and (foreign := await _foreign(settings, path, org_id)):
             return foreign
@@ -37,6 +38,7 @@ def _look(path: Path) -> tuple[bool, int, str | None]:
     exists = check_place(path)
     folder = path.parent
     try:
+        # Tried instead of asked for: permission bits know nothing of a mount that is read-only.
         with tempfile.TemporaryFile(dir=folder):  # without a name where the system can, gone at once where not
             free = shutil.disk_usage(folder).free
     except OSError as error:
@@ -54,6 +56,7 @@ async def _foreign(settings: Settings, path: Path, org_id: str) -> Finding | Non
         ("key template", kept.key_template, wanted.key_template),
     )
     for what, theirs, ours in pairs:
+        # What is not known on one side, mostly the organisation before a login, contradicts nothing.
         if theirs and ours and theirs != ours:
             words = f"{path} belongs to {what} {theirs!r}, the settings say {ours!r}"
             return bad("ledger", words, "name another file in [ledger] path, or correct the settings", EXIT_USAGE)

@@ -25,6 +25,7 @@ from wxrec_async.rules.diagnosis import Finding, unknown
 
 TRIES = 3
 PAUSE_S = 0.3
+# Somebody waits for these lines: a server that asks for minutes is told of as it is.
 LONGEST_WAIT_S = 20.0
 
 
@@ -76,6 +77,7 @@ async def _failure_of_one(ask: Callable[[], Awaitable[object]]) -> WxrecError | 
     try:
         await ask()
     except (RemoteError, AuthError, RunStopped) as failure:
+        # Told as findings.  Anything else, a fault of the program or a cancellation, is none and goes through.
         return failure
     except OperationFailed as given_up:
         return given_up.trouble

@@ -50,10 +50,13 @@ class Probe:
         self._wire, self._settings = wire, settings
         self._key = f"{prefix}_doctor/{secrets.token_hex(8)}.wav"
         self._upload_id: str | None = None
+        # Whether some attempt may have begun an upload whose id did not arrive.
         self._in_doubt = False
 
     async def findings(self) -> Findings:
         """Find out what is allowed; once begun it is carried through, or a cancellation would leave the upload."""
+        # Abort comes first, on an upload that does not exist: permissions are judged before that is noticed.  Who may
+        # not abort begins nothing, because it could not be cleared away.  Some stores say 204 to any abort.
         denied = await self._failure("abort_multipart_upload", self._of(NO_UPLOAD))
         if _is_no_such_upload(denied) or denied is None:
             return await run_to_completion(self._tried)
@@ -75,9 +78,11 @@ class Probe:
             found.write, found.checksum = self._write(begun), unknown("checksum", "not tried: no upload could be begun")
             found.abort = await self._swept()
             return found
+        # The wrong part first: should it be taken, the right one of the same number takes its place.
         wrong = await self._failure("upload_part", self._part(self._upload_id, zlib.crc32(BYTES) ^ 1))
         right = await self._failure("upload_part", self._part(self._upload_id, zlib.crc32(BYTES)))
         found.checksum = diagnosis_s3.checksum(wrong)
+        # ``begun`` can have failed with an upload there: it was encrypted otherwise than the settings ask for.
         found.write = self._write(begun or right)
         found.abort = await self._aborted(self._upload_id)
         if found.abort.ok:
@@ -89,10 +94,12 @@ class Probe:
         try:
             reply: Any = await self._wire.send(lambda: self._wire.client.create_multipart_upload(**params))
         except RemoteError as trouble:
+            # It stays: a later attempt that is answered does not undo what an earlier one may have begun.
             self._in_doubt = self._in_doubt or leaves_open(trouble)
             raise
         if not reply.get("UploadId"):
             raise InvalidResponse("S3 answered without UploadId", host=self._wire.host)
+        # Before the encryption is looked at, so that an upload with the wrong one is aborted as well.
         self._upload_id = str(reply["UploadId"])
         check_encryption(reply, sse=self._settings.sse, kms_key_id=self._settings.kms_key_id)
 
@@ -115,6 +122,7 @@ class Probe:
         left: list[str] = []
 
         async def look() -> None:
+            # The key has a random part: whatever is open under it is of this probe.
             params = self._wire.requests.bucket(Prefix=self._key)
             page: Any = await self._wire.send(lambda: self._wire.client.list_multipart_uploads(**params))
             left.extend(upload["UploadId"] for upload in page.get("Uploads", ()))
@@ -140,6 +148,7 @@ class Probe:
     @staticmethod
     def refused_put(requests: Requests, key: str) -> dict[str, Any]:
         """Return a put that no store may carry out: the key is taken, and both its checksums are wrong."""
+        # Two wrong checksums beside If-None-Match: a store that ignores one header still knows another one.
         part = Part(1, [BYTES], len(BYTES), zlib.crc32(BYTES) ^ 1)
         other = hashlib.md5(b"other bytes", usedforsecurity=False).digest()
         params = requests.put(ObjectTarget(key, CONTENT_TYPE), part, overwrite=False)

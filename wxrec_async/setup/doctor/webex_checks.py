@@ -44,8 +44,10 @@ from wxrec_async.wiring import clients
 from wxrec_async.wiring.account import Injected, credentials_of, organisation, token_store_of
 from wxrec_async.wiring.http_client import http_client
 
+# What can only be known from an answer to a token that lives.
 ASKED_NAMES = ("region", "tasks", "captures", "search")
 CONNECTIONS = 2
+# The shortest life Webex grants a URL: none of these is ever opened.
 URL_MINUTES = 1
 
 
@@ -63,6 +65,7 @@ async def examine_webex(settings: Settings, given: Injected, notes: Notes, emit:
         notes.skip(("organisation", *ASKED_NAMES), "not known without certificates to trust")
         return settings.webex.org_id
     known = _Account(settings, credentials, store, tokens, notes)
+    # Two clients: the one for the API signs its requests and renews, which the token endpoint must never see.
     async with _client(settings, tls, notes) as token_http, _client(settings, tls, notes) as api_http:
         return await known.examine(token_http, api_http, emit, renew=renew)
 
@@ -120,9 +123,11 @@ class _Account:
         """Renew when it is time, ask the three questions, and only then judge: the answers explain each other."""
         url = f"{self.settings.webex.auth_url}/access_token"
         refresher = Refresher(self.store, self.credentials, token_http, url, emit, now=self.notes.clock)
+        # The finding is held back until the questions are answered: a token can look fresh here and be dead at Webex.
         refreshed = await self._renewed(refresher, renew=renew)
         org_id, organisation = self._organisation()
         answers = None
+        # A renewal that failed says nothing of the old token, which may live for days.
         if refreshed.ok is not False or self.tokens.alive(self.notes.clock()):
             api_http.auth = RefreshingAuth(refresher, self.settings.webex.api_url)
             answers = await self._answers(api_http, org_id)
@@ -136,6 +141,7 @@ class _Account:
         """Renew the token when it is stale or when that is wished for; a refresh token proves itself only so."""
         stale = not self.tokens.fresh(self.notes.clock())
         try:
+            # Loads the stored token as generation 1: a renewal after a refusal then shows (`_with_hindsight`).
             if not stale:
                 await refresher.current()
             if stale or renew:
@@ -157,6 +163,7 @@ class _Account:
         try:
             org_id = organisation(configured, in_credentials, self.tokens)
         except (AuthError, ConfigError) as error:
+            # Webex answers in the token's name only; asking in another one would make every finding below a refusal.
             return told or configured or in_credentials, failed("organisation", error)
         if not told:
             return org_id, good("organisation", f"{org_id} by the settings; the token does not tell its own")
@@ -165,6 +172,7 @@ class _Account:
 
     async def _answers(self, http: httpx.AsyncClient, org_id: str) -> Answers:
         webex = self.settings.webex
+        # Answers are judged by their own server's time: a clock that is off is one finding, not the cause of four.
         host = urlsplit(webex.api_url).netloc
         calls = ApiCalls(http, clock=lambda: self.notes.server_time(host))
         questions = _Questions(self.settings, calls, org_id, lambda: round(self.notes.server_time(host) * 1000))
@@ -179,6 +187,7 @@ class _Account:
         return replace(answers, search=await failure_of(questions.search))
 
     def _judge(self, answers: Answers | None, org_id: str) -> None:
+        # A dead token is refused everywhere alike: region and scopes show only to one that lives.
         if answers is None or isinstance(answers.organisation, AuthError):
             self.notes.skip(ASKED_NAMES, "not known without a token that lives")
             return
@@ -200,6 +209,7 @@ def _with_hindsight(refreshed: Finding, answers: Answers, generation: int) -> Fi
     """Correct the finding when Webex refused a token that looked fresh, and it had to be renewed after all."""
     if isinstance(answers.organisation, AuthError):
         return failed("refresh", answers.organisation, LOGIN)
+    # The first generation was loaded, a second one can only have been asked for by a refusal.
     if refreshed.ok is None and generation > 1:
         return good("refresh", "Webex refused the stored token; it was renewed and stored")
     return refreshed
@@ -221,8 +231,10 @@ class _Questions:
 
     async def captures(self) -> None:
         """Ask for the recordings of a task that does not exist."""
+        # Captures says 200 with empty lists for an unknown task, on purpose: enough to prove the scopes.
         nobody = str(uuid.uuid4())
         query: dict[str, object] = {"taskIds": [nobody], "urlExpiration": URL_MINUTES}
+        # A service app must name the organisation, its own; others may.
         if org_id := self.org_id or self.told_org:
             query["orgId"] = org_id
         body = json.dumps({"query": query}).encode()
@@ -234,6 +246,7 @@ class _Questions:
         if self.settings.webex.search == "off":
             return
         now_ms = self.now_ms()
+        # The minute before last: its end lies in the past by any clock that is a little off.
         body = search_body(Window(now_ms - 2 * MINUTE_MS, now_ms - MINUTE_MS), "")
         url = search_url(self.settings.webex, self.org_id or self.told_org)
         read_search((await self.calls.post(url, body, tracked=True)).body)
