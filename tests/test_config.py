@@ -242,9 +242,10 @@ def test_a_rate_above_what_webex_allows_is_accepted_with_a_warning() -> None:
 
 
 @pytest.mark.fault("X15")
-def test_what_is_shown_of_the_configuration_holds_no_password() -> None:
-    """A proxy's credentials are a secret, though they stand in the configuration."""
-    settings = loaded("[webex]\nproxy = 'http://user:hunter22@proxy.test:3128'").settings
+@pytest.mark.parametrize("scheme", ["http://", "", "//", "http:"])
+def test_what_is_shown_of_the_configuration_holds_no_password(scheme: str) -> None:
+    """A proxy's credentials are a secret, though they stand in the configuration, and without a scheme as well."""
+    settings = loaded(f"[webex]\nproxy = '{scheme}user:hunter22@proxy.test:3128'").settings
     shown = str(secret_free(settings))
     assert "hunter22" not in shown
     assert "proxy.test:3128" in shown

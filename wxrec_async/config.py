@@ -570,5 +570,6 @@ def secret_free(settings: Settings) -> dict[str, Any]:
     # The last @: a password can hold one, a host cannot.
     scheme, at, host = dumped["webex"]["proxy"].rpartition("@")
     if at:
-        dumped["webex"]["proxy"] = f"{scheme.partition('://')[0]}://***@{host}"
+        kind, separator, _ = scheme.partition("://")
+        dumped["webex"]["proxy"] = f"{kind}://***@{host}" if separator else f"***@{host}"
     return dumped

@@ -11,15 +11,15 @@
     │   └── LedgerDamaged
     ├── RunStopped              the run ends itself, its exit code says why
     ├── ObjectExists            the key is taken (S3 answered 412)
-    └── Trouble                 one operation went wrong; `rules.retry` judges it
-        ├── Unreachable         no connection (refused, DNS, no route)
-        ├── Untrusted           the TLS certificate was refused
+    └── RemoteError             one operation went wrong; `rules.retry` judges it
+        ├── ConnectError        no connection (refused, DNS, no route)
+        ├── TLSError            the TLS certificate was refused
         ├── ConnectionLost      cut, or broken framing, before the answer was whole
         ├── TimedOut            a deadline of ours passed
-        ├── Rejected            an answer with an error status
-        ├── Nonsense            a success status with an unusable body
+        ├── HTTPStatusError     an answer with an error status
+        ├── InvalidResponse     a success status with an unusable body
         ├── SourceChanged       the bytes at the source are not those we began with
-        └── Unfit               the body is not the recording it should be
+        └── InvalidMedia        the body is not the recording it should be
 
 Every failure carries its facts as attributes.  No message ever contains a URL
 with its query, a header value, a token or a body: the facts here are what may
@@ -39,7 +39,7 @@ class WxrecError(Exception):
     """Something went wrong."""
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+        super().__init__(message or (type(self).__doc__ or type(self).__name__).strip().splitlines()[0])
 
 
 # What ends a command or a run

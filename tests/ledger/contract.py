@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -90,6 +91,29 @@ class LedgerContract:
             assert (run.run_id, run.ended_ms, run.exit_code, run.scope, run.summary) == (
                 "run-1", 140, 5, DAY, {"stored": 1},
             )  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "summary",
+        [
+            {"days": [{"day": number, "words": "x" * 600} for number in range(400)]},
+            {"error": 'see "https://developer.webex.com/docs"', "notes": ['\\ https://a/b"c']},
+            {"error": "x-amz-signature=", '"https://h/p"': {"+15551234567": "+15551234567\\"}},
+        ],
+        ids=["of a year", "a quoted URL", "names of fields"],
+    )
+    async def test_a_summary_stays_readable_however_long_and_whatever_is_masked_in_it(
+        self, opener: Opener, summary: dict[str, object]
+    ) -> None:
+        """What is masked is the texts within it, before they become JSON; nothing is cut off the end of that."""
+        async with opener() as ledger:
+            await ledger.begin_run("run-1", 100, DAY)
+            await ledger.end_run("run-1", 140, 0, summary)
+            run = await ledger.last_run()
+            assert run is not None
+            told = json.dumps(run.summary)
+            assert not [each for each in ("https://", "15551234567") if each in told]
+            assert len(run.summary) == len(summary)
+            assert "days" not in summary or run.summary == summary
 
     @pytest.mark.fault("X28")
     async def test_a_run_says_who_made_it(self, opener: Opener) -> None:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from wxrec_async.auth.file_store import FileTokenStore
+from wxrec_async.auth.loopback import Loopback
 from wxrec_async.auth.token_store import StoreMoved
 from wxrec_async.auth.token_values import Tokens
 from wxrec_async.errors import AuthError, ConfigError
@@ -129,6 +130,21 @@ async def test_connections_that_say_nothing_or_nonsense_do_no_harm(here: Place) 
             await follow(url)
 
     await here.log_in(act=act)
+
+
+async def test_a_browser_that_has_gone_when_the_page_is_sent_keeps_nobody_waiting() -> None:
+    """Its answer is here, and the code in it lives for minutes only."""
+
+    class Gone:
+        async def send(self, _page: bytes) -> None:
+            raise anyio.BrokenResourceError
+
+    server = Loopback("http://127.0.0.1:1/callback", [])
+    server._is_ours = lambda _target: True
+    with pytest.raises(anyio.BrokenResourceError):
+        await server._reply(Gone(), "/callback?code=c")  # type: ignore[arg-type]
+    with anyio.fail_after(5.0):
+        assert await server.caught(lambda _target: True, 60.0) == "/callback?code=c"
 
 
 async def test_the_server_is_gone_when_the_login_is_over(here: Place) -> None:

@@ -774,6 +774,26 @@ async def test_break_after_the_last_byte_of_a_known_length_asks_for_nothing_more
     assert len(server.requests) == 2
 
 
+@pytest.mark.fault("D12")
+@pytest.mark.parametrize("cut_at", [len(DATA), len(DATA) - 100], ids=["at the known end", "before it"])
+async def test_a_body_longer_than_the_first_answer_said_is_no_end_wherever_its_chunks_end(cut_at: int) -> None:
+    """The first answer tells the length and breaks off; the second has no total, and goes on past it."""
+    longer = DATA + b"x" * 24
+    chunks = b"".join(f"{len(each):x}\r\n".encode() + each + b"\r\n" for each in (longer[:cut_at], longer[cut_at:]))
+
+    async def second(connection: Connection, request: Request) -> None:
+        await connection.send(head("200 OK", "Transfer-Encoding: chunked"))
+        half = len(chunks) - len(longer[cut_at:]) - 8
+        await connection.send(chunks[:half])
+        await anyio.sleep(0.05)  # or both chunks may be read as one
+        await connection.send(chunks[half:] + b"0\r\n\r\n")
+
+    async with serving(ranged(DATA, upto=HALF, end="fin"), second) as server, transport() as made:
+        with pytest.raises(OperationFailed) as caught:
+            await read(media(made), recording(server.url()))
+    assert isinstance(caught.value.decision, Restart)
+
+
 @pytest.mark.fault("D27")
 async def test_promise_beyond_the_cap_is_refused_before_a_byte() -> None:
     """A Content-Length above the cap fails the opening; nothing is read first."""

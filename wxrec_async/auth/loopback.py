@@ -76,9 +76,12 @@ class Loopback:
             await stream.send(_page(400, "Bad Request", "This does not belong to the login that is under way."))
         else:
             self._caught = target
-            await stream.send(_page(200, "OK", "Webex has answered. Close this page and go back to the terminal."))
-            # After the page was sent: this ends the server, and with it every connection.
-            self._done.set()
+            try:
+                await stream.send(_page(200, "OK", "Webex has answered. Close this page and go back to the terminal."))
+            finally:
+                # After the page was sent, for this ends the server and every connection; and also when the browser
+                # has gone meanwhile: the answer is here, and its code lives for minutes only.
+                self._done.set()
 
 
 async def _target(stream: SocketStream) -> str | None:

@@ -227,8 +227,6 @@ class RefreshingAuth(httpx.Auth):
         # Taken after all: the next refusal is worth a renewal again.
         if response.is_success and generation == self._hopeless:
             self._hopeless = -1
-        if response.is_success and generation == self._hopeless:
-            self._hopeless = -1
         if not await _refuses(response):
             return
         # Not for a token that was refused fresh from its renewal: each call would renew it anew.

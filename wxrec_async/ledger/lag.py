@@ -6,10 +6,10 @@ first row, so that `status` costs the same however much is done already.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 
 from wxrec_async.ledger.records import CatchUp, Incomplete, Scope
+from wxrec_async.ledger.rows import read_summary
 from wxrec_async.ledger.tasks import FEWER_THAN_WITNESSED, scope_parameters
 
 # See `counts._UNFINISHED` for the IN beside the state.
@@ -50,7 +50,7 @@ def catch_up(connection: sqlite3.Connection) -> CatchUp:
 
 def _followed(connection: sqlite3.Connection) -> dict[str, object] | None:
     found = connection.execute(_FOLLOWED).fetchone()
-    told = json.loads(found[0]).get("follow") if found else None
+    told = read_summary(found[0]).get("follow") if found else None
     return told if isinstance(told, dict) else None
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from wxrec_async.ledger.counts import count_scope
 from wxrec_async.ledger.records import Counts, Everything, Identity, InPeriod
+from wxrec_async.ledger.rows import read_summary
 from wxrec_async.ledger.runs import read_identity
 from wxrec_async.model import DAY_MS, Window
 
@@ -104,7 +105,7 @@ GROUP BY day_ms ORDER BY day_ms DESC LIMIT :days
 # A day that was proven anew and needed no further certificate: what changed since is nothing that one speaks of.
 _ATTESTED = """
 SELECT CAST(strftime('%s', value) AS INTEGER) * 1000 AS day_ms, max(ended_ms)
-FROM runs CROSS JOIN json_each(summary, '$.attested_days')
+FROM runs CROSS JOIN json_each(CASE WHEN json_valid(summary) THEN summary ELSE '{}' END, '$.attested_days')
 WHERE runs.id GLOB 'reconcile-*' AND ended_ms IS NOT NULL
     AND (:from_ms IS NULL OR (day_ms + 86400000 > :from_ms AND day_ms < :to_ms))
 GROUP BY day_ms ORDER BY day_ms DESC LIMIT :days
@@ -378,5 +379,5 @@ def _certificate_fact(row: Sequence[Any]) -> CertificateFact:
 
 def _run_fact(row: Sequence[Any]) -> RunFact:
     values = list(row)
-    values[7] = json.loads(values[7])
+    values[7] = read_summary(values[7])
     return RunFact(*values)

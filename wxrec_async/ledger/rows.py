@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 
@@ -52,3 +53,12 @@ def words(value: str, limit: int = DETAIL_CHARS) -> str:
 def flag(value: int | None) -> bool | None:
     """Read a column of yes, no and not known."""
     return None if value is None else bool(value)
+
+
+def read_summary(kept: str) -> dict[str, object]:
+    """Return a run's summary; {} for one that an older release cut off where it was too long."""
+    try:
+        found = json.loads(kept)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

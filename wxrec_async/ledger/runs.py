@@ -12,10 +12,10 @@ from collections.abc import Mapping
 
 from wxrec_async.errors import LedgerError
 from wxrec_async.ledger.records import Identity, Operator, RunRecord
-from wxrec_async.ledger.rows import key, text, words
+from wxrec_async.ledger.rows import key, read_summary, text, words
 from wxrec_async.model import Window
 
-SUMMARY_CHARS = 100_000
+TEXT_CHARS = 2000  # of one text in a summary: an error's words, not a page
 _TOUCHED = """
 SELECT min(from_ms), max(to_ms) FROM closed_windows WHERE source = 'tasks' AND from_ms <= :to AND to_ms >= :from
 """
@@ -61,11 +61,24 @@ def end_run(
     connection: sqlite3.Connection, run_id: str, now_ms: int, exit_code: int, summary: Mapping[str, object]
 ) -> None:
     """Close a run; ``summary`` must be JSON."""
-    told = words(json.dumps(summary), SUMMARY_CHARS)
+    # Masked before it becomes JSON, whose quotes a mask could swallow; never cut: half of it cannot be read again.
+    told = json.dumps(_masked(summary))
     connection.execute(
         "UPDATE runs SET ended_ms = ?, exit_code = ?, summary = ? WHERE n = ?",
         (now_ms, exit_code, told, run_row(connection, run_id)),
     )
+
+
+def _masked(value: object) -> object:
+    """Return a value of JSON with every text in it, names of fields as well, as the ledger may keep it."""
+    match value:
+        case str():
+            return words(value, TEXT_CHARS)
+        case Mapping():
+            return {words(str(name), TEXT_CHARS): _masked(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_masked(each) for each in value]
+    return value
 
 
 def last_run(connection: sqlite3.Connection) -> RunRecord | None:
@@ -80,7 +93,7 @@ def last_run(connection: sqlite3.Connection) -> RunRecord | None:
     known_as, started_ms, ended_ms, exit_code, from_ms, to_ms, summary, tool_version, who = found
     scope = Window(from_ms, to_ms) if from_ms is not None else None
     author = Operator(tool_version, who or "") if tool_version else None
-    return RunRecord(known_as, started_ms, ended_ms, exit_code, scope, json.loads(summary), author)
+    return RunRecord(known_as, started_ms, ended_ms, exit_code, scope, read_summary(summary), author)
 
 
 def close_window(connection: sqlite3.Connection, window: Window, now_ms: int) -> None:

@@ -51,7 +51,7 @@ class CapturesService:
     untrusted: Mapping[str, str] = field(default_factory=dict)
 
     def answer(self, call: Call, grant: IssuedToken) -> Row:
-        """Return the answer; raises Problem."""
+        """Return the answer; raises Refusal."""
         query = read_query(call.body)
         check_org(query.org_id, grant)
         odd = self._odd(call, query.ids)
@@ -151,7 +151,7 @@ class CapturesService:
 
 
 def read_query(body: bytes) -> CapturesQuery:
-    """Read a body; raises Problem with what is wrong with it."""
+    """Read a body; raises Refusal with what is wrong with it."""
     try:
         query = json.loads(body)["query"]
         ids = query["taskIds"]

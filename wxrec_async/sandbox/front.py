@@ -62,10 +62,10 @@ class Service(Protocol):
     name: str
 
     async def classify(self, call: Call) -> tuple[str, str]:
-        """Name the operation and the key of a request; may raise Problem."""
+        """Name the operation and the key of a request; may raise Refusal."""
 
     async def answer(self, call: Call) -> web.StreamResponse:
-        """Do what was asked; may raise Problem."""
+        """Do what was asked; may raise Refusal."""
 
     def refusal(self, problem: Refusal, call: Call) -> web.Response:
         """Say no in the shape this server uses."""

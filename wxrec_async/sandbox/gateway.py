@@ -26,7 +26,7 @@ SCOPES: Mapping[str, tuple[frozenset[str], ...]] = {
 def admitted(call: Call, desk: TokenService) -> IssuedToken:
     """Return who asks.
 
-    Raises Problem: 400 for no or a malformed header, 401 for a token that is
+    Raises Refusal: 400 for no or a malformed header, 401 for a token that is
     unknown or has expired, 403 for one that lacks the scope.
     """
     authorization = call.request.headers.get("Authorization", "")

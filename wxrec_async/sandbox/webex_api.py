@@ -208,7 +208,7 @@ class WebexService:
 
 
 def _channels(text: str) -> set[str]:
-    """Read ``channelTypes``; raises Problem for what is none, capitals included."""
+    """Read ``channelTypes``; raises Refusal for what is none, capitals included."""
     wanted = {name for name in text.split(",") if name}
     if wrong := wanted - CHANNELS:
         raise Refusal(400, "400", f"channelTypes: '{min(wrong)}' is not a channel type")

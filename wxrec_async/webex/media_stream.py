@@ -172,7 +172,8 @@ class ResumingStream:
         while True:
             # Before any wait: a broken connection would hold one of few places for nothing.
             await self.aclose()
-            if self.offset and self.offset == self.length:  # broken only after the last byte
+            # Broken only after the last byte; where more came than there should be, that was no recording's end.
+            if self.offset and self.offset == self.length and not isinstance(trouble, InvalidMedia):
                 self._finish(proven=True)
                 return
             if trouble is not None:

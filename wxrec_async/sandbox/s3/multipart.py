@@ -121,7 +121,7 @@ async def complete_upload(context: Context, call: Call) -> web.StreamResponse:
 
 
 def _chosen(context: Context, upload: Upload, listed: list[dict[str, str]]) -> list[UploadedPart]:
-    """Return the parts the client listed; raises Problem when the list is wrong."""
+    """Return the parts the client listed; raises Refusal when the list is wrong."""
     numbers = [int(row["PartNumber"]) for row in listed]
     if numbers != sorted(set(numbers)):
         raise Refusal(400, "InvalidPartOrder", "")
@@ -150,7 +150,7 @@ def _checked(upload: Upload, number: int, row: dict[str, str]) -> UploadedPart:
 
 
 def _joined(call: Call, upload: Upload, parts: list[UploadedPart]) -> StoredBody:
-    """Return the object the parts make; raises Problem when size or checksum is not what the client says."""
+    """Return the object the parts make; raises Refusal when size or checksum is not what the client says."""
     size = sum(part.size for part in parts)
     promised = call.request.headers.get("x-amz-mp-object-size")
     if promised is not None and promised != str(size):

@@ -31,7 +31,7 @@ DEFAULT_CHECKSUM = "crc64nvme"
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return what an object keeps of its request's headers; raises Problem when the metadata is too large."""
+    """Return what an object keeps of its request's headers; raises Refusal when the metadata is too large."""
     kept = {name.lower(): value for name, value in headers.items() if _is_kept(name.lower())}
     size = sum(len(name.removeprefix(META)) + len(value) for name, value in kept.items() if name.startswith(META))
     if size > META_LIMIT:
@@ -73,7 +73,7 @@ def check_lock(headers: Mapping[str, str], received: Received) -> None:
 
 
 def write_conditions(call: Call) -> bool:
-    """Return whether only a new object may be written; raises Problem for a condition S3 does not know."""
+    """Return whether only a new object may be written; raises Refusal for a condition S3 does not know."""
     headers = call.request.headers
     condition = headers.get("If-None-Match")
     # S3 knows the star alone, for writes.
@@ -83,7 +83,7 @@ def write_conditions(call: Call) -> bool:
 
 
 def check_if_match(call: Call, existing: StoredBody | None) -> None:
-    """Raise Problem unless the object still is the one If-Match names."""
+    """Raise Refusal unless the object still is the one If-Match names."""
     wanted = call.request.headers.get("If-Match")
     if wanted is None:
         return

@@ -35,7 +35,7 @@ class Received:
 
 @dataclass(slots=True)
 class ChunkDecoder:
-    """Takes ``aws-chunked`` apart: chunks in, payload out, trailers kept; raises Problem when it is malformed."""
+    """Takes ``aws-chunked`` apart: chunks in, payload out, trailers kept; raises Refusal when it is malformed."""
 
     trailers: dict[str, str] = field(default_factory=dict)
     done: bool = False
@@ -118,7 +118,7 @@ class Receiver:
         self._flip = call.wrong("flip_bit") is not None
 
     async def receive(self, rate: float = 0.0) -> Received:
-        """Read to the end and check; raises Problem, and nothing of the blob may be used then."""
+        """Read to the end and check; raises Refusal, and nothing of the blob may be used then."""
         try:
             size = await self._read(rate)
             self._check(size)
@@ -173,14 +173,14 @@ class Receiver:
 
 
 def check_signed_hash(call: Call, computed: str) -> None:
-    """Compare the SHA-256 that was signed, if one was, with that of the body; raises Problem."""
+    """Compare the SHA-256 that was signed, if one was, with that of the body; raises Refusal."""
     signed = call.request.headers.get("x-amz-content-sha256", "")
     if len(signed) == SHA256_LENGTH and signed != computed:
         raise Refusal(400, "XAmzContentSHA256Mismatch", "")
 
 
 def check_value(algorithm: str, given: str, computed: bytes) -> None:
-    """Compare a checksum header with what was computed; raises Problem."""
+    """Compare a checksum header with what was computed; raises Refusal."""
     wanted = checksums.decode(given, algorithm)
     if wanted is None:
         raise Refusal(400, "InvalidRequest", f"Value for {PREFIX}{algorithm} header is invalid.")
@@ -208,7 +208,7 @@ async def _stream(call: Call, rate: float) -> AsyncIterator[bytes]:
 
 
 def _declared(request: web.BaseRequest) -> str:
-    """Return the algorithm of the checksum that comes as header or trailer, "" without one; raises Problem."""
+    """Return the algorithm of the checksum that comes as header or trailer, "" without one; raises Refusal."""
     names = [name.lower().removeprefix(PREFIX) for name in request.headers if name.lower().startswith(PREFIX)]
     # These say how; they are no checksums.
     names = [name for name in names if name not in ("algorithm", "type", "mode")]
@@ -229,7 +229,7 @@ def _declared(request: web.BaseRequest) -> str:
 
 
 def _length(request: web.BaseRequest, mode: str) -> int:
-    """Return the payload length the client promised; raises Problem when it promised none."""
+    """Return the payload length the client promised; raises Refusal when it promised none."""
     if not mode:
         raise Refusal(400, "InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
     if mode.startswith("STREAMING-") and mode != TRAILER_MODE:

@@ -35,7 +35,7 @@ class Verifier:
     clock: Callable[[], float]
 
     def check(self, request: web.BaseRequest) -> None:
-        """Raise Problem unless the request is signed as S3 wants it."""
+        """Raise Refusal unless the request is signed as S3 wants it."""
         header = request.headers.get("Authorization")
         if header is None:
             raise Refusal(403, "AccessDenied", "")

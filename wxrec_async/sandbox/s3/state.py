@@ -94,7 +94,7 @@ class BucketState:
         """Let an object appear.
 
         ``only_new`` is If-None-Match: *, ``seen`` whether the key was taken
-        when the request began; raises Problem 412 or 409.
+        when the request began; raises Refusal 412 or 409.
         """
         # Three cases of a key that is taken.  Taken when the request began: 412, it stays taken.  Taken since, or being
         # taken by another request at this moment: 409, as S3 has it, and the client has to find out what lies there.
@@ -120,7 +120,7 @@ class BucketState:
         return upload
 
     def upload(self, upload_id: str, key: str) -> Upload:
-        """Return an open upload; raises Problem NoSuchUpload."""
+        """Return an open upload; raises Refusal NoSuchUpload."""
         upload = self.uploads.get(upload_id)
         if upload is None or upload.key != key:
             raise Refusal(404, "NoSuchUpload", "")
