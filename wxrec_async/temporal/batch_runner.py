@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from wxrec_async.temporal.activity_calls import begin_ledger_call, carry, of_run
@@ -46,7 +47,7 @@ class BatchRunner:
     async def write_down(self) -> None:
         """Write down what is finished, when the rest will not be."""
         # What was stored is in the bucket, and the next run would fetch it again if the ledger did not know.
-        while self._unwritten:
+        while self._unwritten or self._writing:
             self._write()
             if self._writing:
                 await self._writing
@@ -75,10 +76,20 @@ class BatchRunner:
             await writing
         finished = [each for each in self._under_way if each.done()]
         self._under_way = [each for each in self._under_way if each not in finished]
-        for each in finished:
-            outcome = await each
-            self._unwritten.append(outcome)
-            self._pile.take_back(outcome)
+        # All of them before any failure is raised: what the others brought is to be written down.
+        failures = [failure for each in finished if (failure := await self._take_over(each))]
+        if failures:
+            raise failures[0]
         self._write()
         self._begin()
         return bool(done)
+
+    async def _take_over(self, finished: workflow.ActivityHandle[Plain]) -> ActivityError | None:
+        """Take what a batch brought; return its failure when it brought none."""
+        try:
+            outcome = await finished
+        except ActivityError as failure:
+            return failure
+        self._unwritten.append(outcome)
+        self._pile.take_back(outcome)
+        return None

@@ -30,17 +30,20 @@ class WindowFlow:
     @workflow.run
     async def run(self, ask: WindowAsk) -> None:
         crew = BatchRunner(ask)
+        rest: WindowAsk | None = None
         try:
-            await (self._backlog(ask, crew) if ask.only else self._window(ask, crew))
-            await crew.finish()
-        except _ContinueAsNew as rest:
+            try:
+                await (self._backlog(ask, crew) if ask.only else self._window(ask, crew))
+            except _ContinueAsNew as long:
+                rest = long.ask
             # A new history knows nothing of what is under way in this one: that is finished and written down first.
             await crew.finish()
-            workflow.continue_as_new(rest.ask)
         except ActivityError:
             # The run ends here.  What was finished before goes into the ledger all the same.
             await crew.write_down()
             raise
+        if rest is not None:
+            workflow.continue_as_new(rest)
 
     async def _backlog(self, ask: WindowAsk, crew: BatchRunner) -> None:
         at: Any = ask.at or Cursor(ask.period.from_ms)
