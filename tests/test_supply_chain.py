@@ -23,6 +23,7 @@ from tests.supply.secrets import KNOWN, differences, found_in, known, tracked
 from wxrec_async import __version__
 
 GATE = (HOME / ".ci" / "run").read_text("utf-8")
+CHECK = (HOME / ".ci" / "check").read_text("utf-8")
 LOCKED = LOCK.read_text("utf-8")
 LIST: dict[str, Any] = json.loads(SBOM.read_text("utf-8"))
 
@@ -122,7 +123,7 @@ def test_the_list_is_made_from_what_was_resolved() -> None:
 @pytest.mark.parametrize(
     "step",
     [
-        "ruff check",
+        ".ci/check lint",
         "bandit ",
         "tests.supply.secrets",
         "tests.supply.advisories",
@@ -133,7 +134,17 @@ def test_the_list_is_made_from_what_was_resolved() -> None:
 )
 def test_the_gate_takes_each_step(step: str) -> None:
     """A check nobody runs checks nothing."""
-    assert step in "\n".join(line for line in GATE.splitlines() if not line.startswith("#"))
+    assert step in _commands(GATE)
+
+
+@pytest.mark.parametrize("step", ["ruff check", "ruff format --check", "mypy"])
+def test_the_check_takes_each_step(step: str) -> None:
+    """The gate leaves lint and types to it."""
+    assert step in _commands(CHECK)
+
+
+def _commands(script: str) -> str:
+    return "\n".join(line for line in script.splitlines() if not line.startswith("#"))
 
 
 @pytest.mark.fault("X27")

@@ -7,7 +7,6 @@ own audit hook tells of each rename.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import resource
@@ -99,8 +98,13 @@ def arm(moment: Moment) -> None:
         return
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it, and the write would fail instead
     DyingConnection.moment = moment
-    connect = functools.partial(sqlite3.connect, factory=DyingConnection)
-    sqlite3.connect = connect  # type: ignore[assignment]
+    plain = sqlite3.connect
+
+    def connect(*arguments: Any, factory: type[sqlite3.Connection] = sqlite3.Connection, **more: Any) -> Any:
+        dying = type("Dying", (DyingConnection, factory), {})  # whatever the program wants its connections to be
+        return plain(*arguments, factory=dying, **more)
+
+    sqlite3.connect = connect
 
 
 def main(arguments: Sequence[str]) -> None:
