@@ -28,7 +28,7 @@ import pytest
 from wxrec_async.errors import AuthError, ConfigError, HTTPStatusError, ObjectExists
 from wxrec_async.model import ObjectTarget, Part, PartReceipt
 from wxrec_async.plumbing.retrying import OperationFailed
-from wxrec_async.s3.uploads import UploadStore
+from wxrec_async.s3.uploads import S3Store
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -42,9 +42,9 @@ pytestmark = pytest.mark.anyio
 class Bench:
     """A store to be tested, its bucket seen without our code, and what it can."""
 
-    store: UploadStore
-    elsewhere: UploadStore  # the same server, a bucket that is not there
-    stranger: Callable[[], AbstractAsyncContextManager[UploadStore]]  # the same bucket, a wrong secret
+    store: S3Store
+    elsewhere: S3Store  # the same server, a bucket that is not there
+    stranger: Callable[[], AbstractAsyncContextManager[S3Store]]  # the same bucket, a wrong secret
     client: S3Client
     bucket: str
     can: frozenset[str] = field(default_factory=frozenset)
@@ -77,7 +77,7 @@ def spoiled(whole: Part) -> Part:
     return Part(whole.number, whole.chunks, whole.size, whole.crc32 ^ 1)
 
 
-async def upload(store: UploadStore, where: ObjectTarget, pieces: Sequence[bytes]) -> tuple[str, list[PartReceipt]]:
+async def upload(store: S3Store, where: ObjectTarget, pieces: Sequence[bytes]) -> tuple[str, list[PartReceipt]]:
     upload_id = await store.create(where)
     parts = [part(data, number) for number, data in enumerate(pieces, 1)]
     return upload_id, [await store.upload_part(where.key, upload_id, one) for one in parts]

@@ -1,7 +1,8 @@
 """The columns of a task that a list tells of: one line a field, named and ordered as in `model.Task`.
 
 A further field of the list is kept by a line here, a column in schema.sql, and a
-script ``schema_<n>.sql`` that adds the column to the ledgers there are.
+script ``schema_<n>.sql`` that writes the table of the ledgers there are anew, for
+their seal is over all columns.
 """
 
 from __future__ import annotations

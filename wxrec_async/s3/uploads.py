@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -34,58 +34,12 @@ SIZE_HEADER = "mp-object-size"  # S3 has no code of its own for a size that diff
 CONDITION = "if-none-match"
 
 
-class UploadStore(Protocol):
-    """Where recordings go.
+class S3Store:
+    """Where recordings go: S3, or what speaks its language.
 
-    Every method but ``check_bucket`` may raise `OperationFailed` when its tries are
+    Every method but `check_bucket` may raise `OperationFailed` when its tries are
     used up or no further one can help, and `AuthError` or `RunStopped` when
     nobody should go on.
-    """
-
-    async def check_bucket(self) -> None:
-        """Return when uploads may begin; raises `ConfigError` or `AuthError` saying what to do."""
-
-    async def put(self, target: ObjectTarget, part: Part, *, overwrite: bool = False) -> StoredObject:
-        """Store a whole object; return it verified.  Raises `ObjectExists` when the key is taken."""
-
-    async def create(self, target: ObjectTarget) -> str:
-        """Begin a multipart upload; return its id."""
-
-    async def upload_part(self, key: str, upload_id: str, part: Part) -> PartReceipt:
-        """Upload one part.  `OperationFailed` with `HTTPStatusError` code ``NoSuchUpload``: begin a new upload."""
-
-    async def complete(
-        self,
-        target: ObjectTarget,
-        upload_id: str,
-        parts: Sequence[PartReceipt],
-        *,
-        size: int,
-        crc32: int,
-        overwrite: bool = False,
-    ) -> StoredObject:
-        """Make the object; return it verified.
-
-        Raises `ObjectExists` when the key is taken by something else, `OperationFailed` with `HTTPStatusError`
-        code ``NoSuchUpload`` or ``ConditionalRequestConflict``, or with the decision ``Restart``
-        (the parts make other bytes than were sent), when a new upload must be begun.
-        """
-
-    async def abort(self, key: str, upload_id: str) -> bool:
-        """Give a multipart upload up, as often as wanted; true when it is shown that nothing of it is left."""
-
-    async def head(self, key: str) -> StoredObject | None:
-        """Return what is there, None when nothing is; raises `HTTPStatusError` (403) when that may not be known."""
-
-    async def read_crc32(self, key: str) -> tuple[int, int]:
-        """Read an object back; return its size and CRC-32."""
-
-    async def open_uploads(self, prefix: str) -> list[OpenUpload]:
-        """List the multipart uploads under way for keys that begin with ``prefix``."""
-
-
-class S3Store:
-    """An `UploadStore` in S3, or in what speaks its language.
 
     ``gate`` is the one that ``retrier`` closes; every request goes through it.
     ``now`` is where object lock begins to count; ``short_way`` is that of
@@ -112,11 +66,13 @@ class S3Store:
         self.uncertain_keys: set[str] = set()
 
     async def check_bucket(self) -> None:
+        """Return when uploads may begin; raises `ConfigError` or `AuthError` saying what to do."""
         await check_bucket(self._wire, self._settings)
 
     # Writing
 
     async def put(self, target: ObjectTarget, part: Part, *, overwrite: bool = False) -> StoredObject:
+        """Store a whole object; return it verified.  Raises `ObjectExists` when the key is taken."""
         within_s = self._wire.deadlines.body(part.size)
 
         async def send() -> Reply:
@@ -139,6 +95,8 @@ class S3Store:
         return await self._commit("put_object", Expected(target, part.size, part.crc32, overwrite), send)
 
     async def create(self, target: ObjectTarget) -> str:
+        """Begin a multipart upload; return its id."""
+
         async def attempt() -> str:
             params = self._requests.create(target)
             try:
@@ -156,6 +114,7 @@ class S3Store:
         return await self._retrier.run("create_upload", attempt)
 
     async def upload_part(self, key: str, upload_id: str, part: Part) -> PartReceipt:
+        """Upload one part.  `OperationFailed` with `HTTPStatusError` code ``NoSuchUpload``: begin a new upload."""
         within_s = self._wire.deadlines.body(part.size)
 
         async def attempt() -> PartReceipt:
@@ -189,6 +148,13 @@ class S3Store:
         crc32: int,
         overwrite: bool = False,
     ) -> StoredObject:
+        """Make the object; return it verified.
+
+        Raises `ObjectExists` when the key is taken by something else, `OperationFailed` with `HTTPStatusError`
+        code ``NoSuchUpload`` or ``ConditionalRequestConflict``, or with the decision ``Restart``
+        (the parts make other bytes than were sent), when a new upload must be begun.
+        """
+
         params = self._requests.complete(target.key, upload_id, parts, size=size, crc32=crc32, overwrite=overwrite)
 
         async def send() -> Reply:
@@ -211,6 +177,7 @@ class S3Store:
     # Giving up, and looking
 
     async def abort(self, key: str, upload_id: str) -> bool:
+        """Give a multipart upload up, as often as wanted; true when it is shown that nothing of it is left."""
         try:
             for attempt in range(ABORT_ROUNDS):
                 if await self._aborted(key, upload_id):
@@ -223,6 +190,7 @@ class S3Store:
         return False
 
     async def head(self, key: str) -> StoredObject | None:
+        """Return what is there, None when nothing is; raises `HTTPStatusError` (403) when that may not be known."""
         try:
             return await self._retrier.run("head_object", lambda: self._wire.look(key))
         except OperationFailed as given_up:
@@ -232,6 +200,8 @@ class S3Store:
             raise
 
     async def read_crc32(self, key: str) -> tuple[int, int]:
+        """Read an object back; return its size and CRC-32."""
+
         async def attempt() -> tuple[int, int]:
             found = await self._wire.look(key)  # for the deadline: a large object takes longer
             return await self._wire.read_crc32(key, found.size if found else 0)
@@ -239,6 +209,7 @@ class S3Store:
         return await self._retrier.run("read_object", attempt)
 
     async def open_uploads(self, prefix: str) -> list[OpenUpload]:
+        """List the multipart uploads under way for keys that begin with ``prefix``."""
         found: list[OpenUpload] = []
         page: Reply = {"IsTruncated": True}
         while page.get("IsTruncated"):

@@ -1,4 +1,4 @@
-"""One batch of a station once captures has answered: everything is stored, or comes back."""
+"""One batch on a worker of a fleet, once captures has answered: everything is stored, or comes back."""
 
 from __future__ import annotations
 

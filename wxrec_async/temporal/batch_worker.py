@@ -1,4 +1,4 @@
-"""Stores one recording for a station, whatever an earlier attempt left of it."""
+"""Stores one recording on a worker of a fleet, whatever an earlier attempt left of it."""
 
 from __future__ import annotations
 
