@@ -15,7 +15,7 @@ from wxrec_async.errors import AuthError, LedgerError
 from wxrec_async.flow.search_lister import SearchReader
 from wxrec_async.ledger import open_reader
 from wxrec_async.model import DAY_MS, SearchState
-from wxrec_async.reconciliation import period
+from wxrec_async.reconciliation import opened_context
 from wxrec_async.sandbox.faults import Rule
 
 from .kit import Certificates, Month, month
@@ -200,7 +200,7 @@ async def test_captures_that_cannot_be_asked_leave_the_task_unknown(
 
 async def test_more_rows_than_one_query_serves_are_split_by_time(site: Month, monkeypatch: pytest.MonkeyPatch) -> None:
     """No query passes the limit: a day with more rows is asked for in halves, and every task is found."""
-    monkeypatch.setattr(period, "SearchReader", lambda search: SearchReader(search, max_rows=10))
+    monkeypatch.setattr(opened_context, "SearchReader", lambda search: SearchReader(search, max_rows=10))
     told = await site.reconcile()
     assert (told.report.exit_code, told.differences) == (0, [])
     assert told.report.counts["searched"] == told.report.counts["tasks"]
