@@ -60,48 +60,29 @@ if TYPE_CHECKING:
     from wxrec_async.setup.login import take_tokens as take_tokens
     from wxrec_async.wiring.account import Injected as Injected
 
-_HOMES = {
-    # The job
-    "Backfill": "backfill",
-    "Settings": "config",
-    "load_config": "config",
-    "Period": "model",
-    "Plan": "planning.plan",
-    "Summary": "flow.summary",
-    "Event": "events",
-    "RunTotals": "events",
-    # What is raised
-    "WxrecError": "errors",
-    "ConfigError": "errors",
-    "AuthError": "errors",
-    "LedgerError": "errors",
-    "RunStopped": "errors",
+_PUBLIC = {  # by the module that has them
+    "backfill": ("Backfill",),
+    "config": ("Settings", "load_config"),
+    "model": ("Period", "Secret"),
+    "planning.plan": ("Plan",),
+    "flow.summary": ("Summary",),
+    "events": ("Event", "RunTotals"),
+    "errors": ("WxrecError", "ConfigError", "AuthError", "LedgerError", "RunStopped"),
     # The functions behind the other commands, and what they return
-    "login": "setup.login",
-    "take_tokens": "setup.login",
-    "LoggedIn": "setup.login",
-    "examine": "setup.doctor",
-    "examine_file": "setup.doctor",
-    "Finding": "setup.doctor",
-    "verify": "maintenance.verify",
-    "VerifyReport": "maintenance.verify",
-    "Level": "maintenance.verify",
-    "cleanup": "maintenance.cleanup",
-    "CleanupReport": "maintenance.cleanup",
-    "rebuild": "maintenance.rebuild",
-    "RebuildReport": "maintenance.rebuild",
-    "reconcile": "reconciliation",
-    "ReconcileReport": "reconciliation",
-    "audit": "evidence",
-    "AuditReport": "evidence",
+    "setup.login": ("login", "take_tokens", "LoggedIn"),
+    "setup.doctor": ("examine", "examine_file", "Finding"),
+    "maintenance.verify": ("verify", "VerifyReport", "Level"),
+    "maintenance.cleanup": ("cleanup", "CleanupReport"),
+    "maintenance.rebuild": ("rebuild", "RebuildReport"),
+    "reconciliation": ("reconcile", "ReconcileReport"),
+    "evidence": ("audit", "AuditReport"),
     # What may be handed in
-    "Injected": "wiring.account",
-    "TokenStore": "auth.token_store",
-    "FileTokenStore": "auth.file_store",
-    "Credentials": "auth.token_values",
-    "Tokens": "auth.token_values",
-    "Secret": "model",
+    "wiring.account": ("Injected",),
+    "auth.token_store": ("TokenStore",),
+    "auth.file_store": ("FileTokenStore",),
+    "auth.token_values": ("Credentials", "Tokens"),
 }
+_HOMES = {name: home for home, names in _PUBLIC.items() for name in names}
 __all__ = ["__version__", "events", *_HOMES]  # noqa: PLE0604 - the names are the keys of the table above
 
 _MOVED = {  # modules whose import paths the first release documented: they work for one release more
