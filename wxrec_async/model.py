@@ -311,6 +311,11 @@ class TransferSpec:
     replaces: bool = False
     flags: tuple[str, ...] = ()
 
+    @property
+    def targets(self) -> tuple[ObjectTarget, ...]:
+        """Every place it may come to lie in."""
+        return (self.target,) if self.fallback is None else (self.target, self.fallback)
+
 
 @dataclass(frozen=True, slots=True)
 class Part:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio
 
+from tests.memory.watching import resident_mib
 from wxrec_async.events import ignore
 from wxrec_async.flow.job import Job
 from wxrec_async.flow.run_log import RunLog
@@ -101,9 +102,7 @@ async def saved() -> bool:
 
 def peak_kib() -> int:
     """Return the most memory that it had.  Not ``ru_maxrss``, which begins with what it was forked from."""
-    found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert found
-    return int(found[1])
+    return round(resident_mib(os.getpid(), "VmHWM") * 1024)
 
 
 async def main(count: int) -> None:

@@ -6,13 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-CHILD = Path(__file__).with_name("memory_child.py")
+HOME = Path(__file__).parents[2]
 
 
 def peak_mib(tasks: int) -> float:
-    done = subprocess.run(
-        [sys.executable, str(CHILD), str(tasks)], capture_output=True, text=True, check=True, timeout=300
-    )
+    command = [sys.executable, "-m", "tests.reconcile.memory_child", str(tasks)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300, cwd=HOME)
     seen, certified, _, after = map(int, done.stdout.split())
     assert (seen, certified) == (tasks, 30)
     return after / 1024

@@ -81,7 +81,7 @@ class EarlierUploads:
     async def abort(self, order: TransferSpec) -> None:
         """Abort what is left over of a recording that is about to be stored."""
         # Which of the two places the earlier run had taken is not known.
-        for target in filter(None, (order.target, order.fallback)):
+        for target in order.targets:
             if target.key in self._keys:
                 # Before the sweep: from here on an upload under this key may be one of ours.
                 self._keys.discard(target.key)

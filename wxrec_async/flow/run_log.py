@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import anyio
 
 from wxrec_async import events
-from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, Event, UploadLeftOpen
 from wxrec_async.flow.batch import Before, TaskAnswer
 from wxrec_async.flow.filtered_out import count_left_out
@@ -22,7 +20,7 @@ from wxrec_async.flow.job import Cursor, Job
 from wxrec_async.flow.operator import current_operator
 from wxrec_async.flow.recovery import InterruptedWork
 from wxrec_async.flow.run_ledger import RunLedger
-from wxrec_async.flow.sidecar_writer import AT_ONCE
+from wxrec_async.flow.sidecar_writer import AT_ONCE, Sidecars
 from wxrec_async.flow.summary import EXIT_AUTH, Ending, Summary
 from wxrec_async.flow.verdicts import TaskVerdicts
 from wxrec_async.ledger.records import (
@@ -53,14 +51,6 @@ from wxrec_async.rules import finality, windows
 PAGE = 500
 
 
-class SidecarSink(Protocol):
-    """Whoever writes sidecars: `sidecar_writer.Sidecars`."""
-
-    async def task_finished(self, task_id: str) -> None: ...
-
-    async def catch_up(self, scope: Scope) -> AuthError | RunStopped | None: ...
-
-
 class RunLog:
     """One run of ``job``; `begin` comes first, `finish` last.
 
@@ -78,7 +68,7 @@ class RunLog:
         now_ms: Callable[[], int],
         *,
         judged_ms: Callable[[], int] | None = None,
-        sidecars: SidecarSink | None = None,
+        sidecars: Sidecars | None = None,
         denied_hint: str = "",
     ) -> None:
         self.job, self.interrupted = job, InterruptedWork()
@@ -236,7 +226,7 @@ class RunLog:
         settle_ms = self.job.ages.settle_ms
         # Maybe only the older part: in what was younger than ``settle`` when it was asked for calls
         # can still appear.
-        closed = finality.closes_window(window, sound=not trouble, settle_ms=settle_ms, asked_ms=asked_ms)
+        closed = finality.closes_window(window, sound=True, settle_ms=settle_ms, asked_ms=asked_ms)
         if closed is not None:
             await self._ledger.close_window(closed, self.judged_ms())
         self._emit(events.WindowListed(window, closed=closed == window))

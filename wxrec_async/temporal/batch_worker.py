@@ -16,7 +16,7 @@ from wxrec_async.flow.batch import carry
 from wxrec_async.flow.policies import rules_of
 from wxrec_async.flow.recovery import EarlierUploads
 from wxrec_async.flow.transfer import MediaSource, ObjectStore, Transfer
-from wxrec_async.model import Failed, ObjectTarget, Outcome, Recording, Stored, StoredObject, TransferSpec
+from wxrec_async.model import Failed, Outcome, Recording, Stored, StoredObject, TransferSpec
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys
 from wxrec_async.temporal.call_budget import FRESH_URL, CallAllowance, EngineCallPolicy, allowed
@@ -97,7 +97,7 @@ class BatchWorker:
     def left_open(self, order: TransferSpec) -> list[LeftOpen]:
         """Return the uploads of a recording that stayed open; each is told once."""
         ids = (order.recording.task_id, order.recording.id)
-        return [each for target in _places(order) for each in self._told(target.key, *ids)]
+        return [each for target in order.targets for each in self._told(target.key, *ids)]
 
     def _told(self, key: str, task_id: str, recording_id: str) -> list[LeftOpen]:
         return [LeftOpen(task_id, recording_id, key, upload_id) for upload_id in sorted(self._left.pop(key, ()))]
@@ -158,7 +158,7 @@ class BatchWorker:
                     await self._earlier[run].abort(order)
                 outcome = await self._stored(order, repeated=repeated)
                 # Now, while we know of them: this process has no ledger to find them by later.
-                for target in _places(order):
+                for target in order.targets:
                     if target.key in self._store.uncertain_keys:
                         await self.transfer.sweep(target.key)
             finally:
@@ -181,7 +181,7 @@ class BatchWorker:
 
         An object of ours appears only when all its bytes were checked, and says whose it is.
         """
-        for target in _places(order):
+        for target in order.targets:
             self._left.pop(target.key, None)  # what cannot be aborted now either is told again
             # Before looking: a killed attempt's upload is open still, or has become the object that is looked for.
             await self.transfer.sweep(target.key)
@@ -211,10 +211,6 @@ class BatchWorker:
         """Count the bytes read so far of what is under way."""
         streams = [self._terms.under_way.get((each.task_id, each.id)) for each in recordings]
         return sum(stream.offset for stream in streams if stream is not None)
-
-
-def _places(order: TransferSpec) -> list[ObjectTarget]:
-    return [order.target] if order.fallback is None else [order.target, order.fallback]
 
 
 def _names(metadata: dict[str, str], recording: Recording) -> bool:
