@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.model import ObjectTarget, Recording, Secret, TransferSpec
-from wxrec_async.rules.identity import CHANGED, ChangePolicy, Identified, Times, identified, marked, same_recording
+from wxrec_async.rules.identity import (
+    CHANGED,
+    ChangePolicy,
+    Identified,
+    Times,
+    identified,
+    is_unnamed,
+    marked,
+    same_recording,
+    unnamed,
+)
 
 URL = Secret("https://media.example/signed")
 START, STOP = 1_767_225_600_000, 1_767_225_660_000
@@ -36,6 +46,40 @@ def test_one_that_begins_at_another_moment_is_another_one(policy: ChangePolicy) 
     assert found == Identified((replace(named(START + 5000, name=f"r-{START + 5000}"), named_as="r"),))
     again = identified([named(START + 5000)], {"r": Times(START, STOP), f"r-{START + 5000}": Times(START + 5000, STOP)})
     assert again == found
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_one_that_came_without_its_id_is_known_again_by_its_start(*, is_stored: bool) -> None:
+    """Stored or failed, it keeps the name it has, and captures is asked for it by the id it has there."""
+    known = {unnamed(START, 1): Times(START, STOP)}
+    stored, without_id = (known, {}) if is_stored else ({}, known)
+    found = identified([named(START + 1000)], stored, without_id=without_id)
+    assert found == Identified((replace(named(START + 1000, name=unnamed(START, 1)), named_as="r"),))
+    assert is_unnamed(found.recordings[0].id)
+    assert not is_unnamed("r")
+
+
+def test_one_that_comes_without_its_id_is_the_stored_one_that_begins_then() -> None:
+    """The other way round: an answer that leaves the id out makes no second recording of it."""
+    name = unnamed(START, 1)
+    assert identified([named(name=name)], {"r": Times(START, STOP)}).recordings[0].id == "r"
+    grown = identified([named(name=name, stop=STOP + 4000)], {"r": Times(START, STOP)})
+    assert [each.id for each in grown.recordings] == [f"r-{STOP + 4000}"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "stored"),
+    [
+        ([named(START + 5000)], {unnamed(START, 1): Times(START, STOP)}),
+        ([named(start=None)], {unnamed(None, 1): Times(None, STOP)}),
+        ([named(), named(START, name=unnamed(START, 1))], {unnamed(START, 1): Times(START, STOP)}),
+        ([named(name="s")], {"r": Times(START, STOP)}),
+        ([named()], {unnamed(START, 1): Times(START, STOP), unnamed(START + 1000, 1): Times(START + 1000, STOP)}),
+    ],
+)
+def test_what_nothing_proves_to_be_the_same_stays_two(answer: list[Recording], stored: dict[str, Times]) -> None:
+    """Another start or none, both in one answer, ids on both sides, or two that it could be."""
+    assert identified(answer, stored).recordings == tuple(answer)
 
 
 def test_one_that_has_grown_is_fetched_beside_what_is_stored() -> None:
@@ -73,6 +117,13 @@ def test_one_that_has_grown_takes_its_place_when_that_is_the_policy() -> None:
         (replace(named(START + 5000, name=f"r-{START + 5000}"), named_as="r"), named(), False),
         (named(name="99A53828-6a11-4bee-a257-8730a56963ce"), named(name="99a53828-6a11-4bee-a257-8730a56963ce"), True),
         (named(name="R"), named(), False),
+        (named(name=unnamed(START, 1)), named(), True),
+        (named(), named(START + 1000, name=unnamed(START + 1000, 1)), True),
+        (named(name=unnamed(START, 1)), named(START + 5000), False),
+        (named(name=unnamed(START, 1)), named(start=None), False),
+        (named(name=unnamed(START, 1)), named(START + 5000, name=unnamed(START + 5000, 1)), False),
+        (replace(named(name=unnamed(START, 1)), named_as="r"), named(), True),
+        (replace(named(name=unnamed(START, 1)), named_as="r"), named(name="s"), False),
     ],
 )
 def test_a_fresh_url_is_looked_for_under_the_name_captures_has_for_the_recording(

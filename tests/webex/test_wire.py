@@ -316,12 +316,18 @@ def test_refused_host_is_told() -> None:
 
 
 def test_recordings_without_an_id() -> None:
-    """Alone it takes the task's id; among others it can only be reported, under a name of its own."""
-    (alone,) = recordings(rec(None))
-    assert (alone.id, alone.problem) == ("t1", None)
-    first, second, third = recordings(rec("r1"), rec(None, startTime=MS), 5)
-    assert (first.problem, second.id, second.problem, second.url) == (None, f"unnamed-{MS}", "no_id", None)
-    assert (third.id, third.problem) == ("unnamed-3", "no_id")
+    """Each is named by its start; where nothing tells it from another of the task it can only be reported."""
+    (alone,) = recordings(rec(None, startTime=MS))
+    assert (alone.id, alone.problem) == (f"unnamed-{MS}", None)
+    (untimed,) = recordings(rec(None))
+    assert (untimed.id, untimed.problem) == ("unnamed-1", None)
+    first, second, third = recordings(rec("r1", startTime=MS), rec(None, startTime=MS + 60_000), 5)
+    assert (first.problem, second.id, second.problem) == (None, f"unnamed-{MS + 60_000}", "no_id")
+    assert (third.id, third.problem, second.url) == ("unnamed-3", "no_id", None)
+    first, second = recordings(rec("r1", startTime=MS), rec(None, startTime=MS + 60_000))
+    assert (first.problem, second.id, second.problem) == (None, f"unnamed-{MS + 60_000}", None)
+    first, second = recordings(rec(None, startTime=MS), rec("r1", startTime=MS))
+    assert (first.problem, second.problem) == ("no_id", None)
 
 
 def test_recording_named_twice_is_one() -> None:

@@ -52,6 +52,8 @@ class Doors:
         self.requests += 1
         door = door_of(request)
         answer, applied = self._answered(door, request)
+        if door == "captures" and not applied:
+            self.setting.webex.has_named(request)
         answer = answer.with_header("Date", formatdate(SKY.now, usegmt=True))
         self.trace.append(
             f"{self.command} {door} {request.method} {request.target.partition('?')[0]} {answer.status}{applied}"

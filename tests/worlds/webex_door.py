@@ -144,10 +144,14 @@ class Webex:
         """Write what captures has of a task; unknown ones have empty lists."""
         call = self.truth.call(task_id)
         ready = [self.capture(each) for each in call.recordings if each.ready_ms <= now_ms()] if call else []
-        if call and call.ended_ms <= now_ms():
-            call.named = call.named or bool(ready)
         named = task_id.upper() if self.ways.upper_captures else task_id
         return {"taskId": named, "recording": ready, "transcription": []}
+
+    def has_named(self, request: Request) -> None:
+        """Note which recordings an answer named that nothing troubled: what a later one can contradict."""
+        for call in map(self.truth.call, ids_asked(request)):
+            if call and call.ended_ms <= now_ms() and any(each.ready_ms <= now_ms() for each in call.recordings):
+                call.named = True
 
     def capture(self, recording: Recording) -> dict[str, Any]:
         """Write one recording with a fresh URL."""

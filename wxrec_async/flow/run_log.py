@@ -34,6 +34,7 @@ from wxrec_async.ledger.records import (
     Scope,
 )
 from wxrec_async.model import (
+    FINAL_STATES,
     Failed,
     Gone,
     OpenUpload,
@@ -47,6 +48,7 @@ from wxrec_async.model import (
 )
 from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.rules import finality, windows
+from wxrec_async.rules.identity import is_unnamed
 
 PAGE = 500
 
@@ -372,4 +374,6 @@ def _before(first_seen_ms: int, known: KnownTask | None) -> Before:
     if known is None:
         return Before(first_seen_ms)
     stored = {name: it for name, it in known.known.items() if it.state is RecordingState.STORED}
-    return Before(first_seen_ms, stored, known.holder)
+    # What is gone stays so under its name; what comes now under an id is another one.
+    without_id = {name: it for name, it in known.known.items() if is_unnamed(name) and it.state not in FINAL_STATES}
+    return Before(first_seen_ms, stored, known.holder, without_id)

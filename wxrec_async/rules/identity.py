@@ -1,13 +1,14 @@
 """Which recording is this: one that is known, another one under its id, or a later state of it?
 
 An id is Webex's word for a recording, and not always one of its own: several recordings of a task have been seen
-under one, and one recording under the same id has grown.  What tells them apart is where they begin and end.
+under one, and one recording under the same id has grown.  What tells them apart is where they begin and end.  An answer
+may also leave an id out; the recording then gets a name of ours, by which it is known again when it has its id.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from wxrec_async.rules.finality import has_changed, is_other
 from wxrec_async.rules.ids import canonical
 
 CHANGED = "changed_at_source"  # a flag, and the reason of what is reported and not fetched
+UNNAMED = "unnamed-"  # begins the name of a recording that captures named without an id; no id of Webex's does
 
 
 class ChangePolicy(enum.StrEnum):
@@ -57,20 +59,37 @@ class Identified:
     replacing: frozenset[str] = frozenset()
 
 
+def unnamed(start_ms: int | None, number: int) -> str:
+    """Return the name of a recording without an id: by its start, else by its place in the answer."""
+    return f"{UNNAMED}{number if start_ms is None else start_ms}"
+
+
+def is_unnamed(recording_id: str) -> bool:
+    """Say whether this is a name of ours, of a recording that captures named without an id."""
+    return recording_id.startswith(UNNAMED)
+
+
 def identified(
-    recordings: Sequence[Recording], stored: Mapping[str, Known], policy: ChangePolicy = ChangePolicy.BESIDE
+    recordings: Sequence[Recording],
+    stored: Mapping[str, Known],
+    policy: ChangePolicy = ChangePolicy.BESIDE,
+    without_id: Mapping[str, Known] | None = None,
 ) -> Identified:
     """Tell the recordings of an answer from those that are ``stored``, by id.
 
     One that begins at another moment is another one, and gets its start behind the
     id; one that ends at another moment has changed, and is fetched again beside what
     is stored (with its stop behind the id), in its place, or only reported.
+    ``without_id`` are those not stored that an earlier answer named without an id: who
+    begins when one of them does, or is without an id now, keeps the first name.
     """
     found: dict[str, Recording] = {}
     changed, replacing = set(), set()
+    known_before = {**stored, **(without_id or {})}
+    named = {each.id for each in recordings}
     for recording in recordings:
         # The start first: what begins elsewhere is another recording, of which the end says nothing.
-        each = _told_apart(recording, stored)
+        each = _told_apart(_known_again(recording, named, known_before), stored)
         if (known := stored.get(each.id)) is not None and has_changed(known.stop_ms, each.stop_ms):
             if policy is ChangePolicy.REPLACE:
                 replacing.add(each.id)
@@ -84,6 +103,23 @@ def identified(
     return Identified(tuple(found.values()), frozenset(changed), frozenset(replacing))
 
 
+def _known_again(recording: Recording, named: Collection[str], known: Mapping[str, Known]) -> Recording:
+    """Return a recording under the name it has: of one that came with its id and one that came without, the first."""
+    if recording.id in known or recording.start_ms is None:
+        return recording
+    start = recording.start_ms
+    same = [
+        name
+        for name, it in known.items()
+        if name not in named
+        and it.start_ms is not None
+        and not is_other(it.start_ms, start)
+        and is_unnamed(name) is not is_unnamed(recording.id)
+    ]
+    # Of two that began together nothing says which it is, so neither is taken for it.
+    return replace(recording, id=same[0], named_as=recording.id) if len(same) == 1 else recording
+
+
 def _told_apart(recording: Recording, stored: Mapping[str, Known]) -> Recording:
     known = stored.get(recording.id)
     if known is None or not is_other(known.start_ms, recording.start_ms):
@@ -94,6 +130,9 @@ def _told_apart(recording: Recording, stored: Mapping[str, Known]) -> Recording:
 def same_recording(asked: Recording, fresh: Recording) -> bool:
     """Say whether ``fresh``, of a later answer, is the recording ``asked`` for: by its id there and by its start."""
     named_as = asked.named_as or asked.id
+    if is_unnamed(named_as) is not is_unnamed(fresh.id):
+        # Only one of the answers had its id, so that the start alone can tell.
+        return None not in (asked.start_ms, fresh.start_ms) and not is_other(asked.start_ms, fresh.start_ms)
     return canonical(fresh.id) == canonical(named_as) and not is_other(asked.start_ms, fresh.start_ms)
 
 

@@ -20,7 +20,7 @@ from wxrec_async.flow.batch import Before
 from wxrec_async.flow.recovery import InterruptedWork
 from wxrec_async.model import Task, Window
 from wxrec_async.rules.finality import Phase, is_bare, phase
-from wxrec_async.rules.identity import Times
+from wxrec_async.rules.identity import Known, Times
 from wxrec_async.rules.redact import mask_number, redact_text
 
 LISTED = "listed"
@@ -116,7 +116,8 @@ class TaskToDo:
     ``uploads`` were left open: recording, key and upload id of each, and of ``begun``,
     recording and key, nobody knows whether one was.  ``phase`` is
     whether the call is over (`rules.finality.Phase`), ``first_seen_ms`` when it was listed first, and
-    ``times`` says of stored recordings when they begin and end.  ``denied`` is what the media host
+    ``times`` says of stored recordings when they begin and end, ``without_id`` of those that are not stored and
+    were named without an id.  ``denied`` is what the media host
     said of recordings that came back for a fresh URL (`rules.finality.is_gone`), ``bare`` that
     nothing but its id is known.
     """
@@ -134,6 +135,7 @@ class TaskToDo:
     denied: dict[str, str] = field(default_factory=dict)
     bare: bool = False
     begun: list[tuple[str, str]] = field(default_factory=list)
+    without_id: dict[str, list[int | None]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, task: Task, before: Before, interrupted: InterruptedWork) -> TaskToDo:
@@ -145,7 +147,8 @@ class TaskToDo:
             holder=before.holder,
             uploads=[(each.recording_id, each.key, each.upload_id) for each in interrupted.uploads],
             first_seen_ms=before.first_seen_ms,
-            times={name: [it.start_ms, it.stop_ms] for name, it in before.stored.items()},
+            times=_times(before.stored),
+            without_id=_times(before.without_id),
             begun=[(each.recording_id, each.key) for each in interrupted.started],
         )
 
@@ -158,8 +161,10 @@ class TaskToDo:
 
     def before(self) -> Before:
         """Return what was known of the task when it was handed out."""
-        stored = {name: Times(*times) for name, times in self.times.items()}
-        return Before(self.first_seen_ms, stored, self.holder)
+        stored, without_id = (
+            {name: Times(*times) for name, times in each.items()} for each in (self.times, self.without_id)
+        )
+        return Before(self.first_seen_ms, stored, self.holder, without_id)
 
     def task(self) -> Task:
         """Return as much of the task as is known here."""
@@ -186,6 +191,10 @@ class Batch:
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Batch:
         return cls(row["org"], [TaskToDo.read(each) for each in row["todos"]], row["halved"], row.get("run", ""))
+
+
+def _times(known: Mapping[str, Known]) -> dict[str, list[int | None]]:
+    return {name: [it.start_ms, it.stop_ms] for name, it in known.items()}
 
 
 def fields_of(row: Any) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from wxrec_async.errors import AuthError, InvalidResponse
 from wxrec_async.events import Warned
 from wxrec_async.model import Attachment, Capture, Recording, Secret, Task, TaskPage
+from wxrec_async.rules.finality import is_other
+from wxrec_async.rules.identity import unnamed
 from wxrec_async.rules.ids import canonical, is_uuid
 from wxrec_async.rules.redact import one_line, redact_text
 from wxrec_async.webex.attachments import attachments, audio_and_other, with_distinct_ids
@@ -231,7 +233,7 @@ def _recordings(
 ) -> tuple[Recording, ...]:
     read = [_recording(task_id, as_dict(row), lease, url_problem, odd) for row in rows]
     # First all get some id: only those that have one can be found to share it.
-    named = [each if each.id else _named(each, number, len(rows), odd) for number, each in enumerate(read, 1)]
+    named = [each if each.id else _named(each, number, read, odd) for number, each in enumerate(read, 1)]
     found, repeated = with_distinct_ids(named)
     if repeated:
         odd["recording_repeated"] += repeated
@@ -240,16 +242,19 @@ def _recordings(
     return tuple(found)
 
 
-def _named(recording: Recording, number: int, of: int, odd: Counter[str]) -> Recording:
-    """Give a recording without id one: the task's when it is alone, else a name under which it can only be reported.
+def _named(recording: Recording, number: int, rows: Sequence[Recording], odd: Counter[str]) -> Recording:
+    """Name a recording without an id by its start, by which it is known again (`rules.identity`).
 
-    With several of them nothing says which is which the next time, so storing
-    one under a made-up id could store it twice or under another's name.
+    Where others of the task begin with it, or none says when it begins, nothing tells which is which
+    the next time: it can only be reported, lest it is stored twice or under another's name.
     """
     odd["recording_without_id"] += 1
-    if of == 1:
-        return replace(recording, id=recording.task_id)
-    return replace(recording, id=f"unnamed-{recording.start_ms or number}", url=None, problem="no_id")
+    found = replace(recording, id=unnamed(recording.start_ms, number))
+    start = recording.start_ms
+    others = (each for each in rows if each is not recording)
+    if all(None not in (start, each.start_ms) and is_other(start, each.start_ms) for each in others):
+        return found
+    return replace(found, url=None, problem="no_id")
 
 
 def _recording(
