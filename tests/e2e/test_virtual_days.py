@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
 import pytest
 from anyio.lowlevel import checkpoint
@@ -63,6 +64,12 @@ async def test_fourteen_days_across_tokens_midnights_and_late_captures(
         token_expires_in=TOKEN_LIVES_S, budget_clock=time.monotonic,
     )  # fmt: skip
     monkeypatch.setattr(follow_schedule, "MAX_NAP_S", 3600.0)
+    # The same moments in every run, and half of them two seconds after a call began, which is over four seconds later.
+    dice, next_poll = Random(5), follow_schedule.next_poll
+    young = 62_000 / (follow_schedule.MAX_JITTER * 3 * HOUR_MS)
+    monkeypatch.setattr(
+        follow_schedule, "next_poll", lambda now, rhythm, _: next_poll(now, rhythm, dice.choice((young, dice.random())))
+    )
     renewed: list[float] = []
     summaries: list[Summary] = []
     async with Sandbox(options) as sandbox:

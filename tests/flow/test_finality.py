@@ -71,6 +71,24 @@ async def test_a_call_that_goes_on_is_owed_until_the_list_says_that_it_is_over(
     assert (await summary_of(flow), list(held(flow).values())) == ((1, 0, 0, 0), [WHOLE])
 
 
+@pytest.mark.parametrize("updated_ms", [None, YESTERDAY.from_ms + HOUR + 5_800])
+async def test_a_call_is_over_when_its_row_says_so_also_where_that_row_seems_older(
+    flow: Flow, updated_ms: int | None
+) -> None:
+    """Webex's clocks may disagree, and rows without `lastUpdatedTime` were seen; nothing waits a week for that."""
+    created = YESTERDAY.from_ms + HOUR
+    flow.now_ms = created + HOUR
+    flow.add("t", created_ms=created)
+    said(flow, "t", status="created", updated_ms=created + 30_000)
+    await flow.run()
+    assert await summary_of(flow) == (0, 1, 0, 0)
+    said(flow, "t", status="completed", updated_ms=updated_ms)
+    named(flow, "t", start_ms=created, stop_ms=created + 4_300, body=WHOLE)
+    flow.now_ms = NOON
+    await flow.run()
+    assert (await summary_of(flow), list(held(flow).values())) == ((1, 0, 0, 0), [WHOLE])
+
+
 async def test_a_call_that_never_ends_is_fetched_under_a_flag_and_fails_by_name(flow: Flow) -> None:
     """Every later run looks again whether it is over, and then what has grown lies beside what there was."""
     flow.add("t", created_ms=YESTERDAY.from_ms)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from typing import Any
 
 import anyio
 import pytest
@@ -26,6 +27,8 @@ from wxrec_async.ledger import (
     StartedKey,
 )
 from wxrec_async.model import LeftAlone, OpenUpload, Recording, RecordingState, StoredObject, Task, TaskState, Window
+from wxrec_async.rules.finality import Phase, phase
+from wxrec_async.rules.selection import STILL_OPEN
 
 HOME = Identity("org-1", "bucket-1", "calls/{task_id}{ext}")
 DAY = Window(0, 1000)
@@ -220,6 +223,23 @@ class LedgerContract:
                 task = (await ledger.backlog(Everything(), now_ms=1))[-1].task
             assert (task.status, task.queue_name, task.agent_name) == ("ended", "new", "Ann")
             assert (task.updated_ms, task.capture_requested, task.created_ms) == (30, True, 5)
+
+    @pytest.mark.parametrize("updated_ms", [None, 10, 20])
+    @pytest.mark.parametrize("over", [{"status": "completed"}, {"status": "Ended", "active": False, "ended_ms": 9}])
+    async def test_the_end_of_a_call_is_taken_however_old_its_row_says_it_is(
+        self, opener: Opener, updated_ms: int | None, over: dict[str, Any]
+    ) -> None:
+        """A call that is over is not open again, whatever the clocks of Webex say; what was owed for it is due."""
+        open_row = Task("t1", status="created", queue_name="Sales", updated_ms=20, created_ms=5)
+        closed = replace(open_row, queue_name=None, updated_ms=updated_ms, **over)
+        async with opener() as ledger:
+            await ledger.add_tasks([open_row], listed_in=DAY, now_ms=6)
+            await ledger.settle_task("t1", TaskState.OWED, STILL_OPEN, now_ms=6, empty_answer=False, next_ask_ms=9000)
+            assert await ledger.add_tasks([open_row], listed_in=DAY, now_ms=10) == []
+            (due,) = await ledger.add_tasks([closed], listed_in=DAY, now_ms=100)
+            assert phase(due) is Phase.OVER
+            assert (due.status, due.active, due.ended_ms) == (closed.status, closed.active, closed.ended_ms)
+            assert due.queue_name == "Sales"
 
     async def test_every_field_of_a_task_is_kept(self, opener: Opener) -> None:
         """What was listed comes back as it was, but for the masked ends of the call."""

@@ -31,6 +31,7 @@ from wxrec_async.rules.finality import (
     is_over,
     last_sign_ms,
     phase,
+    tells_of_end,
 )
 
 NOW = 1_767_225_600_000
@@ -64,6 +65,16 @@ def test_a_row_tells_whether_the_call_is_over(status: str | None, active: bool |
     says_open = status in OPEN or active is True
     expected = Phase.UNTOLD if says_over == says_open else Phase.OVER if says_over else Phase.OPEN
     assert phase(Task("t", status=status, active=active, ended_ms=ended)) is expected
+
+
+@pytest.mark.parametrize("known", [*OVER, *OPEN, *UNKNOWN])
+@pytest.mark.parametrize("said", [*OVER, *OPEN, *UNKNOWN])
+def test_only_a_row_that_says_over_tells_of_an_end_and_only_where_none_was_known(
+    known: str | None, said: str | None
+) -> None:
+    """A call that is over does not begin again, so nothing that is said of it is an end once more."""
+    expected = said in OVER and known not in OVER
+    assert tells_of_end(Task("t", status=known, updated_ms=9), Task("t", status=said, updated_ms=1)) is expected
 
 
 @given(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from itertools import pairwise
+
+import pytest
 
 from wxrec_async.sandbox import Organisation
 
@@ -44,6 +47,22 @@ def test_there_are_ties_gaps_and_other_channels() -> None:
     assert {row["channelType"] for row in rows} == {"telephony", "email", "chat", "social"}
     kinds = Counter(task.recordings for task in organisation.tasks)
     assert min(kinds[count] for count in (0, 1, 2, 3)) > 5
+
+
+@pytest.mark.parametrize("ends_after_ms", [0, 20_000, HOUR_MS])
+def test_a_row_was_updated_when_its_status_changed_never_later_than_now(ends_after_ms: int) -> None:
+    """Whoever reads a call in its first seconds finds an older row than whoever reads it when it is over."""
+    organisation = Organisation(1, 1, now=NOW, seconds=(0.2, 0.4), large=False)
+    created = int(NOW * 1000)
+    task = organisation.add(created, ends_ms=ends_after_ms and created + ends_after_ms)
+    ages = [*range(0, 40_000, 50), HOUR_MS, HOUR_MS + 5_000]
+    rows = [organisation.attributes(task, created + age) for age in ages]
+    updates = [row["lastUpdatedTime"] - created for row in rows]
+    assert updates == sorted(updates)
+    assert all(update <= age for update, age in zip(updates, ages, strict=True))
+    pairs = list(zip(rows, updates, strict=True))
+    changed = [(one, two) for (one, at), (two, later) in pairwise(pairs) if at == later and one != two]
+    assert changed == []
 
 
 def test_a_call_that_goes_on_grows_and_ends() -> None:

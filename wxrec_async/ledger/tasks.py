@@ -27,6 +27,7 @@ from wxrec_async.ledger.rows import Mask, is_uuid, key, number, spelling, words
 from wxrec_async.ledger.runs import run_row
 from wxrec_async.ledger.task_columns import ASKED, COLUMNS, TASK, TASK_WIDTH, asked_of, task_columns, task_of
 from wxrec_async.model import DAY_MS, Task, TaskState, Window
+from wxrec_async.rules.finality import tells_of_end
 from wxrec_async.rules.schedule import next_try
 from wxrec_async.rules.selection import NEVER_ENDED, STILL_OPEN
 
@@ -73,7 +74,7 @@ UPDATE tasks SET
     source = CASE WHEN :source = 'tasks' THEN 'tasks' ELSE source END,
     place_ms = coalesce(:created_ms, created_ms, place_ms, :place_ms),
     {_changed(_THEIRS)}
-WHERE id = :id AND (updated_ms IS NULL OR :updated_ms >= updated_ms)
+WHERE id = :id AND (:ends OR updated_ms IS NULL OR :updated_ms >= updated_ms)
 """  # noqa: S608 - put together from constants
 _REFRESH_OLDER = f"""
 UPDATE tasks SET
@@ -229,7 +230,8 @@ def add_tasks(  # noqa: PLR0913 - what a list says, and of what list it is
     ``named_for`` puts them into the scope ``NamedFor`` of that run.
 
     A null never overwrites a value, and an attribute of a row with an older
-    ``updated_ms`` never overwrites one of a newer row.  Left out of the
+    ``updated_ms`` never overwrites one of a newer row, unless it tells of an
+    end that was not known.  Left out of the
     answer: tasks that are final, owed tasks whose ``next_ask_ms`` is still to
     come, and tasks this run was handed before, here or by `backlog`.  A task
     that had ``no_recording`` is taken up again when Webex now says
@@ -300,9 +302,11 @@ class TaskListing:
         if connection.execute("SELECT 1 FROM tasks WHERE id = :id", columns).fetchone() is None:
             connection.execute(_INSERT, columns)
         # Whether the row is newer its WHERE says: when nothing was changed, ours is the older one
-        # and only fills gaps.
-        elif not connection.execute(_REFRESH_NEWER, columns).rowcount:
-            connection.execute(_REFRESH_OLDER, columns)
+        # and only fills gaps, unless it tells of the end.
+        elif not connection.execute(_REFRESH_NEWER, columns | {"ends": False}).rowcount:
+            known = task_of(connection.execute(_ONE, (columns["id"],)).fetchone())
+            ends = tells_of_end(known, task_of([columns[name] for name in COLUMNS]))
+            connection.execute(_REFRESH_NEWER if ends else _REFRESH_OLDER, columns | {"ends": ends})
 
     def _is_taken(self, handed: int | None) -> bool:
         return self._current is not None and handed == self._current

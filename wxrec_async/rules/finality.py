@@ -94,6 +94,15 @@ def phase(task: Task) -> Phase:
     return Phase.OVER if over else Phase.OPEN
 
 
+def tells_of_end(known: Task, said: Task) -> bool:
+    """Say whether a row tells of an end that was not known: it is believed, however old the row says it is.
+
+    A call that is over does not begin again, rows without `lastUpdatedTime` were seen, and nobody
+    promises that those times agree with each other.
+    """
+    return phase(said) is Phase.OVER and phase(known) is not Phase.OVER
+
+
 def is_bare(task: Task) -> bool:
     """Say whether nothing but an id is known of a task: it came from a file, and no list has shown it yet."""
     return task.created_ms is None and task.status is None and task.channel_type is None

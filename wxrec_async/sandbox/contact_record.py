@@ -15,8 +15,8 @@ WRAP_UPS = ("Credit", "Complaint", "Order", "Call back")
 # Inbound stands here twice, to be drawn twice as often.
 DIRECTIONS = ("inbound", "inbound", "outbound", "outdial")
 DESTINATION = "+15550109999"
-# What a call that goes on is said to be, by how old it is in milliseconds.
-OPEN = ((5_000, "created"), (15_000, "queued"), (25_000, "offered"))
+# What a call that goes on is said to be, from which age on in milliseconds.
+OPEN = ((25_000, "assigned"), (15_000, "offered"), (5_000, "queued"), (0, "created"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,7 @@ def task_attributes(facts: Facts) -> Row:
         "channelType": facts.channel,
         "status": _open_status(facts) if ended is None else _final_status(facts),
         "createdTime": facts.created_ms,
-        # It goes on changing after the end, which is why it is no end time.
-        "lastUpdatedTime": facts.updated_ms or (facts.created_ms + 30_000 if ended is None else ended + 1500),
+        "lastUpdatedTime": facts.updated_ms or _last_change(facts),
         "captureRequested": facts.capture_requested,
         "origin": phone(draw.pick(1, 10_000)),
         "destination": DESTINATION,
@@ -67,8 +66,21 @@ def _final_status(facts: Facts) -> str:
 
 
 def _open_status(facts: Facts) -> str:
-    age = (facts.now_ms or facts.created_ms) - facts.created_ms
-    return next((status for limit, status in OPEN if age < limit), "assigned")
+    return next(status for after, status in OPEN if _age(facts) >= after)
+
+
+def _last_change(facts: Facts) -> int:
+    """Return when the row last became another one."""
+    ended = facts.ended_ms
+    if ended is None:
+        return facts.created_ms + next(after for after, _ in OPEN if _age(facts) >= after)
+    # It goes on changing after the end, which is why it is no end time.
+    wrapped_up = ended + 1500
+    return ended if facts.now_ms is not None and facts.now_ms < wrapped_up else wrapped_up
+
+
+def _age(facts: Facts) -> int:
+    return max(0, (facts.now_ms or facts.created_ms) - facts.created_ms)
 
 
 def with_gaps(row: Row, facts: Facts) -> Row:
