@@ -96,6 +96,8 @@ PROMISES: dict[str, tuple[str, ...]] = {
     ),
     "importing costs little": ("test_importing_the_package_imports_nothing_heavy", "test_help_imports_nothing_heavy"),
     "workflows of the release before go on": (
+        "test_a_history_of_the_release_before_goes_on",
+        "test_a_list_that_the_first_release_began_ends_where_it_ended",
         "test_a_worker_of_the_release_before_is_understood",
         "test_a_worker_of_the_release_before_cannot_call_anything_gone",
     ),

@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NoReturn
 
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
 # Days here are UTC days, which are all of one length.
-DAY_MS = 86_400_000
+DAY_MS = 24 * HOUR_MS
 
 
 class Secret:

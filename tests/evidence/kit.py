@@ -13,7 +13,7 @@ from wxrec_async.evidence import CertificateIssuer, open_issuer
 from wxrec_async.evidence.certify import PART_SIZE
 from wxrec_async.ledger import Identity, SqliteLedger, open_ledger
 from wxrec_async.model import DAY_MS, Window
-from wxrec_async.rules.evidence import Basis, Ended
+from wxrec_async.rules.evidence import Basis, Claim, Ended
 from wxrec_async.sandbox.s3.blobs import MemoryBlob
 from wxrec_async.wiring.bucket import open_bucket
 
@@ -48,7 +48,7 @@ async def issuing(
 async def certify_all(site: Site, counts: Mapping[str, int] = COUNTS, clock: float = NOON) -> list[str | None]:
     """Certify every day that has recordings."""
     async with issuing(site, clock=clock) as (issuer, _):
-        return [await issuer.certify(day, counts, {}, "run-1", basis=BASIS, ended=SILENT) for day in days_of(site)]
+        return [await issuer.certify(Claim(day, counts, {}, "run-1", BASIS), SILENT) for day in days_of(site)]
 
 
 def days_of(site: Site) -> list[Window]:

@@ -22,6 +22,7 @@ from tests.evidence.kit import (
 from tests.verify.site import Site
 from wxrec_async.evidence import ProblemKind, audit
 from wxrec_async.model import Window
+from wxrec_async.rules.evidence import Claim
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +32,7 @@ async def certified(site: Site) -> Site:
     """All days certified, one of them twice; the ledger is gone."""
     await certify_all(site)
     async with issuing(site) as (issuer, _):
-        assert await issuer.certify(days_of(site)[0], COUNTS | {"owed": 1}, {}, "run-2", basis=BASIS, ended=SILENT)
+        assert await issuer.certify(Claim(days_of(site)[0], COUNTS | {"owed": 1}, {}, "run-2", BASIS), SILENT)
     site.lose_ledger()
     return site
 

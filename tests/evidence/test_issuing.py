@@ -31,6 +31,7 @@ from tests.verify.site import Site
 from wxrec_async import __version__
 from wxrec_async.evidence import ChainBroken, audit
 from wxrec_async.model import DAY_MS, Window
+from wxrec_async.rules.evidence import Claim
 
 pytestmark = pytest.mark.anyio
 
@@ -82,7 +83,7 @@ async def test_a_day_that_changes_gets_a_further_certificate(site: Site) -> None
     before = {key: site.bytes_of(key) for key in site.objects}
     async with issuing(site) as (issuer, _):
         key = await issuer.certify(
-            days_of(site)[0], COUNTS | {"stored": 9}, {"queues": ["a"]}, "run-2", basis=BASIS, ended=SILENT
+            Claim(days_of(site)[0], COUNTS | {"stored": 9}, {"queues": ["a"]}, "run-2", BASIS), SILENT
         )
     assert key is not None
     later = said(site, key)
@@ -100,7 +101,7 @@ async def test_a_lost_ledger_finds_the_chain_again(site: Site) -> None:
     site.lose_ledger()
     await rebuild(site.settings)
     async with issuing(site) as (issuer, ledger):
-        key = await issuer.certify(days_of(site)[0], COUNTS, {}, "run-2", basis=BASIS, ended=SILENT)
+        key = await issuer.certify(Claim(days_of(site)[0], COUNTS, {}, "run-2", BASIS), SILENT)
         last = await ledger.last_certificate()
     assert key is not None
     assert last is not None
@@ -123,7 +124,7 @@ async def test_two_who_certify_at_once_make_one_chain(site: Site) -> None:
         twin.settings = settings
         async with issuing(twin) as (issuer, _):
             for day in days:
-                await issuer.certify(day, {"stored": counts}, {}, f"run-{counts}")
+                await issuer.certify(Claim(day, {"stored": counts}, {}, f"run-{counts}"))
 
     async with anyio.create_task_group() as group:
         for counts, copy in enumerate(copies):
@@ -158,7 +159,7 @@ async def test_a_manifest_nobody_certified_is_named_as_abandoned(site: Site) -> 
     site.copy(evidence_in(site, "manifests")[0], left)
     assert (await audit(site.settings)).counts == {"manifest_unclaimed": 1}
     async with issuing(site) as (issuer, _):
-        key = await issuer.certify(day, COUNTS, {}, "run-2", basis=BASIS, ended=SILENT)
+        key = await issuer.certify(Claim(day, COUNTS, {}, "run-2", BASIS), SILENT)
     assert key is not None
     assert said(site, key)["manifest"]["key"] == left  # the same content under the same number: it is that one's now
     assert (await audit(site.settings)).exit_code == 0
@@ -166,7 +167,7 @@ async def test_a_manifest_nobody_certified_is_named_as_abandoned(site: Site) -> 
 
 async def test_a_large_manifest_goes_up_in_parts(site: Site) -> None:
     """Beyond one part it is a multipart upload, and read again it is what the certificate says."""
-    from wxrec_async.rules.evidence import Item  # noqa: PLC0415
+    from wxrec_async.rules.evidence import Claim, Item  # noqa: PLC0415
 
     day = Window(0, DAY_MS)
     async with issuing(site, part_size=5 << 20) as (issuer, ledger):
@@ -183,7 +184,7 @@ async def test_a_large_manifest_goes_up_in_parts(site: Site) -> None:
                 ]
 
         issuer._ledger = Many()  # type: ignore[assignment]  # a ledger in all but its type
-        key = await issuer.certify(day, COUNTS, {}, "run-1", basis=BASIS, ended=SILENT)
+        key = await issuer.certify(Claim(day, COUNTS, {}, "run-1", BASIS), SILENT)
     assert key is not None
     manifest = said(site, key)["manifest"]
     assert manifest["recordings"] == 25_000
@@ -196,7 +197,7 @@ async def test_a_large_manifest_goes_up_in_parts(site: Site) -> None:
 async def test_a_day_without_recordings_can_be_certified(site: Site) -> None:
     """Its manifest is an empty file, and that is what is proven."""
     async with issuing(site) as (issuer, _):
-        key = await issuer.certify(Window(0, DAY_MS), {}, {}, "run-1")
+        key = await issuer.certify(Claim(Window(0, DAY_MS), {}, {}, "run-1"))
     assert key is not None
     assert said(site, key)["manifest"]["bytes"] == 0
     assert (await audit(site.settings)).exit_code == 0
@@ -207,7 +208,7 @@ async def test_only_whole_days_are_certified(site: Site) -> None:
     async with issuing(site) as (issuer, _):
         for window in (Window(0, DAY_MS // 2), Window(1, DAY_MS + 1), Window(0, 2 * DAY_MS)):
             with pytest.raises(ValueError, match="not one UTC day"):
-                await issuer.certify(window, {}, {}, "run-1")
+                await issuer.certify(Claim(window, {}, {}, "run-1"))
 
 
 @pytest.mark.fault("X07", "X08")

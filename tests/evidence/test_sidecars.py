@@ -16,6 +16,7 @@ from wxrec_async.errors import ConfigError
 from wxrec_async.maintenance.rebuild import rebuild
 from wxrec_async.maintenance.verify import verify
 from wxrec_async.rules import keys
+from wxrec_async.rules.evidence import Claim
 
 pytestmark = pytest.mark.anyio
 HIVE = "calls/year={year}/month={month}/day={day}/{task_id}/recording{ext}"
@@ -147,7 +148,7 @@ async def test_hive_layouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tem
         assert len(sidecars(site)) == len(tasks_stored(site))
         assert all(fnmatch(key, pattern) for key in sidecars(site))
         async with issuing(site) as (issuer, _):
-            keys_issued = [await issuer.certify(day, {"stored": 1}, {}, "r") for day in days_of(site)]
+            keys_issued = [await issuer.certify(Claim(day, {"stored": 1}, {}, "r")) for day in days_of(site)]
         assert all((key or "").startswith("calls/_evidence/") for key in keys_issued)
         report = await audit(site.settings)
         assert (report.exit_code, report.recordings, report.unnamed) == (

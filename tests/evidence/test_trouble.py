@@ -23,6 +23,7 @@ from wxrec_async.evidence import audit, open_issuer
 from wxrec_async.ledger import Identity, open_ledger
 from wxrec_async.model import DAY_MS, ObjectTarget, Part, Recording, StoredObject, Task, Window
 from wxrec_async.plumbing.retrying import OperationFailed
+from wxrec_async.rules.evidence import Claim
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.s3.client import open_client
 from wxrec_async.s3.requests import Requests
@@ -56,18 +57,17 @@ async def test_a_broken_off_certification_is_taken_up_again(site: Site, what: st
     day = days_of(site)[0]
     async with issuing(site) as (issuer, ledger):
         bucket = issuer._bucket
-        lossy = Lossy(bucket, what, effect=effect)
+        lossy: Any = Lossy(bucket, what, effect=effect)
         issuer._bucket = issuer._manifests._bucket = lossy
         if (what, effect) == ("/manifests/", True):
-            assert await issuer.certify(
-                day, COUNTS, {}, "run-1", basis=BASIS, ended=SILENT
-            )  # what lies there is what was to lie there
+            # What lies there is what was to lie there.
+            assert await issuer.certify(Claim(day, COUNTS, {}, "run-1", BASIS), SILENT)
         else:
             with pytest.raises(RunStopped, match="the evidence cannot be written"):
-                await issuer.certify(day, COUNTS, {}, "run-1", basis=BASIS, ended=SILENT)
+                await issuer.certify(Claim(day, COUNTS, {}, "run-1", BASIS), SILENT)
             assert await ledger.last_certificate() is None
     async with issuing(site, clock=NOON + 60) as (issuer, ledger):
-        await issuer.certify(day, COUNTS, {}, "run-1", basis=BASIS, ended=SILENT)
+        await issuer.certify(Claim(day, COUNTS, {}, "run-1", BASIS), SILENT)
         last = await ledger.last_certificate()
     assert last is not None
     assert (last.n, last.number) == (1, 1)
@@ -157,11 +157,11 @@ async def test_another_store_will_do(elsewhere: Settings, tmp_path: Path) -> Non
         body = StoredObject(key, len(data), crc32=crc32(data), sha256=digest.sha256)
         await ledger.stored("t1", "t1", body, run_id="run-1", already=False, main_place=True, now_ms=3)
         issuer = await open_issuer(bucket, ledger)
-        first = await issuer.certify(day, {"stored": 1}, {}, "run-1")
+        first = await issuer.certify(Claim(day, {"stored": 1}, {}, "run-1"))
         assert first is not None
-        assert await issuer.certify(day, {"stored": 1}, {}, "run-1") is None
-        assert await issuer.certify(day, {"stored": 1, "owed": 1}, {}, "run-1")
-        assert await issuer.certify(Window(DAY_MS, 2 * DAY_MS), {}, {}, "run-1")
+        assert await issuer.certify(Claim(day, {"stored": 1}, {}, "run-1")) is None
+        assert await issuer.certify(Claim(day, {"stored": 1, "owed": 1}, {}, "run-1"))
+        assert await issuer.certify(Claim(Window(DAY_MS, 2 * DAY_MS), {}, {}, "run-1"))
         report = await audit(elsewhere, full=True)
         assert (report.problems, report.exit_code, report.certificates, report.recordings) == ([], 0, 3, 1)
         await bucket._client.delete_object(Bucket=elsewhere.s3.bucket, Key=first)

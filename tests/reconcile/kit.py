@@ -13,11 +13,11 @@ import pytest
 
 from tests.verify.site import Site
 from wxrec_async import Backfill
+from wxrec_async.evidence.manifests import EndedTasks
 from wxrec_async.flow.summary import Summary
-from wxrec_async.model import DAY_MS, Window
+from wxrec_async.model import DAY_MS
 from wxrec_async.reconciliation import Difference, ReconcileReport, reconcile
-from wxrec_async.reconciliation.day import TasksWithoutObjects
-from wxrec_async.rules.evidence import Basis, Ended
+from wxrec_async.rules.evidence import Basis, Claim, Ended
 from wxrec_async.sandbox import Options, Organisation, Sandbox
 from wxrec_async.sandbox.tampering import Tampering
 
@@ -30,17 +30,9 @@ class Certificates:
     bases: dict[int, Basis] = field(default_factory=dict)
     ended: dict[int, list[Ended]] = field(default_factory=dict)
 
-    async def certify(
-        self,
-        day: Window,
-        counts: Mapping[str, int | None],
-        filters: Mapping[str, object],
-        run_id: str,
-        *,
-        basis: Basis,
-        ended: TasksWithoutObjects,
-    ) -> str | None:
-        self.bases[day.from_ms] = basis
+    async def certify(self, claim: Claim, ended: EndedTasks) -> str | None:
+        day, counts = claim.day, claim.counts
+        self.bases[day.from_ms] = claim.basis
         self.ended[day.from_ms] = await ended.ended(limit=100_000)
         before = self.issued.setdefault(day.from_ms, [])
         if before and before[-1] == counts:

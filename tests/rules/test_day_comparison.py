@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.model import DAY_MS, RecordingState, SearchState, TaskState
+from wxrec_async.model import DAY_MS, HOUR_MS, RecordingState, SearchState, TaskState
 from wxrec_async.rules.day_comparison import (
     SOUND,
     CertificateFacts,
@@ -29,7 +29,7 @@ from wxrec_async.rules.day_comparison import (
     must_ask,
 )
 from wxrec_async.rules.finality import Phase
-from wxrec_async.rules.selection import HOUR_MS, WaitPolicy
+from wxrec_async.rules.selection import WaitPolicy
 
 AGES = WaitPolicy()
 maybe = st.sampled_from([None, True, False])

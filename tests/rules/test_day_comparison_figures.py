@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from wxrec_async.model import RecordingState, TaskState
+from wxrec_async.model import HOUR_MS, RecordingState, TaskState
 from wxrec_async.rules.day_comparison import (
     SOUND,
     Judgement,
@@ -22,7 +22,7 @@ from wxrec_async.rules.day_comparison import (
     must_ask,
 )
 from wxrec_async.rules.finality import Phase
-from wxrec_async.rules.selection import HOUR_MS, WaitPolicy
+from wxrec_async.rules.selection import WaitPolicy
 
 AGES = WaitPolicy()
 STORED = RecordingFacts("r", RecordingState.STORED, held=ObjectState.WHOLE, was_stored=True)

@@ -18,6 +18,7 @@ from wxrec_async.errors import (
 )
 from wxrec_async.rules import diagnosis
 from wxrec_async.rules.diagnosis import LOGIN, Answers, Finding, bad, exit_code_of, good, unknown
+from wxrec_async.rules.server_time import SKEW_REFUSED_S, SKEW_WARNED_S
 
 DAY = 86_400.0
 ORG = "0a1b2c3d-1111-2222-3333-444455556666"
@@ -39,7 +40,7 @@ def test_the_figures_are_those_of_the_manual() -> None:
     """Exit codes and their precedence; a minute and a quarter of an hour; a fortnight; a GiB and 100 MiB."""
     assert diagnosis.PRECEDENCE == (2, 4, 7, 3)
     assert (diagnosis.EXIT_USAGE, diagnosis.EXIT_WRONG, diagnosis.EXIT_AUTH, diagnosis.EXIT_LEDGER) == (2, 3, 4, 7)
-    assert (diagnosis.SKEW_WARNED_S, diagnosis.SKEW_REFUSED_S, diagnosis.REFRESH_TOKEN_WARNED_S) == (60, 900, 14 * DAY)
+    assert (SKEW_WARNED_S, SKEW_REFUSED_S, diagnosis.REFRESH_TOKEN_WARNED_S) == (60, 900, 14 * DAY)
     assert (diagnosis.DISK_WARNED, diagnosis.DISK_REFUSED) == (1024**3, 100 * 1024**2)
     assert diagnosis.TASK_SCOPES == "cjp:config or cjp:config_read"
     assert diagnosis.CAPTURE_SCOPES == "cjp:config_read, and an administrator or supervisor"

@@ -18,6 +18,7 @@ from wxrec_async.rules.keys import (
     in_main_place,
     main_keys,
     main_recording,
+    names,
     names_other,
     plan_transfers,
     target,
@@ -266,3 +267,12 @@ def test_metadata_is_short_ascii_without_persons(recording: Recording, call_type
 def test_only_metadata_that_says_so_names_another_recording_of_the_task(metadata: dict[str, str], other: bool) -> None:
     """An object of unknown origin is not ours to evade: its bytes are compared instead."""
     assert names_other(metadata, Recording("t", "r")) is other
+
+
+@given(ids, ids, ids)
+def test_metadata_names_its_recording_and_no_other(task: str, one: str, other: str) -> None:
+    """Whoever checks an object goes by both ids; nothing said is nobody's."""
+    metadata = target(Task(task), Recording(task, one), template=TEMPLATE, base={}, main=True).metadata
+    assert names(metadata, task, one)
+    assert names(metadata, task, other) is (one == other)
+    assert not names({}, task, one)

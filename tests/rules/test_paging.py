@@ -348,3 +348,31 @@ def test_a_server_that_rounds_from_down_into_a_crowd_is_stepped_over_and_told() 
     assert {"t50", "t51"} <= set(found)
     assert len(found) == 32
     assert troubles
+
+
+# What the first release began
+
+
+def test_a_list_that_the_first_release_began_ends_where_it_ended() -> None:
+    """Today a page of one call proves no end; then it did, and the next step in the history is another one."""
+    rows = [Task("only", created_ms=START + 5)]
+    asked = {}
+    for first in (True, False):
+        pager, server = Pager(WINDOW, 10, as_first_released=first), Server(rows, 10)
+        while not pager.take(server.page(WINDOW, pager.from_ms)).done:
+            assert server.pages < 9
+        asked[first] = server.pages
+    assert asked == {True: 2, False: 3}
+
+
+def test_a_page_of_older_rows_is_stepped_over_as_the_first_release_did() -> None:
+    """A server that rounds ``from`` down to the row before it: today that row was asked for, then it was not."""
+    rows = tuple(Task(name, created_ms=START + 3) for name in "ab")
+    steps = {}
+    for first in (True, False):
+        pager = Pager(Window(START, START + 10_000), 2, as_first_released=first)
+        pager.take(TaskPage(rows, 2))
+        pager.take(TaskPage(rows, 2))
+        steps[first] = pager.take(TaskPage(rows, 2))
+    assert "older tasks only" in (steps[True].trouble or "")
+    assert steps[False].next_from_ms == START + 5

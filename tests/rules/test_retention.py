@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.model import DAY_MS, Task
-from wxrec_async.rules.retention import BATCH, MINUTE_MS, AtRisk, Timeline, length_ms
+from wxrec_async.model import DAY_MS, MINUTE_MS, Task
+from wxrec_async.rules.retention import BATCH, AtRisk, Timeline, length_ms
 
 NOW = 1_767_225_600_000
 

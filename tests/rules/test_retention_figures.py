@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wxrec_async.model import DAY_MS, Task
+from wxrec_async.model import DAY_MS, MINUTE_MS, Task
 from wxrec_async.rules import retention
 from wxrec_async.rules.retention import AtRisk, Timeline, length_ms
 
@@ -15,7 +15,7 @@ def test_the_figures_are_those_of_webex() -> None:
     """Stereo G.711 and 16 bit linear at 8 kHz, ten tasks to a call, and the middle of the two as what is likely."""
     assert retention.BYTES_PER_SECOND == (16_000, 32_000)
     assert retention.LIKELY_BYTES_PER_SECOND == 24_000
-    assert (retention.BATCH, retention.MINUTE_MS) == (10, 60_000)
+    assert (retention.BATCH, MINUTE_MS) == (10, 60_000)
 
 
 def test_a_task_at_risk_is_told_in_dates() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
+from pathlib import PurePath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.rules.sanitize import number_shown, spreadsheet_cell, visible, words_shown
+from wxrec_async.rules.sanitize import each_text, number_shown, spreadsheet_cell, visible, words_shown
 
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "'=1", '"=1', "＝1", "＋1", "－1", "＠a")
 
@@ -57,3 +58,10 @@ def test_numbers_are_masked_unless_asked_for() -> None:
     assert number_shown("+442071838750", plain=True) == "+442071838750"
     assert "7183" not in words_shown("Support +44 20 7183 8750", plain=False)
     assert words_shown("Support", plain=False) == "Support"
+
+
+def test_every_text_of_a_record_is_changed_and_nothing_else() -> None:
+    """At any depth, names of fields too; numbers stay numbers, and what is no JSON goes by what it prints as."""
+    told = {"a": ["b", 1, None, True, {"c": 2.5}], "p": PurePath("d"), "t": ("e",)}
+    changed = {"A": ["B", 1, None, True, {"C": 2.5}], "P": "D", "T": ["E"]}
+    assert each_text(told, str.upper) == changed

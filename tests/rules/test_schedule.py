@@ -6,17 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.model import DAY_MS, Task, TaskState
+from wxrec_async.model import DAY_MS, HOUR_MS, MINUTE_MS, Task, TaskState
 from wxrec_async.rules.finality import EmptyAnswers
 from wxrec_async.rules.schedule import (
-    MINUTE_MS,
     RecheckBackoff,
     next_question,
     next_try,
     second_look,
     wait_ms,
 )
-from wxrec_async.rules.selection import HOUR_MS, TaskVerdict, WaitPolicy, after_empty, before_asking
+from wxrec_async.rules.selection import TaskVerdict, WaitPolicy, after_empty, before_asking
 
 NOW = 1_767_225_600_000
 TIMES = st.integers(0, 400 * DAY_MS)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wxrec_async.rules.schedule import MINUTE_MS, PACE, RecheckBackoff, next_try, wait_ms
+from wxrec_async.model import MINUTE_MS
+from wxrec_async.rules.schedule import PACE, RecheckBackoff, next_try, wait_ms
 
 DAY_MS = 86_400_000
 

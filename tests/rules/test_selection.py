@@ -8,12 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.model import DAY_MS, Capture, Recording, Task, TaskState
+from wxrec_async.model import DAY_MS, HOUR_MS, MINUTE_MS, Capture, Recording, Task, TaskState
 from wxrec_async.rules.finality import EmptyAnswers
 from wxrec_async.rules.selection import (
-    HOUR_MS,
     MAY_GO_ON,
-    MINUTE_MS,
     NEVER_ENDED,
     STILL_OPEN,
     TaskVerdict,

@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from typing import Any, Literal
 
 import structlog
 
 from wxrec_async.cli.text import harmless
+from wxrec_async.rules.sanitize import each_text
 
 OURS = "wxrec_async"
 NOISY = ("httpx", "httpcore", "botocore", "aiobotocore", "boto3", "urllib3", "aiohttp", "asyncio", "hpack")
@@ -95,21 +97,11 @@ def _formatter(form: Form, *, colors: bool) -> logging.Formatter:
 def _redact(logger: Any, name: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ARG001
     """Mask every text of a record; runs after everything that adds to it.  What every record has comes first."""
     record = {key: record[key] for key in FIRST if key in record} | dict(record)
-    return {key: _masked(value, lines=key == "exception") for key, value in record.items() if key != "stack_info"}
-
-
-def _masked(value: object, *, lines: bool = False) -> object:
-    match value:
-        case bool() | int() | float() | None:
-            return value
-        case str():
-            return harmless(value, lines=lines)
-        case dict():
-            return {str(key): _masked(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_masked(item) for item in value]
-        case _:
-            return harmless(str(value))
+    return {
+        key: each_text(value, partial(harmless, lines=key == "exception"))
+        for key, value in record.items()
+        if key != "stack_info"
+    }
 
 
 class RepeatFilter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,21 +20,20 @@ from wxrec_async.evidence.manifests import (
     Made,
     Manifests,
     NoEndedTasks,
-    Writing,
     manifest_lines,
     task_lines,
 )
 from wxrec_async.flow.operator import current_operator
 from wxrec_async.ledger import CertificateRow, Identity, SqliteLedger
-from wxrec_async.model import ObjectTarget, Part, SearchState, Window
+from wxrec_async.model import ObjectTarget, Part, Window
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys
 from wxrec_async.rules.evidence import (
     CERTIFICATE_TYPE,
     MANIFEST_TYPE,
     MAX_CERTIFICATE,
-    Basis,
     Certificate,
+    Claim,
     Content,
     Issue,
     Link,
@@ -46,13 +45,13 @@ from wxrec_async.rules.evidence import (
     read_certificate,
     whole_day,
 )
+from wxrec_async.s3.reader import S3ReadStore
 from wxrec_async.wiring.bucket import is_denied
 
 # S3 takes no part under 5 MiB but the last one.
 PART_SIZE = 8 << 20
 # Each lost round means that somebody else certified something, or that the ledger was written meanwhile.
 MOST_ROUNDS = 50
-UNSAID = Basis({"tasks": SearchState.NOT_ASKED.value, "search": SearchState.NOT_ASKED.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class _Files:
 
 
 async def open_issuer(
-    bucket: Writing, ledger: SqliteLedger, *, part_size: int = PART_SIZE, clock: Callable[[], float] = time.time
+    bucket: S3ReadStore, ledger: SqliteLedger, *, part_size: int = PART_SIZE, clock: Callable[[], float] = time.time
 ) -> CertificateIssuer:
     """Return an issuer for the organisation and bucket the ledger belongs to; both stay the caller's to close."""
     return CertificateIssuer(bucket, ledger, await ledger.identity(), part_size=part_size, clock=clock)
@@ -85,7 +84,7 @@ class CertificateIssuer:
 
     def __init__(
         self,
-        bucket: Writing,
+        bucket: S3ReadStore,
         ledger: SqliteLedger,
         identity: Identity,
         *,
@@ -101,42 +100,24 @@ class CertificateIssuer:
         self._last: CertificateRow | None = None
         self._caught_up = False
 
-    async def certify(
-        self,
-        day: Window,
-        counts: Mapping[str, int | None],
-        filters: Mapping[str, object],
-        run_id: str,
-        *,
-        basis: Basis = UNSAID,
-        ended: EndedTasks | None = None,
-    ) -> str | None:
-        """Certify one UTC day as the ledger has it; return the certificate's key.
+    async def certify(self, claim: Claim, ended: EndedTasks | None = None) -> str | None:
+        """Certify a day as the ledger has it; return the certificate's key.
 
         None when the newest certificate of that day says exactly this already, and lies there with its files.
-        ``counts`` are those by state, ``filters`` what was left out on purpose (both
-        JSON), ``run_id`` is who certifies, ``basis`` what it rests on, ``ended`` the
-        tasks that have nothing to store.  Raises ValueError when ``day`` is not one
+        ``ended`` pages through the tasks that have nothing to store.  Raises ValueError when the day is not one
         UTC day, `ChainBroken` when what lies in the bucket is no sound chain,
         `AuthError` or `RunStopped` when the bucket cannot be read or written, `LedgerError`.
         """
-        whole_day(day)
+        whole_day(claim.day)
         async with self._alone:
             try:
-                return await self._certify(day, counts, filters, run_id, basis, ended or NoEndedTasks())
+                return await self._certify(claim, ended or NoEndedTasks())
             except (HTTPStatusError, OperationFailed) as failure:
                 words = f"the evidence cannot be written: S3 {failure}"
                 raise (AuthError(words) if is_denied(failure) else RunStopped(words)) from None
 
-    async def _certify(
-        self,
-        day: Window,
-        counts: Mapping[str, int | None],
-        filters: Mapping[str, object],
-        run_id: str,
-        basis: Basis,
-        ended: EndedTasks,
-    ) -> str | None:
+    async def _certify(self, claim: Claim, ended: EndedTasks) -> str | None:
+        day = claim.day
         for _ in range(MOST_ROUNDS):
             await self._catch_up()
             files = _Files(
@@ -144,7 +125,7 @@ class CertificateIssuer:
             )
             of_day = await self._ledger.certificates_of(day.from_ms)
             number = (of_day[-1].number if of_day else 0) + 1
-            content = self._content(day, counts, filters, basis, files, number)
+            content = self._content(claim, files, number)
             abandoned = await self._unclaimed(day, of_day)
             # A manifest that nobody claims calls for a new certificate, though the day is the same: it names the
             # manifest as abandoned, or every audit from now on would ask where its certificate went.
@@ -153,7 +134,7 @@ class CertificateIssuer:
                 await self._check_in_force(of_day[-1], files)
                 return None
             try:
-                row = await self._issue(content, files, of_day, abandoned, run_id)
+                row = await self._issue(content, files, of_day, abandoned, claim.run_id)
             except FileChanged:
                 # Described from one state of the ledger, written from a later one: describe it again.
                 continue
@@ -168,27 +149,19 @@ class CertificateIssuer:
     async def _described(self, lines: Lines) -> _File:
         return _File(lines, await self._manifests.describe(lines))
 
-    def _content(
-        self,
-        day: Window,
-        counts: Mapping[str, int | None],
-        filters: Mapping[str, object],
-        basis: Basis,
-        files: _Files,
-        number: int,
-    ) -> Content:
+    def _content(self, claim: Claim, files: _Files, number: int) -> Content:
         manifest, tasks = files.manifest.made, files.tasks.made
         return Content(
             org_id=self._identity.org_id,
             bucket=self._identity.bucket,
-            day=day,
-            filters=filters,
-            counts=counts,
+            day=claim.day,
+            filters=claim.filters,
+            counts=claim.counts,
             manifest_sha256=manifest.sha256,
             manifest_size=manifest.size,
             recordings=manifest.lines,
-            basis=basis,
-            tasks=TasksFile(self._places.tasks(day, number, tasks.sha256), tasks.sha256, tasks.size, tasks.lines),
+            basis=claim.basis,
+            tasks=TasksFile(self._places.tasks(claim.day, number, tasks.sha256), tasks.sha256, tasks.size, tasks.lines),
         )
 
     async def _write(self, key: str, file: _File) -> None:

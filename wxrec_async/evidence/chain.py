@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol
 
 from wxrec_async.errors import RunStopped
-from wxrec_async.model import StoredObject
 from wxrec_async.rules.evidence import MAX_CERTIFICATE, Certificate, Places, Unsound, read_certificate
-from wxrec_async.s3.reader import KeyPage
+from wxrec_async.s3.reader import S3ReadStore
 
 
 class ChainBroken(RunStopped):
     """The chain of certificates in the bucket is broken."""
 
 
-class Reading(Protocol):
-    """The bucket, as far as evidence is read.  All may raise `OperationFailed`; ``head`` also `HTTPStatusError`."""
-
-    async def keys(self, prefix: str, then: str = "") -> KeyPage: ...
-
-    async def head(self, key: str) -> StoredObject | None: ...
-
-    async def read_small(self, key: str, most: int) -> bytes | None: ...
-
-    def blocks(self, key: str, size: int) -> AsyncIterator[bytes]: ...
-
-
-async def keys_below(bucket: Reading, prefix: str) -> AsyncIterator[str]:
+async def keys_below(bucket: S3ReadStore, prefix: str) -> AsyncIterator[str]:
     """Yield every key that begins with ``prefix``, page by page."""
     page = await bucket.keys(prefix)
     while True:
@@ -38,7 +24,7 @@ async def keys_below(bucket: Reading, prefix: str) -> AsyncIterator[str]:
         page = await bucket.keys(prefix, page.then)
 
 
-async def read_one(bucket: Reading, key: str) -> Certificate:
+async def read_one(bucket: S3ReadStore, key: str) -> Certificate:
     """Read a certificate; raises `Unsound` when it is missing or none."""
     data = await bucket.read_small(key, MAX_CERTIFICATE)
     if data is None:
@@ -46,7 +32,7 @@ async def read_one(bucket: Reading, key: str) -> Certificate:
     return read_certificate(key, data)
 
 
-async def count_certificates(bucket: Reading, places: Places) -> int:
+async def count_certificates(bucket: S3ReadStore, places: Places) -> int:
     """Return how many there are; raises `ChainBroken` when they are not numbered without a gap."""
     numbers = [number async for key in keys_below(bucket, places.certificates) if (number := places.number_of(key))]
     # Keys are listed once each, so that many numbers without a gap are exactly 1 to that many.

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from wxrec_async.errors import HTTPStatusError
-from wxrec_async.evidence.chain import Reading, read_one
+from wxrec_async.evidence.chain import read_one
 from wxrec_async.evidence.problems import Problem, ProblemKind
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.evidence import Certificate, Places, Unsound, misplaced
 from wxrec_async.rules.keys import encode_id
+from wxrec_async.s3.reader import S3ReadStore
 from wxrec_async.wiring.bucket import is_denied
 
 Add = Callable[[Problem], None]
@@ -41,7 +42,7 @@ def sort_out(root: str, found: Iterable[str], add: Add) -> dict[str, Files]:
     return files
 
 
-async def check_chain(bucket: Reading, root: str, files: Files, add: Add) -> list[Certificate]:
+async def check_chain(bucket: S3ReadStore, root: str, files: Files, add: Add) -> list[Certificate]:
     """Read all certificates of an organisation in order; return those that can be read."""
     found: dict[int, Certificate] = {}
     for n in range(1, max(files.certificates, default=0) + 1):
@@ -55,7 +56,7 @@ async def check_chain(bucket: Reading, root: str, files: Files, add: Add) -> lis
     return [found[n] for n in sorted(found)]
 
 
-async def _read(bucket: Reading, key: str, add: Add) -> Certificate | None:
+async def _read(bucket: S3ReadStore, key: str, add: Add) -> Certificate | None:
     try:
         return await read_one(bucket, key)
     except Unsound as unsound:

@@ -6,13 +6,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from wxrec_async.evidence.chain import Reading
 from wxrec_async.rules.evidence import MAX_LINE, Manifest, NamedObject, TasksFile, Unsound, read_ended, read_line
+from wxrec_async.s3.reader import S3ReadStore
 
 Take = Callable[[NamedObject], Awaitable[None]]
 
 
-async def read_manifest(bucket: Reading, manifest: Manifest, take: Take | None = None) -> bool:
+async def read_manifest(bucket: S3ReadStore, manifest: Manifest, take: Take | None = None) -> bool:
     """Hand every line to ``take``; False when there is no such object.
 
     Raises `Unsound` when it is not what its certificate says, which for the hash
@@ -26,7 +26,7 @@ async def read_manifest(bucket: Reading, manifest: Manifest, take: Take | None =
     return await _read(bucket, said, read)
 
 
-async def count_tasks(bucket: Reading, file: TasksFile) -> Counter[str] | None:
+async def count_tasks(bucket: S3ReadStore, file: TasksFile) -> Counter[str] | None:
     """Return how many tasks the file names in each state; None when there is no such object; raises `Unsound`."""
     states: Counter[str] = Counter()
     last = ""
@@ -48,7 +48,7 @@ async def count_tasks(bucket: Reading, file: TasksFile) -> Counter[str] | None:
     return states if await _read(bucket, file, read) else None
 
 
-async def _read(bucket: Reading, file: TasksFile, read: Callable[[list[bytes]], Awaitable[str]]) -> bool:
+async def _read(bucket: S3ReadStore, file: TasksFile, read: Callable[[list[bytes]], Awaitable[str]]) -> bool:
     """Hand whole lines to ``read``, which says what is wrong with them."""
     found = await bucket.head(file.key)
     if found is None:

@@ -7,7 +7,7 @@ says that nothing needs to be written, and once to write it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,35 +15,15 @@ import anyio
 from isal.isal_zlib import crc32
 
 from wxrec_async.errors import HTTPStatusError, ObjectExists, RemoteError
-from wxrec_async.evidence.chain import ChainBroken, Reading
-from wxrec_async.model import ObjectTarget, OpenUpload, Part, PartReceipt, StoredObject, Window
+from wxrec_async.evidence.chain import ChainBroken
+from wxrec_async.model import ObjectTarget, Part, PartReceipt, Window
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.evidence import Ended, Item, ended_line, manifest_line
 from wxrec_async.rules.parts import PartAssembler, same_object
-from wxrec_async.s3.api import ObjectDigest
+from wxrec_async.s3.reader import S3ReadStore
 
 PAGE = 1000
 ABORT_DEADLINE_S = 10.0
-
-
-class Writing(Reading, Protocol):
-    """The bucket, as far as evidence is written.  Everything may raise `OperationFailed`."""
-
-    async def put(self, target: ObjectTarget, part: Part) -> StoredObject: ...
-
-    async def create(self, target: ObjectTarget) -> str: ...
-
-    async def upload_part(self, key: str, upload_id: str, part: Part) -> PartReceipt: ...
-
-    async def complete(
-        self, target: ObjectTarget, upload_id: str, parts: Sequence[PartReceipt], *, size: int, crc32: int
-    ) -> StoredObject: ...
-
-    async def abort(self, key: str, upload_id: str) -> bool: ...
-
-    async def open_uploads(self, prefix: str) -> list[OpenUpload]: ...
-
-    async def digest(self, key: str, size: int) -> ObjectDigest: ...
 
 
 class Items(Protocol):
@@ -110,7 +90,7 @@ class Made:
 class Manifests:
     """Makes files of lines and writes them into a bucket; ``part_size`` is in bytes."""
 
-    def __init__(self, bucket: Writing, part_size: int) -> None:
+    def __init__(self, bucket: S3ReadStore, part_size: int) -> None:
         self._bucket, self._part_size = bucket, part_size
 
     async def describe(self, source: Lines) -> Made:
@@ -190,7 +170,7 @@ class Manifests:
 class _Upload:
     """One put, or a multipart upload when a part is full before the end."""
 
-    def __init__(self, bucket: Writing, target: ObjectTarget) -> None:
+    def __init__(self, bucket: S3ReadStore, target: ObjectTarget) -> None:
         self._bucket, self._target = bucket, target
         self._id = ""
         self._receipts: list[PartReceipt] = []

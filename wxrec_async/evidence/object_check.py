@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from wxrec_async.errors import AuthError, HTTPStatusError, RunStopped
 from wxrec_async.evidence.problems import Problem, ProblemKind
@@ -11,23 +10,15 @@ from wxrec_async.model import StoredObject
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.evidence import NamedObject
 from wxrec_async.rules.parts import crc32_text, strong_etag
-from wxrec_async.s3.api import ObjectDigest
+from wxrec_async.s3.reader import S3ReadStore
 from wxrec_async.wiring.bucket import is_denied
-
-
-class ObjectReader(Protocol):
-    """The bucket, as far as recordings are looked at."""
-
-    async def head(self, key: str) -> StoredObject | None: ...
-
-    async def digest(self, key: str, size: int) -> ObjectDigest: ...
 
 
 @dataclass(slots=True)
 class ObjectChecker:
     """Looks at objects; ``full`` reads every one back.  Raises when ``most_unknown`` in a row cannot be looked at."""
 
-    bucket: ObjectReader
+    bucket: S3ReadStore
     full: bool
     most_unknown: int
     bytes_read: int = 0

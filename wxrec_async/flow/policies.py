@@ -8,13 +8,13 @@ from wxrec_async.config import Settings
 from wxrec_async.flow.batch import Rules
 from wxrec_async.flow.job import Job, new_run_id
 from wxrec_async.ledger.records import Scope
-from wxrec_async.model import DAY_MS
+from wxrec_async.model import DAY_MS, HOUR_MS, MINUTE_MS
 from wxrec_async.rules import keys, windows
 from wxrec_async.rules.filters import Filters
 from wxrec_async.rules.follow_schedule import Rhythm
 from wxrec_async.rules.identity import ChangePolicy
-from wxrec_async.rules.schedule import MINUTE_MS, RecheckBackoff
-from wxrec_async.rules.selection import HOUR_MS, WaitPolicy
+from wxrec_async.rules.schedule import RecheckBackoff
+from wxrec_async.rules.selection import WaitPolicy
 from wxrec_async.rules.windows import AskedPeriod
 
 

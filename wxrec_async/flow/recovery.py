@@ -15,6 +15,7 @@ from typing import Protocol
 from wxrec_async.errors import HTTPStatusError, WxrecError
 from wxrec_async.events import Emit, RecordingStored, UploadLeftOpen, ignore
 from wxrec_async.flow.run_ledger import RunLedger
+from wxrec_async.flow.transfer import Transfer
 from wxrec_async.ledger.records import StartedKey
 from wxrec_async.model import OpenUpload, Recording, StoredObject, TransferSpec
 from wxrec_async.plumbing.for_each import each_of
@@ -34,10 +35,6 @@ class Store(Protocol):
 
 class UploadLister(Protocol):
     async def open_uploads(self, prefix: str) -> list[OpenUpload]: ...
-
-
-class Sweeper(Protocol):
-    async def sweep(self, key: str) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ class EarlierUploads:
     tells nobody what it has begun, and a ledger may have been lost.
     """
 
-    def __init__(self, bucket: UploadLister, sweeper: Sweeper, template: str) -> None:
+    def __init__(self, bucket: UploadLister, sweeper: Transfer, template: str) -> None:
         self._bucket, self._sweeper, self._template = bucket, sweeper, template
         self._keys: set[str] = set()
 
@@ -91,7 +88,7 @@ class EarlierUploads:
 class Recovery:
     """Settles what the ledger knows to be open, and looks for what it never got to know."""
 
-    def __init__(self, ledger: RunLedger, store: Store, sweeper: Sweeper, template: str, emit: Emit = ignore) -> None:
+    def __init__(self, ledger: RunLedger, store: Store, sweeper: Transfer, template: str, emit: Emit = ignore) -> None:
         self._ledger, self._store, self._sweeper = ledger, store, sweeper
         self._template, self._emit = template, emit
 

@@ -41,12 +41,21 @@ class Lister:
     """Lists windows; keeps nothing between two of them.
 
     With ``sure`` the end of a window is believed only without the filter of
-    channels; without it the list is an estimate.
+    channels; without it the list is an estimate.  ``as_first_released`` asks for the same pages
+    as the first release does: a history that it began must go on as it began.
     """
 
-    def __init__(self, webex: PageSource, page_size: int, channel_types: Collection[str], *, sure: bool = True) -> None:
+    def __init__(
+        self,
+        webex: PageSource,
+        page_size: int,
+        channel_types: Collection[str],
+        *,
+        sure: bool = True,
+        as_first_released: bool = False,
+    ) -> None:
         self._webex, self._page_size, self._channel_types = webex, page_size, channel_types
-        self._sure = sure
+        self._sure, self._first = sure, as_first_released
 
     async def read(self, window: Window, take_in: TakeIn, halvings: int = MAX_HALVINGS) -> str | None:
         """Hand every page and its new tasks to ``take_in``; return why the end was not reached, None when it was.
@@ -55,7 +64,7 @@ class Lister:
         its rows are out of order, so that paging by time may have skipped some.  A
         task may then be handed over more than once.
         """
-        pager = Pager(window, self._page_size)
+        pager = Pager(window, self._page_size, as_first_released=self._first)
         try:
             trouble = await self._read_pages(window, pager, take_in)
         except OperationFailed as given_up:
@@ -68,7 +77,7 @@ class Lister:
             return trouble
         first, second = halves(window)
         trouble = await self.read(first, take_in, halvings - 1)
-        if trouble and trouble.startswith(TOO_LARGE):
+        if trouble and not self._first and trouble.startswith(TOO_LARGE):
             return trouble  # megabytes for however short a span: the rest would be read for nothing
         # Read although the first half failed: its tasks are worked on, the window only stays open.
         return await self.read(second, take_in, halvings - 1) or trouble

@@ -317,6 +317,11 @@ class Transfer:
             self._store.uncertain_keys.discard(key)
         return len(left)
 
+    async def sweep_uncertain(self) -> None:
+        """Abort what may have been begun without our learning of it: nobody else will ever know of it."""
+        for key in tuple(self._store.uncertain_keys):
+            await self.sweep(key)
+
     async def _upload_parts(self, key: str, upload_id: str, reader: PartReader) -> list[PartReceipt]:
         receipts: list[PartReceipt] = []
         slots = anyio.Semaphore(self._limits.parts_in_flight - 1)  # the first one is under way at once

@@ -17,6 +17,7 @@ from wxrec_async.flow.run_ledger import RunLedger
 from wxrec_async.ledger.records import KnownTask
 from wxrec_async.model import (
     FINAL_STATES,
+    MINUTE_MS,
     Failed,
     Gone,
     LeftAlone,
@@ -131,7 +132,7 @@ class TaskVerdicts:
         One that is over by now, after its worker fetched nothing, is asked for again at once.
         """
         silences, now = await self._silences(list(tasks.values())), self._now_ms()
-        soon = TaskVerdict(TaskState.OWED, selection.MAY_GO_ON, now + selection.MINUTE_MS)
+        soon = TaskVerdict(TaskState.OWED, selection.MAY_GO_ON, now + MINUTE_MS)
         for task_id, task in tasks.items():
             going_on = selection.while_it_goes_on(task, found[task_id], silences[task_id], self._ages, now)
             await self._settle({task_id: going_on or soon}, empty_answer=False, named=len(found[task_id]))

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
+from functools import partial
 
 from wxrec_async.errors import LedgerError
 from wxrec_async.ledger.records import Identity, Operator, RunRecord
 from wxrec_async.ledger.rows import key, read_summary, text, words
 from wxrec_async.model import Window
+from wxrec_async.rules.sanitize import each_text
 
 TEXT_CHARS = 2000  # of one text in a summary: an error's words, not a page
 _TOUCHED = """
@@ -62,23 +64,11 @@ def end_run(
 ) -> None:
     """Close a run; ``summary`` must be JSON."""
     # Masked before it becomes JSON, whose quotes a mask could swallow; never cut: half of it cannot be read again.
-    told = json.dumps(_masked(summary))
+    told = json.dumps(each_text(summary, partial(words, limit=TEXT_CHARS)))
     connection.execute(
         "UPDATE runs SET ended_ms = ?, exit_code = ?, summary = ? WHERE n = ?",
         (now_ms, exit_code, told, run_row(connection, run_id)),
     )
-
-
-def _masked(value: object) -> object:
-    """Return a value of JSON with every text in it, names of fields as well, as the ledger may keep it."""
-    match value:
-        case str():
-            return words(value, TEXT_CHARS)
-        case Mapping():
-            return {words(str(name), TEXT_CHARS): _masked(each) for name, each in value.items()}
-        case list() | tuple():
-            return [_masked(each) for each in value]
-    return value
 
 
 def last_run(connection: sqlite3.Connection) -> RunRecord | None:

@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import anyio
 
@@ -30,7 +29,7 @@ from wxrec_async.model import StoredObject
 from wxrec_async.plumbing.for_each import each_fed
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys
-from wxrec_async.s3.reader import KeyPage
+from wxrec_async.s3.reader import KeyPage, S3ReadStore
 from wxrec_async.wiring.account import Injected, load_secrets
 from wxrec_async.wiring.bucket import is_denied, open_bucket
 
@@ -117,14 +116,6 @@ class RebuildReport:
         }
 
 
-class ObjectSearch(Protocol):
-    """The bucket, as far as it is searched."""
-
-    async def keys(self, prefix: str, then: str = "") -> KeyPage: ...
-
-    async def head(self, key: str) -> StoredObject | None: ...
-
-
 OnLeftOut = Callable[[SkippedObject], None]
 
 
@@ -179,7 +170,7 @@ class _Search:
 
     def __init__(
         self,
-        bucket: ObjectSearch,
+        bucket: S3ReadStore,
         ledger: SqliteLedger,
         identity: Identity,
         report: RebuildReport,

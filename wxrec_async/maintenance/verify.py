@@ -306,15 +306,10 @@ def differing(row: StoredRow, found: StoredObject) -> dict[str, str]:
     if found.crc32 is not None and row.crc32 is not None and found.crc32 != row.crc32:
         differences["crc32"] = f"its CRC-32 is {found.crc32:08x}, not {row.crc32:08x}"
     # With right bytes under a wrong name, the key was written by somebody else, or for another recording.
-    if keys.is_labelled(found.metadata) and not _names(found.metadata, row):
+    if keys.is_labelled(found.metadata) and not keys.names(found.metadata, row.task_id, row.recording_id):
         task, recording = found.metadata["wx-task-id"], found.metadata["wx-recording-id"]
         differences["ids"] = f"its metadata names task {task[:100]} recording {recording[:100]}"
     return differences
-
-
-def _names(metadata: dict[str, str], row: StoredRow) -> bool:
-    ids = metadata["wx-task-id"], metadata["wx-recording-id"]
-    return ids == (keys.encode_id(row.task_id), keys.encode_id(row.recording_id))
 
 
 def proven(row: StoredRow, found: StoredObject) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from wxrec_async.evidence.manifests import EndedTasks
 from wxrec_async.flow.search_lister import SearchReader
 from wxrec_async.flow.task_lister import Lister
 from wxrec_async.ledger import InPeriod, SeenTask, SeenTasks, SqliteLedger, StoredRow, TaskRow
@@ -30,7 +31,7 @@ from wxrec_async.rules.day_comparison import (
     may_be_deleted,
     must_ask,
 )
-from wxrec_async.rules.evidence import Basis, Ended
+from wxrec_async.rules.evidence import Claim, Ended
 from wxrec_async.rules.finality import SEARCH_DELETED
 from wxrec_async.rules.search_paging import searchable
 from wxrec_async.rules.selection import WaitPolicy, of_channel
@@ -47,30 +48,11 @@ OnDifference = Callable[[Difference], None]
 class Certifier(Protocol):
     """Whoever writes down that a day is complete."""
 
-    async def certify(
-        self,
-        day: Window,
-        counts: Mapping[str, int | None],
-        filters: Mapping[str, object],
-        run_id: str,
-        *,
-        basis: Basis,
-        ended: TasksWithoutObjects,
-    ) -> str | None:
-        """Certify one whole UTC day with nothing missing.
+    async def certify(self, claim: Claim, ended: EndedTasks) -> str | None:
+        """Return the certificate's key, None when the evidence that is there says the same already.
 
-        ``counts`` are the numbers of `DayReport.attested_numbers`, ``basis`` is what
-        they rest on, and ``ended`` pages through the tasks that have nothing to store.
-        Return the certificate's key, None when the evidence that is there says the same already.
+        The claim's counts are the numbers of `DayReport.attested_numbers`.
         """
-        ...
-
-
-class TasksWithoutObjects(Protocol):
-    """The tasks of a day that have no recording, or whose recordings Webex deleted, by id."""
-
-    async def ended(self, *, after: str = "", limit: int = 1000) -> list[Ended]:
-        """Return up to ``limit`` of them behind ``after``; an empty list is the end."""
         ...
 
 

@@ -19,6 +19,7 @@ from wxrec_async.reconciliation.day import Certifier, DayReconciler, OnDifferenc
 from wxrec_async.reconciliation.day_report import DayReport, Difference, ReconcileReport
 from wxrec_async.reconciliation.opened_context import open_context
 from wxrec_async.rules import windows
+from wxrec_async.rules.evidence import Claim
 from wxrec_async.rules.windows import AskedPeriod
 from wxrec_async.wiring.account import NO_INJECTION, Injected
 
@@ -92,14 +93,8 @@ async def _day_by_day(
         if certifier is not None and day.certified and day.is_whole_day:
             try:
                 if refusal is None:
-                    day.certificate = await certifier.certify(
-                        window,
-                        day.attested_numbers(),
-                        report.filters,
-                        report.run_id,
-                        basis=day.basis,
-                        ended=bench.sightings,
-                    )
+                    claim = Claim(window, day.attested_numbers(), report.filters, report.run_id, day.basis)
+                    day.certificate = await certifier.certify(claim, bench.sightings)
                     day.attested = True
             except (AuthError, RunStopped) as failure:
                 refusal = failure  # the evidence is one chain: what keeps one certificate out keeps out the next

@@ -10,9 +10,9 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wxrec_async.model import FINAL_STATES, RecordingState, SearchState, TaskState
+from wxrec_async.model import FINAL_STATES, HOUR_MS, RecordingState, SearchState, TaskState
 from wxrec_async.rules.finality import Phase
-from wxrec_async.rules.selection import HOUR_MS, WaitPolicy
+from wxrec_async.rules.selection import WaitPolicy
 
 
 class TaskStatus(enum.StrEnum):

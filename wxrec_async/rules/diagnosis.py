@@ -20,14 +20,12 @@ from wxrec_async.errors import (
     TLSError,
     WxrecError,
 )
+from wxrec_async.rules.server_time import SKEW_REFUSED_S, SKEW_WARNED_S
 
 EXIT_USAGE, EXIT_WRONG, EXIT_AUTH, EXIT_LEDGER = 2, 3, 4, 7
 # The order in which to mend: with wrong settings or a wrong identity, what was found behind them proves little.
 PRECEDENCE = (EXIT_USAGE, EXIT_AUTH, EXIT_LEDGER, EXIT_WRONG)
 
-# AWS refuses what was signed more than 15 minutes off.
-SKEW_WARNED_S = 60.0
-SKEW_REFUSED_S = 900.0
 REFRESH_TOKEN_WARNED_S = 14 * 86_400.0
 DISK_WARNED = 1 << 30
 DISK_REFUSED = 100 << 20

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from wxrec_async.model import DAY_MS, Window, iso
+from wxrec_async.model import DAY_MS, SearchState, Window, iso
 from wxrec_async.rules.keys import encode_id
 from wxrec_async.rules.parts import crc32_text
 
@@ -273,6 +273,24 @@ class Basis:
             "disagreements": dict(self.disagreements),
             "flags": dict(self.flags),
         }
+
+
+UNSAID = Basis({"tasks": SearchState.NOT_ASKED.value, "search": SearchState.NOT_ASKED.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One whole UTC day of which nothing is missing, as it is to be certified.
+
+    ``counts`` are its tasks and recordings by state, ``filters`` what was left out on purpose (both JSON),
+    ``run_id`` is who certifies, ``basis`` what it rests on.
+    """
+
+    day: Window
+    counts: Mapping[str, int | None]
+    filters: Mapping[str, object]
+    run_id: str
+    basis: Basis = UNSAID
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wxrec_async.model import DAY_MS, Window
-from wxrec_async.rules.schedule import MINUTE_MS
+from wxrec_async.model import DAY_MS, MINUTE_MS, Window
 
 RECENT_MS = DAY_MS
 FULL_EVERY_MS = 6 * 60 * MINUTE_MS

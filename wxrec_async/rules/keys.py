@@ -148,6 +148,12 @@ def _metadata(task: Task, recording: Recording, base: Mapping[str, str]) -> dict
     return {**base, **{name: value for name, value in described.items() if value}}
 
 
+def names(metadata: Mapping[str, str], task_id: str, recording_id: str) -> bool:
+    """Say whether an object's metadata names exactly this recording."""
+    ours = encode_id(task_id), encode_id(recording_id)
+    return (metadata.get("wx-task-id"), metadata.get("wx-recording-id")) == ours
+
+
 def names_other(metadata: Mapping[str, str], recording: Recording) -> bool:
     """Say whether an object's metadata shows another recording of the same task under this key."""
     task, other = metadata.get("wx-task-id"), metadata.get("wx-recording-id")

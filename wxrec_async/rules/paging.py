@@ -52,9 +52,12 @@ class Pager:
     It stays small, however many tasks a window has: an id is kept only as long
     as a later page may show it again.  A list out of order may then name a task
     twice, and from there on nothing is forgotten.
+
+    ``as_first_released`` judges as the first release does, which asked from ``from_ms`` itself on: a workflow
+    that it began is replayed from what it was answered, and must come to the same next question.
     """
 
-    def __init__(self, window: Window, page_size: int) -> None:
+    def __init__(self, window: Window, page_size: int, *, as_first_released: bool = False) -> None:
         self.window = window
         self.from_ms = window.from_ms
         self.disordered = False
@@ -69,6 +72,7 @@ class Pager:
         self._idle_links = 0
         self._stuck = 0
         self._linked = False
+        self._first = as_first_released
 
     def take(self, page: TaskPage) -> PageStep:
         """Judge one page and say how to go on."""
@@ -136,7 +140,7 @@ class Pager:
             return self._go_on(new, max(newest - 1, self.from_ms))
         if not self._full(rows) or newest >= self.window.to_ms:
             return PageStep(new)
-        asked_ms = self.from_ms - 1
+        asked_ms = self.from_ms - (not self._first)
         if newest < asked_ms:
             return self._step_over()
         if newest > self.from_ms and min(times) < newest:
@@ -183,7 +187,9 @@ class Pager:
 
         One row is the rest of most lists, and a full page only where no page ever had more.
         """
-        return rows >= self._page_size or (rows == self._largest and (rows > 1 or rows == self._most))
+        return rows >= self._page_size or (
+            rows == self._largest and (rows > 1 or (rows == self._most and not self._first))
+        )
 
     def _confirm_suspect(self, proof: object) -> str | None:
         """Going on after a crowded millisecond found more: so its page had been cut, and tasks may be missing."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wxrec_async.model import DAY_MS, Task, iso
+from wxrec_async.model import DAY_MS, MINUTE_MS, Task, iso
 
 BYTES_PER_SECOND = (16_000, 32_000)  # WAV of Webex: stereo G.711, stereo 16 bit linear, at 8 kHz
 LIKELY_BYTES_PER_SECOND = sum(BYTES_PER_SECOND) // 2
 # Ids that one call to captures takes.
 BATCH = 10
-MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from wxrec_async.rules.redact import mask_number, redact_text
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
@@ -20,6 +22,19 @@ def visible(text: str, *, lines: bool = False) -> str:
     if text.isprintable():  # none of them is; and this is a hundredth of the price
         return text
     return text.translate(_CONTROLS_OF_LINES if lines else _CONTROLS)
+
+
+def each_text(value: object, change: Callable[[str], str]) -> object:
+    """Return a value of JSON with every text in it changed, names of fields as well; what is no JSON as its text."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case Mapping():
+            return {change(str(name)): each_text(each, change) for name, each in value.items()}
+        case list() | tuple():
+            return [each_text(each, change) for each in value]
+        case _:
+            return change(str(value))
 
 
 def spreadsheet_cell(text: str) -> str:

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wxrec_async.model import DAY_MS
-
-MINUTE_MS = 60_000
+from wxrec_async.model import DAY_MS, MINUTE_MS
 
 
 @dataclass(frozen=True, slots=True)

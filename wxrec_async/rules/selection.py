@@ -10,13 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from wxrec_async.model import DAY_MS, Capture, Recording, Task, TaskState
+from wxrec_async.model import DAY_MS, HOUR_MS, MINUTE_MS, Capture, Recording, Task, TaskState
 from wxrec_async.rules import finality
 from wxrec_async.rules.finality import EmptyAnswers, Phase
 from wxrec_async.rules.schedule import PACE, RecheckBackoff, next_question
-
-MINUTE_MS = 60_000
-HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)

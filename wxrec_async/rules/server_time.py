@@ -10,8 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-SKEW_BELIEVED_MS = 900_000  # a run with a clock further off than that is ended; only simulations go by their own
-MINUTE_MS = 60_000
+from wxrec_async.model import MINUTE_MS
+
+SKEW_WARNED_S = 60.0
+# Beyond this S3 refuses what we sign, so a run could store nothing and is ended; only simulations go by their own.
+SKEW_REFUSED_S = 900.0
+SKEW_BELIEVED_MS = round(SKEW_REFUSED_S * 1000)
 REMEMBERED = 8  # answers: one wrong `Date` among them is forgotten after a while
 
 

@@ -127,11 +127,6 @@ class BatchWorker:
             left += self._told(key, todo.id, recording_id)
         return left
 
-    async def sweep_uncertain(self) -> None:
-        """Abort what may have been begun without our learning of it: nobody else will ever know of it."""
-        for key in tuple(self._store.uncertain_keys):
-            await self.transfer.sweep(key)
-
     async def _aborted(self, upload: LeftOpen) -> bool:
         try:
             if await self._store.abort(upload.key, upload.upload_id):
@@ -189,7 +184,7 @@ class BatchWorker:
                 found = await self._store.head(target.key)
             except (HTTPStatusError, OperationFailed):
                 continue  # not allowed to look: the conditional write tells
-            mine = found is not None and _names(found.metadata, order.recording)
+            mine = found is not None and keys.names(found.metadata, order.recording.task_id, order.recording.id)
             # With ``overwrite`` an object of ours may be one that is to be replaced; then it is stored once more.
             if found is not None and mine and found.crc32 is not None and not self._settings.s3.overwrite:
                 main_place = target is order.target and order.fallback is not None
@@ -211,8 +206,3 @@ class BatchWorker:
         """Count the bytes read so far of what is under way."""
         streams = [self._terms.under_way.get((each.task_id, each.id)) for each in recordings]
         return sum(stream.offset for stream in streams if stream is not None)
-
-
-def _names(metadata: dict[str, str], recording: Recording) -> bool:
-    ours = (keys.encode_id(recording.task_id), keys.encode_id(recording.id))
-    return (metadata.get("wx-task-id"), metadata.get("wx-recording-id")) == ours

@@ -22,6 +22,10 @@ with workflow.unsafe.imports_passed_through():
     from wxrec_async.temporal.contract import Plain, WindowAsk
     from wxrec_async.temporal.messages import PageAsk, Span
 
+# A history that the first release began has no such mark, and its window is listed to its end as it was begun: without
+# the question for every channel at the end, with both halves of what is too large, with pages judged as they were then.
+LISTED_AS_TODAY = "every-channel-at-the-end"
+
 
 @workflow.defn(name="wxrec-window")
 class WindowFlow:
@@ -88,9 +92,8 @@ class WindowFlow:
             if is_long() and (rest := _rest_of(ask, page)):
                 raise _ContinueAsNew(replace(rest, asked_ms=pages.asked_ms, trouble=pages.trouble))
 
-        # Histories from before this was so have no such question in them, and are replayed as they were.
-        sure = workflow.patched("every-channel-at-the-end")
-        lister = Lister(pages, ask.shape.page_size, ask.shape.channel_types, sure=sure)
+        today = workflow.patched(LISTED_AS_TODAY)
+        lister = Lister(pages, ask.shape.page_size, ask.shape.channel_types, sure=today, as_first_released=not today)
         trouble = await lister.read(ask.span.window(), take_in) or pages.trouble
         return pages.asked_ms, trouble
 
@@ -105,7 +108,8 @@ class WindowFlow:
             if is_long() and (rest := _rest_of(ask, page)):
                 raise _ContinueAsNew(rest)
 
-        lister = Lister(pages, ask.shape.page_size, ask.shape.other_channels, sure=False)
+        today = workflow.patched(LISTED_AS_TODAY)
+        lister = Lister(pages, ask.shape.page_size, ask.shape.other_channels, sure=False, as_first_released=not today)
         try:
             return await lister.read(ask.span.window(), take_note) or ""
         except _Refused as refused:

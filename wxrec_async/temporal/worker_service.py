@@ -97,7 +97,7 @@ class WorkerService:
                 await self._webex.refresher.save_pending()
             # With one: what is not swept is found by the next run, or by a lifecycle rule.
             with anyio.move_on_after(LAST_SWEEP_S, shield=True):
-                await self._storing.sweep_uncertain()
+                await self._storing.transfer.sweep_uncertain()
         finally:
             await self._stack.aclose()
 

@@ -22,7 +22,7 @@ from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.media_urls import host_of
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.sent_secrets import secret_of_header, without_secrets
-from wxrec_async.rules.server_time import REMEMBERED, servers_now_ms
+from wxrec_async.rules.server_time import REMEMBERED, SKEW_REFUSED_S, SKEW_WARNED_S, servers_now_ms
 from wxrec_async.webex.errors import FOREIGN, remote_error_from
 from wxrec_async.webex.pacing import retry_after_of
 from wxrec_async.webex.parse import read_error
@@ -34,9 +34,6 @@ LIST_CAP = 8 << 20  # tasks and Search: a thousand rows of 8 KiB
 CAPTURES_CAP = 4 << 20
 MAX_CONTAINERS = 50_000  # what a JSON answer may hold: a thousand tasks have some five thousand objects
 MAX_VALUES = 200_000
-SKEW_WARNED_S = 60.0
-# Beyond this S3 refuses what we sign, so a run could store nothing.
-SKEW_REFUSED_S = 900.0
 JUMP_S = 5.0
 NO_CONTENT = 204  # the one success that says "there is nothing", and ends with its head (RFC 9112, 6.3)
 OK = (200, 203, NO_CONTENT)

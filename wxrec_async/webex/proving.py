@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from wxrec_async.config import WebexSettings
 from wxrec_async.errors import InvalidResponse
+from wxrec_async.model import MINUTE_MS
 from wxrec_async.webex.calls import ApiCalls
 from wxrec_async.webex.completeness import errors_in
 from wxrec_async.webex.lenient import as_dict, as_text
 from wxrec_async.webex.parse import answer_of
-
-MINUTE_MS = 60_000
 
 
 async def answering_org(calls: ApiCalls, settings: WebexSettings, org_id: str, now_ms: int) -> str:

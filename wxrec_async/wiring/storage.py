@@ -36,8 +36,7 @@ class BucketAndLedger:
     async def sweep_uncertain(self, transfer: Transfer) -> AuthError | RunStopped | None:
         """Abort what may have been begun without our learning of it; return what forbids it."""
         try:
-            for key in tuple(self.store.uncertain_keys):
-                await transfer.sweep(key)
+            await transfer.sweep_uncertain()
         except (AuthError, RunStopped) as refusal:
             return refusal
         return None

@@ -18,7 +18,7 @@ from wxrec_async.auth.token_values import Credentials, Tokens
 from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, ConfigError, ConnectError, TLSError, WxrecError
 from wxrec_async.events import Emit, ignore
-from wxrec_async.model import Window
+from wxrec_async.model import MINUTE_MS, Window
 from wxrec_async.rules import diagnosis
 from wxrec_async.rules.diagnosis import (
     CAPTURE_SCOPES,
@@ -36,7 +36,7 @@ from wxrec_async.rules.tokens import token_org
 from wxrec_async.setup.doctor.notes import Notes, failure_of
 from wxrec_async.webex.calls import ApiCalls
 from wxrec_async.webex.parse import UrlLease, read_captures
-from wxrec_async.webex.proving import MINUTE_MS, answering_org
+from wxrec_async.webex.proving import answering_org
 from wxrec_async.webex.search import search_url
 from wxrec_async.webex.search_parse import read_search, search_body
 from wxrec_async.webex.transport import AiohttpTransport
