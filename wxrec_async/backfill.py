@@ -144,7 +144,8 @@ class Backfill:
         """
         asked = self._clamped(period)
         with self._one_run(on_event) as runner:
-            log = runner.log(InPeriod(asked.period), asked.period, asked.clamped, limit=limit)
+            command = "run --scheduled" if scheduled else "run"
+            log = runner.log(InPeriod(asked.period), asked.period, asked.clamped, limit=limit, command=command)
             return await runner.run(log, await runner.listing(log, asked.period, scheduled=scheduled), max_duration_s)
 
     async def follow(
@@ -161,7 +162,7 @@ class Backfill:
         """
         asked = self._clamped(period)
         with self._one_run(on_event) as runner:
-            log = runner.log(InPeriod(asked.period), asked.period, asked.clamped)
+            log = runner.log(InPeriod(asked.period), asked.period, asked.clamped, command="run --follow")
             summary = await runner.run(log, await runner.listing(log, asked.period, scheduled=True))
             on_round(summary)
             if summary.ending.stopped or summary.ending.error_exit == EXIT_AUTH:
@@ -185,7 +186,8 @@ class Backfill:
         """
         run_id, notes = new_run_id(), (FILTERS_PASSED_OVER,) if filters_of(self.settings) else ()
         with self._one_run(on_event) as runner:
-            log = runner.log(NamedFor(run_id), None, notes, run_id=run_id, filters=NO_FILTERS, limit=limit)
+            facts = {"run_id": run_id, "filters": NO_FILTERS, "limit": limit, "command": "run --task-ids-from"}
+            log = runner.log(NamedFor(run_id), None, notes, **facts)
             return await runner.run(log, replace(log.job, task_ids=task_ids), max_duration_s)
 
     async def retry(
@@ -196,7 +198,7 @@ class Backfill:
         The days of calls that went on are listed again, to learn whether they are over.
         """
         with self._one_run(on_event) as runner:
-            log = runner.log(Everything(), limit=limit)
+            log = runner.log(Everything(), limit=limit, command="retry")
             going_on = await log.going_on(Everything(), due_only=False)
             job = replace(log.job, windows=tuple(going_on), look_again=Window(0, self._now_ms() + 1))
             return await runner.run(log, job, max_duration_s)

@@ -19,6 +19,7 @@ import typer
 
 from wxrec_async._version import __version__
 from wxrec_async.cli.flags import (
+    CallFlags,
     CleanupFlags,
     CommonFlags,
     DoctorFlags,
@@ -28,7 +29,9 @@ from wxrec_async.cli.flags import (
     RebuildFlags,
     ReconcileFlags,
     ReportFlags,
+    RunDetailFlags,
     RunFlags,
+    RunsFlags,
     SandboxFlags,
     ServeFlags,
     ShowFlags,
@@ -45,6 +48,11 @@ Move call recordings out of Webex Contact Center into your own S3 bucket.
 
 Without a command this is `run`: the backfill, as config.toml of this folder has it. It can be stopped and run
 again at any time. To try it without an organisation of your own: wxrec-async sandbox
+"""
+RUNS_HELP = """
+List the runs that the ledger knows: who began each, what it was asked for, how it ended.
+
+`runs show RUN` shows everything that was written down of one.
 """
 SANDBOX_HELP = """
 Do the whole job with a simulated organisation.
@@ -82,6 +90,7 @@ class CommandEntry:
 RUN = CommandBody("run", "run_backfill")
 RUN_BY_WORKERS = CommandBody("worker", "run_by_workers")
 SANDBOX = CommandBody("sandbox", "run_sandbox")
+RUNS = CommandBody("runs", "list_runs")
 COMMANDS = (
     CommandEntry(
         "login",
@@ -162,6 +171,23 @@ COMMANDS = (
         "Show what the ledger holds, while a run goes on too.",
     ),
     CommandEntry(
+        "show",
+        CallFlags,
+        CommandBody("show", "show_calls"),
+        """
+        Say where the recordings of a call are, and why not.
+
+        What the ledger knows of each task: state, reason, next question, objects, certificate; with --bucket what lies
+        there, too. Exit 3 when a call is not known, or not all of it is stored.
+        """,
+    ),
+    CommandEntry(
+        "runs show",
+        RunDetailFlags,
+        CommandBody("runs", "show_run"),
+        "Show everything that was written down of one run.",
+    ),
+    CommandEntry(
         "ledger rebuild",
         RebuildFlags,
         CommandBody("rebuild", "run_rebuild"),
@@ -208,6 +234,7 @@ GROUPS = {
     "ledger": _group("ledger", "Look after the ledger."),
     "config": _group("config", "Look at the configuration."),
     "sandbox": _group("sandbox", bare=True),
+    "runs": _group("runs", bare=True),
 }
 
 
@@ -237,6 +264,12 @@ def _start_sandbox(ctx: typer.Context, flags: SandboxFlags) -> None:
     ctx.obj = joined(ctx.obj, flags, "sandbox")
     if ctx.invoked_subcommand is None:
         _carry_out(SANDBOX, ctx.obj)
+
+
+def _list_runs(ctx: typer.Context, flags: RunsFlags) -> None:
+    ctx.obj = joined(ctx.obj, flags, "runs")
+    if ctx.invoked_subcommand is None:
+        _carry_out(RUNS, ctx.obj)
 
 
 def _add(entry: CommandEntry) -> None:
@@ -269,6 +302,7 @@ def _chosen(body: CommandBody, flags: OutputFlags) -> CommandBody:
 # Without a command this is `run`: a bare ``python -m wxrec_async`` does the job.
 app.callback(invoke_without_command=True, help=PROGRAM_HELP)(typed(ProgramFlags, _start))
 GROUPS["sandbox"].callback(invoke_without_command=True, help=SANDBOX_HELP)(typed(SandboxFlags, _start_sandbox))
+GROUPS["runs"].callback(invoke_without_command=True, help=RUNS_HELP)(typed(RunsFlags, _list_runs))
 for entry in COMMANDS:
     _add(entry)
 

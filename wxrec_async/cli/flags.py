@@ -208,6 +208,36 @@ class PlanFlags(SettingsFlags, PeriodFlags, FilterFlags):
 
 
 @dataclass(kw_only=True)
+class RunsFlags(CommonFlags):
+    """Those of ``runs``."""
+
+    last: Annotated[
+        int | None, _option("--last", metavar="N", min=1, panel=WORK, help="as many runs (default: 20)")
+    ] = None
+
+
+@dataclass(kw_only=True)
+class RunDetailFlags(CommonFlags):
+    """Those of ``runs show``."""
+
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="its id, or how that begins", rich_help_panel=PERIOD)
+    ] = None
+
+
+@dataclass(kw_only=True)
+class CallFlags(BucketFlags):
+    """Those of ``show``."""
+
+    task_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="TASK_ID", help="the calls, by task id", rich_help_panel=PERIOD)
+    ] = None
+    bucket: Annotated[
+        bool, _option("--bucket", panel=WORK, help="also ask the bucket for each object (one HEAD a recording)")
+    ] = False
+
+
+@dataclass(kw_only=True)
 class ShowFlags(WorkFlags, PeriodFlags):
     """Those of ``config show``."""
 

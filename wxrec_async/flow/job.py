@@ -22,7 +22,8 @@ class Job(Rules):
     until its time has come, and tasks placed in ``look_again`` get the second look that
     they deserve.  ``other_channels`` are listed to be counted.  ``limit`` counts
     recordings begun.  Webex lists no calls older than ``lookback_days``, and a scheduled
-    run lists again what is younger than ``trailing_ms``.
+    run lists again what is younger than ``trailing_ms``.  ``command`` is what was asked
+    for, in the words of the command line.
     """
 
     run_id: str
@@ -44,6 +45,7 @@ class Job(Rules):
     max_failures_in_row: int = 100
     lookback_days: int = 1095
     trailing_ms: int = 7 * DAY_MS
+    command: str = "run"
 
 
 @dataclass(frozen=True, slots=True)

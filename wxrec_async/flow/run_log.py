@@ -99,7 +99,9 @@ class RunLog:
         for note in job.notes:
             self._emit(events.Clamped(note))
         self._emit(events.RunStarted(job.run_id, job.period, windows, job.concurrency, job.memory_mib))
-        await self._ledger.begin_run(job.run_id, self._now_ms(), job.period, author=current_operator())
+        await self._ledger.begin_run(
+            job.run_id, self._now_ms(), job.period, author=current_operator(), command=job.command
+        )
         # Read before any work begins: from then on what is open may be this run's own.
         self.interrupted = InterruptedWork(await self._ledger.open_uploads(), await self._ledger.started_keys())
 

@@ -274,7 +274,10 @@ class CatchUp:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run as the ledger saw it; ``ended_ms`` is None while it goes on, or when it was killed."""
+    """A run as the ledger saw it; ``ended_ms`` is None while it goes on, or when it was killed.
+
+    ``command`` is what it was asked to do, empty where a release before wrote it down.
+    """
 
     run_id: str
     started_ms: int
@@ -283,3 +286,4 @@ class RunRecord:
     scope: Window | None
     summary: Mapping[str, object]
     author: Operator | None = None
+    command: str = ""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from wxrec_async.errors import LedgerError
 from wxrec_async.ledger.records import Identity, Operator, RunRecord
@@ -21,6 +22,9 @@ TEXT_CHARS = 2000  # of one text in a summary: an error's words, not a page
 _TOUCHED = """
 SELECT min(from_ms), max(to_ms) FROM closed_windows WHERE source = 'tasks' AND from_ms <= :to AND to_ms >= :from
 """
+_RUNS = "SELECT id, started_ms, ended_ms, exit_code, from_ms, to_ms, summary, tool_version, who, command FROM runs"
+_LATEST = f"{_RUNS} ORDER BY n DESC LIMIT ?"
+_NAMED = f"{_RUNS} WHERE substr(id, 1, length(?1)) = ?1 ORDER BY n DESC"
 _DROP_TOUCHED = "DELETE FROM closed_windows WHERE source = 'tasks' AND from_ms <= :to AND to_ms >= :from"
 
 
@@ -73,17 +77,26 @@ def end_run(
 
 def last_run(connection: sqlite3.Connection) -> RunRecord | None:
     """Return the run begun last."""
-    query = """
-        SELECT id, started_ms, ended_ms, exit_code, from_ms, to_ms, summary, tool_version, who FROM runs
-        ORDER BY n DESC LIMIT 1
-    """
-    found = connection.execute(query).fetchone()
-    if found is None:
-        return None
-    known_as, started_ms, ended_ms, exit_code, from_ms, to_ms, summary, tool_version, who = found
+    return next(iter(latest_runs(connection, limit=1)), None)
+
+
+def latest_runs(connection: sqlite3.Connection, *, limit: int) -> list[RunRecord]:
+    """Return up to ``limit`` runs, the one begun last first."""
+    return [_record(row) for row in connection.execute(_LATEST, (limit,))]
+
+
+def runs_named(connection: sqlite3.Connection, beginning: str) -> list[RunRecord]:
+    """Return the run of this id, else all whose ids begin so, the one begun last first."""
+    found = [_record(row) for row in connection.execute(_NAMED, (beginning,))]
+    return [each for each in found if each.run_id == beginning] or found
+
+
+def _record(row: Sequence[Any]) -> RunRecord:
+    known_as, started_ms, ended_ms, exit_code, from_ms, to_ms, summary, tool_version, who, command = row
     scope = Window(from_ms, to_ms) if from_ms is not None else None
     author = Operator(tool_version, who or "") if tool_version else None
-    return RunRecord(known_as, started_ms, ended_ms, exit_code, scope, read_summary(summary), author)
+    told = read_summary(summary)
+    return RunRecord(known_as, started_ms, ended_ms, exit_code, scope, told, author, command or "")
 
 
 def close_window(connection: sqlite3.Connection, window: Window, now_ms: int) -> None:

@@ -102,6 +102,8 @@ class SqliteReader(Operations):
 
     identity = read(runs.read_identity)
     last_run = read(runs.last_run)
+    latest_runs = read(runs.latest_runs)
+    runs_named = read(runs.runs_named)
     closed_windows = read(runs.closed_windows)
     counts = read(count_scope)
     failures = read(failures)
@@ -113,6 +115,7 @@ class SqliteReader(Operations):
     rows_of = read(task_details.rows_of)
     stored_rows = read(stored_rows)
     certified_days = read(certificates.certified_days)
+    certificates_of = read(certificates.certificates_of)
     report_facts = read(report_queries.report_facts)
     export_rows = read(all_rows.export_rows)
 

@@ -152,7 +152,8 @@ async def rebuild(
     # The new ledger takes its name when this is left without an exception; one that fails leaves no trace.
     async with opening as replacement, open_bucket(settings, emit) as bucket:
         ledger = replacement.ledger
-        await ledger.begin_run(report.run_id, round(clock() * 1000), None, author=current_operator())
+        begun_ms, author = round(clock() * 1000), current_operator()
+        await ledger.begin_run(report.run_id, begun_ms, None, author=author, command="ledger rebuild")
         search = _Search(bucket, ledger, identity, report, on_left_out, lambda: round(clock() * 1000))
         await search.run(settings.backfill.concurrency, settings.backfill.max_failures_in_row)
         report.tasks = await search.tasks()

@@ -12,6 +12,7 @@ from wxrec_async.config import Settings
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.evidence import open_issuer
+from wxrec_async.flow.operator import current_operator
 from wxrec_async.flow.policies import ages_of, asked_period
 from wxrec_async.flow.summary import EXIT_AUTH
 from wxrec_async.model import Period, Window, iso
@@ -62,7 +63,8 @@ async def reconcile(  # noqa: PLR0913 - what a host may hand in, each by its nam
     report.ends_itself = period is None and not settings.backfill.to
     report.begins_late, report.filters = asked.begins_late, named_filters(settings)
     async with open_context(settings, on_difference, emit, given, clock) as (bench, bucket):
-        await bench.ledger.begin_run(report.run_id, now_ms(), asked.period)
+        author = current_operator()
+        await bench.ledger.begin_run(report.run_id, now_ms(), asked.period, author=author, command="reconcile")
         try:
             if certify and certifier is None:
                 certifier = await open_issuer(bucket, bench.ledger, clock=clock)

@@ -161,7 +161,7 @@ class LedgerService:
 
     def _log(self, period: Period, notes: tuple[str, ...]) -> RunLog:
         return RunLog(
-            job_of(self.settings, self.org_id, InPeriod(period), period=period, notes=notes),
+            job_of(self.settings, self.org_id, InPeriod(period), period=period, notes=notes, command="run --temporal"),
             self._ledger,
             self._emit,
             self._now_ms,

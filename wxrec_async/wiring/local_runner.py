@@ -148,7 +148,7 @@ class LocalRounds:
 
     async def round(self, look: Look, shape: Shape) -> Summary:
         """List what the backfill of the period left, and a window anew, closed or not; work on all that is due."""
-        log = self._runner.log(Everything(), look.window)
+        log = self._runner.log(Everything(), look.window, command="run --follow")
         left = await log.windows_of_round(self._period, look.window)
         trailing = Window(look.window.to_ms - log.job.trailing_ms, look.window.to_ms)
         job = replace(log.job, windows=tuple(left), due_only=True, look_again=trailing)
