@@ -27,7 +27,7 @@ from wxrec_async.config import Settings
 from wxrec_async.events import Emit, ignore
 from wxrec_async.flow.follow import FollowLoop, OnRound, Pause
 from wxrec_async.flow.job import new_run_id
-from wxrec_async.flow.policies import asked_period, filters_of, rhythm_of
+from wxrec_async.flow.policies import asked_period, filters_of, reach_of, rhythm_of
 from wxrec_async.flow.run_control import EventBroadcaster
 from wxrec_async.flow.summary import EXIT_AUTH, Summary
 from wxrec_async.ledger.records import Everything, InPeriod, NamedFor
@@ -255,13 +255,13 @@ class Backfill:
     def _clamped(self, period: Window | None) -> windows.AskedPeriod:
         if period is None:
             return self.period()
-        return windows.clamp(period, lookback_days=self.settings.webex.lookback_days, now_ms=self._now_ms())
+        return windows.clamp(period, lookback_days=reach_of(self.settings).days, now_ms=self._now_ms())
 
     def _follow_loop(self, rounds: LocalRounds) -> FollowLoop:
         return FollowLoop(
             rounds,
             rhythm_of(self.settings),
-            lookback_days=self.settings.webex.lookback_days,
+            lookback_days=reach_of(self.settings).days,
             now_ms=self._now_ms,
             emit=self._emit,
             pause=self._pause,

@@ -214,6 +214,23 @@ class SearchPage:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchCounts:
+    """How many contacts Search counts in a window: those it calls recorded, or not, and those of which it says nothing.
+
+    ``bytes`` is how large their recordings are together.
+    """
+
+    recorded: int = 0
+    untold: int = 0
+    unrecorded: int = 0
+    bytes: int = 0
+
+    @property
+    def tasks(self) -> int:
+        return self.recorded + self.untold + self.unrecorded
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """One audio file of a task, with the pre-signed URL it can be fetched from for a while.
 

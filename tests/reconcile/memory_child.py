@@ -24,6 +24,7 @@ from wxrec_async.reconciliation.facts import FactsBuilder
 from wxrec_async.reconciliation.recheck import CapturesRecheck
 from wxrec_async.rules.filters import NO_FILTERS
 from wxrec_async.rules.selection import WaitPolicy
+from wxrec_async.rules.sources import Reach
 from wxrec_async.rules.windows import cut
 from wxrec_async.s3.api import ObjectDigest
 from wxrec_async.webex.client import CapturesAnswer
@@ -121,6 +122,7 @@ async def main(count: int) -> None:
                 asker=CapturesRecheck(everybody, ledger, RunLog(Job("run", Everything()), ledger, ignore, lambda: NOW)),
                 bucket=everybody,
                 comparison=Comparison(everybody, Level.HEAD),
+                reach=Reach(),
                 sides=FactsBuilder(NO_FILTERS, counts=True),
                 ages=WaitPolicy(),
                 channel_types=("telephony",),

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.model import DAY_MS, SearchPage, SearchRow, Task, Window
-from wxrec_async.rules.search_paging import MAX_BACK_MS, MAX_EMPTY_PAGES, MAX_ROWS, CursorPager, searchable
+from wxrec_async.rules.search_paging import (
+    MAX_BACK_MS,
+    MAX_EMPTY_PAGES,
+    MAX_ROWS,
+    REORDERED,
+    CursorPager,
+    searchable,
+)
 
 NOW = 1_767_225_600_000
 DAY = Window(NOW - DAY_MS, NOW)
@@ -17,9 +26,13 @@ def rows(*times: int | None) -> tuple[SearchRow, ...]:
     return tuple(SearchRow(Task(f"t{number}", created_ms=time)) for number, time in enumerate(times))
 
 
+NUMBERS = itertools.count()
+
+
 def page(cursor: str = "", count: int = 0) -> SearchPage:
-    found = rows(*[DAY.from_ms] * count)
-    return SearchPage(found, count, cursor)
+    """Return rows that no page had before."""
+    found = [SearchRow(Task(f"n{next(NUMBERS)}", created_ms=DAY.from_ms)) for _ in range(count)]
+    return SearchPage(tuple(found), count, cursor)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abcdefgh")), max_size=60))
@@ -84,6 +97,50 @@ def test_rows_outside_the_window_are_left_out() -> None:
 def test_a_row_nobody_can_read_is_a_trouble() -> None:
     """It is a task nobody would ever see again."""
     assert "no usable id" in str(CursorPager(DAY).take(SearchPage((), 1, unreadable=1))[1])
+
+
+def served(order: list[int], size: int) -> list[SearchPage]:
+    """Return the pages of contacts that are named by the moment they were created at."""
+    cut = [order[at : at + size] for at in range(0, len(order), size)]
+    cursors = [f"c{number}" for number in range(1, len(cut))]
+    return [
+        SearchPage(
+            tuple(SearchRow(Task(f"at{at}", created_ms=DAY.from_ms + at // 2)) for at in page), len(page), cursor
+        )
+        for page, cursor in zip(cut, [*cursors, ""], strict=True)
+    ]
+
+
+@given(st.permutations(range(24)), st.permutations(range(24)), st.integers(1, 9), st.integers(0, 9))
+def test_rows_that_a_change_of_order_hides_are_never_missed_in_silence(
+    first: list[int], then: list[int], size: int, change: int
+) -> None:
+    """Wherever between two pages the order changes, and whatever it was: all rows came, or it is said."""
+    before, after = served(sorted(first), size), served(then, size)
+    pager, found, troubles = CursorPager(DAY), set(), []
+    for page in [*before[:change], *after[change:]]:
+        new, trouble = pager.take(page)
+        found |= {each.task.id for each in new}
+        troubles += [trouble] if trouble else []
+    assert troubles or len(found) == 24
+
+
+def test_a_server_that_never_sorts_is_believed_as_long_as_no_row_comes_twice() -> None:
+    """Its first page shows it, and from then on every id is remembered."""
+    pages = served([5, 3, 9, 1, 7, 0], 2)
+    pager = CursorPager(DAY)
+    assert [pager.take(page)[1] for page in pages] == [None] * 3
+    pager = CursorPager(DAY)
+    assert [pager.take(page)[1] for page in served([5, 3, 9, 3], 2)] == [None, REORDERED]
+
+
+def test_ids_are_forgotten_while_the_order_holds() -> None:
+    """A query of 90,000 rows in order takes no more memory than one of a page."""
+    pager = CursorPager(DAY)
+    for number in range(100):
+        rows = tuple(SearchRow(Task(f"{number}-{n}", created_ms=DAY.from_ms + number)) for n in range(10))
+        assert pager.take(SearchPage(rows, 10, f"c{number}"))[1] is None
+    assert len(pager._ids) == 10
 
 
 def test_search_looks_back_thirty_six_months() -> None:

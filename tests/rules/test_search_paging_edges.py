@@ -45,8 +45,8 @@ def test_each_trouble_has_its_words() -> None:
     assert CursorPager(DAY).take(SearchPage((), 3, "", unreadable=2))[1] == "2 of its rows have no usable id"
 
 
-def test_a_window_is_searchable_to_the_day() -> None:
-    """A day less than Search looks back: at that very moment it is not."""
-    edge = NOW - 1094 * DAY_MS
+def test_a_window_is_searchable_to_the_millisecond() -> None:
+    """As far as Search looks back: at that very moment it is not, for the clock goes on."""
+    edge = NOW - 1095 * DAY_MS
     assert not searchable(Window(edge, NOW), NOW)
     assert searchable(Window(edge + 1, NOW), NOW)

@@ -22,7 +22,7 @@ from wxrec_async.rules.windows import (
 
 NOW = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 OLDEST = NOW - 10 * DAY_MS + LOOKBACK_MARGIN_MS
-TOO_OLD = "Webex lists no calls older than 10 days ([webex] lookback_days)"
+TOO_OLD = "Webex lists no calls older than 10 days ([webex] lookback_days, search)"
 INSTEAD = "use --task-ids-from for what is older"
 EXAMPLES = "2026-01-31 or 2026-01-31T08:00:00+01:00"
 
@@ -99,7 +99,10 @@ def test_each_change_is_told_in_a_sentence() -> None:
         Period(OLDEST, NOW),
         (
             "--to 2026-01-01T00:00:00.001Z lies in the future; taking now, 2026-01-01T00:00:00Z, instead",
-            f"--from 2025-12-22T00:59:59.999Z: {TOO_OLD}; beginning at 2025-12-22T01:00:00Z instead, {INSTEAD}",
+            (
+                f"--from 2025-12-22T00:59:59.999Z: {TOO_OLD}; 1 day of the period is out of reach, "
+                f"beginning at 2025-12-22T01:00:00Z instead: {INSTEAD}"
+            ),
         ),
         begins_late=True,
     )

@@ -1,4 +1,4 @@
-"""Five bugs for each row of the table in `rules.finality`, each a way to make something final on too little."""
+"""Five bugs at least for each row of the table in `rules.finality`, each a way to make something final on too little."""
 
 from __future__ import annotations
 
@@ -14,6 +14,18 @@ WINDOW_CLOSED = (
         "a window is closed whose listing broke off",
         (Edit("closes_window", "sound and end > window.from_ms", "end > window.from_ms"),),
         RULES,
+    ),
+    Bug(
+        "closed_without_search",
+        "where there is no Search, the years that only it lists pass for years without calls",
+        (Edit("SearchLister.read", "not trouble and self._reader.absent", "False"),),
+        ("tests/flow/test_search_states.py",),
+    ),
+    Bug(
+        "reordered_pages_believed",
+        "rows that a change of order hid between two pages of Search are never seen",
+        (Edit("CursorPager._trouble", "self.reordered", "False"),),
+        ("tests/rules/test_search_paging.py",),
     ),
     Bug(
         "closed_unsettled",
@@ -304,7 +316,13 @@ CERTIFIED = (
     Bug(
         "certified_without_the_list",
         "a day is certified though its list could not be read to the end",
-        (Edit("certified", "day.tasks is not SearchState.PRESENT", "False"),),
+        (Edit("certified", "day.tasks not in (SearchState.PRESENT, SearchState.OUT_OF_REACH)", "False"),),
+        ("tests/rules/test_day_comparison.py",),
+    ),
+    Bug(
+        "certified_by_no_list",
+        "a day that only Search reaches is certified though Search was not heard",
+        (Edit("_is_list", "day.tasks is SearchState.OUT_OF_REACH", "False"),),
         ("tests/rules/test_day_comparison.py",),
     ),
     Bug(

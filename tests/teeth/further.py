@@ -90,8 +90,9 @@ FURTHER = (
         (
             Edit(
                 "WindowReader._read",
-                "trouble = await self._lister.read(window, hold)",
-                "await self._log.close_window(window, asked_ms, None)\ntrouble = await self._lister.read(window, hold)",
+                "trouble = await self._listers[source].read(window, hold)",
+                "await self._log.close_window(window, asked_ms, None)\n"
+                "trouble = await self._listers[source].read(window, hold)",
             ),
         ),
         ("tests/flow/test_lister.py", "tests/flow/test_crash.py"),

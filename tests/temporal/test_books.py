@@ -130,7 +130,7 @@ async def test_a_key_that_somebody_began_is_handed_out_with_its_task(tmp_path: P
 async def test_a_day_that_webex_no_longer_lists_is_not_listed_for_a_call_that_went_on(tmp_path: Path) -> None:
     """As on one machine: asking for it would be refused, and the whole run would seem to have failed."""
     lookback_days = 100
-    settings = Settings.model_validate({"webex": {"lookback_days": lookback_days}})
+    settings = Settings.model_validate({"webex": {"lookback_days": lookback_days, "search": "off"}})
     period = Window(NOON - 300 * DAY_MS, NOON)
     async with desk(tmp_path, settings) as kept:
         kept.now_ms -= 200 * DAY_MS

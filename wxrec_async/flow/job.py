@@ -10,6 +10,9 @@ from wxrec_async.flow.batch import Rules
 from wxrec_async.ledger.records import ALL_REASONS, AskedBefore, BacklogReason, BacklogTask, Scope
 from wxrec_async.model import DAY_MS, Task, TaskState, Window
 from wxrec_async.rules.filters import NO_FILTERS, Filters
+from wxrec_async.rules.sources import Reach
+
+NOTHING_OLDER = Reach(tasks_days=1095, search=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Job(Rules):
     are.  ``only`` narrows the backlog, ``due_only`` leaves what is owed or failed alone
     until its time has come, and tasks placed in ``look_again`` get the second look that
     they deserve.  ``other_channels`` are listed to be counted.  ``limit`` counts
-    recordings begun.  Webex lists no calls older than ``lookback_days``, and a scheduled
+    recordings begun.  ``reach`` is how far back Webex lists calls, and a scheduled
     run lists again what is younger than ``trailing_ms``.  ``command`` is what was asked
     for, in the words of the command line.
     """
@@ -43,7 +46,7 @@ class Job(Rules):
     filters: Filters = NO_FILTERS
     limit: int | None = None
     max_failures_in_row: int = 100
-    lookback_days: int = 1095
+    reach: Reach = NOTHING_OLDER
     trailing_ms: int = 7 * DAY_MS
     command: str = "run"
 

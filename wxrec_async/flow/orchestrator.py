@@ -28,6 +28,7 @@ from wxrec_async.events import Emit
 from wxrec_async.flow import batch
 from wxrec_async.flow.batch import CAPTURES_BATCH, CapturesResult, TaskAnswer
 from wxrec_async.flow.job import Cursor, Job
+from wxrec_async.flow.named_tasks import NAMED_BATCH, NamedTasks, OlderTasks
 from wxrec_async.flow.recovery import EarlierUploads
 from wxrec_async.flow.run_log import RunLog
 from wxrec_async.flow.task_lister import PageSource
@@ -39,7 +40,6 @@ from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.plumbing.signal import ChangeNotifier
 from wxrec_async.rules import selection
 
-NAMED_BATCH = 500
 BATCH_PATIENCE_S = 5.0  # while tasks come in slowly a call is worth more than the seconds until its batch is full
 
 
@@ -58,7 +58,8 @@ class Orchestrator:
     """Runs a job once.
 
     ``others`` lists the contacts of other channels, if they are to be counted;
-    ``earlier`` knows which uploads were open before.
+    ``earlier`` knows which uploads were open before; ``older`` lists what ``webex``
+    does not reach back to, and knows more of an id than that it is one.
     """
 
     def __init__(  # noqa: PLR0913 - the outsides, each behind its Protocol, and one who listens
@@ -71,6 +72,7 @@ class Orchestrator:
         *,
         others: PageSource | None = None,
         earlier: EarlierUploads | None = None,
+        older: OlderTasks | None = None,
     ) -> None:
         self._job, self._webex, self._log, self._carrier = job, webex, log, carrier
         self._emit, self._earlier = emit, earlier
@@ -80,7 +82,8 @@ class Orchestrator:
         self._tasks: BatchQueue[Task] = BatchQueue(
             max(100, CAPTURES_BATCH * job.concurrency), linger_s=BATCH_PATIENCE_S
         )
-        self._windows = WindowReader(job, webex, log, self._tasks.put, others=others)
+        self._windows = WindowReader(job, webex, log, self._tasks.put, others=others, search=older)
+        self._named = NamedTasks(older, job.reach, log.judged_ms, emit)
         self._orders: deque[TransferSpec] = deque()
         self._work_changed = ChangeNotifier()
         self._need_captures = ChangeNotifier()
@@ -163,7 +166,7 @@ class Orchestrator:
     async def _feed_named(self) -> None:
         ids = iter(self._job.task_ids)
         while named := list(islice(ids, NAMED_BATCH)):
-            await self._tasks.put(await self._log.ingest_named(named))
+            await self._tasks.put(await self._log.ingest_named(await self._named.known(named)))
 
     async def _feed_backlog(self, kinds: frozenset[BacklogReason]) -> None:
         """Take up again what an earlier run left."""

@@ -15,6 +15,7 @@ from wxrec_async.rules.follow_schedule import Rhythm
 from wxrec_async.rules.identity import ChangePolicy
 from wxrec_async.rules.schedule import RecheckBackoff
 from wxrec_async.rules.selection import WaitPolicy
+from wxrec_async.rules.sources import Reach
 from wxrec_async.rules.windows import AskedPeriod
 
 
@@ -49,8 +50,13 @@ def filters_of(settings: Settings) -> Filters:
 def asked_period(settings: Settings, now_ms: int) -> AskedPeriod:
     """Return the period the settings ask for at ``now_ms``; raises `ConfigError` when it is none."""
     asked = settings.backfill
-    lookback = settings.webex.lookback_days
+    lookback = reach_of(settings).days
     return windows.ask(asked.from_, asked.to, asked.days_back, lookback_days=lookback, now_ms=now_ms)
+
+
+def reach_of(settings: Settings) -> Reach:
+    """Return how far back Webex lists calls, and by which of its lists."""
+    return Reach(settings.webex.lookback_days, settings.webex.search != "off")
 
 
 def rhythm_of(settings: Settings) -> Rhythm:
@@ -86,7 +92,7 @@ def job_of(settings: Settings, org_id: str, scope: Scope, **facts: Any) -> Job:
         "other_channels": webex.other_channels,
         "filters": filters_of(settings),
         "max_failures_in_row": backfill.max_failures_in_row,
-        "lookback_days": webex.lookback_days,
+        "reach": reach_of(settings),
         "trailing_ms": rhythm_of(settings).trailing_ms,
     }
     return Job(scope=scope, **{**_rules(settings, org_id), **wanted, **facts})

@@ -49,6 +49,7 @@ from wxrec_async.model import (
 from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.rules import finality, windows
 from wxrec_async.rules.identity import is_unnamed
+from wxrec_async.rules.sources import Source, parts_of
 
 PAGE = 500
 
@@ -108,14 +109,15 @@ class RunLog:
     async def windows_left(self, period: Window, *, scheduled: bool = False) -> list[Window]:
         """Return the windows of a period that are still to be listed, oldest first: what is purged first comes first.
 
-        Among them are the days of calls that went on, and with ``scheduled`` the trailing days.
+        Among them are the days of calls that went on, and with ``scheduled`` the trailing days; none is of two lists.
         """
         closed = await self._ledger.closed_windows(period)
         # Webex lists late and changes what it listed, so on a schedule the trailing days count as open.
         if scheduled:
             closed = windows.reopened(closed, self._now_ms() - self.job.trailing_ms)
         going_on = await self.going_on(InPeriod(period), due_only=scheduled)
-        return windows.with_spans(windows.left(period, closed), going_on)
+        left = windows.with_spans(windows.left(period, closed), going_on)
+        return [window for _, window in parts_of(left, self.job.reach, self._now_ms())]
 
     async def windows_of_round(self, period: Window, again: Window) -> list[Window]:
         """Return what a follower lists in a round: ``again``, closed or not, and what is left of the whole period."""
@@ -136,19 +138,26 @@ class RunLog:
 
     def listable(self, span: Window) -> Window | None:
         """Return what of a span Webex still lists."""
-        return windows.listable(span, lookback_days=self.job.lookback_days, now_ms=self._now_ms())
+        return windows.listable(span, lookback_days=self.job.reach.days, now_ms=self._now_ms())
 
     async def ingest_page(
-        self, window: Window, rows: int, tasks: Sequence[Task], *, due_only: bool = False
+        self,
+        window: Window,
+        rows: int,
+        tasks: Sequence[Task],
+        *,
+        due_only: bool = False,
+        source: Source = Source.TASKS,
     ) -> Sequence[Task]:
         """Write a page's tasks down and return those to be asked for; the rest is settled here."""
         self._emit(events.PageListed(window, rows=rows, new=len(tasks)))
-        todo = await self._ledger.add_tasks(tasks, listed_in=window, now_ms=self.judged_ms(), patient=due_only)
+        todo = await self._ledger.add_tasks(
+            tasks, listed_in=window, now_ms=self.judged_ms(), patient=due_only, source=source
+        )
         return await self._verdicts.needing_captures(todo, window)
 
-    async def ingest_named(self, task_ids: Iterable[str]) -> Sequence[Task]:
-        """Write tasks down that are named by id, and return those to be asked for."""
-        tasks = [Task(task_id) for task_id in task_ids]
+    async def ingest_named(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """Write tasks down that are named by id, with what is known of them, and return those to be asked for."""
         whose, patient = self.job.run_id, self.job.due_only
         todo = await self._ledger.add_tasks(
             tasks, listed_in=None, now_ms=self.judged_ms(), named_for=whose, patient=patient
@@ -216,8 +225,10 @@ class RunLog:
         rows = await self._ledger.late(span, now_ms=self.judged_ms(), after=after, limit=PAGE, due_only=due_only)
         return self._verdicts.matching_filters([row.task for row in rows], None), Cursor.behind(rows)
 
-    async def close_window(self, window: Window, asked_ms: int, trouble: str | None) -> None:
-        """Note that a window was listed to its end, or why it was not.
+    async def close_window(
+        self, window: Window, asked_ms: int, trouble: str | None, source: Source = Source.TASKS
+    ) -> None:
+        """Note that a window was listed to its end by ``source``, or why it was not.
 
         ``asked_ms`` is the servers' time at which its listing began.  May be called twice.
         """
@@ -232,7 +243,7 @@ class RunLog:
         # can still appear.
         closed = finality.closes_window(window, sound=True, settle_ms=settle_ms, asked_ms=asked_ms)
         if closed is not None:
-            await self._ledger.close_window(closed, self.judged_ms())
+            await self._ledger.close_window(closed, self.judged_ms(), source)
         self._emit(events.WindowListed(window, closed=closed == window))
 
     def others_not_counted(self, window: Window, why: str) -> None:

@@ -1,19 +1,24 @@
-"""Reads a window of contacts from Search to its end, in queries that Search can serve."""
+"""Reads a window of contacts from Search to its end, in queries that Search can serve.
+
+`SearchReader` hears it as a witness beside the list of tasks; `SearchLister` lists by it what is older.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
-from wxrec_async.model import DAY_MS, SearchPage, SearchRow, SearchState, Window
+from wxrec_async.flow import task_lister
+from wxrec_async.model import DAY_MS, SearchPage, SearchRow, SearchState, TaskPage, Window
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.search_paging import MAX_ROWS, CursorPager
+from wxrec_async.rules.selection import of_channel
 from wxrec_async.rules.windows import cut, halves
 
 REFUSED, ABSENT = "search_refused", "search_absent"
 TOO_MUCH_ASKED = (REFUSED, "http_413", "http_422", "answer_too_large")
-MAX_HALVINGS = 3  # after refusals; a window with too many rows is halved as often as it takes
+MAX_HALVINGS = 3  # after refusals and changes of order; a window with too many rows is halved as often as it takes
 
 TakeIn = Callable[[Sequence[SearchRow]], Awaitable[None]]
 
@@ -69,11 +74,14 @@ class SearchReader:
             trouble, halve = f"Search: {reason}: {given_up}", reason in TOO_MUCH_ASKED and halvings > 0
             halvings -= 1
         else:
-            halve = pager.overfull
+            # Each half has fewer pages whose order could change, and a single one has none between them.
+            again = pager.reordered and halvings > 0
+            halve, halvings = pager.overfull or again, halvings - again
         if not halve or window.length_ms < 2:
             return trouble
         # Kept for the windows that follow, which would be refused or overfull likewise.
-        self._length_ms = min(self._length_ms, max(1, window.length_ms // 2))
+        if not pager.reordered:
+            self._length_ms = min(self._length_ms, max(1, window.length_ms // 2))
         # Both halves, even if the first one fails: every row that comes is of use.
         found = [await self._read(half, take_in, halvings) for half in halves(window)]
         return next(filter(None, found), None)
@@ -88,3 +96,26 @@ class SearchReader:
             await take_in(witnesses)
             if pager.done:
                 return trouble
+
+
+class SearchLister:
+    """Lists windows by Search, as `task_lister.Lister` does by ``GET /v1/tasks``.
+
+    Where Search is not to be had no window is at its end: nothing else lists it.
+    """
+
+    def __init__(self, search: SearchSource, channel_types: Collection[str], max_rows: int = MAX_ROWS) -> None:
+        self._reader, self._channel_types = SearchReader(search, max_rows), channel_types
+
+    async def read(self, window: Window, take_in: task_lister.TakeIn) -> str | None:
+        """See `task_lister.TaskLister`; a page shows the contacts of every channel."""
+
+        async def take_rows(rows: Sequence[SearchRow]) -> None:
+            tasks = tuple(each.task for each in rows)
+            ours = [task for task in tasks if of_channel(task, self._channel_types)]
+            await take_in(window, TaskPage(tasks, len(tasks)), ours)
+
+        trouble = await self._reader.read(window, take_rows)
+        if not trouble and self._reader.absent:
+            return f"only Search lists calls of that age, and it is not to be had: {self._reader.absent}"
+        return trouble

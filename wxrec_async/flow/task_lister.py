@@ -37,6 +37,17 @@ class PageSource(Protocol):
         """Return one page, of every channel or of those asked for; `OperationFailed` when this one cannot be had."""
 
 
+class TaskLister(Protocol):
+    """Whatever lists windows: by ``GET /v1/tasks``, or by Search."""
+
+    async def read(self, window: Window, take_in: TakeIn) -> str | None:
+        """Hand every page and its new tasks to ``take_in``; return why the end was not reached, None when it was.
+
+        A task may be handed over more than once.
+        """
+        ...
+
+
 class Lister:
     """Lists windows; keeps nothing between two of them.
 

@@ -39,7 +39,7 @@ ORDER BY n LIMIT :limit
 
 def catch_up(connection: sqlite3.Connection) -> CatchUp:
     """Say how far behind the ledger is: up to when everything listed has come to rest, and what comes next."""
-    (listed_to,) = connection.execute("SELECT max(to_ms) FROM closed_windows WHERE source = 'tasks'").fetchone()
+    (listed_to,) = connection.execute("SELECT max(to_ms) FROM closed_windows").fetchone()
     (oldest_open,) = connection.execute(_OPEN).fetchone()
     oldest_owed, next_ask = connection.execute(_OWED).fetchone()
     known = [moment for moment in (listed_to, oldest_open) if moment is not None]

@@ -112,7 +112,7 @@ GROUP BY day_ms ORDER BY day_ms DESC LIMIT :days
 """
 _CLOSED = """
 SELECT from_ms, to_ms FROM closed_windows
-WHERE source = 'tasks' AND (:from_ms IS NULL OR (from_ms < :to_ms AND to_ms > :from_ms))
+WHERE :from_ms IS NULL OR (from_ms < :to_ms AND to_ms > :from_ms)
 ORDER BY from_ms DESC LIMIT :days
 """
 # What was found to be there already says nothing of how fast anything was moved.

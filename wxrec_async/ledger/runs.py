@@ -17,15 +17,17 @@ from wxrec_async.ledger.records import Identity, Operator, RunRecord
 from wxrec_async.ledger.rows import key, read_summary, text, words
 from wxrec_async.model import Window
 from wxrec_async.rules.sanitize import each_text
+from wxrec_async.rules.sources import Source
+from wxrec_async.rules.windows import united
 
 TEXT_CHARS = 2000  # of one text in a summary: an error's words, not a page
 _TOUCHED = """
-SELECT min(from_ms), max(to_ms) FROM closed_windows WHERE source = 'tasks' AND from_ms <= :to AND to_ms >= :from
+SELECT min(from_ms), max(to_ms) FROM closed_windows WHERE source = :source AND from_ms <= :to AND to_ms >= :from
 """
 _RUNS = "SELECT id, started_ms, ended_ms, exit_code, from_ms, to_ms, summary, tool_version, who, command FROM runs"
 _LATEST = f"{_RUNS} ORDER BY n DESC LIMIT ?"
 _NAMED = f"{_RUNS} WHERE substr(id, 1, length(?1)) = ?1 ORDER BY n DESC"
-_DROP_TOUCHED = "DELETE FROM closed_windows WHERE source = 'tasks' AND from_ms <= :to AND to_ms >= :from"
+_DROP_TOUCHED = "DELETE FROM closed_windows WHERE source = :source AND from_ms <= :to AND to_ms >= :from"
 
 
 def begin_run(
@@ -99,29 +101,30 @@ def _record(row: Sequence[Any]) -> RunRecord:
     return RunRecord(known_as, started_ms, ended_ms, exit_code, scope, told, author, command or "")
 
 
-def close_window(connection: sqlite3.Connection, window: Window, now_ms: int) -> None:
-    """Remember that ``window`` never needs to be listed again.  May be called twice.
+def close_window(connection: sqlite3.Connection, window: Window, now_ms: int, source: str = Source.TASKS) -> None:
+    """Remember that ``window`` never needs to be listed again, by either list.  May be called twice.
 
-    It is melted together with those it touches: the table stays as short as the gaps are few.
+    It is melted together with those that it touches and the same list closed: the table stays as short as the gaps
+    are few.
     """
-    span = {"from": window.from_ms, "to": window.to_ms}
+    span = {"from": window.from_ms, "to": window.to_ms, "source": str(source)}
     first, last = connection.execute(_TOUCHED, span).fetchone()
     connection.execute(_DROP_TOUCHED, span)
     if first is not None:
-        span = {"from": min(first, window.from_ms), "to": max(last, window.to_ms)}
+        span |= {"from": min(first, window.from_ms), "to": max(last, window.to_ms)}
     connection.execute(
-        "INSERT INTO closed_windows (from_ms, to_ms, closed_ms) VALUES (:from, :to, :now)", span | {"now": now_ms}
+        "INSERT INTO closed_windows (source, from_ms, to_ms, closed_ms) VALUES (:source, :from, :to, :now)",
+        span | {"now": now_ms},
     )
 
 
 def closed_windows(connection: sqlite3.Connection, period: Window) -> list[Window]:
-    """Return the closed spans that overlap ``period``: merged, ascending, not cut to it."""
+    """Return the closed spans that overlap ``period``, whichever list closed them: ascending, merged, not cut to it."""
     rows = connection.execute(
-        """SELECT from_ms, to_ms FROM closed_windows WHERE source = 'tasks' AND from_ms < ? AND to_ms > ?
-           ORDER BY from_ms""",
+        "SELECT from_ms, to_ms FROM closed_windows WHERE from_ms < ? AND to_ms > ? ORDER BY from_ms",
         (period.to_ms, period.from_ms),
     )
-    return [Window(*row) for row in rows]
+    return united(Window(*row) for row in rows)
 
 
 def read_identity(connection: sqlite3.Connection) -> Identity:

@@ -34,7 +34,7 @@ CREATE TABLE runs (
     ) STORED
 );
 
--- `source` is the list that was read to its end: GET /v1/tasks, or Search (nothing writes that yet).
+-- `source` is the list that was read to its end: GET /v1/tasks, or Search.
 CREATE TABLE closed_windows (
     source TEXT NOT NULL DEFAULT 'tasks' CHECK (source IN ('tasks', 'search')),
     from_ms INTEGER NOT NULL,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from wxrec_async.config import Settings
 from wxrec_async.flow.filtered_out import count_left_out
-from wxrec_async.flow.policies import ages_of, filters_of
-from wxrec_async.flow.search_lister import SearchReader
+from wxrec_async.flow.policies import ages_of, filters_of, reach_of
+from wxrec_async.flow.search_lister import SearchLister, SearchReader
 from wxrec_async.flow.task_lister import Lister
 from wxrec_async.ledger.records import InPeriod
 from wxrec_async.planning.plan import Plan
 from wxrec_async.planning.planned_day import Outlook
-from wxrec_async.planning.planner import Planner
+from wxrec_async.planning.planner import OlderCalls, Planner
 from wxrec_async.rules import windows
 from wxrec_async.rules.retention import Timeline
 from wxrec_async.wiring.clients import WebexClients
@@ -30,7 +30,11 @@ async def plan_period(
     # Only of what is not listed again: of the rest, listing itself counts what the filters leave out.
     listed = windows.subtract(asked.period, left_to_list)
     behind = [await count_left_out(ledger, InPeriod(span), filters, now_ms) for span in listed]
-    planner = Planner(ledger, lister, _sizes(settings, clients), _outlook(settings, now_ms))
+    older = None
+    if clients.older is not None:
+        by_search = SearchLister(clients.older, webex.channel_types)
+        older = OlderCalls(reach_of(settings), by_search, None if filters else clients.older)
+    planner = Planner(ledger, lister, _sizes(settings, clients), _outlook(settings, now_ms), older)
     planned, days = await planner.plan(asked.period, left_to_list)
     return Plan(
         asked.period,

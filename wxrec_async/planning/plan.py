@@ -6,20 +6,23 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from wxrec_async.flow.task_lister import Lister
+from wxrec_async.flow.task_lister import TaskLister
 from wxrec_async.ledger.records import Counts
-from wxrec_async.model import Task, TaskPage, TaskState, Window, iso
+from wxrec_async.model import SearchCounts, Task, TaskPage, TaskState, Window, iso
 from wxrec_async.planning.planned_day import PlannedDay
 from wxrec_async.rules.filters import NO_FILTERS, Filters
 from wxrec_async.rules.retention import BYTES_PER_SECOND, AtRisk
 from wxrec_async.rules.selection import WaitPolicy, before_asking
+from wxrec_async.rules.sources import Source
+
+SEARCH_PAGE = 250  # contacts in one answer of Search
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedWindow:
     """One window that is still to be listed; ``problem`` says why it could not be read to its end.
 
-    ``pages`` is how many calls it took to list it, and will take again.
+    ``pages`` is how many calls it takes to list it, ``source`` the list that is asked.
     """
 
     window: Window
@@ -30,6 +33,14 @@ class PlannedWindow:
     problem: str | None = None
     left_out: int = 0
     pages: int = 0
+    source: Source = Source.TASKS
+
+    @classmethod
+    def counted(cls, window: Window, counts: SearchCounts) -> PlannedWindow:
+        """Return a window of old calls that Search counted, so that nobody had to list it."""
+        pages = max(1, math.ceil(counts.tasks / SEARCH_PAGE))
+        to_ask = counts.recorded + counts.untold
+        return cls(window, counts.tasks, to_ask, counts.unrecorded, 0, pages=pages, source=Source.SEARCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,7 @@ class Plan:
                     "no_recording": planned.no_recording,
                     "settling": planned.settling,
                     "left_out": planned.left_out,
+                    "source": planned.source.value,
                     "problem": planned.problem,
                 }
                 for planned in self.windows
@@ -153,8 +165,9 @@ class WindowListing:
     tasks: dict[str, Task] = field(default_factory=dict)
     pages: int = 0
     problem: str | None = None
+    source: Source = Source.TASKS
 
-    async def read(self, lister: Lister) -> WindowListing:
+    async def read(self, lister: TaskLister) -> WindowListing:
         """List the window."""
 
         async def take_in(_window: Window, _page: TaskPage, new: Sequence[Task]) -> None:
@@ -180,4 +193,5 @@ class WindowListing:
             problem=self.problem,
             left_out=len(self.tasks) - len(wanted),
             pages=self.pages,
+            source=self.source,
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from wxrec_async.model import FINAL_STATES, RecordingState, Task, TaskState, Window, iso
+from wxrec_async.model import FINAL_STATES, RecordingState, SearchCounts, Task, TaskState, Window, iso
 from wxrec_async.rules.filters import Filters
 from wxrec_async.rules.retention import BATCH, BYTES_PER_SECOND, LIKELY_BYTES_PER_SECOND, AtRisk, Timeline, length_ms
 from wxrec_async.rules.selection import WaitPolicy, before_asking
@@ -134,6 +135,39 @@ class Outlook:
             search_calls=calls[1],
             nearest=min(met, key=lambda each: each.purge_ms, default=None),
             at_risk=tuple(each for each in met if each.is_late),
+        )
+
+    def counted(
+        self, day: PlannedDay, window: Window, counts: SearchCounts, known: Mapping[str, KnownWork], pages: int
+    ) -> PlannedDay:
+        """Return the day with what Search counts in ``window`` of it besides the tasks that are ``known`` of that.
+
+        Of such a task no more is known than that there is one: it is as old as the window, and of the mean size.
+        ``pages`` is how many calls a run takes to list them.
+        """
+        self.timeline.list(pages)
+        within = [each.task for each in known.values() if window.from_ms <= (each.task.created_ms or 0) < window.to_ms]
+        told = Counter(task.capture_requested for task in within)
+        recorded, untold = max(0, counts.recorded - told[True]), max(0, counts.untold - told[None])
+        size = round(counts.bytes / counts.recorded) if counts.recorded else 0
+        oldest = Task("", created_ms=window.from_ms)
+        sizes = [size] * recorded + [0] * untold
+        met = [each for each in (self.timeline.ask(oldest, size) for size in sizes) if each]
+        nearest = [each for each in (day.nearest, *met) if each]
+        return replace(
+            day,
+            tasks=day.tasks + recorded + untold + max(0, counts.unrecorded - told[False]),
+            will_record=day.will_record + recorded,
+            may_record=day.may_record + untold,
+            to_ask=day.to_ask + len(sizes),
+            bytes_low=day.bytes_low + recorded * size,
+            bytes_high=day.bytes_high + recorded * size,
+            bytes_likely=day.bytes_likely + recorded * size,
+            measured=day.measured + recorded,
+            listing_calls=day.listing_calls + pages,
+            search_calls=day.search_calls + 1,
+            nearest=min(nearest, key=lambda each: each.purge_ms, default=None),
+            at_risk=(*day.at_risk, *(each for each in met if each.is_late)),
         )
 
     def has_work(self, listed: Mapping[str, Task], known: Mapping[str, KnownWork]) -> bool:

@@ -7,7 +7,7 @@ a day of any size needs no more memory than a page.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from wxrec_async.evidence.manifests import EndedTasks
@@ -35,6 +35,7 @@ from wxrec_async.rules.evidence import Claim, Ended
 from wxrec_async.rules.finality import SEARCH_DELETED
 from wxrec_async.rules.search_paging import searchable
 from wxrec_async.rules.selection import WaitPolicy, of_channel
+from wxrec_async.rules.sources import Reach, Source, parts
 
 PAGE = 500
 MOST_NAMED = 10  # calls that Search counts otherwise; if more do, it counts something else, and that is said once
@@ -74,6 +75,7 @@ class ReconcileContext:
     asker: CapturesRecheck
     bucket: CheckableBucket
     comparison: Comparison
+    reach: Reach
     sides: FactsBuilder
     ages: WaitPolicy
     channel_types: Sequence[str]
@@ -135,6 +137,10 @@ class DayReconciler:
 
     async def _list(self) -> None:
         bench = self._bench
+        if parts(self._window, bench.reach, bench.now_ms())[0][0] is not Source.TASKS:
+            # Search alone lists it, and says so in `_ask_search`: the day rests on that one voice.
+            self.report.tasks_heard = SearchState.OUT_OF_REACH
+            return
 
         async def take_in(window: Window, _page: TaskPage, new: Sequence[Task]) -> None:
             await bench.ledger.add_tasks(new, listed_in=window, now_ms=bench.now_ms())
@@ -187,6 +193,9 @@ class DayReconciler:
         bench = self._bench
         seen = await bench.sightings.of([row.task.id for row in rows])
         looked = await self._look(rows)
+        if self.report.tasks_heard is SearchState.OUT_OF_REACH:
+            # Search is the list here: what it has is listed, and on no list but one.
+            seen = {task_id: replace(each, listed=each.searched) for task_id, each in seen.items()}
         facts = {row.task.id: bench.sides.facts(row, seen[row.task.id], looked, bench.now_ms()) for row in rows}
         asked = await bench.asker.ask(
             [(row, facts[row.task.id]) for row in rows if must_ask(facts[row.task.id], bench.ages)]
@@ -258,7 +267,7 @@ class DayReconciler:
         """Count a task where it stands; return it when it has nothing to store."""
         report, judgement = self.report, judge(facts, self._bench.ages)
         report.counts[judgement.standing] += 1
-        report.listed += seen.listed
+        report.listed += seen.listed and report.tasks_heard is not SearchState.OUT_OF_REACH
         report.searched += seen.searched
         for each in row.recordings:
             finding = looked.get((row.task.id, each.id))

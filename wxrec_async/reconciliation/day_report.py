@@ -19,6 +19,7 @@ STATES = (
     TaskStatus.FAILED,
     TaskStatus.UNKNOWN,
 )
+OF_BOTH = frozenset({"only_listed", "only_searched"})  # what takes two lists to be known
 NOT_IN_SEARCH, NOT_IN_TASKS = "not_in_search", "not_in_tasks"
 # The two that are said in words; the age has a sentence of its own, and open tasks are counted state by state.
 WHY_NOT = {
@@ -142,9 +143,12 @@ class DayReport:
 
     def attested_numbers(self) -> dict[str, int | None]:
         """Return `numbers` as a certificate has them: null for what was not asked."""
-        heard = self.search_heard in (SearchState.PRESENT, SearchState.PARTIAL)
-        of_search = {"searched", "only_listed", "only_searched"}
-        return {name: None if name in of_search and not heard else count for name, count in self.numbers().items()}
+        unasked: set[str] = set()
+        if self.search_heard not in (SearchState.PRESENT, SearchState.PARTIAL):
+            unasked |= {"searched", *OF_BOTH}
+        if self.tasks_heard is SearchState.OUT_OF_REACH:
+            unasked |= {"listed", *OF_BOTH}
+        return {name: None if name in unasked else count for name, count in self.numbers().items()}
 
     @property
     def is_unheard(self) -> bool:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit
-from wxrec_async.flow.policies import ages_of, filters_of, job_of
+from wxrec_async.flow.policies import ages_of, filters_of, job_of, reach_of
 from wxrec_async.flow.run_log import RunLog
 from wxrec_async.flow.search_lister import SearchReader
 from wxrec_async.flow.task_lister import Lister
@@ -54,6 +54,7 @@ async def open_context(
             bucket=bucket,
             # By the description; reading every byte back is for `verify`.
             comparison=Comparison(bucket, Level.HEAD),
+            reach=reach_of(settings),
             sides=FactsBuilder(filters_of(settings), counts=chosen.search_counts),
             ages=ages,
             channel_types=chosen.channel_types,

@@ -13,7 +13,7 @@ from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.evidence import open_issuer
 from wxrec_async.flow.operator import current_operator
-from wxrec_async.flow.policies import ages_of, asked_period
+from wxrec_async.flow.policies import ages_of, asked_period, reach_of
 from wxrec_async.flow.summary import EXIT_AUTH
 from wxrec_async.model import Period, Window, iso
 from wxrec_async.reconciliation.day import Certifier, DayReconciler, OnDifference, ReconcileContext
@@ -111,7 +111,7 @@ async def _day_by_day(
 
 def _asked(settings: Settings, period: Window | None, now_ms: int) -> AskedPeriod:
     if period is not None:
-        return windows.clamp(period, lookback_days=settings.webex.lookback_days, now_ms=now_ms)
+        return windows.clamp(period, lookback_days=reach_of(settings).days, now_ms=now_ms)
     asked = asked_period(settings, now_ms)
     settled = now_ms - ages_of(settings).settle_ms - BEHIND_MS
     if settings.backfill.to or settled <= asked.period.from_ms:

@@ -355,16 +355,21 @@ class CertificateFacts:
 def certified(day: CertificateFacts) -> tuple[WhyNot, ...]:
     """Return what keeps a day from being certified; nothing does when all voices were heard and none objects.
 
+    Of a day that ``GET /v1/tasks`` does not reach back to Search is the list, and has to be heard to its end.
     That Search is absent, out of reach, not to be asked, or refuses us from the
     beginning is no contradiction: the certificate says so.  A list that breaks off is.
     """
     found = {
         WhyNot.YOUNG: not day.settled,
-        WhyNot.LIST: day.tasks is not SearchState.PRESENT,
-        WhyNot.SEARCH: not _search_suffices(day.search, required=day.search_required),
+        WhyNot.LIST: day.tasks not in (SearchState.PRESENT, SearchState.OUT_OF_REACH),
+        WhyNot.SEARCH: not _search_suffices(day.search, required=day.search_required or _is_list(day)),
         WhyNot.TASKS: not is_whole(day.counts),
     }
     return tuple(why for why, so in found.items() if so)
+
+
+def _is_list(day: CertificateFacts) -> bool:
+    return day.tasks is SearchState.OUT_OF_REACH
 
 
 def _search_suffices(heard: SearchState, *, required: bool) -> bool:

@@ -71,7 +71,10 @@ VOICES: dict[Final, tuple[frozenset[Voice], ...]] = {
     Final.MISSING: (frozenset({Voice.CAPTURES}),),
     Final.STORED: (frozenset({Voice.MEDIA, Voice.BUCKET}),),
     Final.ALREADY_STORED: (frozenset({Voice.MEDIA, Voice.BUCKET}),),
-    Final.CERTIFIED: (frozenset({Voice.TASKS, Voice.CAPTURES, Voice.BUCKET}),),
+    Final.CERTIFIED: (
+        frozenset({Voice.TASKS, Voice.CAPTURES, Voice.BUCKET}),
+        frozenset({Voice.SEARCH, Voice.CAPTURES, Voice.BUCKET}),
+    ),
 }
 """The sets of voices of which one must agree, for each final state."""
 

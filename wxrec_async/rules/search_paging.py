@@ -1,32 +1,42 @@
 """Where the next page of Search is, and when a list with a cursor cannot be believed.
 
-A server may send the same cursor twice, or empty pages for ever.  And it serves
-at most so many rows to one query: whether it then says so, fails or just stops
-is not documented, so a list is believed only while it is well below that.
+A server may send the same cursor twice, or empty pages for ever.  It serves at
+most so many rows to one query: whether it then says so, fails or just stops is
+not documented, so a list is believed only while it is well below that.  And it
+may sort anew between two pages: what moves back over the border between them is
+then shown by neither, and what moves forward is shown by both.  So a row that comes
+twice, or one older than what the page before ended with, means that others are lost.
 """
 
 from __future__ import annotations
 
-from wxrec_async.model import DAY_MS, SearchPage, SearchRow, Window
+from collections.abc import Sequence
+
+from wxrec_async.model import DAY_MS, SearchPage, SearchRow, Task, Window
 
 MAX_EMPTY_PAGES = 20
 MAX_ROWS = 90_000  # Webex serves 100,000 to one query
 MAX_BACK_MS = 1095 * DAY_MS  # Search knows 36 months
+REORDERED = "its order changed between pages"
 
 
 class CursorPager:
-    """Reads one query page by page.
+    """Reads one query page by page, which asks for its rows in order of their creation.
 
     It ends: every page brings a cursor not seen before, and only so many of them in a row may be empty.
+    It stays small: as long as the rows come in order, only the ids of the newest moment are kept.
     """
 
     def __init__(self, window: Window, max_rows: int = MAX_ROWS) -> None:
         self.window = window
         self.cursor = ""
-        self.overfull = False
+        self.overfull = self.reordered = False
         self._max_rows = max_rows
         self._rows = self._empty = 0
         self._seen: set[str] = set()
+        self._newest_ms = 0
+        self._sorted = True
+        self._ids: set[str] = set()
 
     @property
     def done(self) -> bool:
@@ -34,13 +44,29 @@ class CursorPager:
 
     def take(self, page: SearchPage) -> tuple[list[SearchRow], str | None]:
         """Return the rows of the window, and why the list cannot be read to its end; go on while not ``done``."""
-        self._rows += page.rows
+        first, self._rows = not self._rows, self._rows + page.rows
         self._empty = 0 if page.rows else self._empty + 1
         self.overfull = self._rows >= self._max_rows
         stuck = page.cursor in self._seen or self._empty > MAX_EMPTY_PAGES
         self._seen.add(page.cursor)
         self.cursor = "" if stuck else page.cursor
+        self._hold_order([each.task for each in page.witnesses], first=first)
         return [each for each in page.witnesses if self._inside(each)], self._trouble(page, stuck=stuck)
+
+    def _hold_order(self, tasks: Sequence[Task], *, first: bool) -> None:
+        times = [task.created_ms for task in tasks if task.created_ms is not None]
+        in_order = times == sorted(times) and (not times or times[0] >= self._newest_ms)
+        # A server that never sorted is known by its first page, and nothing of it is forgotten; one that did and then
+        # does not has changed its order.
+        self.reordered |= self._sorted and not in_order and not first
+        self._sorted &= in_order
+        self.reordered |= any(task.id in self._ids for task in tasks)
+        if self._sorted and times:
+            if times[-1] > self._newest_ms:
+                self._ids.clear()
+            self._newest_ms = times[-1]
+            tasks = [task for task in tasks if task.created_ms is None or task.created_ms == self._newest_ms]
+        self._ids.update(task.id for task in tasks)
 
     def _trouble(self, page: SearchPage, *, stuck: bool) -> str | None:
         if self.overfull:
@@ -49,6 +75,8 @@ class CursorPager:
             return "paging is stuck: the cursor leads nowhere new"
         if page.trouble:
             return page.trouble
+        if self.reordered:
+            return REORDERED
         return f"{page.unreadable} of its rows have no usable id" if page.unreadable else None
 
     def _inside(self, witness: SearchRow) -> bool:
@@ -58,4 +86,4 @@ class CursorPager:
 
 def searchable(window: Window, now_ms: int) -> bool:
     """Say whether Search looks back as far as this window, all of it."""
-    return window.from_ms > now_ms - MAX_BACK_MS + DAY_MS
+    return window.from_ms > now_ms - MAX_BACK_MS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from wxrec_async.model import DAY_MS, Period, Window, iso
 
 # `now` moves on while a run lists its windows; without the margin the oldest could fall off the edge meanwhile.
 LOOKBACK_MARGIN_MS = 3_600_000
+NO_LIST = "Webex lists no calls older than {} days ([webex] lookback_days, search)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,10 @@ def _back(to_ms: int, days: float) -> int:
 
 
 def clamp(period: Window, *, lookback_days: int, now_ms: int) -> AskedPeriod:
-    """Keep to what the API lists: not the future, and not longer ago than it looks back."""
+    """Keep to what Webex lists: not the future, and not longer ago than any of its lists reaches.
+
+    ``lookback_days`` is how far the list reaches that reaches furthest (`rules.sources.Reach`).
+    """
     words = []
     from_ms, to_ms = period.from_ms, period.to_ms
     oldest = now_ms - lookback_days * DAY_MS + LOOKBACK_MARGIN_MS
@@ -76,14 +81,13 @@ def clamp(period: Window, *, lookback_days: int, now_ms: int) -> AskedPeriod:
         words.append(f"--to {iso(to_ms)} lies in the future; taking now, {iso(now_ms)}, instead")
         to_ms = now_ms
     if to_ms <= oldest:
-        raise ConfigError(
-            f"--to {iso(to_ms)}: Webex lists no calls older than {lookback_days} days ([webex] lookback_days); "
-            "use --task-ids-from for those"
-        )
+        raise ConfigError(f"--to {iso(to_ms)}: {NO_LIST.format(lookback_days)}; use --task-ids-from for those")
     if from_ms < oldest:
+        lost = math.ceil((oldest - from_ms) / DAY_MS)
+        days, are = ("day", "is") if lost == 1 else ("days", "are")
         words.append(
-            f"--from {iso(from_ms)}: Webex lists no calls older than {lookback_days} days ([webex] lookback_days); "
-            f"beginning at {iso(oldest)} instead, use --task-ids-from for what is older"
+            f"--from {iso(from_ms)}: {NO_LIST.format(lookback_days)}; {lost} {days} of the period {are} out of reach, "
+            f"beginning at {iso(oldest)} instead: use --task-ids-from for what is older"
         )
         return AskedPeriod(Period(oldest, to_ms), tuple(words), begins_late=True)
     return AskedPeriod(Period(from_ms, to_ms), tuple(words))
@@ -109,6 +113,17 @@ def subtract(window: Window, covered: Iterable[Window]) -> list[Window]:
     if start < window.to_ms:
         left.append(Window(start, window.to_ms))
     return left
+
+
+def united(spans: Iterable[Window]) -> list[Window]:
+    """Melt spans that overlap or touch into one each, ascending."""
+    found: list[Window] = []
+    for span in sorted(spans):
+        if found and span.from_ms <= found[-1].to_ms:
+            found[-1] = Window(found[-1].from_ms, max(found[-1].to_ms, span.to_ms))
+        else:
+            found.append(span)
+    return found
 
 
 def left(period: Window, closed: Iterable[Window]) -> list[Window]:

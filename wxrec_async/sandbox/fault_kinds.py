@@ -27,7 +27,7 @@ captures, for every task asked or, as a campaign draws them, for one
     ``foreign_entry`` (a task nobody asked for comes along); against the documentation ``missing_entry``,
     ``null_lists``, ``no_lists``, and ``text_times`` (as older answers have them)
 search
-    ``partial_data`` (errors beside it)
+    ``partial_data`` (errors beside it), ``reordered`` (behind the first page, the rows come the other way round)
 media (``at`` is ``first``, ``middle``, ``last``, ``end`` or an offset within the body)
     ``expired``, ``missing``, ``deleted`` (captures names nothing of its task any more, either), ``slow_down``,
     ``refused`` code [AccessDenied]; ``short_body`` at, end [fin|rst];
@@ -81,7 +81,7 @@ OWN: dict[str, frozenset[str]] = {
     "search.meta": API,
     "captures": API | CAPTURES,
     "organization": API,
-    "search": API | {"partial_data"},
+    "search": API | {"partial_data", "reordered"},
     "media.get": MEDIA,
     "s3.CompleteMultipartUpload": S3 | {"error_in_200", "blanks"},
     "s3.AbortMultipartUpload": S3 | {"part_lands_late"},

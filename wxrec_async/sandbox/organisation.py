@@ -111,6 +111,7 @@ class Organisation:
         self._updated: dict[str, int] = {}
         self._unlisted: set[str] = set()
         self._unsearched: set[str] = set()
+        self._forgotten: set[str] = set()
         self.ahead_ms = 0  # how much later it is for captures than on the clock
         # Each kind has indices of its own, as a contact is drawn from its index.
         more = tasks + fresh
@@ -256,7 +257,7 @@ class Organisation:
 
     def recordings(self, task: SandboxTask, now_ms: int | None = None) -> list[SandboxRecording]:
         """Return the recordings Webex would name at ``now_ms`` (None: when all is settled)."""
-        if task.id in self._purged or (now_ms is not None and now_ms + self.ahead_ms < task.ready_ms):
+        if task.id in self._purged | self._forgotten or (now_ms is not None and now_ms + self.ahead_ms < task.ready_ms):
             return []
         late = self._late_legs.get(task.id, {})
         legs = [leg for leg in range(task.recordings) if now_ms is None or now_ms >= late.get(leg, 0)]
@@ -380,6 +381,10 @@ class Organisation:
 
     def is_purged(self, task_id: str) -> bool:
         return task_id in self._purged
+
+    def forget(self, task_id: str) -> None:
+        """Let captures know nothing of a task, though no list says that anything of it was deleted."""
+        self._forgotten.add(task_id)
 
     def hide(self, task_id: str, *, from_list: bool = False, from_search: bool = False) -> None:
         """Let one of the two lists not have a task."""

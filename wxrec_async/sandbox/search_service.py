@@ -34,12 +34,14 @@ class SearchService:
     """Answers queries about one organisation; no query gets further than ``max_rows`` rows, and none is told so.
 
     ``errors_as_400``: what the schema does not allow comes with status 400, not with the 200 that GraphQL has for it.
+    ``reordered``: every page but the first is cut from the rows the other way round.
     """
 
     organisation: Organisation
     max_rows: int = 100_000
     bounds: Bounds = "strict"
     errors_as_400: bool = False
+    reordered: bool = False
 
     def answer(self, body: bytes, now_ms: int, *, stranger: bool = False) -> tuple[int, Row]:
         """Return status and body; ``stranger`` is whoever asks with another organisation's token: nothing is there."""
@@ -91,6 +93,8 @@ class SearchService:
 
     def _page(self, root: Field, rows: Sequence[Row], size: int) -> Row:
         start = _offset(root.arguments.get("pagination"))
+        if self.reordered and start:
+            rows = rows[::-1]
         end = start + size
         # endCursor is null behind the last page, as in every sample.
         return self._listed(root, rows[start:end], cursor=_cursor(end) if end < len(rows) else None)

@@ -129,7 +129,8 @@ class WebexService:
 
     def _search(self, call: Call, grant: IssuedToken) -> tuple[int, Row]:
         self._check_search(call.request.query.get("orgId"), grant)
-        desk = SearchService(self.organisation, self.max_search_rows, self.bounds, self.search_errors_as_400)
+        told_so, reordered = self.search_errors_as_400, call.wrong("reordered") is not None
+        desk = SearchService(self.organisation, self.max_search_rows, self.bounds, told_so, reordered)
         status, told = desk.answer(call.body, self._now_ms, stranger=grant.org_id != self.organisation.id)
         if call.wrong("partial_data"):
             path = ["taskDetails", "tasks", 1]

@@ -17,6 +17,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from wxrec_async.errors import AuthError, ConfigError, LedgerError, RunStopped
 from wxrec_async.flow.summary import EXIT_AUTH, EXIT_ERROR, EXIT_LEDGER, EXIT_USAGE, Ending, Summary
 from wxrec_async.model import Period
+from wxrec_async.rules.sources import Source
 from wxrec_async.rules.windows import AskedPeriod
 from wxrec_async.temporal import contract
 from wxrec_async.temporal.call_budget import Requeue
@@ -107,7 +108,8 @@ class LedgerActivities:
     async def take_in(self, ask: contract.IngestPage) -> list[contract.Plain]:
         async def answer() -> list[contract.Plain]:
             page = (ask.period.window(), ask.window.window(), ask.rows, [TaskMessage(**row) for row in ask.tasks])
-            return _plain(await self._books.take_in(ask.run, *page, scheduled=ask.scheduled))
+            source = Source(ask.source)
+            return _plain(await self._books.take_in(ask.run, *page, scheduled=ask.scheduled, source=source))
 
         return await self._once(answer)
 
@@ -133,7 +135,7 @@ class LedgerActivities:
     @activity.defn(name="wxrec-listed")
     async def listed(self, ask: contract.Listed) -> None:
         told = (ask.window.window(), ask.asked_ms, ask.trouble, ask.not_counted)
-        await self._once(lambda: self._books.listed(ask.run, ask.period.window(), *told))
+        await self._once(lambda: self._books.listed(ask.run, ask.period.window(), *told, source=Source(ask.source)))
 
     @activity.defn(name="wxrec-end")
     async def end(self, ask: contract.End) -> contract.SummaryFigures:

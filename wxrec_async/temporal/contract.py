@@ -31,7 +31,8 @@ from typing import Any
 
 from wxrec_async.config import Settings
 from wxrec_async.flow.job import Cursor
-from wxrec_async.temporal.messages import Span
+from wxrec_async.rules.sources import Reach
+from wxrec_async.temporal.messages import TASKS, Span
 
 Plain = dict[str, Any]
 BATCH = 10
@@ -83,7 +84,8 @@ def backlog_id(org: str, kind: str) -> str:
 class Sizing:
     """How the work is cut: windows at once, batches under way in each, seconds until a silent worker is given up.
 
-    Contacts of ``other_channels`` are listed to be counted.
+    Contacts of ``other_channels`` are listed to be counted.  What is older than ``tasks_days``
+    is listed by Search; 0 is what a release sent that did not ask it, and all is asked of ``GET /v1/tasks``.
     """
 
     page_size: int = 1000
@@ -92,6 +94,12 @@ class Sizing:
     windows: int = 4
     batches: int = 64
     heartbeat_s: float = 30.0
+    tasks_days: int = 0
+
+    @property
+    def reach(self) -> Reach:
+        """How far back each list is asked."""
+        return Reach(self.tasks_days, search=self.tasks_days > 0)
 
     @classmethod
     def of(cls, settings: Settings) -> Sizing:
@@ -104,6 +112,7 @@ class Sizing:
             temporal.windows,
             temporal.batches,
             temporal.heartbeat_seconds,
+            webex.lookback_days if webex.search != "off" else 0,
         )
 
 
@@ -138,7 +147,7 @@ class WindowAsk:
 
     ``whole``, ``asked_ms``, ``trouble``, ``at`` and ``others`` are what an earlier
     history of the same window found; ``others`` says that only contacts of other
-    channels are still to be listed.
+    channels are still to be listed.  ``source`` is the list that is asked for it (`rules.sources.Source`).
     """
 
     org: str
@@ -154,6 +163,7 @@ class WindowAsk:
     at: Cursor | None = None
     others: bool = False
     scheduled: bool = False
+    source: str = TASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +195,7 @@ class IngestPage:
     # Not by its type: the SDK would build a thousand records to hand them on, at ten times the cost.
     tasks: Any
     scheduled: bool = False
+    source: str = TASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +244,7 @@ class Listed:
     asked_ms: int
     trouble: str
     not_counted: str = ""
+    source: str = TASKS
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from wxrec_async.config import Settings
 from wxrec_async.events import Emit
 from wxrec_async.flow.batch import TaskAnswer
 from wxrec_async.flow.job import Cursor
-from wxrec_async.flow.policies import asked_period, filters_of, job_of
+from wxrec_async.flow.policies import asked_period, filters_of, job_of, reach_of
 from wxrec_async.flow.recovery import InterruptedWork
 from wxrec_async.flow.run_ledger import RunLedger
 from wxrec_async.flow.run_log import RunLog
@@ -26,6 +26,7 @@ from wxrec_async.ledger.records import BacklogReason, InPeriod
 from wxrec_async.model import OpenUpload, Period, Recording, Task, Window
 from wxrec_async.rules import windows
 from wxrec_async.rules.ids import canonical
+from wxrec_async.rules.sources import Source
 from wxrec_async.s3.bucket_owner import denied_hints
 from wxrec_async.temporal.earlier_attempts import read_answers
 from wxrec_async.temporal.messages import TaskMessage, TaskToDo
@@ -84,7 +85,7 @@ class LedgerService:
 
     def trailing(self, seconds: float) -> windows.AskedPeriod:
         """Return the last so many seconds."""
-        now, lookback = self._now_ms(), self.settings.webex.lookback_days
+        now, lookback = self._now_ms(), reach_of(self.settings).days
         return windows.clamp(Period(now - max(1, round(seconds * 1000)), now), lookback_days=lookback, now_ms=now)
 
     # What is to be done
@@ -93,7 +94,7 @@ class LedgerService:
         """See `RunLog.windows_left`."""
         return await (await self._of(run, period)).log.windows_left(period, scheduled=scheduled)
 
-    async def take_in(
+    async def take_in(  # noqa: PLR0913 - a page, and where it belongs
         self,
         run: str,
         period: Window,
@@ -102,24 +103,35 @@ class LedgerService:
         page: Sequence[TaskMessage],
         *,
         scheduled: bool = False,
+        source: Source = Source.TASKS,
     ) -> list[TaskToDo]:
         """See `RunLog.ingest_page`."""
         current = await self._of(run, period)
         tasks = [row.task() for row in page]
-        return await _todos(current, await current.log.ingest_page(window, rows, tasks, due_only=scheduled))
+        return await _todos(
+            current, await current.log.ingest_page(window, rows, tasks, due_only=scheduled, source=source)
+        )
 
     async def take_note(self, run: str, period: Window, window: Window, page: Sequence[TaskMessage]) -> None:
         """Note a page's contacts of other channels."""
         await (await self._of(run, period)).log.ingest_other(window, [row.task() for row in page])
 
-    async def listed(
-        self, run: str, period: Window, window: Window, asked_ms: int, trouble: str, not_counted: str = ""
+    async def listed(  # noqa: PLR0913 - likewise
+        self,
+        run: str,
+        period: Window,
+        window: Window,
+        asked_ms: int,
+        trouble: str,
+        not_counted: str = "",
+        *,
+        source: Source = Source.TASKS,
     ) -> None:
         """See `RunLog.close_window`; ``not_counted`` is why contacts of other channels were not all counted."""
         log = (await self._of(run, period)).log
         if not_counted:
             log.others_not_counted(window, not_counted)
-        await log.close_window(window, asked_ms, trouble)
+        await log.close_window(window, asked_ms, trouble, source)
 
     async def backlog(
         self, run: str, period: Window, at: Cursor, only: Sequence[str], *, scheduled: bool = False

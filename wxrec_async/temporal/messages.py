@@ -22,8 +22,10 @@ from wxrec_async.model import Task, Window
 from wxrec_async.rules.finality import Phase, is_bare, phase
 from wxrec_async.rules.identity import Known, Times
 from wxrec_async.rules.redact import mask_number, redact_text
+from wxrec_async.rules.sources import Source
 
 LISTED = "listed"
+TASKS = str(Source.TASKS)  # what no message of an earlier release says
 # What of a task travels as it is: ids, times and Webex's own words, never what a person is called or reached by.
 PLAIN = (
     "id", "channel_type", "status", "direction", "created_ms", "ended_ms", "updated_ms", "queue_id", "agent_id",
@@ -74,6 +76,7 @@ class PageAsk:
     """Ask for one page of ``span``, as `webex.client.WebexClient.tasks_page` is asked; ``next_link`` is relative.
 
     ``others`` asks for contacts of the channels that are only counted, ``every_channel`` for all there are.
+    ``source`` is the list that is asked; of Search the page behind ``cursor``.
     """
 
     org: str
@@ -82,6 +85,8 @@ class PageAsk:
     next_link: str | None = None
     others: bool = False
     every_channel: bool = False
+    source: str = TASKS
+    cursor: str = ""
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> PageAsk:
@@ -90,7 +95,10 @@ class PageAsk:
 
 @dataclass(frozen=True, slots=True)
 class PageRow:
-    """A page, or why it cannot be had: ``refused`` is the reason's stable word then."""
+    """A page, or why it cannot be had: ``refused`` is the reason's stable word then.
+
+    ``cursor`` leads to the next page of Search; ``trouble`` says that it told of an error beside its rows.
+    """
 
     tasks: list[TaskMessage] = field(default_factory=list)
     rows: int = 0
@@ -100,6 +108,8 @@ class PageRow:
     refused: str = ""
     detail: str = ""
     more: bool = False
+    cursor: str = ""
+    trouble: str = ""
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON has it; a thousand rows are copied but once."""

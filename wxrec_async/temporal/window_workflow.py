@@ -12,10 +12,14 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from wxrec_async.errors import InvalidResponse
     from wxrec_async.flow.job import Cursor
+    from wxrec_async.flow.search_lister import SearchLister
     from wxrec_async.flow.task_lister import Lister
-    from wxrec_async.model import Task, TaskPage, Window
+    from wxrec_async.model import SearchPage, SearchRow, Task, TaskPage, Window
     from wxrec_async.plumbing.retrying import OperationFailed
     from wxrec_async.rules.retry import GiveUp
+    from wxrec_async.rules.search_paging import REORDERED
+    from wxrec_async.rules.selection import of_channel
+    from wxrec_async.rules.sources import Source
     from wxrec_async.temporal import activity_calls, contract
     from wxrec_async.temporal.activity_calls import is_long, ledger_call, of_run
     from wxrec_async.temporal.batch_runner import BatchRunner
@@ -66,7 +70,7 @@ class WindowFlow:
             asked_ms, trouble = await self._list(ask, crew)
         # The count is an extra, and made last: a window that was not read to its end is listed again anyway.
         not_counted = ""
-        if ask.shape.other_channels and not trouble:
+        if ask.shape.other_channels and not trouble and ask.source == Source.TASKS:
             rest = replace(ask, whole=whole, asked_ms=asked_ms, trouble=trouble, others=True)
             rest = rest if ask.others else replace(rest, span=whole)
             if not ask.others and is_long():
@@ -74,7 +78,7 @@ class WindowFlow:
             not_counted = await self._count_others(rest)
         # Closed before its recordings are stored: a window says that all its tasks are in the ledger, which
         # keeps what is left of each.
-        ended = contract.Listed(ask.run, ask.period, whole, asked_ms, trouble, not_counted)
+        ended = contract.Listed(ask.run, ask.period, whole, asked_ms, trouble, not_counted, ask.source)
         await ledger_call(ask.org, "listed", ended, None)
 
     async def _list(self, ask: WindowAsk, crew: BatchRunner) -> tuple[int, str]:
@@ -86,16 +90,32 @@ class WindowFlow:
             rows = [pages.rows[task.id] for task in new]
             asked = {**of_run(ask), "window": asdict(Span.of(window)), "rows": page.rows, "tasks": rows}
             asked["scheduled"] = ask.scheduled
+            if ask.source == Source.SEARCH:
+                asked["source"] = ask.source
+                await self._note_beside(ask, pages, page, new)
             await crew.take(await ledger_call(ask.org, "take_in", asked, list))
             if page.unreadable:
                 pages.trouble = f"{page.unreadable} of its tasks have no usable id"
             if is_long() and (rest := _rest_of(ask, page)):
-                raise _ContinueAsNew(replace(rest, asked_ms=pages.asked_ms, trouble=pages.trouble))
+                trouble = pages.trouble or pages.disorder
+                raise _ContinueAsNew(replace(rest, asked_ms=pages.asked_ms, trouble=trouble))
 
+        if ask.source == Source.SEARCH:
+            by_search = SearchLister(pages, ask.shape.channel_types)
+            return pages.asked_ms, await by_search.read(ask.span.window(), take_in) or pages.trouble
         today = workflow.patched(LISTED_AS_TODAY)
         lister = Lister(pages, ask.shape.page_size, ask.shape.channel_types, sure=today, as_first_released=not today)
         trouble = await lister.read(ask.span.window(), take_in) or pages.trouble
         return pages.asked_ms, trouble
+
+    async def _note_beside(self, ask: WindowAsk, pages: _Pages, page: TaskPage, new: Sequence[Task]) -> None:
+        """Count the contacts of other channels that Search shows: of what it lists, nobody is asked once more."""
+        ours = {task.id for task in new}
+        beside = [each for each in page.tasks if each.id not in ours and of_channel(each, ask.shape.other_channels)]
+        if beside:
+            rows = [pages.rows[task.id] for task in beside]
+            asked = {**of_run(ask), "window": asdict(ask.span), "tasks": rows}
+            await ledger_call(ask.org, "take_note", asked, None)
 
     async def _count_others(self, ask: WindowAsk) -> str:
         """Count the contacts of other channels; return why that did not succeed, which is only said."""
@@ -137,6 +157,8 @@ class _Pages:
     def __init__(self, ask: WindowAsk) -> None:
         self._ask = ask
         self.asked_ms, self.trouble = ask.asked_ms, ask.trouble
+        self.disorder = ""
+        self._newest_ms = 0
         self.rows: dict[str, Plain] = {}
 
     async def tasks_page(
@@ -144,18 +166,45 @@ class _Pages:
     ) -> TaskPage:
         """See `wxrec_async.flow.task_lister.PageSource`."""
         span = Span.of(window)
-        row = await self._asked(PageAsk(self._ask.org, span, from_ms, next_link, self._ask.others, every_channel))
+        row = await self._had(PageAsk(self._ask.org, span, from_ms, next_link, self._ask.others, every_channel))
+        return TaskPage(
+            self._tasks(row), row["rows"], row["next_link"], None, row["unreadable"], row.get("more", False)
+        )
+
+    async def search_page(self, window: Window, cursor: str = "") -> SearchPage:
+        """See `wxrec_async.flow.search_lister.SearchSource`."""
+        before = frozenset(self.rows) if cursor else frozenset()
+        asked = PageAsk(self._ask.org, Span.of(window), window.from_ms, source=self._ask.source, cursor=cursor)
+        row = await self._had(asked)
+        tasks = self._tasks(row)
+        self._hold_order([each.created_ms for each in tasks if each.created_ms is not None], first=not cursor)
+        # A new history would begin with a new query, and know nothing of what this one met.
+        if row.get("trouble") or row["unreadable"] or before & self.rows.keys():
+            self.disorder = row.get("trouble") or "rows of Search without an id, or twice"
+        rows = tuple(map(SearchRow, tasks))
+        return SearchPage(rows, row["rows"], row.get("cursor", ""), row["unreadable"], row.get("trouble", ""))
+
+    def _hold_order(self, times: list[int], *, first: bool) -> None:
+        newest = 0 if first else self._newest_ms
+        if times != sorted(times) or (times and times[0] < newest):
+            self.disorder = REORDERED
+        self._newest_ms = max([newest, *times])
+
+    async def _had(self, asked: PageAsk) -> Plain:
+        row = await self._asked(asked)
         # The earliest of all pages: what was too young then may have been missing from any of them.
         self.asked_ms = min(self.asked_ms or row["asked_ms"], row["asked_ms"])
         # Raised as the client of a plain run raises it, so that the same lister halves windows by the same words.
         if row["refused"]:
             raise OperationFailed(GiveUp(row["refused"]), InvalidResponse(row["detail"]))
         self.rows = {each["id"]: each for each in row["tasks"]}
-        tasks = (
+        return row
+
+    def _tasks(self, row: Plain) -> tuple[Task, ...]:
+        return tuple(
             Task(each["id"], channel_type=each.get("channel_type"), created_ms=each.get("created_ms"))
             for each in row["tasks"]
         )
-        return TaskPage(tuple(tasks), row["rows"], row["next_link"], None, row["unreadable"], row.get("more", False))
 
     async def _asked(self, asked: PageAsk) -> Plain:
         try:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -30,6 +30,7 @@ from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.rules.selection import of_channel
+from wxrec_async.rules.sources import Source
 from wxrec_async.temporal.batch_run import BatchRun, Tell
 from wxrec_async.temporal.batch_worker import BatchWorker
 from wxrec_async.temporal.call_budget import BudgetSpent, CallAllowance, EngineCallPolicy, ExtraCall, Requeue, allowed
@@ -128,6 +129,8 @@ class WorkerService:
 
         Raises `Requeue`, `AuthError` or `RunStopped`.  A page that cannot be had is an answer: ``refused``.
         """
+        if ask.source == Source.SEARCH:
+            return await self._searched(ask, kept)
         # By the monotonic clock; subtracted from the servers' time below it gives the moment of asking.
         begun = anyio.current_time()
         # Links travel without the host: no URL goes into a message, and another worker may have another base.
@@ -148,11 +151,31 @@ class WorkerService:
         asked_ms = _since(begun, client.servers_now_ms())
         relative = page.next_link.removeprefix(self.settings.webex.api_url) if page.next_link else None
         asked = () if ask.others else self.settings.webex.channel_types
-        rows = [
-            TaskMessage.of(task, names=self._names) if asked and of_channel(task, asked) else _counted(task)
-            for task in page.tasks
-        ]
+        rows = self._rows(page.tasks, asked)
         return PageRow(rows, page.rows, relative, page.unreadable, asked_ms, more=page.more)
+
+    async def _searched(self, ask: PageAsk, kept: BatchProgress) -> PageRow:
+        """Ask for one page of Search, as `page`."""
+        begun, search = anyio.current_time(), self._webex.older
+        if search is None:
+            return PageRow(refused="not_configured", detail="this worker's settings want no Search")
+        with self._one_call(kept):
+            try:
+                page = await search.search_page(ask.span.window(), ask.cursor)
+            except OperationFailed as given_up:
+                asked_ms = _since(begun, self._webex.client.servers_now_ms())
+                return PageRow(refused=_reason(given_up), detail=redact_text(str(given_up)), asked_ms=asked_ms)
+        asked_ms = _since(begun, self._webex.client.servers_now_ms())
+        rows = self._rows([each.task for each in page.witnesses], self.settings.webex.channel_types)
+        trouble = "Search answered with an error beside its rows" if page.trouble else ""
+        return PageRow(rows, page.rows, None, page.unreadable, asked_ms, cursor=page.cursor, trouble=trouble)
+
+    def _rows(self, tasks: Iterable[Task], asked: Sequence[str]) -> list[TaskMessage]:
+        """Return tasks as they travel: of those that were not ``asked`` for no more than counts."""
+        return [
+            TaskMessage.of(task, names=self._names) if asked and of_channel(task, asked) else _counted(task)
+            for task in tasks
+        ]
 
     @property
     def _names(self) -> bool:

@@ -17,6 +17,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflow
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
+    from wxrec_async.rules.sources import parts
     from wxrec_async.temporal import contract
     from wxrec_async.temporal.activity_calls import UNTIL_IT_WORKS, is_long, ledger_call
     from wxrec_async.temporal.contract import BackfillAsk, Sizing, SummaryFigures, WindowAsk
@@ -100,8 +101,12 @@ class BackfillFlow:
         under_way: list[Any] = []
         while left or under_way:
             while left and len(under_way) < shape.windows:
-                span = left.pop(0)
-                asked = WindowAsk(ask.org, ask.queue, ask.run, period, shape, span, scheduled=ask.scheduled)
+                # Which list reaches it is asked now: it may have been planned days ago.
+                (source, window), *rest = parts(left.pop(0).window(), shape.reach, _now_ms())
+                left[:0] = [Span.of(each) for _, each in rest]
+                whose = (ask.org, ask.queue, ask.run, period, shape)
+                span = Span.of(window)
+                asked = WindowAsk(*whose, span, scheduled=ask.scheduled, source=str(source))
                 under_way.append(await _child(asked, contract.window_id(ask.org, span)))
             done, _ = await workflow.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
             # A failure is raised here and ends the run; the close policy has the other children cancelled.
@@ -116,6 +121,11 @@ class BackfillFlow:
         whose = (ask.org, ask.queue, ask.run, period, _shape(ask), period)
         asked = WindowAsk(*whose, list(kinds), scheduled=ask.scheduled)
         await (await _child(asked, contract.backlog_id(ask.org, kinds[0])))
+
+
+def _now_ms() -> int:
+    """Return the time of the workflow, which a replay sees again as it was."""
+    return round(workflow.now().timestamp() * 1000)
 
 
 def _shape(ask: BackfillAsk) -> Sizing:

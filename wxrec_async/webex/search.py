@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -9,11 +11,21 @@ import httpx
 from wxrec_async.config import WebexSettings
 from wxrec_async.errors import HTTPStatusError
 from wxrec_async.events import Emit, ignore
-from wxrec_async.model import SearchPage, Window
+from wxrec_async.model import SearchCounts, SearchPage, Window
 from wxrec_async.plumbing.retrying import OperationFailed, Retrier
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.webex.calls import ApiCalls, read_apart
-from wxrec_async.webex.search_parse import SearchRefused, read_search, search_body, unknown_fields
+from wxrec_async.webex.search_parse import (
+    WITNESS,
+    SearchRefused,
+    count_body,
+    read_counts,
+    read_search,
+    search_body,
+    unknown_fields,
+)
+
+T = TypeVar("T")
 
 ABSENT = (404, 405, 501)
 REFUSED = (400, 403)
@@ -33,12 +45,21 @@ class TaskSearch:
     ``http`` and ``retrier`` are those of the other calls to the API: one budget,
     one token, one judgement of failures.  A field that this Search does not know
     is left out from then on, it alone; what it would have told is not known then.
+    ``fields`` is what is asked for: of a witness, or of the list itself.
     """
 
     def __init__(
-        self, http: httpx.AsyncClient, settings: WebexSettings, *, org_id: str, retrier: Retrier, emit: Emit = ignore
+        self,
+        http: httpx.AsyncClient,
+        settings: WebexSettings,
+        *,
+        org_id: str,
+        retrier: Retrier,
+        emit: Emit = ignore,
+        fields: Mapping[str, str] = WITNESS,
     ) -> None:
-        self._calls, self._retrier = ApiCalls(http, emit=emit), retrier
+        self._calls, self._retrier, self._fields = ApiCalls(http, emit=emit), retrier, fields
+        self._channel_types = settings.channel_types
         self._url = search_url(settings, org_id)
         self._left_out: set[str] = set()
 
@@ -52,12 +73,29 @@ class TaskSearch:
         status 200), else as the other calls.  Errors beside rows that do not pass
         are the page's ``trouble``.
         """
+        return await self._tried(lambda partial: self._ask(window, cursor, partial=partial))
+
+    async def search_ids(self, window: Window, task_ids: Collection[str]) -> SearchPage:
+        """Return those of up to 250 contacts, by id, that were created in ``window``; raises as `search_page`."""
+        return await self._tried(lambda partial: self._ask(window, "", task_ids, partial=partial))
+
+    async def count(self, window: Window) -> SearchCounts:
+        """Return what Search counts in ``window``, one call however much that is; raises as `search_page`."""
+
+        async def ask(_partial: bool) -> SearchCounts:
+            answer = await self._calls.post(self._url, count_body(window, self._channel_types), tracked=True)
+            return await read_apart(answer.body, read_counts)
+
+        return await self._tried(ask)
+
+    async def _tried(self, ask: Callable[[bool], Awaitable[T]]) -> T:
+        """Ask until there is an answer; ``ask`` is told whether to take one with errors beside its rows."""
         refusals = 0
 
-        async def attempt() -> SearchPage:
+        async def attempt() -> T:
             nonlocal refusals
             try:
-                return await self._ask(window, cursor, partial=refusals + 1 >= REFUSALS)
+                return await ask(refusals + 1 >= REFUSALS)
             except SearchRefused as refusal:
                 refusals += 1
                 if refusals < REFUSALS:
@@ -76,11 +114,11 @@ class TaskSearch:
 
         return await self._retrier.run("search", attempt)
 
-    async def _ask(self, window: Window, cursor: str, *, partial: bool) -> SearchPage:
+    async def _ask(self, window: Window, cursor: str, ids: Collection[str] = (), *, partial: bool) -> SearchPage:
         """Ask, with one field less each time Search says that it does not know one; ``partial``: take what is there."""
         while True:
             try:
-                body = search_body(window, cursor, self._left_out)
+                body = search_body(window, cursor, self._left_out, fields=self._fields, ids=ids)
                 answer = await self._calls.post(self._url, body, tracked=True)
                 return _whole(await read_apart(answer.body, read_search), partial=partial)
             except SearchRefused as refusal:

@@ -23,6 +23,7 @@ from wxrec_async.webex.client import WebexClient
 from wxrec_async.webex.media import MediaLimits, WebexMedia
 from wxrec_async.webex.pacing import PacedTransport
 from wxrec_async.webex.search import TaskSearch
+from wxrec_async.webex.search_parse import LISTING
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
 from wxrec_async.wiring.account import NO_INJECTION, Injected, WebexAccount
 from wxrec_async.wiring.http_client import USER_AGENT, http_client
@@ -33,7 +34,11 @@ API_CONNECTIONS = 32
 
 @dataclass(frozen=True, slots=True)
 class WebexClients:
-    """Webex, ready to be asked; ``others`` lists the contacts of channels that are only counted."""
+    """Webex, ready to be asked; ``others`` lists the contacts of channels that are only counted.
+
+    ``search`` is the second list as a witness, ``older`` the same as the list of what ``client`` does not reach
+    back to; None when the settings want none.
+    """
 
     client: WebexClient
     media: WebexMedia
@@ -42,6 +47,7 @@ class WebexClients:
     pacer: Pacer
     others: WebexClient | None = None
     search: TaskSearch | None = None
+    older: TaskSearch | None = None
 
 
 def trusted_tls_context(settings: Settings) -> ssl.SSLContext:
@@ -81,6 +87,9 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
     retrier = observed_retrier(terms.judge(for_api), pacer.gate, reach, emit)
     client = WebexClient(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit)
     search = TaskSearch(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit)
+    older = None
+    if webex.search != "off":
+        older = TaskSearch(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit, fields=LISTING)
     others = None
     if webex.other_channels:
         beside = webex.model_copy(update={"channel_types": webex.other_channels})
@@ -98,7 +107,7 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
         limits=MediaLimits(max_bytes=round(settings.backfill.max_recording_gib * (1 << 30))),
     )
     async with token_http, api_http, media_transport:
-        yield WebexClients(client, media, refresher, secrets.org_id, pacer, others, search)
+        yield WebexClients(client, media, refresher, secrets.org_id, pacer, others, search, older)
 
 
 class _Borrowed(httpx.AsyncBaseTransport):

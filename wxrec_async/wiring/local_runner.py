@@ -111,7 +111,9 @@ class LocalRunner:
         uploads = LedgerLog(storage.ledger, self._now_ms)
         transfer = make_transfer(self._settings, webex.media, storage.store, uploads, self._emit)
         earlier = EarlierUploads(storage.store, transfer, job.key_template)
-        orchestrator = Orchestrator(job, webex.client, log, transfer, self._emit, others=webex.others, earlier=earlier)
+        orchestrator = Orchestrator(
+            job, webex.client, log, transfer, self._emit, others=webex.others, earlier=earlier, older=webex.older
+        )
         recovery = Recovery(storage.ledger, storage.store, transfer, job.key_template, self._emit)
 
         async def prepare() -> None:
