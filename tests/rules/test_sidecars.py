@@ -16,13 +16,16 @@ PHONE, MAIL = "+41 44 668 18 00", "ann@example.org"
 TASK = Task(
     "t-1", channel_type="telephony", status="ended", direction="inbound", origin="+41446681800", destination="+41800",
     created_ms=NOW, ended_ms=NOW + 5000, duration_ms=5000, queue_id="q-1", queue_name=f"Sales {PHONE}", agent_id="a-1",
-    agent_name=MAIL, capture_requested=True,
+    agent_name=MAIL, capture_requested=True, updated_ms=NOW + 6000, active=False, reason_code="Credit",
+    said='{"callbackNumber":"+41446681800","mood":"fine"}',
 )  # fmt: skip
 STORED = FinishedRecording(
     "r-2", "stored", key="k/2.wav", size=44, crc32=0x01020304, sha256="ab" * 32, version_id="v", call_type="monitor",
     segment=True, start_ms=NOW + 1000, stop_ms=NOW + 2000, flags=("short",),
+    file_name="a.wav", channel1="Caller", channel2=PHONE, participants=("a-1", "+41446681800"), sensitive=True,
+    said='{"codec":"g711"}',
 )  # fmt: skip
-GONE = FinishedRecording("r-1", "gone")
+GONE = FinishedRecording("r-1", "gone", evidence="search_deleted")
 
 
 def said(*, masked: bool) -> dict[str, object]:
@@ -32,37 +35,44 @@ def said(*, masked: bool) -> dict[str, object]:
 
 def test_a_sidecar_says_everything_by_its_name() -> None:
     """The names are a contract with whoever loads them; recordings come in the order of their ids."""
-    gone = dict.fromkeys(("key", "bytes", "checksum", "sha256", "version_id", "call_type", "start", "stop"))
+    unknown = ("key", "bytes", "checksum", "sha256", "version_id", "call_type", "start", "stop")
+    gone = dict.fromkeys((*unknown, "file_name", "channel1", "channel2", "sensitive", "said"))
     assert said(masked=False) == {
-        "schema": 1, "task_id": "t-1", "channel_type": "telephony", "status": "ended", "direction": "inbound",
+        "schema": 2, "task_id": "t-1", "channel_type": "telephony", "status": "ended", "direction": "inbound",
         "origin": "+41446681800", "destination": "+41800", "created": "2026-01-01T00:00:00Z",
         "ended": "2026-01-01T00:00:05Z", "duration_ms": 5000, "queue_id": "q-1", "queue_name": f"Sales {PHONE}",
         "agent_id": "a-1", "agent_name": MAIL, "capture_requested": True,
+        "last_updated": "2026-01-01T00:00:06Z", "active": False, "reason_code": "Credit",
+        "said": {"callbackNumber": "+41446681800", "mood": "fine"},
         "recordings": [
             gone
-            | {"recording_id": "r-1", "state": "gone", "checksum_algorithm": "CRC32", "segment": False, "flags": []},
+            | {"recording_id": "r-1", "state": "gone", "checksum_algorithm": "CRC32", "segment": False, "flags": [],
+               "evidence": "search_deleted", "participants": []},
             {
                 "recording_id": "r-2", "state": "stored", "key": "k/2.wav", "bytes": 44, "checksum": "AQIDBA==",
                 "checksum_algorithm": "CRC32", "sha256": "ab" * 32, "version_id": "v", "call_type": "monitor",
                 "segment": True, "start": "2026-01-01T00:00:01Z", "stop": "2026-01-01T00:00:02Z",
-                "flags": ["short"],
+                "flags": ["short"], "evidence": None, "file_name": "a.wav", "channel1": "Caller", "channel2": PHONE,
+                "participants": ["a-1", "+41446681800"], "sensitive": True, "said": {"codec": "g711"},
             },
         ],
     }  # fmt: skip
-    assert (SCHEMA, CONTENT_TYPE) == (1, "application/json")
+    assert (SCHEMA, CONTENT_TYPE) == (2, "application/json")
 
 
 def test_masked_it_holds_no_number_and_no_address() -> None:
     """Numbers keep their last two signs, words lose what looks like one; everything else stays."""
     plain, masked = said(masked=False), said(masked=True)
     changed = {name for name in plain if plain[name] != masked[name]}
-    assert changed == {"origin", "destination", "queue_name", "agent_name"}
+    assert changed == {"origin", "destination", "queue_name", "agent_name", "said", "recordings"}
+    assert masked["said"] == {"callbackNumber": "***00", "mood": "fine"}
+    assert json.dumps(masked["recordings"]).count("***00") == 2
     assert (masked["origin"], masked["destination"]) == ("***00", "***00")
     assert (masked["queue_name"], masked["agent_name"]) == ("Sales ***", "***")
 
 
 @pytest.mark.parametrize(
-    "field", ["channel_type", "status", "direction", "queue_id", "queue_name", "agent_id", "agent_name"]
+    "field", ["channel_type", "status", "direction", "queue_id", "queue_name", "agent_id", "agent_name", "reason_code"]
 )
 def test_an_address_is_masked_whatever_field_it_is_in(field: str) -> None:
     """Webex does not keep people from writing one anywhere."""

@@ -35,7 +35,7 @@ SETTLED = (TaskState.NO_RECORDING, TaskState.OWED, TaskState.FAILED)
 _FIND = "SELECT n, state, handed_run, next_ask_ms FROM tasks WHERE id = ?"
 _SPELT_OTHERWISE = "SELECT id FROM tasks WHERE id = ? COLLATE NOCASE AND id <> lower(id)"  # a partial index has these
 _INSERT = f"""
-INSERT INTO tasks ({TASK}, source, first_seen_ms, place_ms, changed_ms)
+INSERT INTO tasks ({", ".join(COLUMNS)}, source, first_seen_ms, place_ms, changed_ms)
 VALUES ({", ".join(f":{name}" for name in COLUMNS)}, :source, :now_ms, :place_ms, :now_ms)
 """  # noqa: S608 - put together from constants
 _LISTED = tuple(name for name in COLUMNS if name not in {"id", "updated_ms"})

@@ -7,14 +7,15 @@ was written, so a rerun finds that all is said.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wxrec_async.model import Task, iso
+from wxrec_async.rules import said
 from wxrec_async.rules.evidence import canonical
 from wxrec_async.rules.parts import crc32_text
 from wxrec_async.rules.redact import mask_number, redact_text
 
-SCHEMA = 1
+SCHEMA = 2
 CONTENT_TYPE = "application/json"
 
 
@@ -34,6 +35,13 @@ class FinishedRecording:
     start_ms: int | None = None
     stop_ms: int | None = None
     flags: tuple[str, ...] = ()
+    file_name: str | None = None
+    channel1: str | None = field(default=None, repr=False)
+    channel2: str | None = field(default=None, repr=False)
+    participants: tuple[str, ...] = field(default=(), repr=False)
+    sensitive: bool | None = None
+    said: str | None = field(default=None, repr=False)
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ class Described:
 
 def content(described: Described, *, masked: bool) -> bytes:
     """Write a sidecar; ``masked`` keeps phone numbers and addresses out of it, whatever field they are in."""
-    task = described.task
+    task, mask = described.task, mask_number if masked else str
 
     def words(text: str | None) -> str | None:
         return redact_text(text) if masked and text else text
@@ -64,33 +72,41 @@ def content(described: Described, *, masked: bool) -> bytes:
     def number(text: str | None) -> str | None:
         return mask_number(text) if masked and text else text
 
-    return canonical(
-        {
-            "schema": SCHEMA,
-            "task_id": task.id,
-            "channel_type": words(task.channel_type),
-            "status": words(task.status),
-            "direction": words(task.direction),
-            "origin": number(task.origin),
-            "destination": number(task.destination),
-            "created": iso(task.created_ms),
-            "ended": iso(task.ended_ms),
-            "duration_ms": task.duration_ms,
-            "queue_id": words(task.queue_id),
-            "queue_name": words(task.queue_name),
-            "agent_id": words(task.agent_id),
-            "agent_name": words(task.agent_name),
-            "capture_requested": task.capture_requested,
-            # Sorted: the order of a ledger's rows is nothing that is said, and a rerun must make the same bytes.
-            "recordings": [_recording(each) for each in sorted(described.recordings, key=lambda each: each.id)],
-        }
-    )
+    document = {
+        "schema": SCHEMA,
+        "task_id": task.id,
+        "channel_type": words(task.channel_type),
+        "status": words(task.status),
+        "direction": words(task.direction),
+        "origin": number(task.origin),
+        "destination": number(task.destination),
+        "created": iso(task.created_ms),
+        "ended": iso(task.ended_ms),
+        "last_updated": iso(task.updated_ms),
+        "duration_ms": task.duration_ms,
+        "queue_id": words(task.queue_id),
+        "queue_name": words(task.queue_name),
+        "agent_id": words(task.agent_id),
+        "agent_name": words(task.agent_name),
+        "capture_requested": task.capture_requested,
+        "active": task.active,
+        "reason_code": words(task.reason_code),
+        "said": _said(task.said, mask),
+        # Sorted: the order of a ledger's rows is nothing that is said, and a rerun must make the same bytes.
+        "recordings": [_recording(each, mask) for each in sorted(described.recordings, key=lambda each: each.id)],
+    }
+    return canonical(document)
 
 
-def _recording(each: FinishedRecording) -> dict[str, object]:
+def _said(kept: str | None, mask: said.Mask) -> dict[str, object] | None:
+    return said.read(said.masked(kept, mask)) if kept else None
+
+
+def _recording(each: FinishedRecording, mask: said.Mask) -> dict[str, object]:
     return {
         "recording_id": each.id,
         "state": each.state,
+        "evidence": each.evidence or None,
         "key": each.key,
         "bytes": each.size,
         "checksum": None if each.crc32 is None else crc32_text(each.crc32),
@@ -102,7 +118,17 @@ def _recording(each: FinishedRecording) -> dict[str, object]:
         "start": iso(each.start_ms),
         "stop": iso(each.stop_ms),
         "flags": list(each.flags),
+        "file_name": _harmless(each.file_name, mask),
+        "channel1": _harmless(each.channel1, mask),
+        "channel2": _harmless(each.channel2, mask),
+        "participants": [said.harmless(text, mask) for text in each.participants],
+        "sensitive": each.sensitive,
+        "said": _said(each.said, mask),
     }
+
+
+def _harmless(text: str | None, mask: said.Mask) -> str | None:
+    return said.harmless(text, mask) if text else None
 
 
 def says_as_much(written: bytes, wanted: bytes) -> bool:

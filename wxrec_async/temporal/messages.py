@@ -51,7 +51,8 @@ class Span:
 class TaskMessage(Task):
     """A `Task` as it travels: fields of the model that are named neither here nor in `PLAIN` stay at home.
 
-    Numbers are masked, and ``agent_name`` is there only if names may travel.
+    Numbers are masked, and ``agent_name`` is there only if names may travel.  ``said`` never does: a thousand of them
+    are more than an engine takes at once.
     """
 
     @classmethod
@@ -63,6 +64,7 @@ class TaskMessage(Task):
             destination=mask_number(task.destination) if task.destination else task.destination,
             queue_name=redact_text(task.queue_name) if task.queue_name else task.queue_name,
             agent_name=task.agent_name if names else None,
+            reason_code=redact_text(task.reason_code) if task.reason_code else None,
         )
 
     def task(self) -> Task:
