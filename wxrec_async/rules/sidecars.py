@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from wxrec_async.model import Task, iso
 from wxrec_async.rules import said
@@ -16,6 +17,8 @@ from wxrec_async.rules.parts import crc32_text
 from wxrec_async.rules.redact import mask_number, redact_text
 
 SCHEMA = 2
+# Of one that is read: a call has a handful of recordings, and each of them is bounded (`rules.said`).
+MOST_BYTES = 8 << 20
 CONTENT_TYPE = "application/json"
 
 
@@ -131,23 +134,38 @@ def _harmless(text: str | None, mask: said.Mask) -> str | None:
     return said.harmless(text, mask) if text else None
 
 
-def says_as_much(written: bytes, wanted: bytes) -> bool:
-    """Say whether a sidecar that lies in the bucket says all that a new one would.
+def merged(written: bytes, wanted: bytes) -> bytes:
+    """Return what a sidecar shall say of which an earlier state lies in the bucket: ``written``, if that says it all.
 
-    A ledger made anew from the bucket knows less than the one that was lost;
-    that is no reason for a further state.
+    A ledger made anew, or one that has a call from a list of ids, knows less than
+    the one that wrote it: what it does not know contradicts nothing and stays.
     """
     try:
-        return _covers(json.loads(written), json.loads(wanted))
+        known, new = json.loads(written), json.loads(wanted)
+        both = _both(known, new)
+        return written if both == known and isinstance(known, dict) else canonical(both)
+    # Whatever lies there was perhaps not written by us: it may be no JSON, or one that cannot be written again.
     except (ValueError, RecursionError):
-        return False
+        return wanted
 
 
-def _covers(known: object, wanted: object) -> bool:
-    if wanted is None or wanted in ([], known):  # what is not known contradicts nothing
-        return True
-    if isinstance(known, dict) and isinstance(wanted, dict):
-        return all(_covers(known.get(name), value) for name, value in wanted.items())
-    if isinstance(known, list) and isinstance(wanted, list):
-        return len(known) == len(wanted) and all(map(_covers, known, wanted))
-    return False
+def _both(known: object, new: object) -> object:
+    if new is None or new == []:
+        return new if known is None else known
+    if isinstance(known, dict) and isinstance(new, dict):
+        if known.get("checksum") and new.get("checksum") and known["checksum"] != new["checksum"]:
+            return new  # another recording under the same id: what was said of the first is not said of it
+        return known | {name: _both(known.get(name), value) for name, value in new.items()}
+    if _of_recordings(known) and _of_recordings(new):
+        return _recordings(known, new)
+    return new
+
+
+def _of_recordings(value: object) -> TypeGuard[list[dict[str, object]]]:
+    return isinstance(value, list) and all(isinstance(each, dict) and "recording_id" in each for each in value)
+
+
+def _recordings(known: list[dict[str, object]], new: list[dict[str, object]]) -> list[object]:
+    ours = {str(each["recording_id"]): each for each in known}
+    found = {name: _both(ours.get(name), each) for name, each in ((str(each["recording_id"]), each) for each in new)}
+    return [each for _, each in sorted((ours | found).items())]
