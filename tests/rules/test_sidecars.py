@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wxrec_async.model import Task
-from wxrec_async.rules.sidecars import CONTENT_TYPE, SCHEMA, Described, FinishedRecording, content, merged
+from wxrec_async.rules.sidecars import CONTENT_TYPE, SCHEMA, Described, FinishedRecording, content, merged, read_back
 
 NOW = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 PHONE, MAIL = "+41 44 668 18 00", "ann@example.org"
@@ -133,3 +133,46 @@ def test_a_rerun_writes_nothing(known: dict[str, object], new: dict[str, object]
     once = merged(written, wanted)
     assert merged(once, wanted) == once
     assert merged(written, written) == written
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_what_was_written_is_read_back(masked: bool) -> None:
+    """To the last field, so that a ledger made anew knows what the lost one knew."""
+    written = content(Described(TASK, (STORED, GONE)), masked=masked)
+    told = read_back(written)
+    assert content(told, masked=masked) == written
+    if not masked:
+        assert told == Described(TASK, (GONE, STORED))
+
+
+def test_a_sidecar_of_the_first_release_is_read() -> None:
+    """It knows less; what it does not know is not known."""
+    old = {"schema": 1, "task_id": "t", "created": "2026-01-01T00:00:00Z", "queue_name": "Sales", "recordings": [
+        {"recording_id": "r", "state": "stored", "bytes": 4, "checksum": "AQIDBA==", "segment": False, "flags": []}
+    ]}  # fmt: skip
+    told = read_back(json.dumps(old).encode())
+    assert told.task == Task("t", created_ms=NOW, queue_name="Sales")
+    assert told.recordings == (FinishedRecording("r", "stored", size=4, crc32=0x01020304),)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "no JSON"), (b"no json", "no JSON"), (b"[" * 100_000, "no JSON"), (b"[]", "no task"), (b"{}", "no task"),
+        (b'{"task_id":5}', "no task"), (b'{"task_id":""}', "no task"), (b"\xff", "no JSON"),
+    ],
+)  # fmt: skip
+def test_what_is_no_sidecar_is_refused_in_words(data: bytes, why: str) -> None:
+    """Whoever can write to the bucket can put anything there."""
+    with pytest.raises(ValueError, match=why):
+        read_back(data)
+
+
+@given(st.dictionaries(st.sampled_from([*json.loads(content(Described(TASK, ()), masked=True))]), json_values),
+       st.lists(st.dictionaries(st.sampled_from(["recording_id", "state", "bytes", "checksum", "start", "flags", "said",
+                                                 "participants", "segment", "size"]), json_values)))  # fmt: skip
+def test_hostile_values_are_not_known(fields: dict[str, object], rows: list[dict[str, object]]) -> None:
+    """Of the wrong kind they are no value, and never an exception."""
+    told = read_back(json.dumps(fields | {"task_id": "t", "recordings": rows}).encode())
+    assert told.task.id == "t"
+    assert read_back(content(told, masked=True)).task.id == "t"

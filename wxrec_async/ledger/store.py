@@ -32,7 +32,7 @@ from wxrec_async.ledger.lag import catch_up, incomplete
 from wxrec_async.ledger.operations import Operations, read, written
 from wxrec_async.ledger.records import Identity, Operator
 from wxrec_async.ledger.rows import Mask
-from wxrec_async.ledger.stored import adopt, lost, stored_rows
+from wxrec_async.ledger.stored import adopt, describe, lost, stored_rows
 from wxrec_async.model import Window
 from wxrec_async.plumbing.finishing import run_to_completion
 
@@ -182,6 +182,7 @@ class SqliteLedger(SqliteReader):
     recording_gone = written(recordings.recording_gone)
     lost = written(lost)
     adopt = written(adopt)
+    describe = written(describe)
 
     # Uploads.
     upload_created = written(recordings.upload_created)

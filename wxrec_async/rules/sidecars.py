@@ -6,9 +6,11 @@ was written, so a rerun finds that all is said.
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass, field
-from typing import TypeGuard
+from datetime import datetime
+from typing import Any, TypeGuard
 
 from wxrec_async.model import Task, iso
 from wxrec_async.rules import said
@@ -132,6 +134,88 @@ def _recording(each: FinishedRecording, mask: said.Mask) -> dict[str, object]:
 
 def _harmless(text: str | None, mask: said.Mask) -> str | None:
     return said.harmless(text, mask) if text else None
+
+
+def read_back(data: bytes) -> Described:
+    """Return what a sidecar says, of schema 1 or 2; raises ValueError when it is none.
+
+    What is unreadable in it is not known; what later schemas add is passed over.
+    """
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError("it is no JSON") from None
+    if not isinstance(found, dict) or not found.get("task_id") or not isinstance(found["task_id"], str):
+        raise ValueError("it names no task")
+    rows = found.get("recordings")
+    told = [each for each in rows if isinstance(each, dict)] if isinstance(rows, list) else []
+    known: dict[str, Any] = {name: _text(found.get(name)) for name in _TASK_TEXTS}
+    known |= {name: _flag(found.get(name)) for name in ("capture_requested", "active")}
+    known |= {ours: _moment(found.get(name)) for name, ours in _TASK_MOMENTS.items()}
+    known |= {"duration_ms": _count(found.get("duration_ms")), "said": _fields(found.get("said"))}
+    task = Task(found["task_id"], **known)
+    return Described(task, tuple(map(_read_recording, (each for each in told if _text(each.get("recording_id"))))))
+
+
+_TASK_TEXTS = (
+    "channel_type", "status", "direction", "origin", "destination", "queue_id", "queue_name", "agent_id", "agent_name",
+    "reason_code",
+)  # fmt: skip
+_TASK_MOMENTS = {"created": "created_ms", "ended": "ended_ms", "last_updated": "updated_ms"}
+
+
+def _read_recording(each: dict[str, object]) -> FinishedRecording:
+    checksum, participants, flags = each.get("checksum"), each.get("participants"), each.get("flags")
+    return FinishedRecording(
+        str(each["recording_id"]),
+        _text(each.get("state")) or "",
+        **{
+            name: _text(each.get(name))
+            for name in ("key", "sha256", "version_id", "call_type", "file_name", "channel1", "channel2")
+        },
+        size=_count(each.get("bytes")),
+        crc32=_crc32(checksum),
+        segment=each.get("segment") is True,
+        start_ms=_moment(each.get("start")),
+        stop_ms=_moment(each.get("stop")),
+        flags=tuple(map(str, flags)) if isinstance(flags, list) else (),
+        participants=tuple(map(str, participants)) if isinstance(participants, list) else (),
+        sensitive=_flag(each.get("sensitive")),
+        said=_fields(each.get("said")),
+        evidence=_text(each.get("evidence")) or "",
+    )
+
+
+def _crc32(value: object) -> int | None:
+    try:
+        raw = base64.b64decode(value, validate=True) if isinstance(value, str) else b""
+    except ValueError:
+        return None
+    return int.from_bytes(raw, "big") if len(raw) == 4 else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63 else None
+
+
+def _moment(value: object) -> int | None:
+    """Read what `model.iso` wrote."""
+    try:
+        return round(datetime.fromisoformat(str(value)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _fields(value: object) -> str | None:
+    return said.kept(value) or None if isinstance(value, dict) else None
 
 
 def merged(written: bytes, wanted: bytes) -> bytes:
