@@ -122,7 +122,8 @@ class Task:
 
     ``capture_requested`` is true when a capture will come, false when none
     will, and None while Webex does not know yet.  ``active`` is ``isActive``:
-    true while the contact goes on, None where Webex does not say.  ``said`` is a
+    true while the contact goes on, None where Webex does not say.  ``origin_hash`` and
+    ``destination_hash`` are those of `rules.phone_numbers`, where they are wanted.  ``said`` is a
     JSON object of whatever else Webex says of it (`rules.said`), None when that is nothing.
     """
 
@@ -143,6 +144,8 @@ class Task:
     capture_requested: bool | None = None
     active: bool | None = None
     reason_code: str | None = None
+    origin_hash: str | None = None
+    destination_hash: str | None = None
     said: str | None = field(default=None, repr=False)
 
 

@@ -18,6 +18,8 @@ from wxrec_async.events import Event, Warned
 from wxrec_async.maintenance.rebuild import rebuild
 from wxrec_async.maintenance.verify import verify
 from wxrec_async.rules import keys
+from wxrec_async.setup.doctor.phone_key import examine_phone_key
+from wxrec_async.wiring.account import Injected
 
 pytestmark = pytest.mark.anyio
 HIVE = "calls/year={year}/month={month}/day={day}/{task_id}/recording{ext}"
@@ -150,17 +152,21 @@ async def test_a_run_that_was_cut_off_is_made_up_for(site: Site) -> None:
 
 @pytest.mark.fault("X07", "X08")
 @pytest.mark.parametrize(
-    "numbers", ["masked", pytest.param("plain", marks=pytest.mark.shows_canaries("numbers were asked for"))]
+    "numbers", ["masked", "hashed", pytest.param("plain", marks=pytest.mark.shows_canaries("numbers were asked for"))]
 )
 async def test_phone_numbers_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: str) -> None:
     """Masked as in the ledger; with plain ones they are there, and still no URL and no token."""
     monkeypatch.setenv("WXREC_LEDGER__PHONE_NUMBERS", numbers)
     async with open_site(tmp_path, monkeypatch, tasks=6, s3={"sidecar": True}) as site:
+        if numbers == "hashed":
+            assert (await examine_phone_key(site.settings, Injected(), make=True)).ok
         await site.run()
+        hashes = [said(site, key)["origin_hash"] for key in sidecars(site)]
+        assert all((each is not None) == (numbers == "hashed") for each in hashes)
         texts = [site.bytes_of(key).decode() for key in sidecars(site)]
         assert texts
         hits = {kind for text in texts for kind in found_in(text)}
-        assert hits == (set() if numbers == "masked" else {"a phone number"})
+        assert hits == (set() if numbers != "plain" else {"a phone number"})
         assert not any("://" in text or "X-Amz" in text for text in texts)
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from wxrec_async.ledger import certificates, migrations, recordings, runs, tasks
 from wxrec_async.ledger.connection import LedgerConnection
-from wxrec_async.model import StoredObject, Window
+from wxrec_async.model import StoredObject, Task, Window
 from wxrec_async.rules.redact import mask_number
 from wxrec_async.rules.sidecars import content
 from wxrec_async.webex.parse import UrlLease, read_captures, read_tasks
@@ -186,3 +186,18 @@ def test_what_was_said_later_fills_what_was_not_and_a_silence_takes_nothing_back
             tasks.add_tasks(connection, page.tasks, listed_in=DAY, now_ms=2)
         row = connection.execute("SELECT said, reason_code, status FROM tasks").fetchone()
     assert row == ('{"mood":"fine"}', "Sale", "completed")
+
+
+def test_a_hash_is_kept_beside_the_masked_number_and_a_later_silence_keeps_it() -> None:
+    """One that a fleet's worker sent stands: the number itself did not come along."""
+    with opened("masked") as connection:
+        connection.hashed = lambda text: f"hash of {text}" if text else None
+        runs.begin_run(connection, "run", 1, None)
+        for task in (
+            Task("t", origin="+15550100123"),
+            Task("t", status="completed"),
+            Task("u", origin="***23", origin_hash="sent"),
+        ):
+            tasks.add_tasks(connection, [task], listed_in=DAY, now_ms=2)
+        rows = connection.execute("SELECT origin, origin_hash, destination_hash FROM tasks ORDER BY id").fetchall()
+    assert rows == [("***23", "hash of +15550100123", None), ("***23", "sent", None)]

@@ -17,6 +17,7 @@ TASK = Task(
     "t-1", channel_type="telephony", status="ended", direction="inbound", origin="+41446681800", destination="+41800",
     created_ms=NOW, ended_ms=NOW + 5000, duration_ms=5000, queue_id="q-1", queue_name=f"Sales {PHONE}", agent_id="a-1",
     agent_name=MAIL, capture_requested=True, updated_ms=NOW + 6000, active=False, reason_code="Credit",
+    origin_hash="k1:ab",
     said='{"callbackNumber":"+41446681800","mood":"fine"}',
 )  # fmt: skip
 STORED = FinishedRecording(
@@ -44,6 +45,7 @@ def test_a_sidecar_says_everything_by_its_name() -> None:
         "agent_id": "a-1", "agent_name": MAIL, "capture_requested": True,
         "last_updated": "2026-01-01T00:00:06Z", "active": False, "reason_code": "Credit",
         "said": {"callbackNumber": "+41446681800", "mood": "fine"},
+        "origin_hash": "k1:ab", "destination_hash": None,
         "recordings": [
             gone
             | {"recording_id": "r-1", "state": "gone", "checksum_algorithm": "CRC32", "segment": False, "flags": [],

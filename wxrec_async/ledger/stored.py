@@ -62,7 +62,7 @@ def adopt(connection: LedgerConnection, found: FoundRecording, *, run_id: str, n
     began = recording.start_ms
     window = Window(began, began + 1) if began is not None else None
     # Handed to nobody: this is not work on the task, which waits for a run.
-    TaskListing(current=None, named=None, window=window, now_ms=now_ms).add(connection, [task], connection.mask)
+    TaskListing(current=None, named=None, window=window, now_ms=now_ms).add(connection, [task])
     n = row_of(connection, task.id)
     kept = recording_rows.kept_recording(connection, n, recording.id)
     known = connection.execute("SELECT 1 FROM recordings WHERE task = ? AND id = ?", (n, kept))
@@ -92,7 +92,7 @@ def describe(connection: LedgerConnection, told: Described, number: int, now_ms:
     ).fetchone()
     if known is not None and (known[0] or 0) >= number:
         return False
-    TaskListing(current=None, named=None, window=window, now_ms=now_ms).add(connection, [told.task], connection.mask)
+    TaskListing(current=None, named=None, window=window, now_ms=now_ms).add(connection, [told.task])
     n = row_of(connection, told.task.id)
     for each in told.recordings:
         _describe_recording(connection, n, told.task.id, each, now_ms)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wxrec_async.ledger.records import AskedBefore
-from wxrec_async.ledger.rows import Mask, flag, number, spelling, text
+from wxrec_async.ledger.rows import Hash, Mask, flag, number, spelling, text
 from wxrec_async.model import Task, TaskState
 from wxrec_async.rules import said
 
@@ -71,6 +71,8 @@ COLUMNS: Mapping[str, Column] = {
     # Ledgers of before did not keep it.
     "active": Column(_flag, news=False),
     "reason_code": Column(_text, news=False),
+    "origin_hash": Column(_text, news=False),
+    "destination_hash": Column(_text, news=False),
     "said": Column(_said, news=False),
 }
 # What else was said is read by those who write it down for others: nobody on the way to the recordings needs it, and
@@ -88,9 +90,16 @@ def of_table(alias: str) -> str:
     return ", ".join(f"{alias}.{name}" for name in _READ)
 
 
-def task_columns(task: Task, mask: Mask) -> dict[str, Any]:
-    """Return what is kept of a task, by column; nothing that must not get into the ledger is in it."""
-    return {name: column.keep(getattr(task, name), mask) for name, column in COLUMNS.items()}
+def task_columns(task: Task, mask: Mask, hashed: Hash | None = None) -> dict[str, Any]:
+    """Return what is kept of a task, by column; nothing that must not get into the ledger is in it.
+
+    ``hashed`` makes the hashes of numbers that come without one.
+    """
+    columns = {name: column.keep(getattr(task, name), mask) for name, column in COLUMNS.items()}
+    if hashed is not None:
+        for name in ("origin", "destination"):
+            columns[f"{name}_hash"] = columns[f"{name}_hash"] or hashed(getattr(task, name))
+    return columns
 
 
 def task_of(row: Sequence[Any]) -> Task:

@@ -85,6 +85,8 @@ def content(described: Described, *, masked: bool) -> bytes:
         "direction": words(task.direction),
         "origin": number(task.origin),
         "destination": number(task.destination),
+        "origin_hash": task.origin_hash,
+        "destination_hash": task.destination_hash,
         "created": iso(task.created_ms),
         "ended": iso(task.ended_ms),
         "last_updated": iso(task.updated_ms),
@@ -159,7 +161,7 @@ def read_back(data: bytes) -> Described:
 
 _TASK_TEXTS = (
     "channel_type", "status", "direction", "origin", "destination", "queue_id", "queue_name", "agent_id", "agent_name",
-    "reason_code",
+    "reason_code", "origin_hash", "destination_hash",
 )  # fmt: skip
 _TASK_MOMENTS = {"created": "created_ms", "ended": "ended_ms", "last_updated": "updated_ms"}
 

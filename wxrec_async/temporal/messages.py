@@ -12,7 +12,7 @@ stays at home.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ PLAIN = (
     "id", "channel_type", "status", "direction", "created_ms", "ended_ms", "updated_ms", "queue_id", "agent_id",
     "duration_ms", "capture_requested", "active",
 )  # fmt: skip
+Hash = Callable[[str | None], str | None]
 _USUAL: dict[type, list[tuple[str, Any]]] = {}
 
 
@@ -56,7 +57,7 @@ class TaskMessage(Task):
     """
 
     @classmethod
-    def of(cls, task: Task, *, names: bool = False) -> TaskMessage:
+    def of(cls, task: Task, *, names: bool = False, hashed: Hash | None = None) -> TaskMessage:
         return cls(
             **{name: getattr(task, name) for name in PLAIN},
             # Masked already here, not only where the ledger is: the engine keeps every message in its histories.
@@ -65,6 +66,9 @@ class TaskMessage(Task):
             queue_name=redact_text(task.queue_name) if task.queue_name else task.queue_name,
             agent_name=task.agent_name if names else None,
             reason_code=redact_text(task.reason_code) if task.reason_code else None,
+            # Made here, because the number itself does not travel.
+            origin_hash=hashed(task.origin) if hashed else None,
+            destination_hash=hashed(task.destination) if hashed else None,
         )
 
     def task(self) -> Task:

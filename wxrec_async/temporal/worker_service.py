@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 
 import anyio
@@ -37,7 +38,7 @@ from wxrec_async.temporal.earlier_attempts import left_of, without_answer
 from wxrec_async.temporal.messages import Batch, PageAsk, PageRow, TaskMessage
 from wxrec_async.temporal.results import BatchOutcome, BatchProgress, TransferResult
 from wxrec_async.wiring import clients
-from wxrec_async.wiring.account import NO_INJECTION, Injected, load_secrets
+from wxrec_async.wiring.account import NO_INJECTION, Injected, load_secrets, number_hash_of
 from wxrec_async.wiring.bucket import open_bucket
 from wxrec_async.wiring.observed import observed_reach
 
@@ -78,6 +79,7 @@ class WorkerService:
         async with AsyncExitStack() as stack:
             reach = observed_reach(self._emit)
             secrets = await load_secrets(self.settings, self._given, self._emit)
+            self._hashed = number_hash_of(self.settings, secrets.credentials)
             tls = clients.trusted_tls_context(self.settings)
             bucket = open_bucket(self.settings, self._emit, reach=reach, session=self._given.s3_session)
             store = await stack.enter_async_context(bucket)
@@ -148,10 +150,8 @@ class WorkerService:
         asked_ms = _since(begun, client.servers_now_ms())
         relative = page.next_link.removeprefix(self.settings.webex.api_url) if page.next_link else None
         asked = () if ask.others else self.settings.webex.channel_types
-        rows = [
-            TaskMessage.of(task, names=self._names) if asked and of_channel(task, asked) else _counted(task)
-            for task in page.tasks
-        ]
+        carried = partial(TaskMessage.of, names=self._names, hashed=self._hashed)
+        rows = [carried(task) if asked and of_channel(task, asked) else _counted(task) for task in page.tasks]
         return PageRow(rows, page.rows, relative, page.unreadable, asked_ms, more=page.more)
 
     @property
