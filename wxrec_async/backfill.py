@@ -102,7 +102,9 @@ class Backfill:
             secrets = await account.load_secrets(self.settings, self._given, self._emit, self._clock)
             tls = clients.trusted_tls_context(self.settings)
             if not self._read_only:
-                opening = storage.open_storage(self.settings, secrets.org_id, self._emit, self._reach, self._given)
+                hashed = account.number_hash_of(self.settings, secrets.credentials)
+                whose = (self.settings, secrets.org_id, self._emit, self._reach, self._given)
+                opening = storage.open_storage(*whose, hashed)
                 self._storage = await stack.enter_async_context(opening)
             webex = clients.open_webex(self.settings, secrets, tls, self._emit, self._reach, self._clock, self._given)
             self._webex = await stack.enter_async_context(webex)

@@ -256,7 +256,9 @@ class LedgerSettings(Section):
 
     path: Path = Path("wxrec.db")
     # Masked before it is written: what was never kept cannot leak from a ledger that is copied.
-    phone_numbers: Literal["masked", "plain"] = "masked"
+    phone_numbers: Literal["masked", "hashed", "plain"] = "masked"
+    # The calling code of numbers that name none, for their hashes alone.
+    country: Annotated[str, Field(pattern=r"^\d{0,3}$")] = ""
 
 
 class TemporalSettings(Section):

@@ -124,7 +124,9 @@ class Task:
 
     ``capture_requested`` is true when a capture will come, false when none
     will, and None while Webex does not know yet.  ``active`` is ``isActive``:
-    true while the contact goes on, None where Webex does not say.
+    true while the contact goes on, None where Webex does not say.  ``origin_hash`` and
+    ``destination_hash`` are those of `rules.phone_numbers`, where they are wanted.  ``said`` is a
+    JSON object of whatever else Webex says of it (`rules.said`), None when that is nothing.
     """
 
     id: str
@@ -143,6 +145,10 @@ class Task:
     duration_ms: int | None = None
     capture_requested: bool | None = None
     active: bool | None = None
+    reason_code: str | None = None
+    origin_hash: str | None = None
+    destination_hash: str | None = None
+    said: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +245,7 @@ class Recording:
     Webex named none, ``problem`` then says why it cannot be fetched.
     ``tracking_id`` is that of the answer which named the recording.  ``named_as`` is the
     id captures has for it where that is not enough to tell it from another one (`rules.identity`).
+    ``said`` is a JSON object of whatever else captures says of it (`rules.said`), never a URL that can be fetched.
     """
 
     task_id: str
@@ -259,6 +266,7 @@ class Recording:
     problem: str | None = None
     tracking_id: str | None = None
     named_as: str = ""
+    said: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Sidecars: what they say, when they are written, and that none is ever replaced."""
+"""Sidecars: what they say, when they are written, and what a later state does with an earlier one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 
 from tests.canaries import found_in
-from tests.evidence.kit import said
+from tests.evidence.kit import replace_bytes, said
 from tests.verify.site import Site, open_site
+from wxrec_async import Backfill
 from wxrec_async.config import load_config
 from wxrec_async.errors import ConfigError
+from wxrec_async.events import Event, Warned
 from wxrec_async.maintenance.rebuild import rebuild
 from wxrec_async.maintenance.verify import verify
 from wxrec_async.rules import keys
 from wxrec_async.rules.evidence import Claim
+from wxrec_async.setup.doctor.phone_key import examine_phone_key
+from wxrec_async.wiring.account import Injected
 
 pytestmark = pytest.mark.anyio
 HIVE = "calls/year={year}/month={month}/day={day}/{task_id}/recording{ext}"
@@ -71,34 +75,68 @@ async def test_a_rerun_writes_nothing(site: Site) -> None:
     assert (await verify(site.settings)).exit_code == 0
 
 
-async def test_a_later_state_gets_a_number_of_its_own(site: Site) -> None:
-    """What was written stays; the newest is the one with the highest number."""
-    await site.run()
-    key = sidecars(site)[0]
-    told = said(site, key)
-    lost = told["recordings"][0]["key"]
-    first = site.bytes_of(key)
-    # Webex made the recording anew, and somebody moved the old object away.
+async def refetched(site: Site, key: str) -> None:
+    """Have the recording of a sidecar disappear, and be stored again, so that the sidecar is due."""
+    lost = said(site, key)["recordings"][0]["key"]
     del site.objects[lost]
     assert (await verify(site.settings, mark=True)).marked == 1
-    before = {name: site.bytes_of(name) for name in sidecars(site)}
     assert (await site.retry()).exit_code == 0
-    assert {name: site.bytes_of(name) for name in before} == before  # the same bytes came back: nothing new to say
-    assert sidecars(site) == sorted(before)
-    _forget_channel(site, key)
-    del site.objects[lost]
-    await verify(site.settings, mark=True)
-    assert (await site.retry()).exit_code == 0
-    second = key.replace("metadata.json", "metadata-2.json")
-    assert set(sidecars(site)) == {*before, second}
-    assert site.bytes_of(second) == first
+
+
+async def test_a_later_state_takes_the_place_of_the_one_before(site: Site) -> None:
+    """Under the ETag of what was read; nothing lies beside it, and what has nothing new to say writes nothing."""
+    await site.run()
+    key = sidecars(site)[0]
+    first, before = site.bytes_of(key), sidecars(site)
+    await refetched(site, key)
+    assert site.bytes_of(key) == first  # the same bytes came back: nothing new to say
     assert site.sandbox.store.replaced == []
+    _forget_channel(site, key)
+    await refetched(site, key)
+    assert site.bytes_of(key) == first
+    assert sidecars(site) == before
+    assert site.sandbox.store.replaced == [key]
+
+
+async def test_what_only_the_bucket_knows_stays(site: Site) -> None:
+    """A ledger that knows less, or another version of the program, forgets nothing of what was said."""
+    await site.run()
+    key = sidecars(site)[0]
+    replace_bytes(site, key, site.bytes_of(key).replace(b'"telephony"', b'"telephone"').replace(b'{"', b'{"later":1,"'))
+    await refetched(site, key)
+    told = said(site, key)
+    assert (told["later"], told["channel_type"]) == (1, "telephony")
+
+
+async def test_a_bucket_that_lets_nothing_be_replaced_gets_a_number_for_each_state(site: Site) -> None:
+    """It is said once, how many there are; the highest number is how it stands."""
+    await site.run()
+    site.sandbox.s3.denied |= {"replacing"}
+    told: list[Event] = []
+    for key in (first := sidecars(site))[:2]:
+        _forget_channel(site, key)
+        site.objects.pop(said(site, key)["recordings"][0]["key"])
+    assert (await verify(site.settings, mark=True)).marked == 2
+    async with Backfill(site.settings, on_event=told.append) as backfill:
+        assert (await backfill.retry()).exit_code == 0
+    warnings = [each for each in told if isinstance(each, Warned) and each.code == "sidecar_not_replaced"]
+    assert len(warnings) == 1
+    second = [key.replace("metadata.json", "metadata-2.json") for key in first[:2]]
+    assert sidecars(site) == sorted([*first, *second])
+    assert all(b'"telephone"' in site.bytes_of(key) for key in first[:2])
+    assert all(b'"telephony"' in site.bytes_of(key) for key in second)
+    assert site.sandbox.store.replaced == []
+    # Allowed again, the newest of them is the one that is replaced.
+    site.sandbox.s3.denied -= {"replacing"}
+    _forget_channel(site, second[0])
+    await refetched(site, second[0])
+    assert site.sandbox.store.replaced == [second[0]]
+    assert b'"telephony"' in site.bytes_of(second[0])
+    assert sidecars(site) == sorted([*first, *second])
 
 
 def _forget_channel(site: Site, key: str) -> None:
     """Have the sidecar in the bucket say something else than the ledger knows."""
-    from tests.evidence.kit import replace_bytes  # noqa: PLC0415
-
     replace_bytes(site, key, site.bytes_of(key).replace(b'"telephony"', b'"telephone"'))
 
 
@@ -115,17 +153,21 @@ async def test_a_run_that_was_cut_off_is_made_up_for(site: Site) -> None:
 
 @pytest.mark.fault("X07", "X08")
 @pytest.mark.parametrize(
-    "numbers", ["masked", pytest.param("plain", marks=pytest.mark.shows_canaries("numbers were asked for"))]
+    "numbers", ["masked", "hashed", pytest.param("plain", marks=pytest.mark.shows_canaries("numbers were asked for"))]
 )
 async def test_phone_numbers_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: str) -> None:
     """Masked as in the ledger; with plain ones they are there, and still no URL and no token."""
     monkeypatch.setenv("WXREC_LEDGER__PHONE_NUMBERS", numbers)
     async with open_site(tmp_path, monkeypatch, tasks=6, s3={"sidecar": True}) as site:
+        if numbers == "hashed":
+            assert (await examine_phone_key(site.settings, Injected(), make=True)).ok
         await site.run()
+        hashes = [said(site, key)["origin_hash"] for key in sidecars(site)]
+        assert all((each is not None) == (numbers == "hashed") for each in hashes)
         texts = [site.bytes_of(key).decode() for key in sidecars(site)]
         assert texts
         hits = {kind for text in texts for kind in found_in(text)}
-        assert hits == (set() if numbers == "masked" else {"a phone number"})
+        assert hits == (set() if numbers != "plain" else {"a phone number"})
         assert not any("://" in text or "X-Amz" in text for text in texts)
 
 

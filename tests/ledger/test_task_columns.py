@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,8 @@ from .contract import DAY, Opener, masked
 
 VALUES: dict[str, object] = {"str": "words", "int": 5, "bool": True}  # by the type of a field
 FULL = Task(**{each.name: VALUES[str(each.type).partition(" ")[0]] for each in fields(Task)})  # type: ignore[arg-type]
-TASK = replace(FULL, id="t1", active=False)
+TASK = replace(FULL, id="t1", active=False, said='{"mood":"+15550100001"}')
+SHOWN: dict[str, Any] = {"origin": "masked", "destination": "masked", "said": None}
 
 
 def test_the_columns_are_the_fields_of_the_model() -> None:
@@ -24,20 +26,22 @@ def test_the_columns_are_the_fields_of_the_model() -> None:
 
 def test_what_is_kept_is_read_back() -> None:
     """Numbers are masked on the way in; yes, no and not known come back as such."""
-    kept = replace(TASK, origin="masked", destination="masked")
-    assert task_of([*task_columns(TASK, masked).values()]) == kept
-    stored = [int(value) if isinstance(value, bool) else value for value in task_columns(TASK, masked).values()]
+    kept = replace(TASK, **SHOWN)
+    columns = task_columns(TASK, masked)
+    assert columns.pop("said") == '{"mood":"masked"}'
+    assert task_of([*columns.values()]) == kept
+    stored = [int(value) if isinstance(value, bool) else value for value in columns.values()]
     assert task_of(stored) == kept
     assert task_of(stored).active is False
-    assert task_of([*task_columns(Task("t1"), masked).values()]) == Task("t1")
+    assert task_of([*task_columns(Task("t1"), masked).values()][:-1]) == Task("t1")
 
 
 @pytest.mark.anyio
 async def test_every_reader_gives_all_fields(opener: Opener) -> None:
-    """Handed out from a list, from the backlog and with its details, a task is the same."""
-    kept = replace(TASK, origin="masked", destination="masked")
+    """Handed out from a list, from the backlog and with its details, a task is the same; what else was said stays."""
+    kept = replace(TASK, **SHOWN)
     async with opener() as ledger:
-        assert await ledger.add_tasks([TASK], listed_in=DAY, now_ms=9) == [TASK]
+        assert await ledger.add_tasks([TASK], listed_in=DAY, now_ms=9) == [replace(TASK, said=None)]
         for handed in (
             await ledger.backlog(Everything(), now_ms=9),
             await ledger.oldest_work(Everything(), now_ms=9),

@@ -10,6 +10,7 @@ import shlex
 import stat
 import subprocess
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,29 @@ def test_the_bucket_policy_only_denies() -> None:
     """What lies on the bucket narrows what others allow, and speaks of the bucket of the other examples."""
     statements = json.loads(named("file: bucket-policy.json").body)["Statement"]
     assert {statement["Effect"] for statement in statements} == {"Deny"}
-    assert all("your-bucket-name" in json.dumps(statement["Resource"]) for statement in statements)
+    resources = [statement.get("Resource") or statement["NotResource"] for statement in statements]
+    assert all("your-bucket-name" in json.dumps(each) for each in resources)
+
+
+@pytest.mark.parametrize("key", ["a/recording.wav", "_evidence/o/certificates/00000001.json", "a/metadata.json",
+                                 "a/metadata-2.json", "2026/01/x.metadata.json"])  # fmt: skip
+@pytest.mark.parametrize("header", ["", "if-none-match", "if-match"])
+def test_the_bucket_policy_lets_sidecars_be_replaced_and_nothing_else(key: str, header: str) -> None:
+    """Judged as AWS does: a statement denies when its resource and all of its conditions fit."""
+
+    def named_by(patterns: str | list[str]) -> bool:
+        texts = [patterns] if isinstance(patterns, str) else patterns
+        return any(fnmatch(f"arn:aws:s3:::your-bucket-name/call-detail/{key}", each) for each in texts)
+
+    def denies(statement: dict[str, Any]) -> bool:
+        nulls = statement["Condition"].get("Null", {})
+        fits = named_by(statement["Resource"]) if "Resource" in statement else not named_by(statement["NotResource"])
+        return fits and all((f"s3:{header}" != name) == (value == "true") for name, value in nulls.items())
+
+    statements = json.loads(named("file: bucket-policy.json").body)["Statement"]
+    replaced = header == "if-match" and "metadata" in key and not key.startswith("2026")
+    allowed = header == "if-none-match" or replaced
+    assert allowed is not any(map(denies, statements[1:]))
 
 
 def test_the_lifecycle_rule_is_one_doctor_accepts() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import pytest
 
+from tests.evidence.kit import replace_bytes
 from tests.verify.site import Site, open_site
 from wxrec_async import Backfill
 from wxrec_async.errors import AuthError, LedgerError
@@ -15,6 +18,7 @@ from wxrec_async.ledger import Counts, Everything, InPeriod, open_reader
 from wxrec_async.maintenance.rebuild import RebuildReport, Why, rebuild
 from wxrec_async.maintenance.verify import verify
 from wxrec_async.model import Window
+from wxrec_async.reporting.table_rows import Privacy, Record, record_of
 
 pytestmark = pytest.mark.anyio
 
@@ -240,3 +244,87 @@ async def test_the_command_says_what_it_did(site: Site) -> None:
     assert told.lines[-1]["recordings"] == len(site.objects)
     aside = site.ledger.with_name(told.lines[-1]["set_aside"].rpartition("/")[2])
     assert aside.read_bytes() == b"no ledger"
+
+
+# With sidecars
+
+NOT_IN_THE_BUCKET = {
+    "reason", "detail", "found_stored", "stored", "run_id", "tracking_id", "changed", "first_seen", "empty_answers",
+    "ask_again", "transcripts", "search_recordings", "search_deleted",
+}  # fmt: skip
+
+
+async def rows(site: Site) -> list[Record]:
+    """The rows of the report, by task and recording; tasks without recordings lie nowhere in the bucket."""
+    async with open_reader(site.ledger) as reader:
+        found = [
+            dict(record_of(row, Privacy(plain_numbers=True, agent_names=True))) for row in await reader.export_rows()
+        ]
+    told = [row for row in found if row["kind"] == "recording"]
+    return sorted(told, key=lambda row: (str(row["task_id"]), str(row["recording_id"])))
+
+
+async def test_the_report_of_the_rebuilt_ledger_is_that_of_the_lost_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Column by column, from the bucket alone, but for what the README says is nowhere in it."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    assert all(f"`{name}`" in readme for name in NOT_IN_THE_BUCKET)
+    async with open_site(tmp_path, monkeypatch, s3={"sidecar": True}) as site:
+        assert (await site.run()).exit_code == 0
+        before = await rows(site)
+        site.lose_ledger()
+        report = await rebuild(site.settings)
+        assert (report.exit_code, sum(report.left_out.values())) == (0, 0)
+        assert report.sidecars == report.tasks == len({row["task_id"] for row in before})
+        after = await rows(site)
+        assert len(before) > 5
+        for lost, made in zip(before, after, strict=True):
+            assert {name for name in lost if lost[name] != made[name]} <= NOT_IN_THE_BUCKET
+        for name in ("queue_name", "agent_name", "direction", "origin", "sha256", "recording_start"):
+            assert any(row[name] for row in after), name
+        objects = {key: site.bytes_of(key) for key in site.objects}
+        assert (await site.run()).exit_code == 0
+        assert {key: site.bytes_of(key) for key in site.objects} == objects
+
+
+async def test_numbers_of_a_plain_sidecar_are_masked_when_the_ledger_shall_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The setting of the day of the rebuild counts."""
+    async with open_site(tmp_path, monkeypatch, tasks=4, s3={"sidecar": True}) as site:
+        await site.run()
+        key = next(key for key in site.objects if key.endswith("/metadata.json"))
+        told = json.loads(site.bytes_of(key)) | {"origin": "+41446681800", "said": {"callbackNumber": "+41446681800"}}
+        replace_bytes(site, key, json.dumps(told).encode())
+        site.lose_ledger()
+        await rebuild(site.settings)
+        with sqlite3.connect(site.ledger) as ledger:
+            query = "SELECT origin, said FROM tasks WHERE id = ?"
+            assert ledger.execute(query, (told["task_id"],)).fetchone() == ("***00", '{"callbackNumber":"***00"}')
+
+
+async def test_of_several_sidecars_the_highest_wins_and_what_is_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Earlier releases numbered them; a foreign file under such a key is left out by name."""
+    async with open_site(tmp_path, monkeypatch, tasks=4, s3={"sidecar": True}) as site:
+        await site.run()
+        first, second, *_ = sorted(key for key in site.objects if key.endswith("/metadata.json"))
+        told = json.loads(site.bytes_of(first))
+        lost = {"recording_id": "deleted", "state": "gone", "evidence": "search_deleted"}
+        for number in (2, 10):
+            key = first.replace("metadata.json", f"metadata-{number}.json")
+            site.copy(first, key)
+            body = told | {"queue_name": f"queue {number}", "recordings": [*told["recordings"], lost]}
+            replace_bytes(site, key, json.dumps(body).encode())
+        replace_bytes(site, second, b"no json")
+        elsewhere = second.replace("metadata.json", "metadata-7.json")
+        site.copy(first, elsewhere)
+        site.lose_ledger()
+        report = await rebuild(site.settings)
+        assert left_out(report) == {second: Why.NO_SIDECAR, elsewhere: Why.NO_SIDECAR}
+        assert report.exit_code == 0
+        of_first = [row for row in await rows(site) if row["task_id"] == told["task_id"]]
+        assert {row["queue_name"] for row in of_first} == {"queue 10"}
+        assert [row["state"] for row in of_first if row["recording_id"] == "deleted"] == ["gone"]

@@ -190,14 +190,16 @@ def test_a_sidecar_that_knows_less_says_nothing_new() -> None:
     """A ledger from the bucket has no SHA-256, no flags and no queue; other facts are news."""
     written = sidecars.content(DESCRIBED, masked=True)
     poorer = replace(DESCRIBED, task=Task("t", created_ms=5), recordings=(replace(RECORDING, sha256=None, flags=()),))
-    assert sidecars.says_as_much(written, sidecars.content(poorer, masked=True))
-    assert not sidecars.says_as_much(sidecars.content(poorer, masked=True), written)
+    assert sidecars.merged(written, sidecars.content(poorer, masked=True)) == written
+    assert sidecars.merged(sidecars.content(poorer, masked=True), written) == written
     for other in (replace(RECORDING, size=11), replace(RECORDING, state="gone")):
         changed = sidecars.content(replace(DESCRIBED, recordings=(other,)), masked=True)
-        assert not sidecars.says_as_much(written, changed)
+        assert sidecars.merged(written, changed) != written
     more = sidecars.content(replace(DESCRIBED, recordings=(RECORDING, replace(RECORDING, id="s"))), masked=True)
-    assert not sidecars.says_as_much(written, more)
-    assert not sidecars.says_as_much(b"not json", written)
+    assert sidecars.merged(written, more) == more
+    assert sidecars.merged(more, written) == more
+    for foreign in (b"not json", b'{"a":1e999}', b'{"a":NaN}'):
+        assert sidecars.merged(foreign, written) == written
 
 
 @pytest.mark.fault("X07")

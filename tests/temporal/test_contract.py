@@ -239,3 +239,12 @@ def test_names_are_the_same_on_every_machine() -> None:
     assert queue == contract.queue_of("C0ffee") != contract.queue_of("other")
     assert "C0ffee" not in queue
     assert contract.window_id("org", Span(1, 2)) == "wxrec/org/1-2"
+
+
+def test_a_hash_travels_beside_the_masked_number() -> None:
+    """Made where the number is known; the number stays there, and so does whatever else was said."""
+    task = Task("t", origin="+15550100123", said='{"mood":"fine"}', reason_code="call +15550100123")
+    message = TaskMessage.of(task, hashed=lambda text: f"id:{len(text)}" if text else None)
+    assert (message.origin, message.origin_hash, message.destination_hash) == ("***23", "id:12", None)
+    assert (message.said, message.reason_code) == (None, "call ***")
+    assert TaskMessage.of(task).origin_hash is None

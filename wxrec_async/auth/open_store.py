@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 from anyio import to_thread
 
 from wxrec_async.auth.file_store import FileTokenStore
+from wxrec_async.auth.secret_files import replace_private
 from wxrec_async.auth.token_store import AwsOptions, TokenStore
-from wxrec_async.auth.token_values import Credentials, credentials_from, parse_object
+from wxrec_async.auth.token_values import Credentials, JsonObject, credentials_from, parse_object
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
 from wxrec_async.plumbing.private_files import read_private
@@ -31,6 +34,30 @@ async def load_credentials(source: str, aws: AwsOptions | None = None) -> Creden
     if text is None:
         raise ConfigError(f"the credentials file {source} does not exist")
     return credentials_from(parse_object(text, source), source)
+
+
+async def change_credentials(
+    source: str, change: Callable[[JsonObject], JsonObject], aws: AwsOptions | None = None
+) -> None:
+    """Write what ``change`` makes of the credentials in their place; raises as `load_credentials`.
+
+    A file is replaced as a whole; a secret gets a version, for which ``secretsmanager:PutSecretValue`` is needed.
+    """
+    name = _secret_name(source)
+    if name is not None:
+        from wxrec_async.auth.secrets_manager import rewrite_secret  # noqa: PLC0415 - as in open_token_store
+
+        await rewrite_secret(name, aws or AwsOptions(), change)
+        return
+    text = await to_thread.run_sync(read_private, Path(source))
+    if text is None:
+        raise ConfigError(f"the credentials file {source} does not exist")
+    changed = change(parse_object(text, source))
+    credentials_from(changed, source)  # what is no credentials file is not written over
+    written = json.dumps(changed, indent=2, ensure_ascii=False) + "\n"
+    failure = await to_thread.run_sync(replace_private, Path(source), written.encode("utf-8", "surrogatepass"))
+    if failure is not None:
+        raise ConfigError(f"{source} cannot be written: {failure}")
 
 
 def open_token_store(source: str, aws: AwsOptions | None = None, emit: Emit = ignore) -> TokenStore:

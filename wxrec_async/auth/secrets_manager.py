@@ -197,6 +197,14 @@ class SecretsManagerTokenStore:
             yield
 
 
+async def rewrite_secret(name: str, aws: AwsOptions, change: Callable[[JsonObject], JsonObject]) -> None:
+    """Make a new version of a secret of what ``change`` makes of the current one; raises as `SecretReader`."""
+    secret = SecretReader(name, aws)
+    async with secret.client() as client:
+        _, data = await secret.current(client)
+        await secret.put(client, json.dumps(change(data)), str(uuid.uuid4()), CURRENT)
+
+
 def _tokens_or_none(data: JsonObject, label: str) -> Tokens | None:
     try:
         return tokens_from(data, label)

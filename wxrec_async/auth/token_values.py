@@ -13,22 +13,29 @@ from dataclasses import dataclass
 
 from wxrec_async.errors import AuthError, ConfigError
 from wxrec_async.model import Secret
+from wxrec_async.rules.phone_numbers import SHORTEST_KEY
 from wxrec_async.rules.tokens import TokenGrant, is_fresh, read_number, read_secret, read_text, refresh_margin
 
 JsonObject = dict[str, object]
 
 # Later than any epoch second that can be meant: milliseconds, or a slip of the pen.
 _LATEST_S = 100_000_000_000.0
+MAKE_PHONE_KEY = "`wxrec-async doctor --make-phone-key` makes one"
 LOGIN_HINT = "run `wxrec-async login`"
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The integration's own identity; ``org_id`` is empty when the file names none."""
+    """The integration's own identity; ``org_id`` is empty when the file names none.
+
+    Under ``phone_key`` the hashes of phone numbers are made; those under ``earlier_phone_keys`` are found by them.
+    """
 
     client_id: str
     client_secret: Secret
     org_id: str = ""
+    phone_key: Secret | None = None
+    earlier_phone_keys: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +155,15 @@ def credentials_from(data: Mapping[str, object], source: str) -> Credentials:
         raise ConfigError(f"{source} lacks client_id")
     if secret is None:
         raise ConfigError(f"{source} lacks client_secret")
-    return Credentials(client_id=client_id, client_secret=secret, org_id=read_text(data.get("org_id")))
+    key, earlier = read_secret(data.get("phone_key")), data.get("earlier_phone_keys")
+    if key is not None and len(key.reveal()) < SHORTEST_KEY:
+        raise ConfigError(f"phone_key in {source} is shorter than {SHORTEST_KEY} characters; {MAKE_PHONE_KEY}")
+    older = tuple(filter(None, map(read_secret, earlier if isinstance(earlier, list) else ())))
+    return Credentials(client_id, secret, read_text(data.get("org_id")), key, older)
+
+
+def with_phone_key(data: JsonObject, key: str) -> JsonObject:
+    """Return credentials with a new ``phone_key``; the one before goes on finding what was hashed under it."""
+    earlier = data.get("earlier_phone_keys")
+    kept = [each for each in (data.get("phone_key"), *(earlier if isinstance(earlier, list) else ())) if each]
+    return {**data, "phone_key": key, **({"earlier_phone_keys": kept} if kept else {})}

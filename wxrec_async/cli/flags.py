@@ -553,6 +553,10 @@ class DoctorFlags(BucketFlags):
         bool,
         _option("--renew", panel=WORK, help="renew the token even when it is fresh, to see that it can be"),
     ] = False
+    make_phone_key: Annotated[
+        bool,
+        _option("--make-phone-key", panel=WORK, help="write a new key for hashed phone numbers into the credentials"),
+    ] = False
 
 
 # Which setting a flag stands for.  One that is not here is of its command alone and stands in no file.

@@ -1,8 +1,11 @@
-"""Writes a task's sidecar when its recordings have come to rest: another object for each state, never replaced.
+"""Writes a task's sidecar when its recordings have come to rest: one object, which later states replace.
 
-The object is written first and noted in the ledger after; a run that is broken
-off between finds it again.  A sidecar that cannot be written is told and comes
-with the next run: no recording waits for it.
+It is written where there is none, and replaced only as what was read of it (its
+ETag), so that two who write at once lose nothing of each other's.  A bucket that
+lets nothing be replaced gets another object for each state.  The object is written
+first and noted in the ledger after; a run that is broken off between finds it again.
+A sidecar that cannot be written is told and comes with the next run: no recording
+waits for it.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from typing import Protocol
 
 from isal.isal_zlib import crc32
 
-from wxrec_async.errors import AuthError, HTTPStatusError, ObjectExists, RunStopped
+from wxrec_async.errors import AuthError, HTTPStatusError, InvalidResponse, ObjectExists, RunStopped
 from wxrec_async.events import Emit, Warned
 from wxrec_async.ledger.records import Scope
 from wxrec_async.model import ObjectTarget, Part, StoredObject
@@ -19,18 +22,24 @@ from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys
 from wxrec_async.rules.evidence import sha256_hex
-from wxrec_async.rules.sidecars import CONTENT_TYPE, Described, content, says_as_much
+from wxrec_async.rules.retry import GiveUp
+from wxrec_async.rules.sidecars import CONTENT_TYPE, MOST_BYTES, Described, content, merged
 
 AT_ONCE = 16
-MOST_BYTES = 1 << 20
+# So many others may get in between one's reading and writing; whoever does is never far behind.
+MOST_ROUNDS = 20
 
 
 class SidecarBucket(Protocol):
-    """Where sidecars go.  `OperationFailed` when it cannot be done; ``put`` raises `ObjectExists` for a taken key."""
+    """Where sidecars go.  `OperationFailed` when it cannot be done.
 
-    async def put(self, target: ObjectTarget, part: Part) -> StoredObject: ...
+    ``put`` raises `ObjectExists` for a taken key, and with ``instead_of``, the ETag of what is to be
+    replaced, when something else lies there by now.
+    """
 
-    async def read_small(self, key: str, most: int) -> bytes | None: ...
+    async def put(self, target: ObjectTarget, part: Part, *, instead_of: str = "") -> StoredObject: ...
+
+    async def read_tagged(self, key: str, most: int) -> tuple[bytes, str] | None: ...
 
 
 class Tasks(Protocol):
@@ -51,6 +60,7 @@ class Sidecars:
     ) -> None:
         self._bucket, self._ledger, self._emit = bucket, ledger, emit
         self._template, self._masked, self._metadata = template, masked, metadata
+        self._numbered = False  # learned of the bucket: it lets nothing be replaced
 
     async def task_finished(self, task_id: str) -> None:
         """Write the sidecar of a task if all of its recordings are at rest and no sidecar says so yet."""
@@ -79,32 +89,51 @@ class Sidecars:
 
     async def _written(self, described: Described) -> tuple[int, bytes]:
         """Have the newest sidecar of a task say what it must; return its number and bytes."""
-        wanted = content(described, masked=self._masked)
-        # A run that died after writing noted nothing, so the bucket may be ahead: from the newest that the ledger
-        # knows one walks to the newest there is, and writes another only if that says something else.
-        number, newest = described.number, b""
-        if number:
-            newest = await self._bucket.read_small(self._key(described, number), MOST_BYTES) or b""
-        while True:
-            key = self._key(described, number + 1)
-            # Without one to go by the put itself is the look, because most tasks get their first here.
-            found = await self._bucket.read_small(key, MOST_BYTES) if newest else None
-            if found is None:
-                if newest and says_as_much(newest, wanted):
-                    return number, newest
-                found = await self._put(key, wanted)
-                if found is None:
-                    return number + 1, wanted
-            number, newest = number + 1, found
+        wanted, number = content(described, masked=self._masked), max(1, described.number)
+        # Most tasks get their first here, and the put itself is the look.
+        if not described.number and await self._put(self._key(described, number), wanted):
+            return number, wanted
+        for _ in range(MOST_ROUNDS):
+            number = await self._newest(described, number)
+            key = self._key(described, number)
+            found = await self._bucket.read_tagged(key, MOST_BYTES)
+            # What a ledger made anew does not know any more is no reason to forget it.
+            says = wanted if found is None else merged(found[0], wanted)
+            if found is not None and says == found[0]:
+                return number, says
+            if await self._put(key, says, instead_of=found[1] if found else ""):
+                return number, says
+            if self._numbered and await self._put(self._key(described, number + 1), says):
+                return number + 1, says
+        raise OperationFailed(GiveUp("conflict"), InvalidResponse("it is changed again and again while it is written"))
+
+    async def _newest(self, described: Described, number: int) -> int:
+        """Walk from the newest state that the ledger knows to the newest there is: a run may have died between."""
+        while await self._bucket.read_tagged(self._key(described, number + 1), MOST_BYTES) is not None:
+            number += 1
+        return number
 
     def _key(self, described: Described, number: int) -> str:
         return keys.sidecar_key(described.task, described.start_ms, number, template=self._template)
 
-    async def _put(self, key: str, data: bytes) -> bytes | None:
-        """Write it; return what lies there when the key is taken."""
+    async def _put(self, key: str, data: bytes, *, instead_of: str = "") -> bool:
+        """Write it; False when something else lies there, or nothing there may be replaced."""
+        if instead_of and self._numbered:
+            return False
         target = ObjectTarget(key, CONTENT_TYPE, self._metadata, at_hand=True)
         try:
-            await self._bucket.put(target, Part(1, (data,), len(data), crc32(data)))
+            await self._bucket.put(target, Part(1, (data,), len(data), crc32(data)), instead_of=instead_of)
         except ObjectExists:
-            return await self._bucket.read_small(key, MOST_BYTES) or b""
-        return None
+            return False
+        except OperationFailed as given_up:
+            if given_up.decision != GiveUp("not_replaceable"):
+                raise
+            self._number_from_now_on(given_up)
+            return False
+        return True
+
+    def _number_from_now_on(self, given_up: OperationFailed) -> None:
+        if not self._numbered:
+            words = f"the bucket lets no sidecar be replaced (S3 {given_up.trouble})"
+            self._emit(Warned("sidecar_not_replaced", f"{words}: metadata-2.json and so on are written beside it"))
+        self._numbered = True

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
+from typing import Any
 
 from wxrec_async.errors import LedgerError
 from wxrec_async.ledger.records import Scope, StoredRow
-from wxrec_async.ledger.rows import key
+from wxrec_async.ledger.rows import flag, key
 from wxrec_async.ledger.task_columns import TASK, task_of
 from wxrec_async.ledger.tasks import row_of, scope_parameters
 from wxrec_async.model import Window
@@ -44,10 +46,10 @@ INSERT INTO certificates (n, day_ms, number, certified_ms, certificate_key, cert
     manifest_sha256, content_sha256, schema, tasks_key, tasks_sha256, witnesses)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_TASK = f"SELECT {TASK} FROM tasks WHERE n = ?"  # noqa: S608 - put together from constants
+_TASK = f"SELECT {TASK}, said FROM tasks WHERE n = ?"  # noqa: S608 - put together from constants
 _RECORDINGS = """
 SELECT id, state, CASE state WHEN 'stored' THEN object_key END, size, crc32, sha256, version_id, call_type, segment,
-    start_ms, stop_ms, flags
+    start_ms, stop_ms, flags, file_name, channel1, channel2, participants, sensitive, said, evidence
 FROM recordings WHERE task = ? ORDER BY id
 """
 _DUE = """
@@ -131,11 +133,20 @@ def described(connection: sqlite3.Connection, task_id: str) -> Described | None:
     if not rows or any(row[1] not in {"stored", "gone"} for row in rows):
         return None
     number, sha256 = connection.execute("SELECT sidecar, sidecar_sha256 FROM tasks WHERE n = ?", (n,)).fetchone()
-    task = task_of(connection.execute(_TASK, (n,)).fetchone())
-    at_rest = tuple(
-        replace(FinishedRecording(*row), segment=bool(row[8]), flags=tuple(row[11].split())) for row in rows
+    *columns, said = connection.execute(_TASK, (n,)).fetchone()
+    at_rest = tuple(map(_at_rest, rows))
+    return Described(replace(task_of(columns), said=said), at_rest, number or 0, sha256 is not None)
+
+
+def _at_rest(row: Sequence[Any]) -> FinishedRecording:
+    found = FinishedRecording(*row)
+    return replace(
+        found,
+        segment=bool(found.segment),
+        flags=tuple(row[11].split()),
+        participants=tuple(json.loads(row[15] or "[]")),
+        sensitive=flag(row[16]),
     )
-    return Described(task, at_rest, number or 0, sha256 is not None)
 
 
 def sidecars_due(

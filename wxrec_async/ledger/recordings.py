@@ -11,19 +11,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wxrec_async.errors import LedgerError
+from wxrec_async.ledger.connection import LedgerConnection
 from wxrec_async.ledger.records import NO_REASONS, NOTHING, KnownRecording, KnownTask, StartedKey, StoredRow
-from wxrec_async.ledger.rows import is_uuid, number, spelling, text, words
+from wxrec_async.ledger.rows import Mask, is_uuid, number, spelling, text, words
 from wxrec_async.ledger.rows import key as kept_key
 from wxrec_async.ledger.runs import run_row
 from wxrec_async.ledger.tasks import looked_again, note_named, row_of, try_again
 from wxrec_async.model import OpenUpload, Recording, RecordingState, StoredObject
+from wxrec_async.rules import said
 
 # The times of what is stored are its own: other ones are another recording under the same id, or a call that went on.
 _UPSERT = """
-INSERT INTO recordings (task, id, call_type, start_ms, stop_ms, segment, tracking_id, listed_ms, changed_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO recordings (task, id, call_type, start_ms, stop_ms, segment, tracking_id, listed_ms, changed_ms,
+    file_name, channel1, channel2, participants, sensitive, said)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (task, id) DO UPDATE SET
     call_type = coalesce(excluded.call_type, call_type), segment = excluded.segment,
+    file_name = coalesce(excluded.file_name, file_name), channel1 = coalesce(excluded.channel1, channel1),
+    channel2 = coalesce(excluded.channel2, channel2), participants = coalesce(excluded.participants, participants),
+    sensitive = coalesce(excluded.sensitive, sensitive), said = coalesce(excluded.said, said),
     start_ms = CASE WHEN state = 'stored' THEN coalesce(start_ms, excluded.start_ms)
         ELSE coalesce(excluded.start_ms, start_ms) END,
     stop_ms = CASE WHEN state = 'stored' THEN coalesce(stop_ms, excluded.stop_ms)
@@ -59,7 +65,7 @@ _HOLDER = "SELECT (SELECT id FROM recordings WHERE task = n AND main_place = 1),
 
 
 def captured_many(
-    connection: sqlite3.Connection,
+    connection: LedgerConnection,
     captures: Mapping[str, Sequence[Recording]],
     now_ms: int,
     look_again: Mapping[str, int] = NOTHING,
@@ -83,7 +89,7 @@ def captured_many(
 
 
 def _captured(
-    connection: sqlite3.Connection,
+    connection: LedgerConnection,
     task_id: str,
     recordings: Sequence[Recording],
     now_ms: int,
@@ -114,7 +120,7 @@ def known_many(connection: sqlite3.Connection, task_ids: Sequence[str]) -> dict[
     return {task_id: known(connection, task_id) for task_id in task_ids}
 
 
-def add(connection: sqlite3.Connection, n: int, recording: Recording, now_ms: int) -> str:
+def add(connection: LedgerConnection, n: int, recording: Recording, now_ms: int) -> str:
     """Add a recording of the task in row ``n`` as LISTED; one that is known keeps its state, unless it was GONE.
 
     Return the id it is kept under.
@@ -122,13 +128,25 @@ def add(connection: sqlite3.Connection, n: int, recording: Recording, now_ms: in
     kept = kept_recording(connection, n, recording.id)
     times = (number(recording.start_ms), number(recording.stop_ms))
     facts = (n, kept, text(recording.call_type), *times, recording.segment, text(recording.tracking_id))
-    connection.execute(_UPSERT, (*facts, now_ms, now_ms))
+    connection.execute(_UPSERT, (*facts, now_ms, now_ms, *_said_of(recording, connection.mask)))
     connection.execute(
         """UPDATE recordings SET state = 'listed', reason = '', evidence = '', changed_ms = ?
            WHERE task = ? AND id = ? AND state = 'gone'""",
         (now_ms, n, kept),
     )
     return kept
+
+
+def _said_of(recording: Recording, mask: Mask) -> tuple[str | bool | None, ...]:
+    """Return what captures says of a recording that nothing here goes by, as it may be kept."""
+    channels = (said.harmless(each, mask) if each else None for each in (recording.channel1, recording.channel2))
+    return (
+        text(said.harmless(recording.file_name, mask)) or None,
+        *map(text, channels),
+        said.kept_texts(recording.participants, mask),
+        recording.sensitive,
+        said.masked(recording.said, mask) if recording.said else None,
+    )
 
 
 def kept_recording(connection: sqlite3.Connection, n: int, recording_id: str) -> str:

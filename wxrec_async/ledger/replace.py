@@ -14,6 +14,7 @@ from wxrec_async.errors import LedgerDamaged, LedgerError
 from wxrec_async.events import Emit
 from wxrec_async.ledger import database_files, opening
 from wxrec_async.ledger.records import Identity
+from wxrec_async.ledger.rows import Mask
 from wxrec_async.ledger.store import SqliteLedger, open_ledger
 from wxrec_async.plumbing.private_files import put_in_place
 
@@ -30,13 +31,13 @@ class Replacement:
 
 @asynccontextmanager
 async def open_replacement(
-    path: Path, identity: Identity, *, replace: bool, stamp: str, emit: Emit
+    path: Path, identity: Identity, *, replace: bool, stamp: str, emit: Emit, mask: Mask = str
 ) -> AsyncIterator[Replacement]:
     """Lend a new ledger, which takes the name ``path`` only when the block ends well.
 
     What lies there is refused with LedgerError, unless ``replace`` is given and
     it is damaged: then it becomes ``<name>.damaged-<stamp>``, with its companions.
-    The lock of ``path`` is held all the while; LedgerInUse when another has it.
+    The lock of ``path`` is held all the while; LedgerInUse when another has it.  ``mask`` is that of `open_ledger`.
     """
     draft = database_files.beside(path, DRAFT)
     # A thread cannot be cancelled: unshielded, it would take a lock of which nobody learns, for as
@@ -48,7 +49,7 @@ async def open_replacement(
         aside = database_files.beside(path, f".damaged-{stamp}") if damaged else None
         # Closed before it is put in place, so that SQLite has written its WAL back into the one
         # file that is renamed.
-        async with open_ledger(draft, identity, mask=str, emit=emit) as ledger:
+        async with open_ledger(draft, identity, mask=mask, emit=emit) as ledger:
             yield Replacement(ledger, aside)
         with CancelScope(shield=True):
             await to_thread.run_sync(_exchange, draft, path, aside)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 Mask = Callable[[str], str]
+Hash = Callable[[str | None], str | None]
 
 # Bounded, because a long text without "://" would otherwise be scanned to its end from each of its letters.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>]+")

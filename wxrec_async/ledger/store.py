@@ -31,8 +31,8 @@ from wxrec_async.ledger.counts import count_scope, failures, flag_counts
 from wxrec_async.ledger.lag import catch_up, incomplete
 from wxrec_async.ledger.operations import Operations, read, written
 from wxrec_async.ledger.records import Identity, Operator
-from wxrec_async.ledger.rows import Mask
-from wxrec_async.ledger.stored import adopt, lost, stored_rows
+from wxrec_async.ledger.rows import Hash, Mask
+from wxrec_async.ledger.stored import adopt, describe, lost, stored_rows
 from wxrec_async.model import Window
 from wxrec_async.plumbing.finishing import run_to_completion
 
@@ -40,16 +40,20 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def open_ledger(path: Path, identity: Identity, *, mask: Mask, emit: Emit) -> AsyncIterator[SqliteLedger]:
+async def open_ledger(
+    path: Path, identity: Identity, *, mask: Mask, emit: Emit, hashed: Hash | None = None
+) -> AsyncIterator[SqliteLedger]:
     """Open or create the ledger at ``path`` for this process alone, and close it at the end.
 
     ``mask`` is applied to origin and destination before anything is kept; hand in
-    a function that returns its argument to keep them as they came.  ConfigError
+    a function that returns its argument to keep them as they came; ``hashed`` makes
+    what they can be found by all the same.  ConfigError
     when the ledger belongs to another organisation, bucket or key template;
     LedgerInUse, LedgerDamaged, LedgerFull or LedgerError when it cannot be used.
     """
     opened = await _opened(lambda: opening.open_for_writing(path, identity), _close_all)
     ledger = SqliteLedger(opened.connection, path, mask)
+    opened.connection.hashed = hashed
     try:
         for warning in opened.warnings:
             emit(warning)
@@ -185,6 +189,7 @@ class SqliteLedger(SqliteReader):
     recording_gone = written(recordings.recording_gone)
     lost = written(lost)
     adopt = written(adopt)
+    describe = written(describe)
 
     # Uploads.
     upload_created = written(recordings.upload_created)

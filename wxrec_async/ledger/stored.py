@@ -10,9 +10,10 @@ import sqlite3
 from wxrec_async.ledger import recordings as recording_rows
 from wxrec_async.ledger.connection import LedgerConnection
 from wxrec_async.ledger.records import FoundRecording, StoredRow
-from wxrec_async.ledger.rows import words
-from wxrec_async.ledger.tasks import TaskListing, row_of
-from wxrec_async.model import Window
+from wxrec_async.ledger.rows import text, words
+from wxrec_async.ledger.tasks import TaskListing, kept_id, row_of
+from wxrec_async.model import Recording, RecordingState, Window
+from wxrec_async.rules.sidecars import Described, FinishedRecording
 
 _STORED = """
 SELECT recordings.task, tasks.id, recordings.id, object_key, size, crc32, etag, sha256
@@ -61,7 +62,7 @@ def adopt(connection: LedgerConnection, found: FoundRecording, *, run_id: str, n
     began = recording.start_ms
     window = Window(began, began + 1) if began is not None else None
     # Handed to nobody: this is not work on the task, which waits for a run.
-    TaskListing(current=None, named=None, window=window, now_ms=now_ms).add(connection, [task], connection.mask)
+    TaskListing(current=None, named=None, window=window, now_ms=now_ms).add(connection, [task])
     n = row_of(connection, task.id)
     kept = recording_rows.kept_recording(connection, n, recording.id)
     known = connection.execute("SELECT 1 FROM recordings WHERE task = ? AND id = ?", (n, kept))
@@ -76,3 +77,57 @@ def adopt(connection: LedgerConnection, found: FoundRecording, *, run_id: str, n
         now_ms=now_ms,
     )  # fmt: skip
     return True
+
+
+def describe(connection: LedgerConnection, told: Described, number: int, now_ms: int) -> bool:
+    """Fill in what the ``number``-th sidecar of a task tells; False when a newer one told it already.
+
+    What the bucket itself showed stays, and what Webex deleted before it could be stored is GONE again; a
+    recording that a sidecar calls stored and no object shows is left to the next run.
+    """
+    began = told.start_ms
+    window = Window(began, began + 1) if began is not None else None
+    known = connection.execute(
+        "SELECT sidecar FROM tasks WHERE id = ?", (kept_id(connection, told.task.id),)
+    ).fetchone()
+    if known is not None and (known[0] or 0) >= number:
+        return False
+    TaskListing(current=None, named=None, window=window, now_ms=now_ms).add(connection, [told.task])
+    n = row_of(connection, told.task.id)
+    for each in told.recordings:
+        _describe_recording(connection, n, told.task.id, each, now_ms)
+    # What it says is not compared with what was found: the next run does, before it writes another.
+    connection.execute("UPDATE tasks SET sidecar = ?, sidecar_sha256 = NULL WHERE n = ?", (number, n))
+    return True
+
+
+def _describe_recording(
+    connection: LedgerConnection, n: int, task_id: str, told: FinishedRecording, now_ms: int
+) -> None:
+    kept = recording_rows.kept_recording(connection, n, told.id)
+    found = connection.execute("SELECT size, crc32 FROM recordings WHERE task = ? AND id = ?", (n, kept)).fetchone()
+    if found is None and (told.state != RecordingState.GONE or not told.evidence):
+        return
+    recording = Recording(
+        task_id,
+        told.id,
+        file_name=told.file_name or "",
+        start_ms=told.start_ms,
+        stop_ms=told.stop_ms,
+        call_type=told.call_type,
+        segment=told.segment,
+        sensitive=told.sensitive,
+        channel1=told.channel1,
+        channel2=told.channel2,
+        participants=told.participants,
+        said=told.said,
+    )
+    recording_rows.add(connection, n, recording, now_ms)
+    if told.state == RecordingState.GONE and told.evidence:  # not of one that lies there after all
+        recording_rows.recording_gone(connection, task_id, told.id, now_ms, evidence=told.evidence)
+    # Of the very bytes that lie there, or it would be said of others.
+    elif tuple(found) == (told.size, told.crc32):
+        connection.execute(
+            "UPDATE recordings SET sha256 = coalesce(sha256, ?), flags = ? WHERE task = ? AND id = ?",
+            (text(told.sha256), " ".join(map(words, told.flags)), n, kept),
+        )

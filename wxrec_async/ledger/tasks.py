@@ -23,7 +23,7 @@ from wxrec_async.ledger.records import (
     NamedFor,
     Scope,
 )
-from wxrec_async.ledger.rows import Mask, is_uuid, key, number, spelling, words
+from wxrec_async.ledger.rows import is_uuid, key, number, spelling, words
 from wxrec_async.ledger.runs import run_row
 from wxrec_async.ledger.task_columns import ASKED, COLUMNS, TASK, TASK_WIDTH, asked_of, task_columns, task_of
 from wxrec_async.model import DAY_MS, Task, TaskState, Window
@@ -36,7 +36,7 @@ SETTLED = (TaskState.NO_RECORDING, TaskState.OWED, TaskState.FAILED)
 _FIND = "SELECT n, state, handed_run, next_ask_ms FROM tasks WHERE id = ?"
 _SPELT_OTHERWISE = "SELECT id FROM tasks WHERE id = ? COLLATE NOCASE AND id <> lower(id)"  # a partial index has these
 _INSERT = f"""
-INSERT INTO tasks ({TASK}, source, first_seen_ms, place_ms, changed_ms)
+INSERT INTO tasks ({", ".join(COLUMNS)}, source, first_seen_ms, place_ms, changed_ms)
 VALUES ({", ".join(f":{name}" for name in COLUMNS)}, :source, :now_ms, :place_ms, :now_ms)
 """  # noqa: S608 - put together from constants
 _LISTED = tuple(name for name in COLUMNS if name not in {"id", "updated_ms"})
@@ -247,7 +247,7 @@ def add_tasks(  # noqa: PLR0913 - what a list says, and of what list it is
         patient=patient,
         source=source or ("file" if listed_in is None and named_for is not None else "tasks"),
     )
-    return listing.add(connection, tasks, connection.mask)
+    return listing.add(connection, tasks)
 
 
 class TaskListing:
@@ -273,15 +273,18 @@ class TaskListing:
         self._now_ms = now_ms
         self._source = source
 
-    def add(self, connection: sqlite3.Connection, tasks: Sequence[Task], mask: Mask) -> list[Task]:
+    def add(self, connection: LedgerConnection, tasks: Sequence[Task]) -> list[Task]:
         """Add or refresh ``tasks`` in order; return those to work on, each once."""
         chosen: dict[str, Task] = {}
         for task in tasks:
             # The same task again in one answer: its later row.
             kept = kept_id(connection, task.id)
-            if self._add_one(connection, kept, task_columns(task, mask) | {"id": kept}) or kept in chosen:
+            if self._add_one(connection, kept, self._columns(connection, task) | {"id": kept}) or kept in chosen:
                 chosen[kept] = _completed(connection, kept, task)
         return list(chosen.values())
+
+    def _columns(self, connection: LedgerConnection, task: Task) -> dict[str, Any]:
+        return task_columns(task, connection.mask, connection.hashed)
 
     def _add_one(self, connection: sqlite3.Connection, kept: str, columns: dict[str, Any]) -> bool:
         self._write(connection, columns)

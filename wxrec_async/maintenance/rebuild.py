@@ -3,7 +3,8 @@
 Every object of ours names its task and recording in its metadata; what is found
 so becomes stored, and the tasks are asked for once more, because the bucket
 shows what is there, not what is missing.  So the next run costs its calls to
-Webex and not one download.
+Webex and not one download.  Sidecars tell what else was known: queue, agent,
+direction, numbers, and what Webex deleted before it could be stored.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -29,9 +31,10 @@ from wxrec_async.model import StoredObject
 from wxrec_async.plumbing.for_each import each_fed
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys
+from wxrec_async.rules.sidecars import MOST_BYTES, Described, read_back
 from wxrec_async.s3.reader import KeyPage, S3ReadStore
 from wxrec_async.wiring.account import Injected, load_secrets
-from wxrec_async.wiring.bucket import is_denied, open_bucket
+from wxrec_async.wiring.bucket import is_denied, number_mask, open_bucket
 
 # So many objects are named in the report; what is beyond that is counted, or a foreign bucket would fill the memory.
 KEPT = 1000
@@ -45,6 +48,7 @@ class Why(enum.StrEnum):
     ``OTHER_ORGANISATION``.  ``MISPLACED``: the key is none this template makes
     for the recording, a copy perhaps.  ``DUPLICATE``: the recording was found
     under another key before.  ``UNREADABLE``: S3 does not let us look.
+    ``NO_SIDECAR``: it has the key of a sidecar and says nothing of that task.
     """
 
     UNLABELLED = "unlabelled"
@@ -53,6 +57,7 @@ class Why(enum.StrEnum):
     MISPLACED = "misplaced"
     DUPLICATE = "duplicate"
     UNREADABLE = "unreadable"
+    NO_SIDECAR = "no_sidecar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class RebuildReport:
     recordings: int = 0
     bytes: int = 0
     tasks: int = 0
+    sidecars: int = 0
     left_out: Counter[Why] = field(default_factory=Counter)
     denied: int = 0
     seconds: float = 0.0
@@ -109,6 +115,7 @@ class RebuildReport:
             "tasks": self.tasks,
             "recordings": self.recordings,
             "bytes": self.bytes,
+            "sidecars": self.sidecars,
             "left_out": {why.value: self.left_out[why] for why in Why},
             "denied": self.denied,
             "seconds": round(self.seconds, 3),
@@ -117,6 +124,7 @@ class RebuildReport:
 
 
 OnLeftOut = Callable[[SkippedObject], None]
+Look = Callable[[str], Awaitable[SkippedObject | None]]
 
 
 def _unheard(left: SkippedObject) -> None:
@@ -147,7 +155,8 @@ async def rebuild(
     stamp = f"{datetime.fromtimestamp(clock(), UTC):%Y%m%dT%H%M%SZ}"
     run_id = f"rebuild-{uuid.uuid4().hex[:12]}"
     report = RebuildReport(settings.ledger.path, run_id, keys.constant_prefix(settings.s3.key))
-    opening = open_replacement(settings.ledger.path, identity, replace=replace, stamp=stamp, emit=emit)
+    mask = number_mask(settings)
+    opening = open_replacement(settings.ledger.path, identity, replace=replace, stamp=stamp, emit=emit, mask=mask)
     begun = anyio.current_time()
     # The new ledger takes its name when this is left without an exception; one that fails leaves no trace.
     async with opening as replacement, open_bucket(settings, emit) as bucket:
@@ -181,10 +190,13 @@ class _Search:
         self._bucket, self._ledger, self._identity = bucket, ledger, identity
         self._report, self._on_left_out, self._now_ms = report, on_left_out, now_ms
         self._streak = 0
+        self._told = False  # seen so far: that there are sidecars
 
     async def run(self, most: int, most_failures: int) -> None:
-        async def work(key: str) -> None:
-            left = await self._take(key)
+        """Take the recordings, and then what is told of them: of which of them there are, sidecars are no proof."""
+
+        async def work(look: Look, key: str) -> None:
+            left = await self._taken(key, look)
             # So many in a row are a missing permission or an outage, and a ledger of what little could be seen would
             # send the next run to fetch all the rest once more.
             if self._streak >= most_failures:
@@ -192,18 +204,22 @@ class _Search:
                 words = f"{self._streak} objects in a row could not be looked at, nothing was rebuilt: {detail}"
                 raise AuthError(words) if left and left.denied else RunStopped(words)
 
-        await each_fed(self._feed, work, most)
+        await each_fed(partial(self._feed, sidecars=False), partial(work, self._recording), most)
+        if self._told:
+            await each_fed(partial(self._feed, sidecars=True), partial(work, self._sidecar), most)
 
     async def tasks(self) -> int:
         return (await self._ledger.counts(Everything(), None)).tasks_listed
 
-    async def _feed(self, put: Callable[[str], Awaitable[None]]) -> None:
+    async def _feed(self, put: Callable[[str], Awaitable[None]], *, sidecars: bool) -> None:
         template, page = self._identity.key_template, await self._page("")
         evidence = keys.evidence_prefix(template)
         while True:
             for key in page.keys:
+                told = keys.is_sidecar(key, template=template)
+                self._told = self._told or told
                 # Ours, and no recordings: looked at, each would cost a request and be named as unlabelled.
-                if not (key.startswith(evidence) or keys.is_sidecar(key, template=template)):
+                if told is sidecars and not key.startswith(evidence):
                     await put(key)
             if not page.then:
                 return
@@ -217,18 +233,45 @@ class _Search:
                 raise AuthError(f"the bucket cannot be listed (s3:ListBucket is needed): {given_up.trouble}") from None
             raise RunStopped(f"the bucket cannot be listed: {given_up.trouble}") from None
 
-    async def _take(self, key: str) -> SkippedObject | None:
+    async def _taken(self, key: str, look: Look) -> SkippedObject | None:
         """Take one object, or return why not."""
+        try:
+            left = await look(key)
+            self._streak = 0
+        except (HTTPStatusError, OperationFailed) as failure:
+            self._streak += 1
+            left = SkippedObject(key, Why.UNREADABLE, f"S3 {failure}", denied=is_denied(failure))
+        if left is not None:
+            self._report.leave_out(left)
+            self._on_left_out(left)
+        return left
+
+    async def _recording(self, key: str) -> SkippedObject | None:
         self._report.objects += 1
-        found = await self._look(key)
+        found = await self._bucket.head(key)
+        if found is None:
+            return None  # deleted since it was listed
+        read = judged(found, self._identity)
         # The ledger decides, not a set of ids here: it knows ids that are only written differently.
-        if isinstance(found, FoundRecording) and not await self._adopted(found):
-            found = SkippedObject(key, Why.DUPLICATE, _named(found.object.metadata))
-        if not isinstance(found, SkippedObject):
+        if isinstance(read, FoundRecording) and not await self._adopted(read):
+            return SkippedObject(key, Why.DUPLICATE, _named(found.metadata))
+        return read if isinstance(read, SkippedObject) else None
+
+    async def _sidecar(self, key: str) -> SkippedObject | None:
+        found = await self._bucket.head(key)
+        if found is None:
             return None
-        self._report.leave_out(found)
-        self._on_left_out(found)
-        return found
+        org_id = found.metadata.get("wx-org-id", "")
+        if org_id and org_id != keys.encode_id(self._identity.org_id):
+            return SkippedObject(key, Why.OTHER_ORGANISATION, f"it belongs to organisation {org_id}")
+        try:
+            told, number = read_sidecar(key, await self._bucket.read_small(key, MOST_BYTES) or b"", self._identity)
+        except ValueError as error:
+            return SkippedObject(key, Why.NO_SIDECAR, str(error))
+        # Of several the highest number tells how it stands; the others fill what it leaves out, if they come first.
+        if await self._ledger.describe(told, number, self._now_ms()):
+            self._report.sidecars += 1
+        return None
 
     async def _adopted(self, found: FoundRecording) -> bool:
         if not await self._ledger.adopt(found, run_id=self._report.run_id, now_ms=self._now_ms()):
@@ -237,14 +280,14 @@ class _Search:
         self._report.bytes += found.object.size
         return True
 
-    async def _look(self, key: str) -> FoundRecording | SkippedObject | None:
-        try:
-            found = await self._bucket.head(key)
-        except (HTTPStatusError, OperationFailed) as failure:
-            self._streak += 1
-            return SkippedObject(key, Why.UNREADABLE, f"S3 {failure}", denied=is_denied(failure))
-        self._streak = 0
-        return judged(found, self._identity) if found is not None else None  # deleted since it was listed
+
+def read_sidecar(key: str, data: bytes, identity: Identity) -> tuple[Described, int]:
+    """Return what a sidecar tells and which of its task's it is; ValueError, in words, when it is none."""
+    told, template = read_back(data), identity.key_template
+    number = keys.sidecar_number(key, template=template) or 1
+    if keys.sidecar_key(told.task, told.start_ms, number, template=template) != key:
+        raise ValueError("it is not where that of its task would lie")
+    return told, number
 
 
 def judged(found: StoredObject, identity: Identity) -> FoundRecording | SkippedObject:

@@ -19,7 +19,7 @@ from wxrec_async.reconciliation.recheck import CapturesRecheck
 from wxrec_async.rules.server_time import believed_ms
 from wxrec_async.s3.reader import S3ReadStore
 from wxrec_async.wiring import clients
-from wxrec_async.wiring.account import Injected, load_secrets
+from wxrec_async.wiring.account import Injected, load_secrets, number_hash_of
 from wxrec_async.wiring.bucket import ledger_identity, open_bucket, open_ledger_of
 from wxrec_async.wiring.observed import observed_reach
 
@@ -34,7 +34,7 @@ async def open_context(
     tls, reach, path = clients.trusted_tls_context(settings), observed_reach(emit), settings.ledger.path
     async with (
         open_bucket(settings, emit, reach=reach, session=given.s3_session) as bucket,
-        open_ledger_of(settings, secrets.org_id, emit) as ledger,
+        open_ledger_of(settings, secrets.org_id, emit, number_hash_of(settings, secrets.credentials)) as ledger,
         open_seen_tasks(path) as sightings,
         clients.open_webex(settings, secrets, tls, emit, reach, clock, given) as webex,
     ):

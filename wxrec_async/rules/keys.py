@@ -299,14 +299,20 @@ def sidecar_key(task: Task, start_ms: int | None, number: int, *, template: str)
 
 def is_sidecar(key: str, *, template: str) -> bool:
     """Say whether `sidecar_key` makes ``key`` for some task."""
+    return sidecar_number(key, template=template) is not None
+
+
+def sidecar_number(key: str, *, template: str) -> int | None:
+    """Return which of its task's sidecars ``key`` is, None when `sidecar_key` makes it for no task."""
     if not may_have_sidecars(template):
-        return False
+        return None
     fields = {"task_id": "[^/]+", "year": r"\d{4}", "month": r"\d\d", "day": r"\d\d"}
     base = "".join(
         re.escape(literal) + (fields[name] if name else "")
         for literal, name, _, _ in string.Formatter().parse(_sidecar_base(template))
     )
-    return re.fullmatch(rf"{base}metadata(?:-\d+)?\.json", key) is not None
+    found = re.fullmatch(rf"{base}metadata(?:-(\d{{1,9}}))?\.json", key)
+    return None if found is None else int(found[1] or 1)
 
 
 def _sidecar_base(template: str) -> str:

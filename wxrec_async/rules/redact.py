@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 MASK = "***"
@@ -101,18 +102,41 @@ def one_line(text: str) -> str:
 
 def _masked(text: str) -> str:
     # Wholes before parts: a URL or a header of which the middle is masked would not be known as one any more.
-    text = _URL.sub(lambda match: redact_url(match.group()), text)
+    return mask_people(mask_secrets(_URL.sub(lambda match: redact_url(match.group()), text)))
+
+
+def bare_urls(text: str) -> str:
+    """Keep of every URL in ``text`` its scheme, host and path: neither user, query nor fragment."""
+    return _URL.sub(lambda match: _bare_url(match.group()), text)
+
+
+def _bare_url(url: str) -> str:
+    plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), url).replace("\\/", "/")
+    try:
+        pieces = urlsplit(plain)
+        host, port = pieces.hostname or "unknown", pieces.port
+    except ValueError:
+        return MASK
+    return f"{pieces.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}{pieces.path}"
+
+
+def mask_secrets(text: str) -> str:
+    """Mask what looks like a secret; URLs are looked after before."""
     text = _WORD.sub(lambda match: _without_query(match.group()), text)
     text = _HEADER.sub(rf"\g<name>{MASK}", text)
     text = _BEARER.sub(rf"\1 {MASK}", text)
     text = _JWT.sub(MASK, text)
     text = _WX_TOKEN.sub(MASK, text)
     text = _NAMED.sub(lambda match: f"{match['name']}{match['escaped'] or match['quote'] or ''}{MASK}", text)
-    text = _FORM.sub(rf"\g<name>{MASK}", text)
-    text = _EMAIL.sub(MASK, text)
-    text = _NUMBER.sub(rf"\g<name>{MASK}", text)
+    return _FORM.sub(rf"\g<name>{MASK}", text)
+
+
+def mask_people(text: str, mask: Callable[[str], str] = lambda _: MASK) -> str:
+    """Have ``mask`` replace every phone number and e-mail address in a text."""
+    text = _EMAIL.sub(lambda match: mask(match.group()), text)
+    text = _NUMBER.sub(lambda match: match["name"] + mask(match.group()[len(match["name"]) :]), text)
     for phone in _PHONES:
-        text = phone.sub(MASK, text)
+        text = phone.sub(lambda match: mask(match.group()), text)
     return text
 
 

@@ -48,13 +48,18 @@ class S3ReadStore(S3Store):
 
     async def read_small(self, key: str, most: int) -> bytes | None:
         """Return an object's bytes, None when there is none; `OperationFailed` when they are more than ``most``."""
+        found = await self.read_tagged(key, most)
+        return None if found is None else found[0]
+
+    async def read_tagged(self, key: str, most: int) -> tuple[bytes, str] | None:
+        """As `read_small`, with the ETag of what lies there; the bytes may be newer than that, never older."""
         found = await self.head(key)
         if found is None:
             return None
         # By what HEAD says, before a byte is read: what lies there was perhaps not written by us.
         if found.size > most:
             raise OperationFailed(GiveUp("too_large"), InvalidResponse(f"it has {found.size} bytes"))
-        return b"".join([block async for block in self.blocks(key, found.size)])
+        return b"".join([block async for block in self.blocks(key, found.size)]), found.etag
 
     async def blocks(self, key: str, size: int) -> AsyncIterator[bytes]:
         """Yield an object of ``size`` bytes, each block asked for when it is wanted, so that one may wait between."""

@@ -44,11 +44,11 @@ class Requests:
         """Ask about one object."""
         return {**self._everywhere, "Key": key, **more}
 
-    def put(self, target: ObjectTarget, part: Part, *, overwrite: bool) -> Params:
-        """Store a whole object, with its checksum, only where there is none."""
+    def put(self, target: ObjectTarget, part: Part, *, overwrite: bool, instead_of: str = "") -> Params:
+        """Store a whole object with its checksum, where there is none or, ``instead_of``, only the one of this ETag."""
         return {
             **self._new_object(target),
-            **_condition(overwrite),
+            **({"IfMatch": instead_of} if instead_of else _condition(overwrite)),
             # The checksum is ours and in a header.  So S3 compares while it receives, and the
             # request is the same on http and https: left to the SDK it becomes a trailer in chunks,
             # which some compatible stores refuse.

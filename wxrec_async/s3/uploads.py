@@ -71,16 +71,25 @@ class S3Store:
 
     # Writing
 
-    async def put(self, target: ObjectTarget, part: Part, *, overwrite: bool = False) -> StoredObject:
-        """Store a whole object; return it verified.  Raises `ObjectExists` when the key is taken."""
+    async def put(
+        self, target: ObjectTarget, part: Part, *, overwrite: bool = False, instead_of: str = ""
+    ) -> StoredObject:
+        """Store a whole object; return it verified.  Raises `ObjectExists` when the key is taken.
+
+        ``instead_of`` is the ETag of what is to be replaced; `ObjectExists` then says that something else lies
+        there, perhaps since, and `OperationFailed` with ``GiveUp("not_replaceable")`` that the bucket does not
+        let itself be written so.
+        """
         within_s = self._wire.deadlines.body(part.size)
 
         async def send() -> Reply:
             # Made anew for every attempt: the one before let go of its body.
-            params = self._requests.put(target, part, overwrite=overwrite)
+            params = self._requests.put(target, part, overwrite=overwrite, instead_of=instead_of)
             try:
                 reply: Reply = await self._wire.send(lambda: self._carrier.put_object(**params), within_s)
             except HTTPStatusError as refusal:
+                if instead_of and _not_replaceable(refusal):
+                    raise OperationFailed(GiveUp("not_replaceable"), refusal) from None
                 _refuse_unknown(refusal, conditional=not overwrite)
                 raise _worth_repeating(refusal) from None
             finally:
@@ -289,6 +298,11 @@ def _refuse_unknown(trouble: RemoteError, *, conditional: bool) -> None:
         ) from None
     what = header or "what is asked of it"
     raise RunStopped(f"{trouble.host} does not know {what} ({trouble}); use another store") from None
+
+
+def _not_replaceable(refusal: HTTPStatusError) -> bool:
+    """Say whether a bucket's policy, or a store that does not know If-Match, forbids to replace an object."""
+    return refusal.code in {"AccessDenied", "NotImplemented"} or refusal.status in {405, 501}
 
 
 def _worth_repeating(refusal: HTTPStatusError) -> HTTPStatusError:

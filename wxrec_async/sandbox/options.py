@@ -28,9 +28,9 @@ class Options:
     and can be moved to age tokens and URLs, and calls; ``s3_clock`` is what signatures are held
     against when days pass that the AWS SDK knows nothing of (None: ``clock``);
     ``budget_clock`` is the monotonic one of the request budget.  ``name`` is how URLs call this machine.
-    ``denied`` are IAM actions that S3 refuses.  Without ``searches`` the
-    organisation has no Search; with it, it serves ``max_search_rows`` rows to one query, and says with 200 what is
-    wrong with it, or with 400 (``search_errors_as_400``): the documentation does not say.
+    ``denied`` are IAM actions that S3 refuses; ``replacing`` among them is any write without If-None-Match.
+    Without ``searches`` the organisation has no Search; with it, it serves ``max_search_rows`` rows to one query, and
+    says with 200 what is wrong with it, or with 400 (``search_errors_as_400``): the documentation does not say.
     ``tokens_name_org`` false: access tokens that do not end in their organisation, as JWTs do not.
     ``bounds`` are those of ``from`` and ``to``: "created after" and "created before", as the documentation words
     it, or ``inclusive``, which nobody has ruled out.

@@ -9,7 +9,7 @@ from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
 from wxrec_async.temporal.ledger_service import LedgerService
-from wxrec_async.wiring.account import NO_INJECTION, Injected, load_secrets
+from wxrec_async.wiring.account import NO_INJECTION, Injected, load_secrets, number_hash_of
 from wxrec_async.wiring.bucket import open_bucket, open_ledger_of
 from wxrec_async.wiring.transfers import make_sidecars
 
@@ -34,7 +34,8 @@ async def open_ledger_service(
         bucket = None
         if settings.s3.sidecar:
             bucket = await stack.enter_async_context(open_bucket(settings, on_event, session=given.s3_session))
-        ledger = await stack.enter_async_context(open_ledger_of(settings, secrets.org_id, on_event))
+        hashed = number_hash_of(settings, secrets.credentials)
+        ledger = await stack.enter_async_context(open_ledger_of(settings, secrets.org_id, on_event, hashed))
         sidecars = make_sidecars(settings, secrets.org_id, bucket, ledger, on_event) if bucket is not None else None
         yield LedgerService(settings, ledger, secrets.org_id, on_event, sidecars=sidecars)
 

@@ -12,7 +12,7 @@ stays at home.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
@@ -31,6 +31,7 @@ PLAIN = (
     "id", "channel_type", "status", "direction", "created_ms", "ended_ms", "updated_ms", "queue_id", "agent_id",
     "duration_ms", "capture_requested", "active",
 )  # fmt: skip
+Hash = Callable[[str | None], str | None]
 _USUAL: dict[type, list[tuple[str, Any]]] = {}
 
 
@@ -53,11 +54,12 @@ class Span:
 class TaskMessage(Task):
     """A `Task` as it travels: fields of the model that are named neither here nor in `PLAIN` stay at home.
 
-    Numbers are masked, and ``agent_name`` is there only if names may travel.
+    Numbers are masked, and ``agent_name`` is there only if names may travel.  ``said`` never does: a thousand of them
+    are more than an engine takes at once.
     """
 
     @classmethod
-    def of(cls, task: Task, *, names: bool = False) -> TaskMessage:
+    def of(cls, task: Task, *, names: bool = False, hashed: Hash | None = None) -> TaskMessage:
         return cls(
             **{name: getattr(task, name) for name in PLAIN},
             # Masked already here, not only where the ledger is: the engine keeps every message in its histories.
@@ -65,6 +67,10 @@ class TaskMessage(Task):
             destination=mask_number(task.destination) if task.destination else task.destination,
             queue_name=redact_text(task.queue_name) if task.queue_name else task.queue_name,
             agent_name=task.agent_name if names else None,
+            reason_code=redact_text(task.reason_code) if task.reason_code else None,
+            # Made here, because the number itself does not travel.
+            origin_hash=hashed(task.origin) if hashed else None,
+            destination_hash=hashed(task.destination) if hashed else None,
         )
 
     def task(self) -> Task:

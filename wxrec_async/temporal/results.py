@@ -8,14 +8,21 @@ from typing import Any
 
 from wxrec_async.model import Failed, Gone, Outcome, Recording, Stored, StoredObject
 from wxrec_async.rules.finality import is_gone
-from wxrec_async.rules.redact import redact_text
+from wxrec_async.rules.redact import mask_number, redact_text
 from wxrec_async.rules.retry import Attempts
+from wxrec_async.rules.said import harmless
 from wxrec_async.temporal.messages import TaskToDo, fields_of
+
+MOST_COUNT = 32
+MOST_TEXT = 256
 
 
 @dataclass(frozen=True, slots=True)
 class NamedRecording:
-    """A recording that captures named; ``earlier`` when it was an earlier attempt's answer that did."""
+    """A recording that captures named; ``earlier`` when it was an earlier attempt's answer that did.
+
+    Numbers among its participants are masked; what captures says of it beyond its fields stays where it was heard.
+    """
 
     id: str
     call_type: str | None = None
@@ -24,12 +31,29 @@ class NamedRecording:
     segment: bool = False
     tracking_id: str | None = None
     earlier: bool = False
+    file_name: str = ""
+    channel1: str | None = None
+    channel2: str | None = None
+    participants: list[str] = field(default_factory=list)
+    sensitive: bool | None = None
 
     @classmethod
     def of(cls, recording: Recording) -> NamedRecording:
         kind = redact_text(recording.call_type) if recording.call_type else recording.call_type
-        times = recording.start_ms, recording.stop_ms
-        return cls(recording.id, kind, *times, recording.segment, recording.tracking_id)
+        return cls(
+            recording.id,
+            kind,
+            recording.start_ms,
+            recording.stop_ms,
+            recording.segment,
+            recording.tracking_id,
+            file_name=harmless(recording.file_name, mask_number),
+            channel1=harmless(recording.channel1 or "", mask_number) or None,
+            channel2=harmless(recording.channel2 or "", mask_number) or None,
+            # More would fill the engine's histories; a call has a handful.
+            participants=[harmless(each, mask_number)[:MOST_TEXT] for each in recording.participants[:MOST_COUNT]],
+            sensitive=recording.sensitive,
+        )
 
     def recording(self, task_id: str) -> Recording:
         return Recording(
@@ -40,6 +64,11 @@ class NamedRecording:
             call_type=self.call_type,
             segment=self.segment,
             tracking_id=self.tracking_id,
+            file_name=self.file_name,
+            channel1=self.channel1,
+            channel2=self.channel2,
+            participants=tuple(self.participants),
+            sensitive=self.sensitive,
         )
 
 

@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 
 import anyio
@@ -38,7 +39,7 @@ from wxrec_async.temporal.earlier_attempts import left_of, without_answer
 from wxrec_async.temporal.messages import Batch, PageAsk, PageRow, TaskMessage
 from wxrec_async.temporal.results import BatchOutcome, BatchProgress, TransferResult
 from wxrec_async.wiring import clients
-from wxrec_async.wiring.account import NO_INJECTION, Injected, load_secrets
+from wxrec_async.wiring.account import NO_INJECTION, Injected, load_secrets, number_hash_of
 from wxrec_async.wiring.bucket import open_bucket
 from wxrec_async.wiring.observed import observed_reach
 
@@ -79,6 +80,7 @@ class WorkerService:
         async with AsyncExitStack() as stack:
             reach = observed_reach(self._emit)
             secrets = await load_secrets(self.settings, self._given, self._emit)
+            self._hashed = number_hash_of(self.settings, secrets.credentials)
             tls = clients.trusted_tls_context(self.settings)
             bucket = open_bucket(self.settings, self._emit, reach=reach, session=self._given.s3_session)
             store = await stack.enter_async_context(bucket)
@@ -172,10 +174,8 @@ class WorkerService:
 
     def _rows(self, tasks: Iterable[Task], asked: Sequence[str]) -> list[TaskMessage]:
         """Return tasks as they travel: of those that were not ``asked`` for no more than counts."""
-        return [
-            TaskMessage.of(task, names=self._names) if asked and of_channel(task, asked) else _counted(task)
-            for task in tasks
-        ]
+        carried = partial(TaskMessage.of, names=self._names, hashed=self._hashed)
+        return [carried(task) if asked and of_channel(task, asked) else _counted(task) for task in tasks]
 
     @property
     def _names(self) -> bool:

@@ -20,6 +20,7 @@ from wxrec_async.rules.finality import is_other
 from wxrec_async.rules.identity import unnamed
 from wxrec_async.rules.ids import canonical, is_uuid
 from wxrec_async.rules.redact import one_line, redact_text
+from wxrec_async.webex import unread
 from wxrec_async.webex.attachments import attachments, audio_and_other, with_distinct_ids
 from wxrec_async.webex.completeness import concerned, errors_in, says_more
 from wxrec_async.webex.lenient import as_count, as_dict, as_flag, as_id, as_ms, as_task_id, as_text, as_texts
@@ -101,7 +102,7 @@ def _task(row: dict[str, object]) -> Task | None:
     said = as_dict(row.get("attributes"))
     # `lastQueue` is Search's name for it, and what some replies say here.
     queue, owner = as_dict(said.get("queue") or said.get("lastQueue")), as_dict(said.get("owner"))
-    return Task(
+    task = Task(
         id=task_id,
         channel_type=as_text(said.get("channelType")),
         status=as_text(said.get("status")),
@@ -118,7 +119,10 @@ def _task(row: dict[str, object]) -> Task | None:
         duration_ms=as_count(said.get("totalDuration")),
         capture_requested=as_flag(said.get("captureRequested")),
         active=as_flag(said.get("isActive", said.get("active"))),
+        reason_code=as_text(said.get("reasonCode")),
     )
+    beyond = unread.of_task(row, task)
+    return replace(task, said=beyond) if beyond else task
 
 
 def _next_link(answer: dict[str, object]) -> str | None:
@@ -262,7 +266,7 @@ def _recording(
 ) -> Recording:
     said = as_dict(row.get("attributes"))
     url, problem = _usable(said.get("filePath"), url_problem, odd)
-    return Recording(
+    recording = Recording(
         task_id=task_id,
         id=as_id(row.get("id")) or "",
         file_name=as_text(said.get("fileName")) or "",
@@ -280,6 +284,8 @@ def _recording(
         tracking_id=cut_words(lease.tracking_id or "", MAX_TRACKING_ID_CHARS) or None,
         problem=problem,
     )
+    beyond = unread.of_recording(row, recording)
+    return replace(recording, said=beyond) if beyond else recording
 
 
 def _usable(path: object, url_problem: UrlCheck, odd: Counter[str]) -> tuple[Secret | None, str | None]:

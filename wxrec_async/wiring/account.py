@@ -11,13 +11,14 @@ import httpx
 
 from wxrec_async.auth.open_store import load_credentials, open_token_store
 from wxrec_async.auth.token_store import AwsOptions, TokenStore
-from wxrec_async.auth.token_values import Credentials, Tokens
+from wxrec_async.auth.token_values import MAKE_PHONE_KEY, Credentials, Tokens
 from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings
 from wxrec_async.errors import AuthError, ConfigError
 from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.plumbing.pacer import CircuitBreaker, Pacer, burst_for
 from wxrec_async.plumbing.retrying import RetryPolicy
 from wxrec_async.rules import diagnosis
+from wxrec_async.rules.phone_numbers import number_hash
 from wxrec_async.rules.tokens import token_org
 
 if TYPE_CHECKING:
@@ -85,6 +86,15 @@ async def load_secrets(
 async def credentials_of(settings: Settings, given: Injected) -> Credentials:
     """Return the client id and secret that were handed in or that the settings name; raises as `load_credentials`."""
     return given.credentials or await load_credentials(settings.auth.credentials, aws_options(settings))
+
+
+def number_hash_of(settings: Settings, credentials: Credentials) -> Callable[[str | None], str | None] | None:
+    """Return what makes the hashes that numbers are found by; None unless they are wanted.  `ConfigError`: no key."""
+    if settings.ledger.phone_numbers != "hashed":
+        return None
+    if (key := credentials.phone_key) is None:
+        raise ConfigError(f'[ledger] phone_numbers = "hashed" needs a phone_key in the credentials: {MAKE_PHONE_KEY}')
+    return lambda text: number_hash(text, key.reveal(), settings.ledger.country)
 
 
 def token_store_of(settings: Settings, given: Injected, emit: Emit = ignore) -> TokenStore:

@@ -14,6 +14,7 @@ from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError, HTTPStatusError
 from wxrec_async.events import Emit
 from wxrec_async.ledger.records import Identity
+from wxrec_async.ledger.rows import Hash
 from wxrec_async.ledger.store import SqliteLedger, open_ledger, open_reader
 from wxrec_async.plumbing.reach import NetworkMonitor
 from wxrec_async.plumbing.retrying import OperationFailed
@@ -80,15 +81,20 @@ async def ledger_identity(settings: Settings) -> Identity:
     return Identity(settings.webex.org_id or kept.org_id, settings.s3.bucket, settings.s3.key)
 
 
-def open_ledger_of(settings: Settings, org_id: str, emit: Emit) -> AbstractAsyncContextManager[SqliteLedger]:
-    """Open the ledger of the settings for this process alone; raises as `ledger.store.open_ledger`."""
+def open_ledger_of(
+    settings: Settings, org_id: str, emit: Emit, hashed: Hash | None = None
+) -> AbstractAsyncContextManager[SqliteLedger]:
+    """Open the ledger of the settings for this process alone; raises as `ledger.store.open_ledger`.
+
+    ``hashed`` is `account.number_hash_of`, for those who list calls.
+    """
     identity = Identity(org_id, settings.s3.bucket, settings.s3.key)
-    return open_ledger(settings.ledger.path, identity, mask=number_mask(settings), emit=emit)
+    return open_ledger(settings.ledger.path, identity, mask=number_mask(settings), emit=emit, hashed=hashed)
 
 
 def number_mask(settings: Settings) -> Callable[[str], str]:
     """Return what telephone numbers go through on their way into the ledger."""
-    return mask_number if settings.ledger.phone_numbers == "masked" else str
+    return str if settings.ledger.phone_numbers == "plain" else mask_number
 
 
 def is_denied(failure: HTTPStatusError | OperationFailed) -> bool:

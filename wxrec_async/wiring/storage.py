@@ -17,6 +17,7 @@ from wxrec_async.flow.filtered_out import WorkLeft
 from wxrec_async.flow.transfer import Transfer
 from wxrec_async.ledger import opening
 from wxrec_async.ledger.records import BacklogTask, Counts, KnownTask, Scope, TaskRow
+from wxrec_async.ledger.rows import Hash
 from wxrec_async.ledger.store import SqliteLedger
 from wxrec_async.model import Window
 from wxrec_async.plumbing.reach import NetworkMonitor
@@ -63,11 +64,16 @@ class LedgerLog:
 
 @asynccontextmanager
 async def open_storage(
-    settings: Settings, org_id: str, emit: Emit, reach: NetworkMonitor, given: Injected = NO_INJECTION
+    settings: Settings,
+    org_id: str,
+    emit: Emit,
+    reach: NetworkMonitor,
+    given: Injected = NO_INJECTION,
+    hashed: Hash | None = None,
 ) -> AsyncIterator[BucketAndLedger]:
     """Open the bucket and see that it is there, then the ledger."""
     opening = open_bucket(settings, emit, reach=reach, session=given.s3_session)
-    async with opening as store, open_ledger_of(settings, org_id, emit) as ledger:
+    async with opening as store, open_ledger_of(settings, org_id, emit, hashed) as ledger:
         yield BucketAndLedger(store, ledger, settings.backfill.concurrency)
 
 

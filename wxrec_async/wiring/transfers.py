@@ -34,7 +34,7 @@ def make_sidecars(settings: Settings, org_id: str, bucket: SidecarBucket, tasks:
         bucket,
         tasks,
         template=settings.s3.key,
-        masked=settings.ledger.phone_numbers == "masked",
+        masked=settings.ledger.phone_numbers != "plain",
         metadata={"wx-org-id": keys.encode_id(org_id)},
         emit=emit,
     )

@@ -46,6 +46,7 @@ def _doctor(flags: DoctorFlags, console: Console) -> int:
             on_finding=print_finding,
             emit=EventLog(console.log, console.level).on_event,
             renew=flags.renew,
+            make_phone_key=flags.make_phone_key,
         )
     )
     code = doctor.exit_code_of(findings)

@@ -43,10 +43,8 @@ def _report(flags: ReportFlags, console: Console) -> int:
         period=period_of(flags, now_ms),
         privacy=Privacy(plain_numbers=plain, agent_names=flags.agent_names),
     )
-    if plain and settings.ledger.phone_numbers == "masked":
-        console.message(
-            'the ledger keeps numbers masked ([ledger] phone_numbers = "masked"): plain is only what it was given so'
-        )
+    if plain and settings.ledger.phone_numbers != "plain":
+        console.message("the ledger keeps numbers masked ([ledger] phone_numbers): plain is only what it was given so")
     try:
         done = run_until_signal(lambda: write_report(settings.ledger.path, wanted, now_ms=now_ms))
         # Here, where a failure can be told; at the interpreter's exit the exit code is settled.

@@ -101,7 +101,7 @@ async def complete_upload(context: Context, call: Call) -> web.StreamResponse:
         return _again(context, done)
     upload = bucket.upload(upload_id, call.key)
     # What was there when the request began is a 412, what came since a 409 (`BucketState.commit`).
-    only_new, seen = write_conditions(call), call.key in bucket.objects
+    only_new, seen = write_conditions(context, call), call.key in bucket.objects
     listed = read_parts(body.decode("utf-8", "replace"))
     if listed is None:
         raise Refusal(400, "MalformedXML", "")

@@ -72,10 +72,12 @@ def check_lock(headers: Mapping[str, str], received: Received) -> None:
         )
 
 
-def write_conditions(call: Call) -> bool:
+def write_conditions(context: Context, call: Call) -> bool:
     """Return whether only a new object may be written; raises Refusal for a condition S3 does not know."""
     headers = call.request.headers
     condition = headers.get("If-None-Match")
+    if condition is None and "replacing" in context.denied:  # as the bucket policy of the README has it
+        raise Refusal(403, "AccessDenied", "")
     # S3 knows the star alone, for writes.
     if condition not in (None, "*"):
         raise Refusal(501, "NotImplemented", "")
@@ -97,7 +99,7 @@ async def put_object(context: Context, call: Call) -> web.Response:
     """Store a body that arrived whole and sound, if the conditions hold."""
     bucket, headers = context.bucket, call.request.headers
     # Before the body is read: what is there now is a 412, what comes in the meantime a 409.
-    only_new, seen = write_conditions(call), call.key in bucket.objects
+    only_new, seen = write_conditions(context, call), call.key in bucket.objects
     declared = any(name.lower().startswith((PREFIX, "x-amz-trailer")) for name in headers)
     kept = kept_headers(headers)
     blob = bucket.storage.new()

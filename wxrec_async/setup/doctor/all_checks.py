@@ -15,6 +15,7 @@ from wxrec_async.rules.diagnosis import Finding, bad, failed, good
 from wxrec_async.setup.doctor.bucket_checks import BUCKET_NAMES, BucketChecks, opened_bucket
 from wxrec_async.setup.doctor.ledger_file import examine_place
 from wxrec_async.setup.doctor.notes import Notes
+from wxrec_async.setup.doctor.phone_key import examine_phone_key
 from wxrec_async.setup.doctor.webex_checks import examine_webex
 from wxrec_async.wiring.account import Injected
 
@@ -32,6 +33,7 @@ async def examine(  # noqa: PLR0913 - all but one have defaults
     emit: Emit = ignore,
     given: Injected | None = None,
     renew: bool = False,
+    make_phone_key: bool = False,
     clock: Callable[[], float] = time.time,
     origin: str = "the settings",
     warnings: Sequence[str] = (),
@@ -40,12 +42,15 @@ async def examine(  # noqa: PLR0913 - all but one have defaults
 
     Goes on after a failure as far as that makes sense.  Nothing is raised for what is wrong.
     Nothing is left behind: the only things written are a renewed token, when the stored one
-    is stale or ``renew`` asks for it, and a multipart upload that is aborted again.
+    is stale or ``renew`` asks for it, a key for phone numbers when ``make_phone_key`` does, and a multipart upload
+    that is aborted again.
     ``clock`` is epoch seconds, ``origin`` is what the first line calls the settings, ``warnings``
     what `load_config_with_origins` said of them.
     """
     notes = Notes(on_finding, clock)
     notes.add(_configuration(settings, origin, clock(), warnings))
+    if make_phone_key or settings.ledger.phone_numbers == "hashed":
+        notes.add(await examine_phone_key(settings, given or Injected(), make=make_phone_key))
     # Webex first: the ledger is compared with the organisation that it names, and its answers tell the time.
     org_id = await examine_webex(settings, given or Injected(), notes, emit, renew=renew)
     await _examine_bucket(settings, notes)
@@ -60,6 +65,7 @@ async def examine_file(
     on_finding: Tell = _tell_nobody,
     emit: Emit = ignore,
     renew: bool = False,
+    make_phone_key: bool = False,
 ) -> list[Finding]:
     """Read the settings as `load_config` does, then `examine`; settings that cannot be read are the only finding."""
     try:
@@ -72,7 +78,13 @@ async def examine_file(
     named = path or (Path("config.toml") if any(name == "config.toml" for name in loaded.origins.values()) else None)
     origin = str(named) if named else "environment and defaults"
     return await examine(
-        loaded.settings, on_finding=on_finding, emit=emit, renew=renew, origin=origin, warnings=loaded.warnings
+        loaded.settings,
+        on_finding=on_finding,
+        emit=emit,
+        renew=renew,
+        make_phone_key=make_phone_key,
+        origin=origin,
+        warnings=loaded.warnings,
     )
 
 
