@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -74,6 +75,14 @@ def _unasked_range(scene: Scene, answer: Answer) -> Answer | None:
     )
 
 
+def _other_samples(body: bytes, size: int, dice: random.Random) -> bytes:
+    """Return a WAV of ``size`` bytes with the head of another one, all chunks before its samples, and other samples."""
+    begin = body.index(b"data") + 8
+    made = bytearray(body[:begin] + dice.randbytes(size - begin))
+    made[4:8], made[begin - 4 : begin] = (size - 8).to_bytes(4, "little"), (size - begin).to_bytes(4, "little")
+    return bytes(made)
+
+
 def _swap(*, resized: bool) -> Trouble:
     """Break the first answer off and have another version of the recording from then on."""
 
@@ -84,9 +93,7 @@ def _swap(*, resized: bool) -> Trouble:
         if len(recording.bodies) > 1:
             return None
         size = len(recording.body) + (scene.dice.choice((-80, 120)) if resized else 0)
-        body = bytearray(recording.body[:44] + scene.dice.randbytes(size - 44))
-        body[4:8], body[40:44] = (size - 8).to_bytes(4, "little"), (size - 44).to_bytes(4, "little")
-        recording.bodies.append(bytes(body))
+        recording.bodies.append(_other_samples(recording.body, size, scene.dice))
         if scene.dice.random() < 0.5:
             recording.unmarked = True
             answer = answer.with_header("ETag", None).with_header("Last-Modified", None)
