@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 
 from wxrec_async.ledger import Everything
-from wxrec_async.ledger.task_columns import COLUMNS, task_columns, task_of
+from wxrec_async.ledger.task_columns import COLUMNS, kept_columns, task_of
 from wxrec_async.model import Task
 
 from .contract import DAY, Opener, masked
@@ -25,11 +25,11 @@ def test_the_columns_are_the_fields_of_the_model() -> None:
 def test_what_is_kept_is_read_back() -> None:
     """Numbers are masked on the way in; yes, no and not known come back as such."""
     kept = replace(TASK, origin="masked", destination="masked")
-    assert task_of([*task_columns(TASK, masked).values()]) == kept
-    stored = [int(value) if isinstance(value, bool) else value for value in task_columns(TASK, masked).values()]
+    assert task_of([*kept_columns(TASK, masked).values()]) == kept
+    stored = [int(value) if isinstance(value, bool) else value for value in kept_columns(TASK, masked).values()]
     assert task_of(stored) == kept
     assert task_of(stored).active is False
-    assert task_of([*task_columns(Task("t1"), masked).values()]) == Task("t1")
+    assert task_of([*kept_columns(Task("t1"), masked).values()]) == Task("t1")
 
 
 @pytest.mark.anyio

@@ -78,7 +78,7 @@ def of_table(alias: str) -> str:
     return ", ".join(f"{alias}.{name}" for name in COLUMNS)
 
 
-def task_columns(task: Task, mask: Mask) -> dict[str, Any]:
+def kept_columns(task: Task, mask: Mask) -> dict[str, Any]:
     """Return what is kept of a task, by column; nothing that must not get into the ledger is in it."""
     return {name: column.keep(getattr(task, name), mask) for name, column in COLUMNS.items()}
 

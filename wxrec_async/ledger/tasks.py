@@ -25,7 +25,7 @@ from wxrec_async.ledger.records import (
 )
 from wxrec_async.ledger.rows import Mask, is_uuid, key, number, spelling, words
 from wxrec_async.ledger.runs import run_row
-from wxrec_async.ledger.task_columns import ASKED, COLUMNS, TASK, TASK_WIDTH, asked_of, task_columns, task_of
+from wxrec_async.ledger.task_columns import ASKED, COLUMNS, TASK, TASK_WIDTH, asked_of, kept_columns, task_of
 from wxrec_async.model import DAY_MS, Task, TaskState, Window
 from wxrec_async.rules.schedule import next_try
 from wxrec_async.rules.selection import NEVER_ENDED, STILL_OPEN
@@ -277,7 +277,7 @@ class TaskListing:
         for task in tasks:
             # The same task again in one answer: its later row.
             kept = kept_id(connection, task.id)
-            if self._add_one(connection, kept, task_columns(task, mask) | {"id": kept}) or kept in chosen:
+            if self._add_one(connection, kept, kept_columns(task, mask) | {"id": kept}) or kept in chosen:
                 chosen[kept] = _completed(connection, kept, task)
         return list(chosen.values())
 
