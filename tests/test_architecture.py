@@ -344,3 +344,27 @@ def test_what_is_composed_is_recognised() -> None:
     composed = ["f'SELECT {x}'", "'SELECT ' + x", "'SELECT %s' % x", "'SELECT {}'.format(x)", "', '.join(x)"]
     assert all(_is_composed(ast.parse(text, mode="eval").body) for text in composed)
     assert not any(_is_composed(ast.parse(text, mode="eval").body) for text in ["'SELECT 1'", "SELECT"])
+
+
+# A function of the name of a module or room, and why it may.
+NAMED_ALIKE = {
+    "cleanup": "public: `wxrec_async.cleanup`, carried out by the command of that name",
+    "login": "public: `wxrec_async.login`, carried out by the command of that name",
+    "rebuild": "public: `wxrec_async.rebuild`, carried out by the command of that name",
+    "reconcile": "public: `wxrec_async.reconcile`, carried out by the command of that name",
+    "verify": "public: `wxrec_async.verify`, carried out by the command of that name",
+    "attachments": "all that a module is for, said by its one function",
+    "text": "a value of SQLite; the module is of the command line, which no room of the ledger's knows",
+}
+
+
+def test_no_public_function_has_the_name_of_a_module() -> None:
+    """One imported where the other is hides it, and whoever looks for one finds two; old reasons go."""
+    modules = {piece for file in FILES for piece in file.module.split(".")}
+    found = {
+        node.name
+        for file in FILES
+        for node in file.tree.body
+        if isinstance(node, house.FUNCTIONS) and not node.name.startswith("_") and node.name in modules
+    }
+    assert found == set(NAMED_ALIKE)

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 
+from wxrec_async.config import Settings
 from wxrec_async.events import Event
 from wxrec_async.flow.job import Job
 from wxrec_async.flow.orchestrator import Orchestrator
@@ -46,6 +47,10 @@ class FusedLedger:
             return result
 
         return call
+
+
+# What a test may say of the settings, by section.
+SETTINGS = {"backfill": ("max_failures_in_row",), "webex": ("include_segments",)}
 
 
 class Flow:
@@ -110,7 +115,9 @@ class Flow:
                 going_on = await ledger.open_spans(scope or InPeriod(period), now_ms=self.now_ms, due_only=False)
                 cut_left = [window for span in left for window in windows.cut(span)]
                 job["windows"] = tuple(windows.with_spans(cut_left, going_on))
+            sections = {name: {each: job.pop(each) for each in keys if each in job} for name, keys in SETTINGS.items()}
             facts: dict[str, Any] = {
+                "settings": Settings.model_validate(sections),
                 "concurrency": 4,
                 "page_size": self.webex.page_size,
                 "key_template": HOME.key_template,

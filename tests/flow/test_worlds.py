@@ -16,7 +16,7 @@ from wxrec_async.ledger import Counts, Everything, Identity, open_ledger
 from wxrec_async.model import Secret, Window
 from wxrec_async.plumbing.reach import NetworkMonitor
 from wxrec_async.wiring import clients
-from wxrec_async.wiring.account import Injected, WebexAccount, load_secrets, organisation
+from wxrec_async.wiring.account import Injected, WebexAccount, load_secrets, organisation_of
 from wxrec_async.wiring.bucket import SPARE_CONNECTIONS, s3_connections
 from wxrec_async.wiring.clients import trusted_tls_context
 from wxrec_async.wiring.storage import ledger_view
@@ -55,17 +55,17 @@ def test_organisation_is_the_one_all_agree_on(
 ) -> None:
     """Configuration, credentials and token are held against each other before anything is asked of Webex."""
     if isinstance(expected, str):
-        assert organisation(configured, in_credentials, tokens(of_token)) == expected
+        assert organisation_of(configured, in_credentials, tokens(of_token)) == expected
         return
     with pytest.raises(expected) as refusal:
-        organisation(configured, in_credentials, tokens(of_token))
+        organisation_of(configured, in_credentials, tokens(of_token))
     assert "opaque" not in str(refusal.value)
     assert "org_id" in str(refusal.value)
 
 
 def test_organisation_is_the_same_in_any_case_of_letters() -> None:
     """The token's id is lower case; written in capitals in the configuration it is no other organisation."""
-    assert organisation(A.upper(), "", tokens(A)) == organisation("", "", tokens(A))
+    assert organisation_of(A.upper(), "", tokens(A)) == organisation_of("", "", tokens(A))
 
 
 @pytest.mark.parametrize(

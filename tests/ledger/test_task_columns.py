@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from wxrec_async.ledger import Everything
-from wxrec_async.ledger.task_columns import COLUMNS, task_columns, task_of
+from wxrec_async.ledger.task_columns import COLUMNS, kept_columns, task_of
 from wxrec_async.model import Task
 
 from .contract import DAY, Opener, masked
@@ -27,13 +27,13 @@ def test_the_columns_are_the_fields_of_the_model() -> None:
 def test_what_is_kept_is_read_back() -> None:
     """Numbers are masked on the way in; yes, no and not known come back as such."""
     kept = replace(TASK, **SHOWN)
-    columns = task_columns(TASK, masked)
+    columns = kept_columns(TASK, masked)
     assert columns.pop("said") == '{"mood":"masked"}'
     assert task_of([*columns.values()]) == kept
     stored = [int(value) if isinstance(value, bool) else value for value in columns.values()]
     assert task_of(stored) == kept
     assert task_of(stored).active is False
-    assert task_of([*task_columns(Task("t1"), masked).values()][:-1]) == Task("t1")
+    assert task_of([*kept_columns(Task("t1"), masked).values()][:-1]) == Task("t1")
 
 
 @pytest.mark.anyio

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from wxrec_async.sandbox import Options, Organisation, Sandbox
-from wxrec_async.sandbox.graphql import QueryError, parse
+from wxrec_async.sandbox.graphql import QueryError, read_query
 
 from .kit import DAY_MS, Webex, http_client, s3_client
 
@@ -165,8 +165,8 @@ async def test_events_tell_when_a_recording_became_available(webex: Webex) -> No
 def test_a_required_variable_must_be_there() -> None:
     """The type says so, unless there is a default."""
     with pytest.raises(QueryError, match="'to'"):
-        parse("query ($from: Long = 1, $to: [Long!]!) {a(from: $from, to: $to) {b}}", {})
-    (found,) = parse(
+        read_query("query ($from: Long = 1, $to: [Long!]!) {a(from: $from, to: $to) {b}}", {})
+    (found,) = read_query(
         'query ($from: Long = 1) {a(from: $from, on: true, off: null, s: "a\\"b", e: NAME, f: -1.5) {b}}', {}
     )
     assert found.arguments == {"from": 1, "on": True, "off": None, "s": 'a"b', "e": "NAME", "f": -1.5}

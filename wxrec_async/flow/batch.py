@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from wxrec_async.config import Settings
 from wxrec_async.model import Capture, Failed, Outcome, Recording, Task, TransferSpec
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys, selection
@@ -46,11 +47,14 @@ class RecordingUploader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """By what an answer is read and its recordings are placed; ``metadata`` goes with every object."""
+    """By what an answer is read and its recordings are placed; ``metadata`` goes with every object.
 
+    What the rules want to have in another form than ``settings`` stands beside them (`flow.policies`).
+    """
+
+    settings: Settings = field(default_factory=Settings)
     ages: WaitPolicy = field(default_factory=WaitPolicy)
     changed: ChangePolicy = ChangePolicy.BESIDE
-    include_segments: bool = False
     key_template: str = "call-detail/{task_id}/recording{ext}"
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -104,7 +108,7 @@ def read_answer(task: Task, capture: Capture, before: Before, rules: Rules, now_
 
     ``now_ms`` is milliseconds since the epoch.  A task without a first sight is seen now.
     """
-    wanted = selection.wanted_recordings(capture, include_segments=rules.include_segments)
+    wanted = selection.wanted_recordings(capture, include_segments=rules.settings.webex.include_segments)
     beside = [(each.id, each.kind) for each in capture.attachments]
     seen = EmptyAnswers(now_ms if before.first_seen_ms is None else before.first_seen_ms)
     # What captures names of a call that goes on may still grow, and what is stored would stay as it was then.

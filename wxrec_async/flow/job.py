@@ -40,12 +40,10 @@ class Job(Rules):
     look_again: Window | None = None
     other_channels: tuple[str, ...] = ()
     concurrency: int = 32
-    memory_mib: int = 0
     page_size: int = 1000
     channel_types: tuple[str, ...] = ("telephony",)
     filters: Filters = NO_FILTERS
     limit: int | None = None
-    max_failures_in_row: int = 100
     reach: Reach = NOTHING_OLDER
     trailing_ms: int = 7 * DAY_MS
     command: str = "run"

@@ -74,7 +74,7 @@ def _rules(settings: Settings, org_id: str) -> dict[str, Any]:
     return {
         "ages": ages_of(settings),
         "changed": ChangePolicy(settings.backfill.changed),
-        "include_segments": settings.webex.include_segments,
+        "settings": settings,
         "key_template": settings.s3.key,
         "metadata": {"wx-org-id": keys.encode_id(org_id)},
     }
@@ -86,12 +86,10 @@ def job_of(settings: Settings, org_id: str, scope: Scope, **facts: Any) -> Job:
     wanted = {
         "run_id": new_run_id(),
         "concurrency": backfill.concurrency,
-        "memory_mib": settings.memory.ceiling_mib,
         "page_size": webex.page_size,
         "channel_types": webex.channel_types,
         "other_channels": webex.other_channels,
         "filters": filters_of(settings),
-        "max_failures_in_row": backfill.max_failures_in_row,
         "reach": reach_of(settings),
         "trailing_ms": rhythm_of(settings).trailing_ms,
     }

@@ -82,15 +82,7 @@ class RunLog:
         # By key and id, because one upload may be told of twice: as an event and in a worker's report.
         self._uploads: set[tuple[str, str]] = set()
         self._begun_s, self._begun_ms = anyio.current_time(), self.judged_ms()
-        self._verdicts = TaskVerdicts(
-            job.run_id,
-            ledger,
-            emit,
-            self.judged_ms,
-            ages=job.ages,
-            filters=job.filters,
-            max_failures_in_row=job.max_failures_in_row,
-        )
+        self._verdicts = TaskVerdicts(job, ledger, emit, self.judged_ms)
 
     # What is to be done
 
@@ -99,7 +91,8 @@ class RunLog:
         job = self.job
         for note in job.notes:
             self._emit(events.Clamped(note))
-        self._emit(events.RunStarted(job.run_id, job.period, windows, job.concurrency, job.memory_mib))
+        ceiling_mib = job.settings.memory.ceiling_mib
+        self._emit(events.RunStarted(job.run_id, job.period, windows, job.concurrency, ceiling_mib))
         await self._ledger.begin_run(
             job.run_id, self._now_ms(), job.period, author=current_operator(), command=job.command
         )

@@ -13,6 +13,7 @@ import anyio
 from wxrec_async import events
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit
+from wxrec_async.flow.job import Job
 from wxrec_async.flow.run_ledger import RunLedger
 from wxrec_async.ledger.records import KnownTask
 from wxrec_async.model import (
@@ -29,27 +30,16 @@ from wxrec_async.model import (
 )
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.rules import finality, schedule, selection
-from wxrec_async.rules.filters import Filters
 from wxrec_async.rules.finality import EmptyAnswers
-from wxrec_async.rules.selection import TaskVerdict, WaitPolicy
+from wxrec_async.rules.selection import TaskVerdict
 
 
 class TaskVerdicts:
-    """Settles for the run ``run_id``; ``failed_before`` are tasks whose failures are no news to it."""
+    """Settles for the run of ``job``; ``failed_before`` are tasks whose failures are no news to it."""
 
-    def __init__(  # noqa: PLR0913 - whom to tell and by which rules
-        self,
-        run_id: str,
-        ledger: RunLedger,
-        emit: Emit,
-        now_ms: Callable[[], int],
-        *,
-        ages: WaitPolicy,
-        filters: Filters,
-        max_failures_in_row: int,
-    ) -> None:
-        self._run_id, self._ledger, self._emit, self._now_ms = run_id, ledger, emit, now_ms
-        self._ages, self._filters, self._most = ages, filters, max_failures_in_row
+    def __init__(self, job: Job, ledger: RunLedger, emit: Emit, now_ms: Callable[[], int]) -> None:
+        self._job, self._ledger, self._emit, self._now_ms = job, ledger, emit, now_ms
+        self._ages, self._filters = job.ages, job.filters
         self._streak = self._stored = 0
         self.failed_before: set[str] = set()
 
@@ -211,7 +201,7 @@ class TaskVerdicts:
             task_id,
             recording_id,
             found,
-            run_id=self._run_id,
+            run_id=self._job.run_id,
             already=stored.already,
             main_place=stored.main_place,
             flags=stored.flags,
@@ -253,7 +243,8 @@ class TaskVerdicts:
         if task_id in self.failed_before:
             return
         self._streak += 1
-        if not selection.streak_ends_run(reason, self._streak, self._stored, self._most):
+        most = self._job.settings.backfill.max_failures_in_row
+        if not selection.streak_ends_run(reason, self._streak, self._stored, most):
             return
         words = f"{self._streak} failures in a row, the last one {reason}" + (f": {detail}" if detail else "")
         # A permission that nobody has is for a person to give: it ends with the exit code of authentication.

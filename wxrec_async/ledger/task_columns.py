@@ -90,7 +90,7 @@ def of_table(alias: str) -> str:
     return ", ".join(f"{alias}.{name}" for name in _READ)
 
 
-def task_columns(task: Task, mask: Mask, hashed: Hash | None = None) -> dict[str, Any]:
+def kept_columns(task: Task, mask: Mask, hashed: Hash | None = None) -> dict[str, Any]:
     """Return what is kept of a task, by column; nothing that must not get into the ledger is in it.
 
     ``hashed`` makes the hashes of numbers that come without one.

@@ -25,7 +25,7 @@ from wxrec_async.ledger.records import (
 )
 from wxrec_async.ledger.rows import is_uuid, key, number, spelling, words
 from wxrec_async.ledger.runs import run_row
-from wxrec_async.ledger.task_columns import ASKED, COLUMNS, TASK, TASK_WIDTH, asked_of, task_columns, task_of
+from wxrec_async.ledger.task_columns import ASKED, COLUMNS, TASK, TASK_WIDTH, asked_of, kept_columns, task_of
 from wxrec_async.model import DAY_MS, Task, TaskState, Window
 from wxrec_async.rules.finality import tells_of_end
 from wxrec_async.rules.schedule import next_try
@@ -284,7 +284,7 @@ class TaskListing:
         return list(chosen.values())
 
     def _columns(self, connection: LedgerConnection, task: Task) -> dict[str, Any]:
-        return task_columns(task, connection.mask, connection.hashed)
+        return kept_columns(task, connection.mask, connection.hashed)
 
     def _add_one(self, connection: sqlite3.Connection, kept: str, columns: dict[str, Any]) -> bool:
         self._write(connection, columns)

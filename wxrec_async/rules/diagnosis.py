@@ -234,7 +234,7 @@ def scope(name: str, failure: WxrecError | None, needed: str, answers: Answers, 
 SEARCH_ABSENT = (404, 405, 501)
 
 
-def search(failure: WxrecError | None, wanted: str) -> Finding:
+def second_list(failure: WxrecError | None, wanted: str) -> Finding:
     """Judge the second list, and say what that means for certificates; ``wanted`` is ``[webex] search``."""
     name = "search"
     if wanted == "off":

@@ -102,7 +102,7 @@ def with_gaps(row: Row, facts: Facts) -> Row:
     return row
 
 
-def contact_record(facts: Facts) -> Row:
+def record_for(facts: Facts) -> Row:
     """Return what Search knows of a contact; what is not here is null."""
     draw = facts.draw
     number = phone(draw.pick(1, 10_000))

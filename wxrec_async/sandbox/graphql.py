@@ -57,7 +57,7 @@ class Field:
     at: tuple[int, int] = (1, 1)
 
 
-def parse(text: str, variables: Mapping[str, Any]) -> list[Field]:
+def read_query(text: str, variables: Mapping[str, Any]) -> list[Field]:
     """Return what the one operation of ``text`` selects; raises `QueryError`."""
     tokens = _tokens(text)
     return _Parser([token for token, _ in tokens], [at for _, at in tokens], variables).operation()

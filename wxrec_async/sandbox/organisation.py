@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from wxrec_async.sandbox.audio import MULAW, PCM16, SAMPLE_RATE, Audio
-from wxrec_async.sandbox.contact_record import Facts, contact_record, task_attributes, with_gaps
+from wxrec_async.sandbox.contact_record import Facts, record_for, task_attributes, with_gaps
 from wxrec_async.sandbox.extra_media import (
     MP3_NAME,
     ExtraMedia,
@@ -406,7 +406,7 @@ class Organisation:
 
     def search_row(self, task: SandboxTask, now_ms: int) -> dict[str, Any]:
         """Return what Search knows of a task; a field that is not there is null."""
-        return contact_record(self.facts(task, now_ms, sized=True))
+        return record_for(self.facts(task, now_ms, sized=True))
 
     # What must come of it
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from wxrec_async.sandbox.contact_record import activities_of
 from wxrec_async.sandbox.front import Refusal
-from wxrec_async.sandbox.graphql import Field, QueryError, parse
+from wxrec_async.sandbox.graphql import Field, QueryError, read_query
 from wxrec_async.sandbox.organisation import DAY_MS, Bounds, Organisation, SandboxTask
 from wxrec_async.sandbox.search_filters import aggregate, fits, fits_activities, interval_start
 from wxrec_async.sandbox.search_schema import OBJECT_TYPES, QUERY, FieldType, check
@@ -47,7 +47,7 @@ class SearchService:
         """Return status and body; ``stranger`` is whoever asks with another organisation's token: nothing is there."""
         try:
             asked = json.loads(body)
-            roots = parse(asked["query"], asked.get("variables") or {})
+            roots = read_query(asked["query"], asked.get("variables") or {})
             check(roots)
         except QueryError as error:
             # Seen in a live run; of everything else nobody knows whether it is a 400 or a 200 with errors.

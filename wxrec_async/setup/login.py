@@ -31,8 +31,8 @@ from wxrec_async.webex.calls import ApiCalls
 from wxrec_async.webex.proving import answering_org
 from wxrec_async.webex.transport import AiohttpTransport
 from wxrec_async.wiring import clients
-from wxrec_async.wiring.account import Injected, credentials_of, organisation, token_store_of
-from wxrec_async.wiring.http_client import http_client
+from wxrec_async.wiring.account import Injected, credentials_of, organisation_of, token_store_of
+from wxrec_async.wiring.http_client import make_http_client
 
 WAIT_S = 300.0
 # What a service app needs for all of it, captures included.
@@ -139,7 +139,7 @@ async def _opened(
     # Before anybody is sent to a browser: a code is good for one try, and a token that cannot be stored is lost.
     await oauth.look_at_store(store)
     transport = AiohttpTransport(tls=clients.trusted_tls_context(settings), limit=2, proxy=settings.webex.proxy)
-    async with http_client(transport) as http:
+    async with make_http_client(transport) as http:
         yield _Surroundings(settings, credentials, store, http, emit, clock)
 
 
@@ -187,7 +187,7 @@ async def _organisation(around: _Surroundings, tokens: Tokens) -> tuple[str, tup
     # Access tokens of Contact Center end in the organisation's id.  Those that do not are asked about: first in the
     # name the settings give, which a wrong tenant refuses, else in nobody's, and Webex says whose they are.
     if token_org(tokens) is not None or configured or in_credentials:
-        org_id = organisation(configured, in_credentials, tokens)
+        org_id = organisation_of(configured, in_credentials, tokens)
         if token_org(tokens) is None:
             await _answering(around, tokens, org_id)
         return org_id, ()

@@ -36,7 +36,7 @@ def of_run(ask: WindowAsk) -> Plain:
     return {"run": ask.run, "period": asdict(ask.period)}
 
 
-async def page(ask: WindowAsk, asked: PageAsk) -> Plain:
+async def ask_page(ask: WindowAsk, asked: PageAsk) -> Plain:
     """Ask some worker for a page; return a `messages.PageRow` as JSON has it."""
     row: Plain = await workflow.execute_activity(
         "wxrec-page",

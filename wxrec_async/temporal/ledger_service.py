@@ -167,7 +167,7 @@ class LedgerService:
                 # One at a time, as an organisation has one backfill at a time: a new name takes its place.
                 log = self._log(Period(period.from_ms, period.to_ms), notes)
                 await log.begin(len(await log.windows_left(period)))
-                refusals = Refusals(log.job.max_failures_in_row)
+                refusals = Refusals(log.job.settings.backfill.max_failures_in_row)
                 self._run = _Run(name, log, refusals, log.interrupted.by_task())
             return self._run
 

@@ -208,7 +208,7 @@ class _Pages:
 
     async def _asked(self, asked: PageAsk) -> Plain:
         try:
-            return await activity_calls.page(self._ask, asked)
+            return await activity_calls.ask_page(self._ask, asked)
         except ActivityError as failure:
             # Told by an activity, not a timeout or a cancellation: those are the run's own affair.
             if asked.others and isinstance(failure.cause, ApplicationError):

@@ -78,7 +78,7 @@ async def load_secrets(
         raise ConfigError("[s3] bucket is not set")
     credentials, store = await credentials_of(settings, given), token_store_of(settings, given, emit)
     tokens = await store.load()
-    org_id = organisation(settings.webex.org_id, credentials.org_id, tokens)
+    org_id = organisation_of(settings.webex.org_id, credentials.org_id, tokens)
     _warn_of_end(tokens, clock(), emit)
     return WebexAccount(credentials, store, org_id)
 
@@ -110,7 +110,7 @@ def _warn_of_end(tokens: Tokens, now_s: float, emit: Emit) -> None:
         emit(Warned("refresh_token_ends", f"the refresh token: {judged.words}; {judged.todo}"))
 
 
-def organisation(configured: str, in_credentials: str, tokens: Tokens) -> str:
+def organisation_of(configured: str, in_credentials: str, tokens: Tokens) -> str:
     """Return the organisation all agree on.
 
     A browser that is signed in elsewhere silently mints a token for the wrong

@@ -26,7 +26,7 @@ from wxrec_async.webex.search import TaskSearch
 from wxrec_async.webex.search_parse import LISTING
 from wxrec_async.webex.transport import AiohttpTransport, tls_context
 from wxrec_async.wiring.account import NO_INJECTION, Injected, WebexAccount
-from wxrec_async.wiring.http_client import USER_AGENT, http_client
+from wxrec_async.wiring.http_client import USER_AGENT, make_http_client
 from wxrec_async.wiring.observed import observed_gate, observed_retrier
 
 API_CONNECTIONS = 32
@@ -71,12 +71,14 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
     """Open three separate sets of connections: for the token, the API, and the media, which gets no credential."""
     webex, terms = settings.webex, given.terms
     pacer = terms.pacer(webex.requests_per_minute, observed_gate("Webex", emit))
-    token_http = http_client(_borrowed(given.api_transport) or AiohttpTransport(tls=tls, limit=2, proxy=webex.proxy))
+    token_http = make_http_client(
+        _borrowed(given.api_transport) or AiohttpTransport(tls=tls, limit=2, proxy=webex.proxy)
+    )
     refresher = Refresher(
         secrets.store, secrets.credentials, token_http, f"{webex.auth_url}/access_token", emit, now=clock
     )
     api = _borrowed(given.api_transport) or AiohttpTransport(tls=tls, limit=API_CONNECTIONS, proxy=webex.proxy)
-    api_http = http_client(PacedTransport(api, pacer), RefreshingAuth(refresher, webex.api_url))
+    api_http = make_http_client(PacedTransport(api, pacer), RefreshingAuth(refresher, webex.api_url))
     media_transport = _borrowed(given.media_transport) or AiohttpTransport(
         tls=tls,
         limit=settings.backfill.concurrency,

@@ -11,7 +11,7 @@ from wxrec_async._version import __version__
 USER_AGENT = f"wxrec-async/{__version__}"
 
 
-def http_client(transport: httpx.AsyncBaseTransport, auth: httpx.Auth | None = None) -> httpx.AsyncClient:
+def make_http_client(transport: httpx.AsyncBaseTransport, auth: httpx.Auth | None = None) -> httpx.AsyncClient:
     """Return a client over ``transport`` that follows no redirect, keeps no cookie and heeds no environment."""
     return httpx.AsyncClient(
         transport=transport,

@@ -41,8 +41,8 @@ from wxrec_async.webex.search import search_url
 from wxrec_async.webex.search_parse import read_search, search_body
 from wxrec_async.webex.transport import AiohttpTransport
 from wxrec_async.wiring import clients
-from wxrec_async.wiring.account import Injected, credentials_of, organisation, token_store_of
-from wxrec_async.wiring.http_client import http_client
+from wxrec_async.wiring.account import Injected, credentials_of, organisation_of, token_store_of
+from wxrec_async.wiring.http_client import make_http_client
 
 # What can only be known from an answer to a token that lives.
 ASKED_NAMES = ("region", "tasks", "captures", "search")
@@ -101,7 +101,7 @@ def _client(settings: Settings, tls: ssl.SSLContext, notes: Notes) -> httpx.Asyn
         if "Age" not in response.headers:  # an answer from a cache tells nothing
             notes.note_date(response.request.url.netloc.decode("ascii"), response.headers.get("Date"))
 
-    client = http_client(AiohttpTransport(tls=tls, limit=CONNECTIONS, proxy=settings.webex.proxy))
+    client = make_http_client(AiohttpTransport(tls=tls, limit=CONNECTIONS, proxy=settings.webex.proxy))
     client.event_hooks = {"response": [note_date]}
     return client
 
@@ -161,7 +161,7 @@ class _Account:
         configured, in_credentials = self.settings.webex.org_id, self.credentials.org_id
         told = token_org(self.tokens) or ""
         try:
-            org_id = organisation(configured, in_credentials, self.tokens)
+            org_id = organisation_of(configured, in_credentials, self.tokens)
         except (AuthError, ConfigError) as error:
             # Webex answers in the token's name only; asking in another one would make every finding below a refusal.
             return told or configured or in_credentials, failed("organisation", error)
@@ -195,7 +195,7 @@ class _Account:
         self.notes.add(diagnosis.region(answers, org_id))
         self.notes.add(diagnosis.scope("tasks", answers.tasks, TASK_SCOPES, answers, granted))
         self.notes.add(diagnosis.scope("captures", answers.captures, CAPTURE_SCOPES, answers, granted))
-        self.notes.add(diagnosis.search(answers.search, self.settings.webex.search))
+        self.notes.add(diagnosis.second_list(answers.search, self.settings.webex.search))
 
 
 def _as_answered(organisation: Finding, told: str) -> Finding:
