@@ -98,7 +98,8 @@ class WindowFlow:
 
         if ask.source == Source.SEARCH:
             by_search = SearchLister(pages, ask.shape.channel_types)
-            return pages.asked_ms, await by_search.read(ask.span.window(), take_in) or pages.trouble
+            trouble = await by_search.read(ask.span.window(), take_in) or pages.trouble
+            return pages.asked_ms, trouble
         # Histories from before this was so have no such question in them, and are replayed as they were.
         sure = workflow.patched("every-channel-at-the-end")
         lister = Lister(pages, ask.shape.page_size, ask.shape.channel_types, sure=sure)
