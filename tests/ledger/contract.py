@@ -179,6 +179,17 @@ class LedgerContract:
             await ledger.close_window(Window(0, 100), 2)
             assert await ledger.closed_windows(Window(50, 51)) == [Window(0, 100)]
 
+    async def test_windows_are_kept_by_the_list_that_closed_them(self, opener: Opener) -> None:
+        """What either list has read to its end is listed no more; together they are one span where they meet."""
+        async with opener() as ledger:
+            await ledger.close_window(Window(0, 20), 1, "search")
+            await ledger.close_window(Window(20, 30), 1)
+            await ledger.close_window(Window(15, 20), 1, "search")
+            assert await ledger.closed_windows(Window(0, 100)) == [Window(0, 30)]
+            await ledger.close_window(Window(40, 50), 2, "search")
+            assert await ledger.closed_windows(Window(0, 100)) == [Window(0, 30), Window(40, 50)]
+            assert (await ledger.lag()).listed_to_ms == 50
+
     @pytest.mark.fault("W16")
     async def test_a_task_on_two_pages_is_handed_out_once(self, opener: Opener) -> None:
         """Within a run a task goes to a worker once, by whatever page, window or backlog it comes again."""

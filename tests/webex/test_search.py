@@ -12,13 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.webex_contract.spec import query_errors
 from wxrec_async.config import WebexSettings
 from wxrec_async.errors import AuthError, InvalidResponse
-from wxrec_async.model import SearchRow, Task, Window
+from wxrec_async.model import SearchCounts, SearchRow, Task, Window
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.webex.search import TaskSearch
-from wxrec_async.webex.search_parse import SearchRefused, read_search, search_body
+from wxrec_async.webex.search_parse import (
+    LISTING,
+    SearchRefused,
+    count_body,
+    read_counts,
+    read_search,
+    search_body,
+)
 
 from .kit import Told, api_retrier
 
@@ -53,7 +61,7 @@ async def search(reply: Callable[[httpx.Request], httpx.Response]) -> AsyncItera
     told = Told()
     async with httpx.AsyncClient(transport=httpx.MockTransport(reply)) as http:
         settings = WebexSettings(base_url="https://api.test/v1")
-        yield TaskSearch(http, settings, org_id="org 1", retrier=api_retrier(told)), told
+        yield TaskSearch(http, settings, org_id="org 1", retrier=api_retrier(told), fields=LISTING), told
 
 
 async def test_a_page_is_asked_for_by_window_and_cursor() -> None:
@@ -79,6 +87,94 @@ def test_nothing_of_the_caller_is_asked_for() -> None:
     """What is not asked for cannot leak."""
     query = search_body(WINDOW, "").decode().lower()
     assert not [word for word in ("origin", "destination", "phone", "customer", "email", "ani") if word in query]
+
+
+def asked_for(window: Window, body: bytes) -> str:
+    """Return the query of a body, which must be one that Cisco's schema allows."""
+    query: str = json.loads(body)["query"]
+    assert query_errors(query) == []
+    assert f"from:{window.from_ms - 1}," in query
+    return query
+
+
+def test_a_list_asks_for_what_the_other_list_tells() -> None:
+    """In order of creation, so that a change of order between pages shows."""
+    query = asked_for(WINDOW, search_body(WINDOW, "", fields=LISTING))
+    for field in ("createdTime(sort:asc)", "direction", "origin", "destination", "lastQueue{id name}"):
+        assert field in query
+
+
+async def test_ids_are_looked_up_in_one_call() -> None:
+    """A filter of ids, each quoted as GraphQL quotes text; what is found has every field a list tells of."""
+    asked: list[httpx.Request] = []
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        row = ROW | {"origin": "+15550100", "direction": "inbound", "lastQueue": {"id": "q", "name": "Support"}}
+        return httpx.Response(200, json=answer(row))
+
+    async with search(reply) as (source, _):
+        page = await source.search_ids(WINDOW, ["t", 'odd"}]}id'])
+    (request,) = asked
+    query = asked_for(WINDOW, request.content)
+    assert 'filter:{or:[{id:{equals:"t"}},{id:{equals:"odd\\"}]}id"}}]}' in query
+    (found,) = page.witnesses
+    assert (found.task.origin, found.task.direction, found.task.queue_id) == ("+15550100", "inbound", "q")
+
+
+async def test_counts_come_in_one_call() -> None:
+    """Tasks and bytes by whether they were recorded; sums are floats, and of nothing they are null."""
+    asked: list[httpx.Request] = []
+
+    def sums(requested: bool | None, tasks: float, size: float | None) -> dict[str, object]:
+        told = [{"name": "tasks", "value": tasks}, {"name": "bytes", "value": size}]
+        return {"captureRequested": requested, "aggregation": told}
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        rows = [sums(True, 3.0, 96000.0), sums(None, 2.0, None), sums(False, 1.0, 0.0)]
+        return httpx.Response(200, json={"data": {"taskDetails": {"tasks": rows}}})
+
+    async with search(reply) as (source, _):
+        counts = await source.count(WINDOW)
+    assert (counts, counts.tasks) == (SearchCounts(3, 2, 1, 96000), 6)
+    assert "filter:{or:[{channelType:{equals:telephony}}]}" in asked_for(WINDOW, asked[0].content)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"errors": [{"message": "no sums here"}]},
+        {"data": {"taskDetails": {}}},
+        {"data": {"taskDetails": {"tasks": [{"aggregation": [{"name": "tasks", "value": "many"}]}]}}},
+        {"data": {"taskDetails": {"tasks": [{"id": "t"}]}}},
+    ],
+)
+def test_what_is_no_count_is_refused(body: dict[str, object]) -> None:
+    """A number nobody told is not taken for none."""
+    with pytest.raises(InvalidResponse):
+        read_counts(json.dumps(body).encode())
+
+
+def test_a_channel_that_is_no_word_gets_into_no_query() -> None:
+    """It could be anything else in that language."""
+    query = json.loads(count_body(WINDOW, ["Telephony", "chat}}]){id"]))["query"]
+    assert "filter:{or:[{channelType:{equals:telephony}}]}" in query
+
+
+async def test_a_server_that_does_not_sort_is_asked_without() -> None:
+    """An argument that it does not know is left out from then on, as a field is."""
+    asked: list[str] = []
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content)["query"])
+        wrong = {"errors": [{"message": "Unknown argument 'sort' on field 'id'"}]}
+        return httpx.Response(200, json=wrong if "sort" in asked[-1] else answer(ROW))
+
+    async with search(reply) as (source, _):
+        assert (await source.search_page(WINDOW)).rows == 1
+        assert (await source.search_page(WINDOW)).rows == 1
+    assert ["sort" in each for each in asked] == [True, False, False]
 
 
 def test_a_row_becomes_a_witness() -> None:

@@ -11,6 +11,8 @@ from wxrec_async.flow.summary import Summary
 from wxrec_async.ledger.records import Counts, Failure
 from wxrec_async.model import Window, iso
 from wxrec_async.planning.plan import Plan
+from wxrec_async.rules.retention import AtRisk
+from wxrec_async.rules.sources import Source
 
 # As many of a kind as a person still reads; --json names all.
 NAMED = 50
@@ -119,6 +121,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
             f"  {planned.window}   {planned.tasks} tasks, {planned.to_ask} to ask, "
             f"{planned.no_recording} without, {planned.settling} too young"
             + (f", {planned.left_out} left out" if planned.left_out else "")
+            + (", by Search" if planned.source is Source.SEARCH else "")
             + problem
         )
     if plan.left_out:
@@ -160,12 +163,17 @@ def _purge_lines(plan: Plan) -> Iterator[str]:
     if not plan.retention_days or (nearest := plan.nearest) is None:
         return
     days = f"[webex] retention_days = {plan.retention_days}"
-    yield f"  purged first        task {visible(nearest.task_id)} on {iso(nearest.purge_ms)} ({days})"
+    yield f"  purged first        {_named(nearest)} on {iso(nearest.purge_ms)} ({days})"
     late = list(plan.at_risk)
     for each in late[:NAMED]:
-        yield f"purged too early: task {visible(each.task_id)}: {iso(each.purge_ms)}, reached {iso(each.reached_ms)}"
+        yield f"purged too early: {_named(each)}: {iso(each.purge_ms)}, reached {iso(each.reached_ms)}"
     if len(late) > NAMED:
         yield f"purged too early: and {len(late) - NAMED} more; --json names all"
+
+
+def _named(each: AtRisk) -> str:
+    # What Search only counted has no name yet.
+    return f"task {visible(each.task_id)}" if each.task_id else f"a call of {str(iso(each.created_ms))[:10]}"
 
 
 def table_lines(counts: Counts, left_out: int = 0) -> Iterator[str]:

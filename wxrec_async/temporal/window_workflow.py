@@ -102,7 +102,8 @@ class WindowFlow:
 
         if ask.source == Source.SEARCH:
             by_search = SearchLister(pages, ask.shape.channel_types)
-            return pages.asked_ms, await by_search.read(ask.span.window(), take_in) or pages.trouble
+            trouble = await by_search.read(ask.span.window(), take_in) or pages.trouble
+            return pages.asked_ms, trouble
         today = workflow.patched(LISTED_AS_TODAY)
         lister = Lister(pages, ask.shape.page_size, ask.shape.channel_types, sure=today, as_first_released=not today)
         trouble = await lister.read(ask.span.window(), take_in) or pages.trouble
