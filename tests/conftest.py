@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from botocore.loaders import Loader
 from hypothesis import HealthCheck, settings
 
+from tests.botocore_models import share_models
 from tests.outputs import Outputs, watch
 
 # Examples are the same in every run, so that a gate which was green is green again; --hypothesis-profile=random draws
@@ -37,24 +35,7 @@ KEPT_QUIET = (
 )
 
 
-# One session of botocore reads its models once for all of its clients.  A program has one session; the tests open
-# thousands in one process, and reading the same megabytes of JSON again for each was two fifths of many a room's time.
-_MODELS: dict[tuple[str, ...], dict[object, object]] = {}
-
-
-def _share_models() -> None:
-    kind: Any = Loader
-    begin = kind.__init__
-
-    @functools.wraps(begin)
-    def begun(loader: Any, *args: Any, **kwargs: Any) -> None:
-        begin(loader, *args, **kwargs)
-        loader._cache = _MODELS.setdefault(tuple(loader.search_paths), {})
-
-    kind.__init__ = begun
-
-
-_share_models()
+share_models()
 
 
 @pytest.fixture
@@ -78,16 +59,31 @@ def _every_log_line_is_captured() -> Iterator[None]:
 # The rooms that start the program or a real server for each test, or wait as long as it waits.
 SLOW = {
     "benchmarks", "cancel", "contracts", "deploy", "e2e", "evidence", "examples", "fuzz", "kill", "memory", "nemesis",
-    "readme", "reconcile", "scaleout", "soak", "trials", "webex_contract", "worlds",
+    "readme", "reconcile", "soak", "temporal", "trials", "webex_contract", "worlds",
 }  # fmt: skip
+# What has the longest tests, longest first: begun last, one of them would keep a core busy while the others idle.
+# Those that wait stand between those that compute.
+LONGEST = (
+    "nemesis/test_nemesis.py", "temporal/test_left_over.py", "worlds/test_worlds.py", "temporal/test_fleet.py",
+    "cancel", "readme/test_newcomer.py", "temporal/test_crashes.py", "memory", "ledger/test_model.py", "temporal",
+    "flow/test_resources.py", "evidence/test_by_hand.py", "kill", "webex_contract", "soak", "trials", "e2e", "examples",
+    "reconcile", "deploy", "telemetry", "evidence", "benchmarks", "security",
+)  # fmt: skip
+CHUNK = 4
 TESTS = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow, so that ``-m "not slow"`` is the quick tier."""
+    """Mark what is slow, so that ``-m "not slow"`` is the quick tier; begin with the longest."""
     for item in items:
         if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in SLOW:
             item.add_marker(pytest.mark.slow)
+    ranks = {path: _rank(path) for path in {item.path for item in items}}
+    items.sort(key=lambda item: ranks[item.path])
+
+
+def _rank(path: Path) -> int:
+    return next((place for place, name in enumerate(LONGEST) if path.is_relative_to(TESTS / name)), len(LONGEST))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -104,9 +100,12 @@ COST = "planted secrets"
 LAST_OF_ITS_MODULE = pytest.StashKey[bool]()
 
 
-def pytest_configure() -> None:
-    """Begin to watch, in this process and in each worker."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to watch, in this process and in each worker, and deal out few tests at a time."""
     watch(OUTPUTS)
+    # By itself xdist would hand a worker the first twelfth of all, which is the longest tests together.
+    if getattr(config.option, "maxschedchunk", 0) is None:
+        config.option.maxschedchunk = CHUNK
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -149,10 +149,10 @@ def test_dry_run_writes_and_moves_nothing(tmp_path: Path) -> None:
 def test_faults_cost_time_and_nothing_else(tmp_path: Path, profile: str) -> None:
     """With faults on every side that pass, the bucket is the same in the end."""
     with sandbox(tmp_path, "--tasks", "60", "--seconds", "1", "5", "--faults", profile) as world:
-        ended = world.run("--json", "--concurrency", "32", timeout_s=120)
+        ended = world.run("--json", "--concurrency", "32", timeout_s=720)
         runs = 1
         while ended.code == 3 and runs < 3:  # a recording may meet more faults in a row than one run forgives
-            ended = world.run("--json", "--concurrency", "32", timeout_s=120)
+            ended = world.run("--json", "--concurrency", "32", timeout_s=720)
             runs += 1
         assert ended.code == 0, ended.err[-3000:]
         assert world.bucket() == world.truth()
@@ -170,7 +170,7 @@ def test_memory_stays_under_the_printed_ceiling_when_s3_is_slower_than_the_sourc
     """Sixty-four workers on large recordings, a fast source and a slow bucket: the pool is what fills, not the heap."""
     options = ("--tasks", "80", "--seconds", "500", "1500", "--s3-rate", "1500000")
     with sandbox(tmp_path, *options) as world:
-        process = world.start("--concurrency", "64", "--grace", "0", "--no-progress")
+        process = world.start("--concurrency", "64", "--grace", "0", "--no-progress", cold=True)
         world.wait_for(lambda: len(world.requests("s3.UploadPart")) + len(world.requests("s3.PutObject")) > 40, process)
         peak = peak_mib(process)
         process.send_signal(signal.SIGINT)

@@ -240,7 +240,7 @@ def test_no_secret_is_in_anything_a_run_leaves_or_shows(tmp_path: Path, faults: 
     """At --log-level debug, with faults on every side: outputs, ledger, log and lock, and what `ps` shows meanwhile."""
     options = ("--tasks", "30", "--seconds", "1", "3", "--no-large", "--faults", faults, "--media-rate", "400000")
     with in_a_process(tmp_path, *options) as world:
-        process = world.start("--json", "--log-level", "debug", "--log-format", "json", "--concurrency", "8")
+        process = world.start("--json", "--log-level", "debug", "--log-format", "json", "--concurrency", "8", cold=True)
         world.wait_for(lambda: len(world.requests("media.get")) > 5, process)
         shown = Path(f"/proc/{process.pid}/cmdline").read_bytes() + Path(f"/proc/{process.pid}/comm").read_bytes()
         during = {file.name: file.read_bytes() for file in world.ledger.parent.glob("wxrec.db*")}

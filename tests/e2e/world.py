@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PATIENCE_S = 60.0
+from tests import warm
+
+PATIENCE_S = 360.0  # on a machine six times slower, with other tests beside
 
 
 @dataclass
@@ -68,16 +70,13 @@ class World:
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-W", "error", "-m", "wxrec_async", *arguments]
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Begin a run; the caller ends it."""
-        return subprocess.Popen(
-            self.command("run", "--config", str(self.config), *arguments),
-            env=self.environment,
-            cwd=self.folder,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+    def start(self, *arguments: str, cold: bool = False) -> subprocess.Popen[str]:
+        """Begin a run; the caller ends it.  ``cold`` when the process itself is looked at: its memory, its command."""
+        command = self.command("run", "--config", str(self.config), *arguments)
+        files: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        if cold:
+            return subprocess.Popen(command, env=self.environment, cwd=self.folder, text=True, **files)
+        return warm.start(command, env=self.environment, cwd=self.folder, **files)
 
     def run(self, *arguments: str, timeout_s: float = PATIENCE_S) -> Finished:
         """Run to the end."""
@@ -86,19 +85,11 @@ class World:
 
     def call(self, *arguments: str, timeout_s: float = PATIENCE_S) -> Finished:
         """Run any command of the program to the end."""
-        done = subprocess.run(
-            self.command(*arguments),
-            env=self.environment,
-            cwd=self.folder,
-            text=True,
-            capture_output=True,
-            timeout=timeout_s,
-            check=False,
-        )
+        done = warm.run(self.command(*arguments), env=self.environment, cwd=self.folder, timeout=timeout_s)
         return Finished(done.returncode, done.stdout, done.stderr)
 
     def wait_for(self, state: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
-        """Return when ``state`` is true; fail when the process ends before, or after a minute."""
+        """Return when ``state`` is true; fail when the process ends before, or when that never comes."""
         deadline = time.monotonic() + PATIENCE_S
         while not state():
             if process is not None and process.poll() is not None:
@@ -123,9 +114,8 @@ def finish(process: subprocess.Popen[str], timeout_s: float = PATIENCE_S) -> Fin
 def sandbox(folder: Path, *options: str) -> Iterator[World]:
     """Start a sandbox in ``folder`` and end it afterwards; options are those of ``python -m wxrec_async.sandbox``."""
     defaults: Sequence[str] = ("--dir", str(folder / "sandbox"), "--rate", "0")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "wxrec_async.sandbox", *defaults, *options], text=True, stdout=subprocess.PIPE
-    )
+    command = [sys.executable, "-m", "wxrec_async.sandbox", *defaults, *options]
+    process = warm.start(command, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +15,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from anyio import to_thread
+
+from tests import warm
 from tests.kill.dying_client import Moment
 from wxrec_async.sandbox import Options, Organisation, Sandbox
 from wxrec_async.sandbox.audio import MULAW, Audio
@@ -23,7 +26,7 @@ from wxrec_async.sandbox.seeded import Draw
 from wxrec_async.sandbox.token_service import Rotation
 
 CONCURRENCY = 2
-PATIENCE_S = 30.0
+PATIENCE_S = 360.0
 LARGE = 12 << 20  # three parts of 5 MiB, the last one shorter
 KINDS = ("one", "none", "legs", "one", "unknown", "named", "one", "one")
 
@@ -48,7 +51,7 @@ class Few(Organisation):
 class Program:
     """The program under way, or ended."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
 
     @property
@@ -57,15 +60,16 @@ class Program:
 
     async def end(self) -> tuple[int, str, str]:
         """Wait for its end; return exit code, standard output and standard error."""
+        out, err = await to_thread.run_sync(self._communicate, abandon_on_cancel=True)
+        return self.process.returncode, out, err
+
+    def _communicate(self) -> tuple[str, str]:
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                out, err = await self.process.communicate()
-        except TimeoutError:
+            return self.process.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-            out, err = await self.process.communicate()
-            raise AssertionError(f"did not end: {err.decode()[-3000:]}") from None
-        assert self.process.returncode is not None
-        return self.process.returncode, out.decode(), err.decode()
+            _, err = self.process.communicate()
+            raise AssertionError(f"did not end: {err[-3000:]}") from None
 
 
 class Site:
@@ -84,11 +88,13 @@ class Site:
         """Begin a run, one that dies at ``moment`` when there is one."""
         module = ["wxrec_async"] if moment is None else ["tests.kill.dying_client", json.dumps(asdict(moment))]
         arguments = ["run", "--config", str(self.config), "--json", *more]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-W", "error", "-m", *module, *arguments,
+        process = warm.start(
+            [sys.executable, "-W", "error", "-m", *module, *arguments],
             env={**os.environ, **self.sandbox.environment(), "PYTHONPATH": str(Path(__file__).parents[2])},
-            cwd=self.folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         self.running = Program(process)
         return self.running
 
@@ -97,7 +103,7 @@ class Site:
         assert self.running is not None
         pid = self.running.pid
         os.kill(pid, signal.SIGKILL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while _lives(pid):
             assert time.monotonic() < deadline
             time.sleep(0.0005)
@@ -188,4 +194,4 @@ async def site(folder: Path, rotation: Rotation = "old_stays_valid") -> AsyncIte
         finally:
             if opened.running is not None and opened.running.process.returncode is None:
                 opened.running.process.kill()
-                await opened.running.process.wait()
+                opened.running.process.wait()

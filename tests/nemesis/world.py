@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tests import warm
 from tests.nemesis.plan import DAYS, Plan
 
 START_S = 60.0
@@ -66,7 +67,7 @@ class World:
         begun, number = time.monotonic(), len(self.rounds) + 1
         out, err = (self.folder / f"round-{number}.{name}" for name in ("out", "err"))
         with out.open("wb") as stdout, err.open("wb") as stderr:
-            process = subprocess.Popen(
+            process = warm.start(
                 self._command(), cwd=self.folder, env=self._environment(), stdout=stdout, stderr=stderr
             )
             try:
@@ -78,7 +79,7 @@ class World:
         self.rounds.append(done)
         return done
 
-    def _wait(self, process: subprocess.Popen[bytes], kill_after_s: float | None, within_s: float) -> bool:
+    def _wait(self, process: subprocess.Popen[str], kill_after_s: float | None, within_s: float) -> bool:
         try:
             process.wait(within_s if kill_after_s is None else kill_after_s)
         except subprocess.TimeoutExpired:
@@ -111,7 +112,7 @@ def world(plan: Plan, concurrency: int) -> Iterator[World]:
         given = {key: value for key, value in asdict(plan).items() if key != "expected"}
         (folder / "plan.json").write_text(json.dumps(given))
         command = [sys.executable, "-m", "tests.nemesis.server", str(folder)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = warm.start(command, stdout=subprocess.PIPE)
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

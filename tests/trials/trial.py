@@ -19,6 +19,7 @@ from typing import Any
 from aiohttp import web
 from anyio.from_thread import start_blocking_portal
 
+from tests import warm
 from tests.canaries import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
 from tests.trials.bucket import NAME, Bucket
 from tests.trials.organisation import HOUR_MS, Json, Organisation
@@ -96,14 +97,13 @@ class Trial:
     def _program(self, words: list[str], within_s: float) -> Told:
         self.organisation.step += 1
         begun = time.monotonic()
-        process = subprocess.Popen(
+        process = warm.start(
             words,
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
         )
         try:
             out, err = process.communicate(timeout=within_s)

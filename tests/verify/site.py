@@ -11,14 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
+from anyio import to_thread
 
+from tests import warm
 from wxrec_async import Backfill, Settings, load_config
 from wxrec_async.flow.summary import Summary
 from wxrec_async.sandbox import Options, Organisation, Sandbox
 from wxrec_async.sandbox.s3.blobs import MemoryBlob
 from wxrec_async.sandbox.s3.state import StoredBody
+
+PATIENCE_S = 360.0
 
 
 @dataclass
@@ -102,12 +105,10 @@ class Site:
 
     async def call(self, *arguments: str) -> Told:
         """Run the program as a user does."""
-        done = await anyio.run_process(
-            [sys.executable, "-W", "error", "-m", "wxrec_async", *arguments, "--config", str(self.config)],
-            env={**os.environ, **self.sandbox.environment()},
-            check=False,
-        )
-        return Told(done.returncode, done.stdout.decode(), done.stderr.decode())
+        command = [sys.executable, "-W", "error", "-m", "wxrec_async", *arguments, "--config", str(self.config)]
+        environment = {**os.environ, **self.sandbox.environment()}
+        done = await to_thread.run_sync(lambda: warm.run(command, env=environment, timeout=PATIENCE_S))
+        return Told(done.returncode, done.stdout, done.stderr)
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.e2e.world import World, finish, sandbox
 from tests.temporal.kit import Server, fleet, temporal
 
@@ -49,10 +50,9 @@ def front(world: World, *arguments: str) -> Iterator[str]:
     """Let a front stand before the sandbox, in a process of its own; yield its root."""
     told = world.told
     upstream = ("--upstream", told["api_url"], "--auth-upstream", told["auth_url"])
-    process = subprocess.Popen(
+    process = warm.start(
         [sys.executable, "-m", "tests.webex_contract", *upstream, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        text=True,
         stdout=subprocess.PIPE,
     )
     try:
