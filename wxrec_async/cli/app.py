@@ -22,6 +22,7 @@ from wxrec_async.cli.flags import (
     CleanupFlags,
     CommonFlags,
     DoctorFlags,
+    EnrichFlags,
     LoginFlags,
     OutputFlags,
     PlanFlags,
@@ -160,6 +161,16 @@ COMMANDS = (
         CommonFlags,
         CommandBody("status", "run_status"),
         "Show what the ledger holds, while a run goes on too.",
+    ),
+    CommandEntry(
+        "ledger enrich",
+        EnrichFlags,
+        CommandBody("enrich", "run_enrich"),
+        """
+        Fill in what older ledgers did not keep of calls and recordings, as far as Webex still says it.
+
+        Calls are listed again by days, recordings asked for ten calls at once; broken off, it goes on where it was.
+        """,
     ),
     CommandEntry(
         "ledger rebuild",
