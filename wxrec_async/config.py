@@ -76,6 +76,8 @@ class WebexSettings(Section):
     # What new organisations begin with; older ones keep recordings for ever until somebody sets it.
     retention_days: Annotated[int, Field(ge=0)] = 1095
     # `GET /v1/tasks` reaches twelve months back; users found that, it is not documented.
+    # What Search has of each call goes into its sidecar: a call of Search for a hundred of them.
+    contact_records: bool = False
     lookback_days: Annotated[int, Field(gt=0)] = 365
     # Webex's own bounds.  The largest page costs the fewest of the requests a minute.
     page_size: Annotated[int, Field(ge=1, le=1000)] = 1000

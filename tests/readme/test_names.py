@@ -18,8 +18,7 @@ from wxrec_async.config import known_keys
 PACKAGE = Path(wxrec_async.__file__).parent
 COMMANDS = (
     "run", "plan", "retry", "status", "verify", "reconcile", "report", "cleanup", "login", "doctor", "sandbox",
-    "sandbox serve", "config show", "ledger rebuild", "worker",
-    "show", "runs", "runs show",
+    "sandbox serve", "config show", "ledger rebuild", "ledger enrich", "worker", "show", "runs", "runs show",
 )  # fmt: skip
 OTHERS_FLAGS = {"--help"}  # click's own
 FLAG = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")

@@ -45,7 +45,7 @@ def test_a_sidecar_says_everything_by_its_name() -> None:
         "agent_id": "a-1", "agent_name": MAIL, "capture_requested": True,
         "last_updated": "2026-01-01T00:00:06Z", "active": False, "reason_code": "Credit",
         "said": {"callbackNumber": "+41446681800", "mood": "fine"},
-        "origin_hash": "k1:ab", "destination_hash": None,
+        "origin_hash": "k1:ab", "destination_hash": None, "contact_record": None,
         "recordings": [
             gone
             | {"recording_id": "r-1", "state": "gone", "checksum_algorithm": "CRC32", "segment": False, "flags": [],

@@ -23,6 +23,7 @@ from wxrec_async.cli.flags import (
     CleanupFlags,
     CommonFlags,
     DoctorFlags,
+    EnrichFlags,
     LoginFlags,
     OutputFlags,
     PlanFlags,
@@ -186,6 +187,16 @@ COMMANDS = (
         RunDetailFlags,
         CommandBody("runs", "show_run"),
         "Show everything that was written down of one run.",
+    ),
+    CommandEntry(
+        "ledger enrich",
+        EnrichFlags,
+        CommandBody("enrich", "run_enrich"),
+        """
+        Fill in what older ledgers did not keep of calls and recordings, as far as Webex still says it.
+
+        Calls are listed again by days, recordings asked for ten calls at once; broken off, it goes on where it was.
+        """,
     ),
     CommandEntry(
         "ledger rebuild",

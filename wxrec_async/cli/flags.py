@@ -458,6 +458,16 @@ class RebuildFlags(InspectingFlags):
 
 
 @dataclass(kw_only=True)
+class EnrichFlags(TrustFlags, PartFlags):
+    """Those of ``ledger enrich``."""
+
+    rate: Annotated[
+        float | None,
+        _option("--rate", metavar="N", panel=SETTINGS, help="requests to Webex a minute (default: 250)"),
+    ] = None
+
+
+@dataclass(kw_only=True)
 class ReportFlags(CommonFlags, PartFlags):
     """Those of ``report``."""
 

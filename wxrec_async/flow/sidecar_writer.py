@@ -10,6 +10,9 @@ waits for it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from isal.isal_zlib import crc32
@@ -17,13 +20,13 @@ from isal.isal_zlib import crc32
 from wxrec_async.errors import AuthError, HTTPStatusError, InvalidResponse, ObjectExists, RunStopped
 from wxrec_async.events import Emit, Warned
 from wxrec_async.ledger.records import Scope
-from wxrec_async.model import ObjectTarget, Part, StoredObject
+from wxrec_async.model import ObjectTarget, Part, StoredObject, Window
 from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys
 from wxrec_async.rules.evidence import sha256_hex
 from wxrec_async.rules.retry import GiveUp
-from wxrec_async.rules.sidecars import CONTENT_TYPE, MOST_BYTES, Described, content, merged
+from wxrec_async.rules.sidecars import CONTENT_TYPE, MOST_BYTES, Described, content, grouped, merged
 
 AT_ONCE = 16
 # So many others may get in between one's reading and writing; whoever does is never far behind.
@@ -52,28 +55,60 @@ class Tasks(Protocol):
     async def note_sidecar(self, task_id: str, number: int, sha256: str) -> None: ...
 
 
+class RecordsBySearch(Protocol):
+    """Contact records by task; ``astray`` rows name no task that was asked for."""
+
+    @property
+    def records(self) -> Mapping[str, str]: ...
+
+    @property
+    def astray(self) -> int: ...
+
+
+class RecordSource(Protocol):
+    """Search, as far as contact records go; `OperationFailed` when they cannot be had."""
+
+    async def records(self, window: Window, task_ids: Sequence[str]) -> RecordsBySearch: ...
+
+
 class Sidecars:
     """``template`` is that of keys, ``masked`` keeps phone numbers out, ``metadata`` goes with every object."""
 
-    def __init__(
-        self, bucket: SidecarBucket, ledger: Tasks, *, template: str, masked: bool, metadata: dict[str, str], emit: Emit
+    def __init__(  # noqa: PLR0913 - where from, where to, and who listens
+        self,
+        bucket: SidecarBucket,
+        ledger: Tasks,
+        *,
+        template: str,
+        masked: bool,
+        metadata: dict[str, str],
+        emit: Emit,
+        records: RecordSource | None = None,
     ) -> None:
         self._bucket, self._ledger, self._emit = bucket, ledger, emit
         self._template, self._masked, self._metadata = template, masked, metadata
+        self._records = records
         self._numbered = False  # learned of the bucket: it lets nothing be replaced
 
     async def task_finished(self, task_id: str) -> None:
         """Write the sidecar of a task if all of its recordings are at rest and no sidecar says so yet."""
-        described = await self._ledger.described(task_id)
-        if described is None or described.current:
-            return
+        # With contact records they are written at the end, a hundred at a time: one by one each would cost a call.
+        if self._records is None:
+            described = await self._ledger.described(task_id)
+            if described is not None and not described.current:
+                await self._write(described)
+
+    async def _write(self, described: Described, *, final: bool = True) -> None:
+        """Write one sidecar; one that is not ``final`` stays due, because something could not be had for it."""
+        task_id = described.task.id
         try:
             number, written = await self._written(described)
         # `AuthError` and `RunStopped` pass: they would meet every sidecar that follows.
         except (HTTPStatusError, OperationFailed) as failure:
             self._emit(Warned("sidecar_not_written", f"task {task_id}: S3 {failure}; the next run tries again"))
             return
-        await self._ledger.note_sidecar(task_id, number, sha256_hex(written))
+        if final:
+            await self._ledger.note_sidecar(task_id, number, sha256_hex(written))
 
     async def catch_up(self, scope: Scope) -> AuthError | RunStopped | None:
         """Write what earlier runs could not, or did not have to; return what forbids it."""
@@ -82,10 +117,45 @@ class Sidecars:
             while due := await self._ledger.sidecars_due(scope, after=after):
                 # By row, written or not: one that fails would be the first of every page for ever.
                 after = due[-1][0]
-                await each_of([task_id for _, task_id in due], self.task_finished, AT_ONCE)
+                await self._write_page([task_id for _, task_id in due])
         except (AuthError, RunStopped) as refusal:
             return refusal
         return None
+
+    async def _write_page(self, task_ids: Sequence[str]) -> None:
+        if self._records is None:
+            await each_of(task_ids, self.task_finished, AT_ONCE)
+            return
+        found = [await self._ledger.described(task_id) for task_id in task_ids]
+        due = [each for each in found if each is not None and not each.current]
+        for window, group in grouped(due):
+            await self._write_group(self._records, window, group)
+
+    async def _write_group(self, source: RecordSource, window: Window | None, group: Sequence[Described]) -> None:
+        records, had = await self._records_of(source, window, [each.task.id for each in group])
+        described = [replace(each, record=records.get(each.task.id)) for each in group]
+        await each_of(described, partial(self._write, final=had), AT_ONCE)
+
+    async def _records_of(
+        self, source: RecordSource, window: Window | None, task_ids: Sequence[str]
+    ) -> tuple[Mapping[str, str], bool]:
+        """Return the records of a group, and whether it is worth asking again for what is not among them."""
+        if window is None:
+            return {}, True  # nobody knows when these calls were, and Search is asked by time
+        try:
+            found = await source.records(window, task_ids)
+        except OperationFailed as given_up:
+            words = f"{len(task_ids)} sidecars have no contact record: {given_up}; the next run tries again"
+            self._emit(Warned("contact_records_missing", words))
+            return {}, False
+        if missing := [each for each in task_ids if each not in found.records]:
+            named = ", ".join(missing[:3])
+            words = f"Search has no contact record of {len(missing)} calls, {named} among them"
+            self._emit(Warned("contact_record_unknown", words))
+        if found.astray:
+            words = f"Search answered with {found.astray} contact records of no call that was asked for"
+            self._emit(Warned("contact_record_astray", words))
+        return found.records, True
 
     async def _written(self, described: Described) -> tuple[int, bytes]:
         """Have the newest sidecar of a task say what it must; return its number and bytes."""

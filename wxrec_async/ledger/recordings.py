@@ -128,7 +128,7 @@ def add(connection: LedgerConnection, n: int, recording: Recording, now_ms: int)
     kept = kept_recording(connection, n, recording.id)
     times = (number(recording.start_ms), number(recording.stop_ms))
     facts = (n, kept, text(recording.call_type), *times, recording.segment, text(recording.tracking_id))
-    connection.execute(_UPSERT, (*facts, now_ms, now_ms, *_said_of(recording, connection.mask)))
+    connection.execute(_UPSERT, (*facts, now_ms, now_ms, *said_of(recording, connection.mask)))
     connection.execute(
         """UPDATE recordings SET state = 'listed', reason = '', evidence = '', changed_ms = ?
            WHERE task = ? AND id = ? AND state = 'gone'""",
@@ -137,7 +137,7 @@ def add(connection: LedgerConnection, n: int, recording: Recording, now_ms: int)
     return kept
 
 
-def _said_of(recording: Recording, mask: Mask) -> tuple[str | bool | None, ...]:
+def said_of(recording: Recording, mask: Mask) -> tuple[str | bool | None, ...]:
     """Return what captures says of a recording that nothing here goes by, as it may be kept."""
     channels = (said.harmless(each, mask) if each else None for each in (recording.channel1, recording.channel2))
     return (

@@ -18,6 +18,7 @@ from wxrec_async.events import Emit
 from wxrec_async.ledger import (
     all_rows,
     certificates,
+    enriching,
     opening,
     out_of_scope,
     recordings,
@@ -189,6 +190,12 @@ class SqliteLedger(SqliteReader):
     recording_gone = written(recordings.recording_gone)
     lost = written(lost)
     adopt = written(adopt)
+    # What older ledgers did not keep.
+    days_lacking = read(enriching.days_lacking)
+    fill_tasks = written(enriching.fill_tasks)
+    all_told = written(enriching.all_told)
+    recordings_lacking = read(enriching.recordings_lacking)
+    fill_recordings = written(enriching.fill_recordings)
     describe = written(describe)
 
     # Uploads.

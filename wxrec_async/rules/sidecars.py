@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeGuard
 
-from wxrec_async.model import Task, iso
+from wxrec_async.model import DAY_MS, Task, Window, iso
 from wxrec_async.rules import said
 from wxrec_async.rules.evidence import canonical
 from wxrec_async.rules.parts import crc32_text
@@ -21,6 +22,9 @@ from wxrec_async.rules.redact import mask_number, redact_text
 SCHEMA = 2
 # Of one that is read: a call has a handful of recordings, and each of them is bounded (`rules.said`).
 MOST_BYTES = 8 << 20
+# Of a call of Search: its page has 250 rows, its filter 1,000 arguments, its span 365 days.
+MOST_RECORDS = 100
+MOST_SPAN_MS = 360 * DAY_MS
 CONTENT_TYPE = "application/json"
 
 
@@ -53,18 +57,45 @@ class FinishedRecording:
 class Described:
     """A task all of whose recordings are at rest, and the sidecar written last.
 
-    ``number`` is 0 while there is none; ``current`` says that nothing changed since.
+    ``number`` is 0 while there is none; ``current`` says that nothing changed since.  ``record`` is what Search has
+    of the task (`rules.said`), where it was asked.
     """
 
     task: Task
     recordings: tuple[FinishedRecording, ...]
     number: int = 0
     current: bool = False
+    record: str | None = field(default=None, repr=False)
 
     @property
     def start_ms(self) -> int | None:
         """When the first recording began, as far as that is known."""
         return min((each.start_ms for each in self.recordings if each.start_ms is not None), default=None)
+
+
+def grouped(due: Sequence[Described]) -> list[tuple[Window | None, list[Described]]]:
+    """Put tasks together whose contact records one call of Search can have, with the time they were created in.
+
+    None for those of which no time is known.
+    """
+    untold = [each for each in due if _when(each) is None]
+    groups: list[tuple[Window | None, list[Described]]] = [(None, untold)] if untold else []
+    group: list[Described] = []
+    for each in sorted((each for each in due if _when(each) is not None), key=lambda each: _when(each) or 0):
+        if group and (len(group) == MOST_RECORDS or (_when(each) or 0) - (_when(group[0]) or 0) > MOST_SPAN_MS):
+            groups.append((_span(group), group))
+            group = []
+        group.append(each)
+    return groups + ([(_span(group), group)] if group else [])
+
+
+def _when(described: Described) -> int | None:
+    return described.task.created_ms if described.task.created_ms is not None else described.start_ms
+
+
+def _span(group: Sequence[Described]) -> Window:
+    # Where a recording's start stands in for the call's creation, that was a little earlier.
+    return Window((_when(group[0]) or 0) - DAY_MS, (_when(group[-1]) or 0) + DAY_MS)
 
 
 def content(described: Described, *, masked: bool) -> bytes:
@@ -97,8 +128,9 @@ def content(described: Described, *, masked: bool) -> bytes:
         "agent_name": words(task.agent_name),
         "capture_requested": task.capture_requested,
         "active": task.active,
-        "reason_code": words(task.reason_code),
+        "reason_code": words(task.reason_code) or None,
         "said": _said(task.said, mask),
+        "contact_record": _said(described.record, mask),
         # Sorted: the order of a ledger's rows is nothing that is said, and a rerun must make the same bytes.
         "recordings": [_recording(each, mask) for each in sorted(described.recordings, key=lambda each: each.id)],
     }

@@ -84,12 +84,12 @@ def search_body(
     return json.dumps({"query": query}, separators=(",", ":")).encode()
 
 
-def unknown_fields(words: str, left_out: Collection[str] = ()) -> set[str]:
-    """Return which of our optional fields a refusal names as unknown to this Search."""
+def unknown_fields(words: str, left_out: Collection[str] = (), asked: Collection[str] = (*LISTING, SORTED)) -> set[str]:
+    """Return which of the fields that can be done without a refusal names as unknown to this Search."""
     if not any(phrase in words.lower() for phrase in UNKNOWN_FIELD):
         return set()
     named = set(_NAME.findall(words))
-    return {name for name in (*LISTING, SORTED) if name in named and name not in left_out}
+    return {name for name in asked if name in named and name not in left_out}
 
 
 def read_search(body: bytes) -> SearchPage:

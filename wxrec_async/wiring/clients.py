@@ -20,6 +20,7 @@ from wxrec_async.plumbing.reach import NetworkMonitor
 from wxrec_async.rules.media_urls import address_allowed
 from wxrec_async.rules.retry import for_api, for_download
 from wxrec_async.webex.client import WebexClient
+from wxrec_async.webex.contact_records import ContactRecords
 from wxrec_async.webex.media import MediaLimits, WebexMedia
 from wxrec_async.webex.pacing import PacedTransport
 from wxrec_async.webex.search import TaskSearch
@@ -48,6 +49,7 @@ class WebexClients:
     others: WebexClient | None = None
     search: TaskSearch | None = None
     older: TaskSearch | None = None
+    records: ContactRecords | None = None
 
 
 def trusted_tls_context(settings: Settings) -> ssl.SSLContext:
@@ -92,6 +94,9 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
     older = None
     if webex.search != "off":
         older = TaskSearch(api_http, webex, org_id=secrets.org_id, retrier=retrier, emit=emit, fields=LISTING)
+    records = None
+    if webex.contact_records and settings.s3.sidecar:
+        records = ContactRecords(api_http, webex, org_id=secrets.org_id, retrier=retrier)
     others = None
     if webex.other_channels:
         beside = webex.model_copy(update={"channel_types": webex.other_channels})
@@ -109,7 +114,7 @@ async def open_webex(  # noqa: PLR0913, PLR0917 - one argument for each thing th
         limits=MediaLimits(max_bytes=round(settings.backfill.max_recording_gib * (1 << 30))),
     )
     async with token_http, api_http, media_transport:
-        yield WebexClients(client, media, refresher, secrets.org_id, pacer, others, search, older)
+        yield WebexClients(client, media, refresher, secrets.org_id, pacer, others, search, older, records)
 
 
 class _Borrowed(httpx.AsyncBaseTransport):

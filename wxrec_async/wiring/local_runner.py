@@ -56,7 +56,8 @@ class LocalRunner:
         job = job_of(settings, self._webex.org_id, scope, period=period, notes=notes, **facts)
         sidecars = None
         if settings.s3.sidecar:
-            sidecars = make_sidecars(settings, self._webex.org_id, storage.store, storage.ledger, self._emit)
+            webex = self._webex
+            sidecars = make_sidecars(settings, webex.org_id, storage.store, storage.ledger, self._emit, webex.records)
         return RunLog(
             job,
             storage.ledger,

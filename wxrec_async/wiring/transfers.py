@@ -5,7 +5,7 @@ from __future__ import annotations
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit
 from wxrec_async.flow.rate_limited import limited
-from wxrec_async.flow.sidecar_writer import SidecarBucket, Sidecars, Tasks
+from wxrec_async.flow.sidecar_writer import RecordSource, SidecarBucket, Sidecars, Tasks
 from wxrec_async.flow.transfer import MediaSource, ObjectStore, Transfer, TransferLimits, UploadLog
 from wxrec_async.plumbing.pool import MemoryPool
 from wxrec_async.rules import keys
@@ -28,7 +28,14 @@ def make_transfer(settings: Settings, media: MediaSource, store: ObjectStore, lo
     return Transfer(source, store, log, MemoryPool(plan.pool), limits, emit)
 
 
-def make_sidecars(settings: Settings, org_id: str, bucket: SidecarBucket, tasks: Tasks, emit: Emit) -> Sidecars:
+def make_sidecars(
+    settings: Settings,
+    org_id: str,
+    bucket: SidecarBucket,
+    tasks: Tasks,
+    emit: Emit,
+    records: RecordSource | None = None,
+) -> Sidecars:
     """Return what writes a task's sidecar; whether there are to be any is for the caller to know."""
     return Sidecars(
         bucket,
@@ -37,4 +44,5 @@ def make_sidecars(settings: Settings, org_id: str, bucket: SidecarBucket, tasks:
         masked=settings.ledger.phone_numbers != "plain",
         metadata={"wx-org-id": keys.encode_id(org_id)},
         emit=emit,
+        records=records,
     )
