@@ -10,7 +10,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 RELEASE = os.environ.get("HYPOTHESIS_PROFILE") == "release"
-COMMIT_EXAMPLES, RELEASE_EXAMPLES = 200, 20_000
+COMMIT_EXAMPLES, RELEASE_EXAMPLES = 100, 20_000
 
 
 def walks(steps: int) -> settings:

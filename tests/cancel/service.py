@@ -20,7 +20,7 @@ from tests.e2e.world import World
 from wxrec_async import Backfill, load_config
 
 BATCH = 20  # cancellations between two whole backfills; each batch has a ledger and keys of its own
-PATIENCE_S = 60.0
+PATIENCE_S = 360.0
 IDLE_THREADS = 12  # anyio and the loop keep a few idle workers; growth is what is looked for
 
 Work = Callable[[], Awaitable[object]]

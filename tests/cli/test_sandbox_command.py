@@ -29,7 +29,7 @@ def environment() -> dict[str, str]:
 
 def program(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*PROGRAM, *arguments], cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False
+        [*PROGRAM, *arguments], cwd=folder, env=environment(), capture_output=True, text=True, timeout=720, check=False
     )
 
 
@@ -84,7 +84,7 @@ def serving(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     try:
         yield child
         child.send_signal(signal.SIGTERM)
-        assert child.wait(timeout=60) == 0
+        assert child.wait(timeout=360) == 0
     finally:
         child.kill()
         child.communicate()
@@ -113,7 +113,7 @@ def test_serve_prints_a_configuration_that_a_run_can_use(tmp_path: Path) -> None
         assert run.stderr is not None
         assert run.stderr.read() == ""
         run.stderr.close()
-        assert run.wait(timeout=60) == 0
+        assert run.wait(timeout=360) == 0
     stored = list((tmp_path / "wxrec-sandbox/bucket").rglob("recording*.wav"))
     assert stored
     assert keys["AWS_SECRET_ACCESS_KEY"].encode() not in (tmp_path / "wxrec-sandbox/wxrec.db").read_bytes()

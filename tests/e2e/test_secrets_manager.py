@@ -187,7 +187,7 @@ def log_in(world: World) -> None:
     )
     assert process.stdout is not None
     shown = process.stdout.readline()
-    out, err = process.communicate(sent_to(json.loads(shown)["url"]) + "\n", timeout=30)
+    out, err = process.communicate(sent_to(json.loads(shown)["url"]) + "\n", timeout=360)
     assert process.returncode == 0, err
     assert "CANARY" not in out + err
 

@@ -85,6 +85,6 @@ def test_a_killed_task_fails_with_nothing_left_open(tmp_path: Path) -> None:
         )  # fmt: skip
         world.wait_for(world.uploads, process)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=90)
+        _, err = process.communicate(timeout=540)
         assert world.uploads() == []
     assert re.search(r"BackupFailed: run \w+ ended with 143: SIGTERM\n$", err), err

@@ -64,7 +64,7 @@ def serving(world: World) -> Iterator[Service]:
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.communicate(timeout=90)
+            process.communicate(timeout=540)
         finally:
             process.kill()
             process.communicate()

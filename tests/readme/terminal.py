@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-PATIENCE_S = 60.0
+PATIENCE_S = 360.0
 OVER = "@@over"
 FAILED = "@@failed"
 

@@ -32,7 +32,7 @@ def test_the_script_archives_everything(tmp_path: Path) -> None:
             env=world.environment | {"PYTHONPATH": str(Path(__file__).parents[2])},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=360,
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")

@@ -185,14 +185,14 @@ def test_the_init_container_makes_secrets_acceptable(pod: dict[str, Any], tmp_pa
     for folder in (mounted, secrets, state):
         script = script.replace(f"/{folder.name}/", f"{folder}/")
     for _ in range(2):
-        subprocess.run([*init["command"], script], check=True, timeout=10)
+        subprocess.run([*init["command"], script], check=True, timeout=60)
         for path in (secrets / "secrets.json", state / "tokens.json"):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             assert read_private(path)
         renewed = state / "tokens.json"
         renewed.write_text('{"renewed": true}', encoding="utf-8")
         os.chmod(renewed, 0o660)  # noqa: PTH101 - what fsGroup may do to it
-    subprocess.run([*init["command"], script], check=True, timeout=10)
+    subprocess.run([*init["command"], script], check=True, timeout=60)
     assert read_private(state / "tokens.json") == b'{"renewed": true}'
 
 

@@ -175,7 +175,7 @@ def test_under_umask_0_nothing_the_program_makes_is_open_to_others(world: World)
             cwd=made,
             umask=0,
             capture_output=True,
-            timeout=90,
+            timeout=540,
             check=False,
         )
         assert done.returncode == 0, done.stderr.decode()[-1500:]

@@ -55,7 +55,7 @@ def seen_of(folder: Path, server: Server, tasks: int) -> Seen:
             {"operation": "tasks", "kind": "throttle", "retry_after": "2", "limit": 1},
         )
         crew.workers(2)
-        ended = finish(crew.run(), 120 + tasks // 10)
+        ended = finish(crew.run(), 720 + tasks // 10)
         assert ended.code == 0, ended.err[-3000:] + crew.said()[-3000:]
         assert world.bucket() == world.truth()
         rows = [row for name in CALLS for row in world.requests(name)]

@@ -45,7 +45,7 @@ def test_whatever_is_killed_every_recording_is_stored_once(tmp_path: Path) -> No
         third.kill()
         killed += 6
         crew.workers(1, "--concurrency", "12")
-        ended = finish(run, 120)
+        ended = finish(run, 720)
 
         assert ended.code == 0, ended.err[-3000:] + crew.said()[-3000:]
         assert "joining it" in ended.err

@@ -63,14 +63,14 @@ async def test_the_server_never_learns_a_secret_and_a_second_run_moves_nothing(t
     with sandbox(tmp_path, "--tasks", "60", "--seconds", "1", "3", "--faults", "storm") as world:
         with fleet(world, server) as crew:
             (parent,) = crew.workers(1, "--processes", "2")
-            ended = finish(crew.run(), 120)
+            ended = finish(crew.run(), 720)
             assert ended.code in (0, 3), ended.err[-3000:] + crew.said()[-2000:]
             if ended.code == 3:  # a recording may meet more faults in a row than one run forgives
-                ended = finish(crew.run(), 120)
+                ended = finish(crew.run(), 720)
             assert ended.code == 0, ended.err[-3000:] + crew.said()[-2000:]
             assert world.bucket() == world.truth()
             moved = len(world.requests("media.get"))
-            again = finish(crew.run(), 60)
+            again = finish(crew.run(), 360)
             assert (again.code, again.summary["stored"]) == (0, 0)
             assert again.summary["already_stored"] == len(world.truth())
             assert len(world.requests("media.get")) == moved
@@ -176,13 +176,13 @@ async def test_leaving_and_cancelling_leave_nothing_open(tmp_path: Path, server:
         run = crew.run()
         world.wait_for(lambda: world.requests("s3.UploadPart") or world.requests("media.get"), run)
         run.send_signal(signal.SIGINT)
-        left = finish(run, 30)
+        left = finish(run, 180)
         assert left.code == 130
         assert "goes on without us" in left.err
         assert left.summary["stopped"] == "SIGINT"
 
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(30) == 0
+        assert worker.wait(180) == 0
         assert world.uploads() == []
 
         crew.workers(1, "--concurrency", "4")
@@ -191,7 +191,7 @@ async def test_leaving_and_cancelling_leave_nothing_open(tmp_path: Path, server:
         world.wait_for(lambda: len(world.requests("media.get")) > before, run)
         client = await Client.connect(server.address)
         await client.get_workflow_handle(contract.backfill_id(org_of(world))).cancel()
-        ended = finish(run, 60)
+        ended = finish(run, 360)
         assert ended.code == 3, ended.err[-2000:]
         assert "ended from outside" in ended.summary["error"]
         wait_until(lambda: not world.uploads(), "an upload was left open")

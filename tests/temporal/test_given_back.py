@@ -25,7 +25,7 @@ def test_429_503_and_a_renewed_token_are_a_line_each_and_no_traceback(tmp_path: 
         faults(world, *NOW_AND_THEN)
         with fleet(world, server) as crew:
             crew.workers(1, "--log-level", "info")
-            ended = finish(crew.run("--to", "2099-01-01"), 120)
+            ended = finish(crew.run("--to", "2099-01-01"), 720)
             assert ended.code == 0, ended.err[-3000:]
             assert ["lies in the future" in note for note in ended.summary["notes"]] == [True]
             said = crew.said()

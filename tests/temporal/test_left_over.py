@@ -39,7 +39,7 @@ def test_a_fleet_aborts_what_a_single_run_began_and_could_not_note(tmp_path: Pat
         faults(world)
         assert len(world.uploads()) >= 3
         crew.workers(1, "--concurrency", "6")
-        whole(finish(crew.run(), 180), world)
+        whole(finish(crew.run(), 720), world)
 
 
 async def killed(world: World, crew: Fleet) -> None:
@@ -55,18 +55,18 @@ async def killed(world: World, crew: Fleet) -> None:
     async for each in client.list_workflows():
         if org in each.id and each.status is WorkflowExecutionStatus.RUNNING:
             await client.get_workflow_handle(each.id, run_id=each.run_id).terminate()
-    ended = finish(run, 60)
+    ended = finish(run, 360)
     assert ended.code == 3, ended.err[-2000:]
     assert world.uploads()
 
 
 def again_by_fleet(world: World, crew: Fleet) -> Finished:
     crew.workers(1, "--concurrency", "6")
-    return finish(crew.run(), 180)
+    return finish(crew.run(), 720)
 
 
 def again_alone(world: World, _crew: Fleet) -> Finished:
-    return world.run("--json", "--no-progress", timeout_s=180)
+    return world.run("--json", "--no-progress", timeout_s=720)
 
 
 @pytest.mark.fault("K12", "L03")

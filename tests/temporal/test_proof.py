@@ -28,7 +28,7 @@ def test_a_fleets_days_have_sidecars_and_certificates_with_every_sum(tmp_path: P
         settings(world, "sha256 = true", section="evidence")
         crew.workers(1)
         begin, end = (now - timedelta(days=6)).date(), now - timedelta(hours=1)
-        ended = finish(crew.run("--from", begin.isoformat(), "--to", end.isoformat()), 120)
+        ended = finish(crew.run("--from", begin.isoformat(), "--to", end.isoformat()), 720)
         assert ended.code in (0, 5), ended.err[-3000:] + crew.said()[-3000:]
         assert ended.summary["seen_and_left"]
         sidecars = [

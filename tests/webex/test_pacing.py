@@ -12,7 +12,7 @@ from tests.webex.kit import Connection, Request, api_retrier, head, serving, tra
 from wxrec_async.config import WebexSettings
 from wxrec_async.plumbing.pacer import Pacer
 from wxrec_async.webex.client import WebexClient
-from wxrec_async.webex.pacing import PacedTransport
+from wxrec_async.webex.pacing import UNNAMED_WAIT_S, PacedTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -74,7 +74,7 @@ async def test_plain_503_does_not_stop_the_others() -> None:
         started = time.monotonic()
         for _ in range(3):
             await client.get("https://api.test/")
-    assert time.monotonic() - started < 0.3
+    assert time.monotonic() - started < 2 * UNNAMED_WAIT_S
 
 
 @pytest.mark.fault("W03")
@@ -145,10 +145,9 @@ async def test_sixteen_workers_send_nothing_inside_the_window(status: str) -> No
             client = WebexClient(http, settings, org_id="o", retrier=api_retrier())
             async with anyio.create_task_group() as group:
                 group.start_soon(client.captures, ["first"])
-                while not refused_at:
+                while not pacer.gate.closed_for_s:  # its answer's head is there then
                     await anyio.sleep(0.002)
-                await anyio.sleep(0.05)  # its answer's head is there by now
                 for number in range(16):
                     group.start_soon(client.captures, [f"t{number}"])
-    assert len(arrived) == 18
+    assert len(arrived) >= 18  # more where a machine is so slow that the retrier asks once more
     assert min(arrived[1:]) >= refused_at[0] + 1 - 0.02
