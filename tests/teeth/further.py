@@ -255,8 +255,8 @@ FURTHER = (
         (
             Edit(
                 "Requests.put",
-                "{**self._new_object(target), **_condition(overwrite), 'Body': PartBody(part), 'ChecksumCRC32': crc32_text(part.crc32)}",
-                "{**self._new_object(target), **_condition(overwrite), 'Body': PartBody(part)}",
+                "{**self._new_object(target), **_condition(overwrite, instead_of), 'Body': PartBody(part), 'ChecksumCRC32': crc32_text(part.crc32)}",
+                "{**self._new_object(target), **_condition(overwrite, instead_of), 'Body': PartBody(part)}",
             ),
         ),
         ("tests/s3/test_uploads_faults.py", "tests/s3/test_client.py", "tests/s3/test_contract.py"),

@@ -48,7 +48,7 @@ class Requests:
         """Store a whole object with its checksum, where there is none or, ``instead_of``, only the one of this ETag."""
         return {
             **self._new_object(target),
-            **({"IfMatch": instead_of} if instead_of else _condition(overwrite)),
+            **_condition(overwrite, instead_of),
             # The checksum is ours and in a header.  So S3 compares while it receives, and the
             # request is the same on http and https: left to the SDK it becomes a trailer in chunks,
             # which some compatible stores refuse.
@@ -111,6 +111,8 @@ def _given(**params: str) -> Params:
     return {name: value for name, value in params.items() if value}
 
 
-def _condition(overwrite: bool) -> Params:
+def _condition(overwrite: bool, instead_of: str = "") -> Params:
     # Only S3 itself can decide between two writers of one key: whoever looks before may be overtaken.
+    if instead_of:
+        return {"IfMatch": instead_of}
     return {} if overwrite else {"IfNoneMatch": "*"}
