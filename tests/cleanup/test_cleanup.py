@@ -180,3 +180,22 @@ async def test_the_command_lists_before_it_aborts(site: Site) -> None:
     told = await site.call("cleanup", "--older-than", "8h")
     assert told.code == 2
     assert "--all-under-prefix" in told.err
+
+
+async def test_what_may_be_a_live_runs_is_aborted_only_when_that_is_said(site: Site) -> None:
+    """Beside a run of another ledger: what would go is shown, a script says --yes."""
+    _, _, neighbour = await known_and_unknown(site)
+    live = plant(site, "call-detail/t9/recording.wav", days=0.5)
+    for more in ((), ("--json",)):
+        told = await site.call("cleanup", "--all-under-prefix", "--older-than", "8h", *more)
+        assert told.code == 2
+        assert live in told.out
+        assert (
+            "nothing was aborted: 1 of them, not in this ledger and begun less than a day ago, may be those of a run "
+            "that goes on; wait, name a longer --older-than, or say --yes"
+        ) in told.err
+        assert {live, neighbour} < left(site)
+    told = await site.call("cleanup", "--all-under-prefix", "--older-than", "8h", "--dry-run")
+    assert (told.code, len(left(site))) == (0, 4)
+    told = await site.call("cleanup", "--all-under-prefix", "--older-than", "8h", "--yes")
+    assert (told.code, left(site)) == (0, {neighbour})

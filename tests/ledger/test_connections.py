@@ -89,7 +89,8 @@ def test_only_the_holder_of_the_lock_opens_for_writing_and_nobody_checkpoints_by
     others = {call[0] for call in calls} - {"opening.py"}
     assert others <= {"seen_tasks.py", "media_stream.py"}  # a scratch file of its own; a method of the same name
     writing = {function for _, function, mode in ledger if mode == "'rw'"}
-    assert writing == {"open_for_writing", "_create"}
+    # The last two write on copies in a folder of their own, which nobody else sees.
+    assert writing == {"open_for_writing", "_create", "_connect_to_copy", "_brought_up_to_date"}
 
 
 SYNCER = """

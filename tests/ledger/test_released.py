@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.ledgers import captured
-from wxrec_async.errors import LedgerError
 from wxrec_async.events import ignore
 from wxrec_async.ledger import Everything, Identity, SqliteLedger, migrations, open_ledger, open_reader
 from wxrec_async.model import Recording, RecordingState, StoredObject, Task, Window
@@ -130,9 +129,17 @@ async def test_a_released_ledger_goes_on(path: Path) -> None:
         assert [each.task.id for each in rows_read if each.task.id.upper() == UPPER] == [UPPER]
 
 
-async def test_a_reader_of_today_asks_for_a_run_first(path: Path) -> None:
-    """Looking on changes nothing, so a ledger of before is not migrated by it; what to do is said."""
-    with pytest.raises(LedgerError, match="older program; a run brings it up to date"):
-        async with open_reader(path):
-            pass
-    assert rows(path, "PRAGMA user_version") == [(2,)]
+def rows_and_bytes(path: Path) -> tuple[object, bytes]:
+    return rows(path, "PRAGMA user_version"), path.read_bytes()
+
+
+async def test_a_reader_of_today_reads_it_as_it_is(path: Path) -> None:
+    """Looking on changes nothing: after an upgrade `status` and `report` need no run first."""
+    before = rows_and_bytes(path)
+    async with open_reader(path) as reader:
+        seen = await reader.counts(Everything(), None)
+        assert await reader.failures(Everything()) is not None
+        assert len(await reader.task_rows(ALL_TIME, limit=1000)) == seen.tasks_listed
+    assert rows_and_bytes(path) == before
+    async with opened(path) as ledger:
+        assert await ledger.counts(Everything(), None) == seen

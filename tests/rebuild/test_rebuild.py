@@ -14,7 +14,7 @@ from tests.evidence.kit import replace_bytes
 from tests.verify.site import Site, open_site
 from wxrec_async import Backfill
 from wxrec_async.errors import AuthError, LedgerError
-from wxrec_async.ledger import Counts, Everything, InPeriod, open_reader
+from wxrec_async.ledger import Counts, Everything, InPeriod, migrations, open_reader
 from wxrec_async.maintenance.rebuild import RebuildReport, Why, rebuild
 from wxrec_async.maintenance.verify import verify
 from wxrec_async.model import Window
@@ -172,6 +172,37 @@ async def test_an_existing_ledger_is_left_alone(site: Site) -> None:
             await rebuild(site.settings, replace=True)
     assert site.ledger.read_bytes() == before
     assert {file.name for file in site.ledger.parent.glob("wxrec.db*")} == {"wxrec.db", "wxrec.db.lock"}
+
+
+async def test_a_restored_backup_gets_what_was_stored_since(site: Site) -> None:
+    """An older ledger is put back: merged with the bucket, the next run downloads nothing again."""
+    moved, whole = site.requests("media.get"), await counted(site)
+    forget_half(site.ledger)
+    assert (await counted(site)).stored < whole.stored + whole.already_stored
+    told = await site.call("ledger", "rebuild", "--merge", "--json")
+    assert told.code == 0, told.err
+    summary = told.lines[-1]
+    assert 0 < summary["recordings"] < len(site.objects)
+    assert summary["recordings"] + summary["left_out"]["known"] == summary["objects"] == len(site.objects)
+    assert (await site.run()).exit_code == 0
+    after = await counted(site)
+    assert (after.recordings, after.bytes_total) == (whole.recordings, whole.bytes_total)
+    assert site.requests("media.get") == moved
+    again = await rebuild(site.settings, merge=True)
+    assert (again.exit_code, again.recordings) == (0, 0)
+    assert (await site.call("ledger", "rebuild", "--merge", "--replace")).code == 2
+
+
+def forget_half(path: Path) -> None:
+    """Make the ledger what it was before half of it was done: some recordings unknown, some only listed."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    migrations.register(connection)
+    connection.execute("DELETE FROM recordings WHERE task % 3 = 0")
+    connection.execute(
+        "UPDATE recordings SET state = 'listed', object_key = NULL, size = NULL, crc32 = NULL, stored_ms = NULL, "
+        "run = NULL, already = NULL, main_place = 0 WHERE task % 3 = 1"
+    )
+    connection.close()
 
 
 @pytest.mark.fault("L08")

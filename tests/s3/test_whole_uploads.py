@@ -223,16 +223,19 @@ async def test_credentials_that_expire_in_mid_upload_end_the_run_and_are_told(be
 
 @pytest.mark.fault("S13", "S18")
 @pytest.mark.parametrize(
-    ("refusal", "words"),
-    [(error(404, "NoSuchBucket"), "NoSuchBucket"), (error(403, "RequestTimeTooSkewed"), "clock")],
+    ("refusal", "words", "asked"),
+    # What was signed before this machine slept is refused once: the second refusal is about the clock.
+    [(error(404, "NoSuchBucket"), "NoSuchBucket", 1), (error(403, "RequestTimeTooSkewed"), "clock", 2)],
     ids=["bucket gone", "clock"],
 )
-async def test_what_is_wrong_for_everybody_ends_the_run_in_mid_upload(bench: Bench, refusal: bytes, words: str) -> None:
+async def test_what_is_wrong_for_everybody_ends_the_run_in_mid_upload(
+    bench: Bench, refusal: bytes, words: str, asked: int
+) -> None:
     """A bucket that is gone or a clock that is off will not be mended by the next recording."""
     bench.s3.script["create"] = [says(refusal)] * 9
     with pytest.raises(RunStopped, match=words):
         await bench.carry(LARGE)
-    assert bench.s3.count("create") == 1
+    assert bench.s3.count("create") == asked
 
 
 @pytest.mark.fault("S12", "S22")

@@ -445,6 +445,20 @@ class CleanupFlags(InspectingFlags):
         bool,
         _option("-n", "--dry-run", panel=WORK, help="only say what would be aborted"),
     ] = False
+    yes: Annotated[
+        bool,
+        _option("--yes", panel=WORK, help="also abort what may be a run's that goes on, without being asked"),
+    ] = False
+
+
+@dataclass(kw_only=True)
+class StatusFlags(CommonFlags):
+    """Those of ``status``."""
+
+    failed: Annotated[
+        bool,
+        _option("--failed", panel=WORK, help="name every task and recording that failed, and nothing else"),
+    ] = False
 
 
 @dataclass(kw_only=True)
@@ -454,6 +468,10 @@ class RebuildFlags(InspectingFlags):
     replace: Annotated[
         bool,
         _option("--replace", panel=WORK, help="set a damaged ledger aside, as NAME.damaged-TIME (default: refuse)"),
+    ] = False
+    merge: Annotated[
+        bool,
+        _option("--merge", panel=WORK, help="add what the bucket has more to a sound ledger, as after a restore"),
     ] = False
 
 

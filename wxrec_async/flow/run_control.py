@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
 
 from wxrec_async.errors import AuthError, RunStopped
-from wxrec_async.events import Draining, Emit, Event, Gauges
+from wxrec_async.events import Draining, Emit, Event, Gauges, Warned
 from wxrec_async.flow.orchestrator import Orchestrator
 from wxrec_async.plumbing.groups import first_failure
+from wxrec_async.rules.server_time import Moment, sleep_notice
 
 GAUGES_EVERY_S = 5.0
+
+
+def both_clocks(now_ms: Callable[[], int]) -> Moment:
+    """Read this machine's time, and the clock that goes on while it sleeps, where the system has one (Linux)."""
+    awake_or_not = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return Moment(now_ms() / 1000, time.clock_gettime(awake_or_not))
 
 
 class BudgetMeter:
@@ -31,7 +39,10 @@ class BudgetMeter:
 
 
 class RunControl:
-    """Prepares, then lets the orchestrator work; `stop` drains, and aborts when the grace period is over."""
+    """Prepares, then lets the orchestrator work; `stop` drains, and aborts when the grace period is over.
+
+    ``moment`` reads this machine's clocks, to notice that it slept.
+    """
 
     def __init__(
         self,
@@ -41,7 +52,9 @@ class RunControl:
         *,
         grace_s: float,
         emit: Emit,
+        moment: Callable[[], Moment],
     ) -> None:
+        self._moment = moment
         self._orchestrator, self._prepare, self._budget = orchestrator, prepare, budget
         self._grace_s, self._emit = grace_s, emit
         self._draining = anyio.Event()
@@ -86,7 +99,10 @@ class RunControl:
 
     async def _tell_gauges(self) -> None:
         while True:
+            before = self._moment()
             await anyio.sleep(GAUGES_EVERY_S)
+            if notice := sleep_notice(before, self._moment(), GAUGES_EVERY_S):
+                self._emit(Warned("slept", notice))
             self._emit(Gauges(*self._orchestrator.load, *self._budget.used()))
 
     async def _abort_after_grace(self) -> None:

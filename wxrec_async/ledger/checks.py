@@ -101,6 +101,8 @@ def _as_damage(error: SqliteError, path: Path) -> LedgerError:
         sqlite3.SQLITE_PERM,
         sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
     }
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in outside or isinstance(told, LedgerDamaged):
         return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 
 from wxrec_async.ledger.rows import Hash, Mask
 
@@ -11,9 +12,17 @@ class LedgerConnection(sqlite3.Connection):
     """``mask`` is applied to phone numbers and addresses before they are kept; ``hashed`` makes what they are found by.
 
     ``current_run`` is the row of the run under way, to which tasks are handed out
-    once; None before a run was begun, and for those who only look on.
+    once; None before a run was begun, and for those who only look on.  ``scratch``
+    is the folder of a copy that is read in the ledger's place, and goes with the connection.
     """
 
     mask: Mask = str
     hashed: Hash | None = None
     current_run: int | None = None
+    scratch: tempfile.TemporaryDirectory[str] | None = None
+
+    def close(self) -> None:
+        """Close it, and remove the copy it read."""
+        super().close()
+        if self.scratch is not None:
+            self.scratch.cleanup()

@@ -9,9 +9,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from wxrec_async.errors import LedgerError, LedgerInUse
+from wxrec_async.errors import LedgerError, LedgerFull, LedgerInUse
+from wxrec_async.ledger.disk_room import disk_trouble
 from wxrec_async.plumbing import private_files
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 COMPANIONS = ("-wal", "-shm", "-journal")  # what SQLite lays beside a database
 # Where a WAL's shared memory cannot be, and locks may be kept by one machine only.
 NETWORK_KINDS = frozenset(
@@ -53,6 +55,8 @@ def open_private(path: Path, flags: int) -> int:
     try:
         return private_files.open_private(path, flags)
     except OSError as error:
+        if error.errno in NO_ROOM:
+            raise disk_trouble(path) or LedgerFull(f"ledger: {path} cannot be made: {error.strerror}") from None
         reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
         raise LedgerError(f"ledger: {path} cannot be opened: {reason}") from None
 
@@ -76,6 +80,20 @@ def take_lock(path: Path) -> int:
     # For the words of the next one who is refused; the lock is what counts, not the number in the file.
     private_files.note_holder(handle)
     return handle
+
+
+def is_held(path: Path) -> bool:
+    """Return whether somebody holds the lock of the ledger, that is, may write on it now."""
+    try:
+        handle = private_files.open_private(beside(path, ".lock"), os.O_RDONLY)
+    except OSError:
+        return False  # never locked, or not ours to ask
+    try:
+        return not private_files.try_lock(handle)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
 
 
 def tighten(path: Path) -> list[Path]:

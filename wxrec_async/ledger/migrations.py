@@ -96,5 +96,7 @@ def _carry_out(connection: sqlite3.Connection, script: list[str]) -> None:
         connection.execute("UPDATE identity SET schema_seal = ?", (schema_seal(connection),))
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        # SQLite has rolled back by itself where the disk is full, and what it said of that is to be heard.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise

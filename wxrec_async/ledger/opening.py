@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
+import shutil
 import sqlite3
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from wxrec_async.errors import ConfigError, LedgerError, LedgerFull
 from wxrec_async.events import Warned
-from wxrec_async.ledger import checks, database_files, migrations, runs
+from wxrec_async.ledger import checks, database_files, disk_room, migrations, runs
 from wxrec_async.ledger.connection import LedgerConnection
 from wxrec_async.ledger.records import Identity
 from wxrec_async.ledger.sqlite_errors import SQLITE_ERRORS, damaged, explain
+from wxrec_async.plumbing import private_files
 
 BUSY_S = 30.0  # only a reader on a network file system ever makes us wait
 OLDEST_SQLITE = (3, 31, 0)  # generated columns
@@ -44,6 +46,7 @@ def open_for_writing(path: Path, identity: Identity) -> Opened:
     _check_sqlite()
     with _in_our_words(path), contextlib.ExitStack() as undo:
         exists = database_files.check_place(path)
+        disk_room.check_disk(path)
         # The lock comes before the file is opened: two who found no ledger would make two of one name.
         lock = database_files.take_lock(path)
         undo.callback(os.close, lock)
@@ -70,18 +73,68 @@ def open_for_writing(path: Path, identity: Identity) -> Opened:
 
 
 def open_for_reading(path: Path) -> LedgerConnection:
-    """Open an existing ledger without a lock and without the right to change it; LedgerError when it cannot be read."""
+    """Open an existing ledger without a lock and without the right to change it; LedgerError when it cannot be read.
+
+    One that an older program wrote is read as it is, by a copy that is brought up to date and goes with the connection.
+    """
     with _in_our_words(path), contextlib.ExitStack() as undo:
         if not database_files.check_place(path):
             raise LedgerError(f"there is no ledger at {path}; name it with --ledger")
         checks.check_header(path)
-        connection = _connect(path, "ro")
+        connection = _connect_to_read(path)
         undo.callback(connection.close)
-        # A reader may not migrate, and queries of today do not fit yesterday's tables.
         if checks.check_version(connection, path) < migrations.VERSION:
-            raise LedgerError(f"ledger {path} was written by an older program; a run brings it up to date")
+            # Queries of today do not fit yesterday's tables, and who looks on may not migrate what lies there.
+            connection = _brought_up_to_date(connection)
+            undo.callback(connection.close)
         undo.pop_all()
         return connection
+
+
+def _connect_to_read(path: Path) -> LedgerConnection:
+    """Connect to the file itself, or where SQLite cannot lay its shared memory beside it, to its bytes alone."""
+    effective = os.access in os.supports_effective_ids
+    in_place = disk_room.disk_trouble(path) is None and os.access(path.parent, os.W_OK, effective_ids=effective)
+    # Who writes has laid it there already; and beside a writer nothing but SQLite sees a whole ledger.
+    if in_place or database_files.is_held(path):
+        return _connect(path, "ro")
+    unmerged = [suffix for suffix in ("-wal", "-journal") if _holds_something(database_files.beside(path, suffix))]
+    return _connect_to_copy(path, unmerged) if unmerged else _connect(path, "immutable")
+
+
+def _connect_to_copy(path: Path, unmerged: Sequence[str]) -> LedgerConnection:
+    """Copy the files and connect to the copy, where SQLite merges what a killed writer left in the log."""
+    with _in_scratch(path.name) as (scratch, copy):
+        for suffix in ("", *unmerged):
+            shutil.copyfile(database_files.beside(path, suffix), database_files.beside(copy, suffix))
+        connection = _connect(copy, "rw")
+        connection.scratch = scratch
+        return connection
+
+
+def _brought_up_to_date(old: LedgerConnection) -> LedgerConnection:
+    """Return a connection to a copy that is migrated; ``old`` is closed."""
+    with contextlib.closing(old), _in_scratch("older.db") as (scratch, copy):
+        copy.touch(private_files.PRIVATE)
+        connection = _connect(copy, "rw")
+        connection.scratch = scratch
+        old.backup(connection)
+        # It is thrown away, so nothing in it has to survive.
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        connection.execute("PRAGMA synchronous = OFF")
+        migrations.migrate(connection)
+        return connection
+
+
+@contextlib.contextmanager
+def _in_scratch(name: str) -> Iterator[tuple[tempfile.TemporaryDirectory[str], Path]]:
+    """Lend a private folder and the path of a file in it; it is removed when the block fails."""
+    scratch = tempfile.TemporaryDirectory(prefix="wxrec-ledger-")
+    try:
+        yield scratch, Path(scratch.name) / name
+    except BaseException:
+        scratch.cleanup()
+        raise
 
 
 def _check_sqlite() -> None:
@@ -96,14 +149,15 @@ def _in_our_words(path: Path) -> Iterator[None]:
     except SQLITE_ERRORS as error:
         raise explain(error, path) from None
     except OSError as error:
-        kind = LedgerFull if error.errno in {errno.ENOSPC, errno.EDQUOT} else LedgerError
+        kind = LedgerFull if error.errno in database_files.NO_ROOM else LedgerError
         raise kind(f"ledger {path} cannot be used: {error.strerror}") from None
 
 
 def _connect(path: Path, mode: str) -> LedgerConnection:
-    """``mode`` is rw or ro: never rwc, a ledger is not made by accident."""
+    """``mode`` is rw, ro or immutable (ro of what nobody writes): never rwc, a ledger is not made by accident."""
+    how = "mode=ro&immutable=1" if mode == "immutable" else f"mode={mode}"
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
+        f"{path.absolute().as_uri()}?{how}",
         uri=True,
         timeout=BUSY_S,
         # Autocommit, or sqlite3 begins transactions by itself: `group_commit` begins and ends them.
@@ -134,9 +188,12 @@ def _warn_of_loose(path: Path) -> list[Warned]:
 
 
 def _has_hot_journal(path: Path) -> bool:
-    journal = database_files.beside(path, "-journal")
     # An empty one is how some journal modes end a transaction.
-    return journal.exists() and journal.stat().st_size > 0
+    return _holds_something(database_files.beside(path, "-journal"))
+
+
+def _holds_something(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
 
 
 def _look_first(path: Path, identity: Identity) -> None:

@@ -75,8 +75,8 @@ def _must_go(path: Path, replace: bool) -> bool:
         return False
     if not replace:
         raise LedgerError(
-            f"ledger {path} is there and was left as it is; move it away together with its -wal, or, if it is damaged, "
-            "say --replace to have it set aside"
+            f"ledger {path} is there and was left as it is; say --merge to add what the bucket has more, as after a "
+            "restore, or, if it is damaged, --replace to have it set aside"
         )
     if not path.exists():
         return True  # a -wal without its ledger
@@ -84,7 +84,10 @@ def _must_go(path: Path, replace: bool) -> bool:
         opening.check(path)
     except LedgerDamaged:
         return True
-    raise LedgerError(f"ledger {path} is sound and was left as it is; to rebuild it all the same, move it away first")
+    raise LedgerError(
+        f"ledger {path} is sound and was left as it is; say --merge to add what the bucket has more, "
+        "or move it away first"
+    )
 
 
 def _remains(path: Path) -> list[str]:

@@ -15,6 +15,7 @@ from wxrec_async.ledger.tasks import TaskListing, kept_id, row_of
 from wxrec_async.model import Recording, RecordingState, Window
 from wxrec_async.rules.sidecars import Described, FinishedRecording
 
+UNSETTLED = ("listed", "started")
 _STORED = """
 SELECT recordings.task, tasks.id, recordings.id, object_key, size, crc32, etag, sha256
 FROM recordings CROSS JOIN tasks ON tasks.n = recordings.task
@@ -52,7 +53,10 @@ def lost(connection: sqlite3.Connection, row: StoredRow, reason: str, detail: st
 
 
 def adopt(connection: LedgerConnection, found: FoundRecording, *, run_id: str, now_ms: int) -> bool:
-    """Add a recording that lies in the bucket as STORED, with its task; False when it is known already.
+    """Add a recording that lies in the bucket as STORED, with its task; False when something is known of it already.
+
+    That it was listed, or begun, is nothing yet: a ledger that came back from a backup
+    knows no more of what was stored since.
 
     The task stays LISTED, because the bucket does not tell whether all of
     its recordings are there: whoever works on the ledger next asks Webex.  It is
@@ -65,10 +69,11 @@ def adopt(connection: LedgerConnection, found: FoundRecording, *, run_id: str, n
     TaskListing(current=None, named=None, window=window, now_ms=now_ms).add(connection, [task])
     n = row_of(connection, task.id)
     kept = recording_rows.kept_recording(connection, n, recording.id)
-    known = connection.execute("SELECT 1 FROM recordings WHERE task = ? AND id = ?", (n, kept))
-    if known.fetchone() is not None:
+    known = connection.execute("SELECT state FROM recordings WHERE task = ? AND id = ?", (n, kept)).fetchone()
+    if known is not None and known[0] not in UNSETTLED:
         return False
-    recording_rows.add(connection, n, recording, now_ms)
+    if known is None:
+        recording_rows.add(connection, n, recording, now_ms)
     free = connection.execute("SELECT 1 FROM recordings WHERE task = ? AND main_place = 1", (n,)).fetchone() is None
     # Two objects may have the key of a main place, by their extensions; one holds it, or the index refuses both.
     main_place = found.main_place and free

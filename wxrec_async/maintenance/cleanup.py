@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -34,6 +34,8 @@ from wxrec_async.wiring.bucket import is_denied, ledger_identity, open_bucket, o
 AT_ONCE = 16
 # The age at which the lifecycle rule that `doctor` recommends would abort them, too.
 OLDER_THAN_S = 7 * DAY_MS / 1000
+# No recording takes so long to store: an upload begun since may be one of a run that goes on elsewhere.
+LIVE_MS = DAY_MS
 
 
 class UploadFate(enum.StrEnum):
@@ -104,6 +106,11 @@ class Uploads(Protocol):
 
 
 OnUpload = Callable[[Cleaned], None]
+Confirm = Callable[[int], Awaitable[None]]
+
+
+async def _unasked(count: int) -> None:
+    """Agree for those who know what runs elsewhere."""
 
 
 def _unheard(cleaned: Cleaned) -> None:
@@ -117,6 +124,7 @@ async def cleanup(  # noqa: PLR0913 - the command has these flags
     older_than_s: float = OLDER_THAN_S,
     dry_run: bool = False,
     on_upload: OnUpload = _unheard,
+    confirm: Confirm = _unasked,
     emit: Emit = ignore,
     clock: Callable[[], float] = time.time,
 ) -> CleanupReport:
@@ -125,6 +133,8 @@ async def cleanup(  # noqa: PLR0913 - the command has these flags
     The ledger is held alone, so none of them belongs to a run that goes on on
     it; ``older_than_s`` keeps away from those of other machines.  ``on_upload``
     hears of each as ``FOUND`` before any is aborted, then what became of it.
+    ``confirm`` is awaited before anything is aborted when uploads that the ledger
+    does not know were begun within a day, with their number; it raises to refuse.
     Without a ledger only ``all_under_prefix`` is possible.  Raises
     `ConfigError`, `AuthError`, `LedgerError` or `RunStopped`.
     """
@@ -140,6 +150,8 @@ async def cleanup(  # noqa: PLR0913 - the command has these flags
         if prefix is not None:
             await work.find_under(prefix, round((clock() - older_than_s) * 1000))
         if not dry_run:
+            if live := work.perhaps_alive(round(clock() * 1000) - LIVE_MS):
+                await confirm(live)
             await work.abort_all()
     report.seconds = anyio.current_time() - begun
     return report
@@ -196,6 +208,11 @@ class _Cleanup:
                 self._add(upload, known=False)
             else:
                 self._tell(Cleaned(upload, UploadFate.YOUNG, known=False))
+
+    def perhaps_alive(self, begun_after_ms: int) -> int:
+        """Count what was found that the ledger does not know and that was begun after a moment."""
+        found = (each for each in self._found.values() if not each.known)
+        return sum((each.upload.started_ms or 0) > begun_after_ms for each in found)
 
     async def abort_all(self) -> None:
         """Abort what was found."""

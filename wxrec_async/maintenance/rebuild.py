@@ -1,4 +1,4 @@
-"""A new ledger from the bucket, when the old one is lost or damaged.
+"""A new ledger from the bucket, when the old one is lost or damaged; or what the bucket has more than an older one.
 
 Every object of ours names its task and recording in its metadata; what is found
 so becomes stored, and the tasks are asked for once more, because the bucket
@@ -13,7 +13,8 @@ import enum
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -26,7 +27,7 @@ from wxrec_async.errors import AuthError, HTTPStatusError, RunStopped
 from wxrec_async.events import Emit, ignore
 from wxrec_async.flow.operator import current_operator
 from wxrec_async.flow.summary import EXIT_AUTH, EXIT_FAILED, EXIT_OK, SUMMARY_SCHEMA
-from wxrec_async.ledger import Everything, FoundRecording, Identity, SqliteLedger, open_replacement
+from wxrec_async.ledger import Everything, FoundRecording, Identity, Replacement, SqliteLedger, open_replacement
 from wxrec_async.model import StoredObject
 from wxrec_async.plumbing.for_each import each_fed
 from wxrec_async.plumbing.retrying import OperationFailed
@@ -34,7 +35,7 @@ from wxrec_async.rules import keys
 from wxrec_async.rules.sidecars import MOST_BYTES, Described, read_back
 from wxrec_async.s3.reader import KeyPage, S3ReadStore
 from wxrec_async.wiring.account import Injected, load_secrets
-from wxrec_async.wiring.bucket import is_denied, number_mask, open_bucket
+from wxrec_async.wiring.bucket import is_denied, number_mask, open_bucket, open_ledger_of
 
 # So many objects are named in the report; what is beyond that is counted, or a foreign bucket would fill the memory.
 KEPT = 1000
@@ -49,6 +50,7 @@ class Why(enum.StrEnum):
     for the recording, a copy perhaps.  ``DUPLICATE``: the recording was found
     under another key before.  ``UNREADABLE``: S3 does not let us look.
     ``NO_SIDECAR``: it has the key of a sidecar and says nothing of that task.
+    ``KNOWN``: something is known of it in the ledger that is added to.
     """
 
     UNLABELLED = "unlabelled"
@@ -58,6 +60,7 @@ class Why(enum.StrEnum):
     DUPLICATE = "duplicate"
     UNREADABLE = "unreadable"
     NO_SIDECAR = "no_sidecar"
+    KNOWN = "known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +99,10 @@ class RebuildReport:
         return EXIT_FAILED if self.left_out[Why.UNREADABLE] else EXIT_OK
 
     def leave_out(self, left: SkippedObject) -> None:
-        """Count one that is not taken."""
+        """Count one that is not taken; name it when somebody may want to know which."""
         self.left_out[left.why] += 1
         self.denied += left.denied
-        if len(self.named) < KEPT:
+        if left.why is not Why.KNOWN and len(self.named) < KEPT:
             self.named.append(left)
 
     def as_json(self) -> dict[str, object]:
@@ -131,10 +134,11 @@ def _unheard(left: SkippedObject) -> None:
     """Listen for those who only want the report."""
 
 
-async def rebuild(
+async def rebuild(  # noqa: PLR0913 - the command has these flags
     settings: Settings,
     *,
     replace: bool = False,
+    merge: bool = False,
     org_id: str = "",
     on_left_out: OnLeftOut = _unheard,
     emit: Emit = ignore,
@@ -145,7 +149,9 @@ async def rebuild(
     A ledger that is there is refused with `LedgerError`; with ``replace`` a
     damaged one is renamed to ``<name>.damaged-<time>``, a sound one is refused
     all the same.  The new ledger takes its name when it is complete: a rebuild
-    that fails leaves everything as it was.  ``org_id`` stands in for
+    that fails leaves everything as it was.  With ``merge`` the ledger that is there
+    gets what the bucket has more, as after a backup was restored; what is known of
+    any other recording stays.  ``org_id`` stands in for
     ``[webex] org_id``, and that for what credentials and tokens say.  Raises
     `ConfigError`, `AuthError`, `LedgerError` or `RunStopped`.
     """
@@ -155,20 +161,30 @@ async def rebuild(
     stamp = f"{datetime.fromtimestamp(clock(), UTC):%Y%m%dT%H%M%SZ}"
     run_id = f"rebuild-{uuid.uuid4().hex[:12]}"
     report = RebuildReport(settings.ledger.path, run_id, keys.constant_prefix(settings.s3.key))
-    mask = number_mask(settings)
-    opening = open_replacement(settings.ledger.path, identity, replace=replace, stamp=stamp, emit=emit, mask=mask)
+    if merge:
+        opening = _open_to_merge(settings, org_id, emit)
+    else:
+        mask = number_mask(settings)
+        opening = open_replacement(settings.ledger.path, identity, replace=replace, stamp=stamp, emit=emit, mask=mask)
     begun = anyio.current_time()
     # The new ledger takes its name when this is left without an exception; one that fails leaves no trace.
     async with opening as replacement, open_bucket(settings, emit) as bucket:
         ledger = replacement.ledger
         begun_ms, author = round(clock() * 1000), current_operator()
         await ledger.begin_run(report.run_id, begun_ms, None, author=author, command="ledger rebuild")
-        search = _Search(bucket, ledger, identity, report, on_left_out, lambda: round(clock() * 1000))
+        known = Why.KNOWN if merge else Why.DUPLICATE
+        search = _Search(bucket, ledger, identity, report, on_left_out, lambda: round(clock() * 1000), known)
         await search.run(settings.backfill.concurrency, settings.backfill.max_failures_in_row)
         report.tasks = await search.tasks()
         report.seconds, report.set_aside = anyio.current_time() - begun, replacement.set_aside
         await ledger.end_run(report.run_id, round(clock() * 1000), report.exit_code, report.as_json())
     return report
+
+
+@asynccontextmanager
+async def _open_to_merge(settings: Settings, org_id: str, emit: Emit) -> AsyncIterator[Replacement]:
+    async with open_ledger_of(settings, org_id, emit) as ledger:
+        yield Replacement(ledger, None)
 
 
 async def _organisation(settings: Settings) -> str:
@@ -178,7 +194,7 @@ async def _organisation(settings: Settings) -> str:
 class _Search:
     """Goes through the bucket once and writes down what is ours."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a search reads, writes and tells
         self,
         bucket: S3ReadStore,
         ledger: SqliteLedger,
@@ -186,7 +202,9 @@ class _Search:
         report: RebuildReport,
         on_left_out: OnLeftOut,
         now_ms: Callable[[], int],
+        known: Why,
     ) -> None:
+        self._known = known  # what it means that the ledger has a recording already
         self._bucket, self._ledger, self._identity = bucket, ledger, identity
         self._report, self._on_left_out, self._now_ms = report, on_left_out, now_ms
         self._streak = 0
@@ -243,7 +261,8 @@ class _Search:
             left = SkippedObject(key, Why.UNREADABLE, f"S3 {failure}", denied=is_denied(failure))
         if left is not None:
             self._report.leave_out(left)
-            self._on_left_out(left)
+            if left.why is not Why.KNOWN:
+                self._on_left_out(left)
         return left
 
     async def _recording(self, key: str) -> SkippedObject | None:
@@ -254,7 +273,7 @@ class _Search:
         read = judged(found, self._identity)
         # The ledger decides, not a set of ids here: it knows ids that are only written differently.
         if isinstance(read, FoundRecording) and not await self._adopted(read):
-            return SkippedObject(key, Why.DUPLICATE, _named(found.metadata))
+            return SkippedObject(key, self._known, _named(found.metadata))
         return read if isinstance(read, SkippedObject) else None
 
     async def _sidecar(self, key: str) -> SkippedObject | None:

@@ -284,6 +284,9 @@ def for_s3(trouble: RemoteError, tries: Attempts, chance: float) -> Decision:
     match trouble:
         # Codes before statuses, here and below: a 400, 403 or 409 of S3 alone leaves open what to do.  First come
         # those that would be the same for every object, and end the run.
+        # Signed before this machine slept and sent after it: signed anew it passes, unless the clock is wrong.
+        case HTTPStatusError(code="RequestTimeTooSkewed") if not tries.attempts:
+            return _again(tries, chance)
         case HTTPStatusError(code="RequestTimeTooSkewed"):
             return StopRun(f"this machine's clock is wrong: {trouble}")
         case HTTPStatusError(code="ExpiredToken" | "InvalidToken" | "TokenRefreshRequired"):

@@ -12,6 +12,7 @@ from wxrec_async.errors import (
     ConnectionLost,
     HTTPStatusError,
     RemoteError,
+    RunStopped,
     TimedOut,
     TLSError,
 )
@@ -88,7 +89,7 @@ async def _check_credentials(wire: S3Api, settings: S3Settings) -> None:
         if refusal.code in REFUSED_CREDENTIALS:
             raise AuthError(f"AWS refuses the credentials: {refusal}") from None
         if refusal.code == "RequestTimeTooSkewed":
-            raise ConfigError(f"this machine's clock is wrong: {refusal}") from None
+            raise RunStopped(f"this machine's clock is wrong: {refusal}; set the clock and run again") from None
         # Once more: the body may name the region where the headers of the HEAD did not.
         _check_region(refusal, wire, settings)
     except RemoteError:

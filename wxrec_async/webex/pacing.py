@@ -10,6 +10,7 @@ import httpx
 
 from wxrec_async.plumbing.pacer import Pacer
 from wxrec_async.rules.retry import MAX_WAIT_S, retry_after_s
+from wxrec_async.rules.server_time import Moment
 
 # For the 429 that names none; how long to back off is the retrier's to judge, which closes the gate again.
 UNNAMED_WAIT_S = 1.0
@@ -24,7 +25,7 @@ class PacedTransport(httpx.AsyncBaseTransport):
     judged, other workers' requests would go into the very time the server asked
     to be left alone.  A named wait beyond `MAX_WAIT_S` is for `rules.retry` to
     judge; here it shuts the gate for `MAX_WAIT_S`.
-    A response's ``extensions["sent_at"]`` is the monotonic time its turn came.
+    A response's ``extensions["sent_at"]`` is the monotonic time its turn came, ``["asked"]`` both clocks of then.
     """
 
     def __init__(
@@ -36,8 +37,9 @@ class PacedTransport(httpx.AsyncBaseTransport):
         """Wait for the turn, then send; raises what the inner transport raises."""
         async with self._pacer.turn():
             sent_at = anyio.current_time()
+            asked = Moment(self._clock(), sent_at)
             response = await self._inner.handle_async_request(request)
-            response.extensions["sent_at"] = sent_at
+            response.extensions |= {"sent_at": sent_at, "asked": asked}
             self._heed(response)
         return response
 

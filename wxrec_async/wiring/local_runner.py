@@ -14,7 +14,7 @@ from wxrec_async.flow.job import Job
 from wxrec_async.flow.orchestrator import Orchestrator
 from wxrec_async.flow.policies import job_of
 from wxrec_async.flow.recovery import EarlierUploads, Recovery
-from wxrec_async.flow.run_control import BudgetMeter, EventBroadcaster, RunControl
+from wxrec_async.flow.run_control import BudgetMeter, EventBroadcaster, RunControl, both_clocks
 from wxrec_async.flow.run_log import RunLog
 from wxrec_async.flow.summary import Ending, Summary
 from wxrec_async.ledger.records import CatchUp, Everything, Scope
@@ -128,6 +128,7 @@ class LocalRunner:
             BudgetMeter(lambda: webex.pacer.passed, self._settings.webex.requests_per_minute),
             grace_s=self._settings.backfill.grace_seconds,
             emit=self._emit,
+            moment=lambda: both_clocks(self._now_ms),
         )
         if self.stop_reason:
             self._control.stop(self.stop_reason)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Iterator
 
 from wxrec_async.cli.command import run_command
 from wxrec_async.cli.console import Console
 from wxrec_async.cli.flags import CleanupFlags
 from wxrec_async.cli.inspection import FindingPrinter, run_inspection
+from wxrec_async.cli.prompt import read_line
 from wxrec_async.cli.text import harmless, visible
 from wxrec_async.config import Settings
 from wxrec_async.errors import ConfigError
@@ -32,6 +34,11 @@ def _cleanup(flags: CleanupFlags, console: Console) -> int:
     def print_upload(cleaned: cleanup.Cleaned) -> None:
         printer.print(lambda: cleaned_record(cleaned), lambda: cleaned_line(cleaned))
 
+    async def confirm(count: int) -> None:
+        if not flags.yes:
+            console.out.flush()  # what would be aborted is read first
+            await _ask(count, console)
+
     def work(settings: Settings, emit: Emit) -> Awaitable[cleanup.CleanupReport]:
         return cleanup.cleanup(
             settings,
@@ -39,10 +46,21 @@ def _cleanup(flags: CleanupFlags, console: Console) -> int:
             older_than_s=cleanup.OLDER_THAN_S if flags.older_than is None else flags.older_than,
             dry_run=flags.dry_run,
             on_upload=print_upload,
+            confirm=confirm,
             emit=emit,
         )
 
     return run_inspection(console, flags, work, cleanup_lines, printer)
+
+
+async def _ask(count: int, console: Console) -> None:
+    """Have a person at a terminal say yes; raises `ConfigError` when nobody does."""
+    words = f"{count} of them, not in this ledger and begun less than a day ago, may be those of a run that goes on"
+    if sys.stdin.isatty():
+        console.message(f"{words}; type yes to abort them all (it is not shown)")
+        if await read_line() == "yes":
+            return
+    raise ConfigError(f"nothing was aborted: {words}; wait, name a longer --older-than, or say --yes")
 
 
 def cleaned_record(cleaned: cleanup.Cleaned) -> dict[str, object]:

@@ -10,6 +10,7 @@ from wxrec_async.cli.flags import RebuildFlags
 from wxrec_async.cli.inspection import FindingPrinter, run_inspection
 from wxrec_async.cli.text import harmless, size, span, visible
 from wxrec_async.config import Settings
+from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit
 from wxrec_async.maintenance import rebuild
 
@@ -20,13 +21,17 @@ def run_rebuild(flags: RebuildFlags) -> int:
 
 
 def _rebuild(flags: RebuildFlags, console: Console) -> int:
+    if flags.merge and flags.replace:
+        raise ConfigError("--merge adds to a sound ledger, --replace sets a damaged one aside; give one or the other")
     printer = FindingPrinter(console)
 
     def print_left_out(left: rebuild.SkippedObject) -> None:
         printer.print(lambda: left_out_record(left), lambda: left_out_line(left))
 
     def work(settings: Settings, emit: Emit) -> Awaitable[rebuild.RebuildReport]:
-        return rebuild.rebuild(settings, replace=flags.replace, on_left_out=print_left_out, emit=emit)
+        return rebuild.rebuild(
+            settings, replace=flags.replace, merge=flags.merge, on_left_out=print_left_out, emit=emit
+        )
 
     return run_inspection(console, flags, work, rebuild_lines, printer)
 
