@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from wxrec_async.model import Capture, Failed, Outcome, Recording, Task, TransferSpec
+from wxrec_async.model import Capture, Failed, Kind, Outcome, Recording, Task, TransferSpec
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys, selection
 from wxrec_async.rules.finality import EmptyAnswers
@@ -46,11 +46,15 @@ class RecordingUploader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """By what an answer is read and its recordings are placed; ``metadata`` goes with every object."""
+    """By what an answer is read and its recordings are placed.
+
+    ``kinds`` are those wanted besides audio, ``metadata`` goes with every object.
+    """
 
     ages: WaitPolicy = field(default_factory=WaitPolicy)
     changed: ChangePolicy = ChangePolicy.BESIDE
     include_segments: bool = False
+    kinds: frozenset[Kind] = frozenset()
     key_template: str = "call-detail/{task_id}/recording{ext}"
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -68,7 +72,7 @@ class Before:
 class TaskAnswer:
     """What captures said of one task.
 
-    ``beside`` is id and kind of what it named that is no audio, ``unsettled`` why it
+    ``beside`` is id and kind of what it named that was not asked for, ``unsettled`` why it
     proves nothing about what it does not name.  With ``goes_on`` the call may not be
     over, so that nothing of it is fetched yet.  ``earlier`` are ids that only an
     earlier answer named.
@@ -82,9 +86,14 @@ class TaskAnswer:
     earlier: frozenset[str] = frozenset()
 
     @property
+    def transcripts(self) -> int:
+        """How many of the recordings are transcripts."""
+        return sum(each.kind is Kind.TRANSCRIPT for each in self.named.recordings)
+
+    @property
     def offered(self) -> set[str]:
-        """The ids that can be had now."""
-        return {each.id for each in self.named.recordings} - self.earlier
+        """The ids that can be had now, also of what is not wanted by now and was before."""
+        return ({each.id for each in self.named.recordings} - self.earlier) | {name for name, _ in self.beside}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +137,7 @@ async def place(
     try:
         # A recording that is alone takes the main place without a question: the condition of its
         # write finds out who is there.
-        if holder is None and len(named) > 1:
+        if holder is None and len(keys.audio_of(named)) > 1:
             holder = await _holder_in_bucket(task, named, rules, bucket)
     except OperationFailed as given_up:
         return Placed(unplaced=[(each, Failed("bucket_unreadable", str(given_up))) for each in left])

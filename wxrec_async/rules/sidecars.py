@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from wxrec_async.model import Task, iso
+from wxrec_async.model import Kind, Task, iso
 from wxrec_async.rules.evidence import canonical
 from wxrec_async.rules.parts import crc32_text
 from wxrec_async.rules.redact import mask_number, redact_text
@@ -34,6 +34,7 @@ class FinishedRecording:
     start_ms: int | None = None
     stop_ms: int | None = None
     flags: tuple[str, ...] = ()
+    kind: str = Kind.AUDIO.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def content(described: Described, *, masked: bool) -> bytes:
 
 def _recording(each: FinishedRecording) -> dict[str, object]:
     return {
+        **({} if each.kind == Kind.AUDIO else {"kind": each.kind}),
         "recording_id": each.id,
         "state": each.state,
         "key": each.key,

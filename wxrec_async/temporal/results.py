@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wxrec_async.model import Failed, Gone, Outcome, Recording, Stored, StoredObject
+from wxrec_async.model import Failed, Gone, Kind, Outcome, Recording, Stored, StoredObject
 from wxrec_async.rules.finality import is_gone
 from wxrec_async.rules.redact import redact_text
 from wxrec_async.rules.retry import Attempts
@@ -24,12 +24,13 @@ class NamedRecording:
     segment: bool = False
     tracking_id: str | None = None
     earlier: bool = False
+    kind: str = Kind.AUDIO.value
 
     @classmethod
     def of(cls, recording: Recording) -> NamedRecording:
-        kind = redact_text(recording.call_type) if recording.call_type else recording.call_type
+        call = redact_text(recording.call_type) if recording.call_type else recording.call_type
         times = recording.start_ms, recording.stop_ms
-        return cls(recording.id, kind, *times, recording.segment, recording.tracking_id)
+        return cls(recording.id, call, *times, recording.segment, recording.tracking_id, kind=recording.kind.value)
 
     def recording(self, task_id: str) -> Recording:
         return Recording(
@@ -40,6 +41,7 @@ class NamedRecording:
             call_type=self.call_type,
             segment=self.segment,
             tracking_id=self.tracking_id,
+            kind=Kind(self.kind),
         )
 
 
