@@ -149,9 +149,34 @@ def test_killed_between_they_are_taken_up_again(tmp_path: Path) -> None:
         assert world.uploads() == []
 
 
-@pytest.mark.parametrize(("kind", "reason"), [("html", "not_transcript"), ("zero_bytes", "empty")])
+def test_a_ledger_made_anew_knows_the_kinds(tmp_path: Path) -> None:
+    """By what the objects say of themselves; the run after it downloads nothing; the evidence holds them all."""
+    with sandbox(tmp_path, "--tasks", "30", *SMALL, *ATTACHED) as world:
+        take_all(world)
+        first = world.run("--json")
+        assert first.code == 0, first.err
+        certified = world.call("reconcile", "--config", str(world.config), "--json", timeout_s=SLOW_S).summary
+        assert certified["certified_days"], certified
+        evidence = world.call("verify", "--config", str(world.config), "--evidence", "--json", timeout_s=SLOW_S)
+        assert evidence.code == 0, evidence.out
+        for file in world.ledger.parent.glob("wxrec.db*"):
+            file.unlink()
+        rebuilt = world.call("ledger", "rebuild", "--config", str(world.config), "--json", timeout_s=SLOW_S)
+        assert rebuilt.code == 0, rebuilt.err
+        assert rebuilt.summary["recordings"] == first.summary["recordings"]
+        before = len(world.requests("media.get"))
+        again = world.run("--json")
+        assert again.code == 0, again.err
+        assert len(world.requests("media.get")) == before
+        sizes = {kind: sums["bytes_total"] for kind, sums in first.summary["by_kind"].items()}
+        assert {kind: sums["bytes_total"] for kind, sums in again.summary["by_kind"].items()} == sizes
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("html", "not_transcript"), ("zero_bytes", "empty"), ("refused", "access_denied")]
+)
 def test_what_is_no_transcript_fails_by_name(tmp_path: Path, kind: str, reason: str) -> None:
-    """A page and nothing at all, both under status 200."""
+    """A page and nothing at all, both under status 200; and a URL that is denied, fresh as well."""
     with sandbox(tmp_path, "--tasks", "20", *SMALL, "--transcripts", "1") as world:
         take_all(world)
         (row,) = [row for row in world.ask("truth?kinds=transcript") if "transcript-" in row["key"]][:1]
