@@ -29,6 +29,7 @@ from pydantic_settings import (
 )
 
 from wxrec_async.errors import ConfigError
+from wxrec_async.model import Kind
 
 MIB = 1 << 20
 ENV_PREFIX = "WXREC_"
@@ -85,6 +86,8 @@ class WebexSettings(Section):
     media_hosts: TextList = ("*.amazonaws.com", "*.webex.com")
     include_va: bool = False
     include_segments: bool = False
+    include_transcripts: bool = False
+    include_screen: bool = False
     count_other_channels: bool = True
     search: Literal["auto", "required", "off"] = "auto"
     search_counts: bool = True
@@ -100,6 +103,12 @@ class WebexSettings(Section):
         """The channels that are not asked for, when their contacts are to be counted."""
         asked = {name.lower() for name in self.channel_types}
         return tuple(name for name in CHANNELS if self.count_other_channels and name not in asked)
+
+    @property
+    def other_kinds(self) -> frozenset[Kind]:
+        """What is to be stored besides audio."""
+        asked = {Kind.TRANSCRIPT: self.include_transcripts, Kind.SCREEN: self.include_screen}
+        return frozenset(kind for kind, wanted in asked.items() if wanted)
 
     @property
     def api_url(self) -> str:
@@ -307,6 +316,13 @@ class Settings(BaseSettings):
         # A part stays in memory until S3 has confirmed it, as it may have to be sent again.
         if self.s3.part_size_mib > self.backfill.memory_mib:
             raise ValueError("[backfill] memory_mib must be at least [s3] part_size_mib")
+        return self
+
+    @model_validator(mode="after")
+    def _other_kinds_have_a_place(self) -> Settings:
+        # As with sidecars: what ends in .json or .mp4 must be no audio's key.
+        if self.webex.other_kinds and not self.s3.key.endswith("{ext}"):
+            raise ValueError("[webex] include_transcripts and include_screen need an [s3] key that ends in {ext}")
         return self
 
     @property

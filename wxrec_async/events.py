@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from wxrec_async.model import Window
+from wxrec_async.model import Kind, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,7 @@ class RecordingStored:
     seconds: float
     already: bool = False
     flags: tuple[str, ...] = ()
+    kind: str = Kind.AUDIO.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ class RecordingFailed:
     recording_id: str
     reason: str
     detail: str = ""
+    kind: str = Kind.AUDIO.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ class RecordingGone:
 
     task_id: str
     recording_id: str
+    kind: str = Kind.AUDIO.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,15 @@ class RecordingState(enum.StrEnum):
     GONE = "gone"
 
 
+class Kind(enum.StrEnum):
+    """What a recording is: the call's sound, what was said in it or written, or what an agent's screen showed."""
+
+    # Persisted, as the states are.
+    AUDIO = "audio"
+    TRANSCRIPT = "transcript"
+    SCREEN = "screen"
+
+
 FINAL_STATES = frozenset({RecordingState.STORED, RecordingState.GONE})
 
 
@@ -238,7 +247,7 @@ class SearchCounts:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One audio file of a task, with the pre-signed URL it can be fetched from for a while.
+    """One file of a task, mostly its sound, with the pre-signed URL it can be fetched from for a while.
 
     ``leased_at`` is the monotonic time (seconds) at which the URL was handed
     out and ``lease_s`` how long it is promised to live.  ``url`` is None when
@@ -267,11 +276,15 @@ class Recording:
     tracking_id: str | None = None
     named_as: str = ""
     said: str | None = field(default=None, repr=False)
+    kind: Kind = Kind.AUDIO
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """Something captures names of a task that is no audio, such as a transcript: it is counted and left there."""
+    """Something captures names of a task that was not asked for, such as a transcript: it is counted and left there.
+
+    ``id`` is the one it would be stored under, where its kind can be stored.
+    """
 
     id: str
     kind: str

@@ -50,7 +50,7 @@ def test_what_is_seen_and_left_is_counted(tmp_path: Path) -> None:
     with sandbox(tmp_path, *OPTIONS) as world:
         first = world.run("--json")
         left = first.summary["seen_and_left"]
-        assert set(left) == {"transcript", "email", "chat", "social"}
+        assert set(left) == {"transcript", "screen", "email", "chat", "social"}
         again = world.run("--json")
         assert again.summary["seen_and_left"] == left
         assert again.summary["tasks_listed"] == first.summary["tasks_listed"]
@@ -62,7 +62,7 @@ def test_what_is_seen_and_left_is_counted(tmp_path: Path) -> None:
         before = len(world.requests("tasks"))
         (tmp_path / "other").mkdir()
         quiet = world.run("--json", "--ledger", str(tmp_path / "other" / "wxrec.db"))
-        assert set(quiet.summary["seen_and_left"]) == {"transcript"}
+        assert set(quiet.summary["seen_and_left"]) == {"transcript", "screen"}
         assert len(world.requests("tasks")) - before < before
 
 

@@ -67,6 +67,11 @@ class World:
         found = [row for row in self.ask("log") if row["operation"] == operation]
         return [row for row in found if status is None or row["status"] == status]
 
+    def set_faults(self, rules: Sequence[dict[str, Any]]) -> None:
+        """Let this go wrong from now on, and nothing else."""
+        body = json.dumps({"rules": list(rules)}).encode()
+        urllib.request.urlopen(f"{self.told['control_url']}/faults", body).close()  # noqa: S310 - loopback
+
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-W", "error", "-m", "wxrec_async", *arguments]
 

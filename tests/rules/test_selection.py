@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.model import DAY_MS, HOUR_MS, MINUTE_MS, Capture, Recording, Task, TaskState
+from wxrec_async.model import DAY_MS, HOUR_MS, MINUTE_MS, Capture, Kind, Recording, Task, TaskState
 from wxrec_async.rules.finality import EmptyAnswers
 from wxrec_async.rules.selection import (
     MAY_GO_ON,
@@ -26,6 +26,7 @@ from wxrec_async.rules.selection import (
     streak_ends_run,
     wanted_recordings,
     while_it_goes_on,
+    without_audio,
 )
 
 NOW = 1_767_225_600_000
@@ -35,6 +36,40 @@ AGES = WaitPolicy()
 def task(requested: bool | None, age_ms: int | None) -> Task:
     created = None if age_ms is None else NOW - age_ms
     return Task("t", status="completed", created_ms=created, capture_requested=requested)
+
+
+def test_with_transcripts_every_ended_contact_is_asked_for() -> None:
+    """What its row says of a capture says nothing of a transcript, and an empty answer must be as old as for null."""
+    all_of_it = WaitPolicy(row_speaks=False)
+    young, old = task(False, HOUR_MS), task(False, 25 * HOUR_MS)
+    assert before_asking(young, AGES, NOW) is not None
+    assert before_asking(young, all_of_it, NOW) is None
+    seen = EmptyAnswers(NOW - 25 * HOUR_MS)
+    assert after_empty(young, EmptyAnswers(NOW - HOUR_MS), all_of_it, NOW).state is TaskState.OWED
+    assert after_empty(old, seen, all_of_it, NOW).state is TaskState.NO_RECORDING
+    assert after_empty(young, EmptyAnswers(NOW - HOUR_MS), AGES, NOW).state is TaskState.NO_RECORDING
+
+
+def test_a_transcript_is_not_the_sound_that_was_promised() -> None:
+    """Owed, and after a while failed by name; a call without a promise, a chat, and one with its sound are done."""
+    text, sound = Recording("t", "x", kind=Kind.TRANSCRIPT), Recording("t", "a")
+    young, old = task(True, DAY_MS), task(True, 8 * DAY_MS)
+    awaited = without_audio(young, [text], AGES, NOW)
+    assert awaited is not None
+    assert (awaited.state, awaited.reason) == (TaskState.OWED, "capture_awaited")
+    assert awaited.next_ask_ms is not None
+    assert NOW < awaited.next_ask_ms <= NOW + 6 * DAY_MS + 1
+    assert without_audio(old, [text], AGES, NOW) == TaskVerdict(TaskState.FAILED, "audio_missing")
+    assert without_audio(old, [text, sound], AGES, NOW) is None
+    assert without_audio(task(None, 8 * DAY_MS), [text], AGES, NOW) is None
+    assert without_audio(replace(old, channel_type="chat"), [text], AGES, NOW) is None
+    assert without_audio(replace(old, channel_type="Telephony"), [text], AGES, NOW) is not None
+
+
+def test_a_transcript_is_no_recording_that_a_segment_is_a_part_of() -> None:
+    """Alone beside it, the segments are all that is there of the sound."""
+    part, text = Recording("t", "p", segment=True), Recording("t", "x", kind=Kind.TRANSCRIPT)
+    assert wanted_recordings(Capture("t", (part, text)), include_segments=False) == [part, text]
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ MISSING = (
         (
             Edit(
                 "TaskVerdicts.record_unlisted",
-                "await self._note_failed(known.task_id, recording_id, failed)",
+                "await self._note_failed(known.task_id, recording_id, failed, it.kind)",
                 "failed = failed",
             ),
         ),
@@ -247,7 +247,7 @@ STORED = (
         (
             Edit(
                 "_captured",
-                "{'state': 'failed' if failing else 'captured', 'reason': words(failing), 'now': now_ms, 'n': n}",
+                "{'state': standing.state.value, 'reason': words(standing.reason), 'now': now_ms, 'n': n}",
                 "{'state': 'captured', 'reason': '', 'now': now_ms, 'n': n}",
             ),
         ),

@@ -180,8 +180,8 @@ FURTHER = (
             ),
             Edit(
                 "TaskVerdicts.stored",
-                "self._emit(events.RecordingStored(task_id, recording_id, found.key, found.size, found.crc32 or 0, seconds, already=stored.already, flags=stored.flags))",
-                "(lambda _: None)(events.RecordingStored(task_id, recording_id, found.key, found.size, found.crc32 or 0, seconds, already=stored.already, flags=stored.flags))",
+                "self._emit(events.RecordingStored(task_id, recording_id, found.key, found.size, found.crc32 or 0, seconds, already=stored.already, flags=stored.flags, kind=recording.kind.value))",
+                "(lambda _: None)(events.RecordingStored(task_id, recording_id, found.key, found.size, found.crc32 or 0, seconds, already=stored.already, flags=stored.flags, kind=recording.kind.value))",
             ),
         ),
         ("tests/flow/test_orchestrator.py", "tests/flow/test_crash.py"),

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxrec_async.model import Attachment, Capture
+from wxrec_async.model import Attachment, Capture, Kind
 from wxrec_async.webex.parse import UrlLease, read_captures
 
 NOON, FIVE, NINE = 1_767_268_800_000, 1_767_268_800_005, 1_767_268_800_009
 
 
-def read(*entries: dict[str, Any]) -> Capture:
+def read(*entries: dict[str, Any], kinds: Collection[Kind] = ()) -> Capture:
     body = json.dumps({"meta": {}, "data": [{"taskId": "t", **entry} for entry in entries]}).encode()
-    found, _ = read_captures(body, ["t"], UrlLease(0.0, 60.0), lambda _url: None)
+    found, _ = read_captures(body, ["t"], UrlLease(0.0, 60.0), lambda _url: None, kinds=kinds)
     return found["t"]
 
 
@@ -31,7 +32,7 @@ def test_transcripts_and_screens_are_attachments() -> None:
     found = read(
         {
             "recording": [row("t"), row("s", mediaType="SCREEN"), row("v", type="video/mp4")],
-            "transcription": [{"id": "text"}, {}, None],
+            "transcription": [{"id": "text", "fileName": "voiceTranscript.json"}, {}, None],
             "screenRecording": [{"id": "pixels"}],
             "sentiment": [{"id": "mood"}],
         }
@@ -40,9 +41,9 @@ def test_transcripts_and_screens_are_attachments() -> None:
     assert found.attachments == (
         Attachment("s", "screen"),
         Attachment("v", "video"),
-        Attachment("text", "transcript"),
         Attachment("pixels", "screen"),
         Attachment("mood", "sentiment"),
+        Attachment("transcript-text-voiceTranscript", "transcript"),
     )
 
 
@@ -54,7 +55,64 @@ def test_an_odd_list_is_no_attachment(odd: object) -> None:
 
 def test_an_attachment_without_an_id_is_named_by_its_task() -> None:
     """So that it is counted once, however often it is seen."""
-    assert read({"transcription": [{"text": "hello"}]}).attachments == (Attachment("t#1", "transcript"),)
+    assert read({"sentiment": [{"text": "hello"}]}).attachments == (Attachment("t#1", "sentiment"),)
+
+
+def transcript(name: str, identifier: str = "cfg", **facts: Any) -> dict[str, Any]:
+    return {"id": identifier, "fileName": name, "filePath": f"https://media.test/{name}", **facts}
+
+
+def screen(name: str, identifier: str = "s", **facts: Any) -> dict[str, Any]:
+    return {"id": identifier, "attributes": {"fileName": name, "filePath": f"https://media.test/{name}", **facts}}
+
+
+BOTH = {
+    "recording": [row("t")],
+    "transcription": [
+        transcript("voiceTranscript.json", startTime=str(NOON), createTime=str(FIVE)),
+        transcript("realtimeVoiceTranscript.json"),
+    ],
+    "screenRecordings": [screen("a.mp4", startTime=NOON, stopTime=FIVE), screen("b.mp4", startTime=NINE)],
+}
+NAMED = {
+    "t": Kind.AUDIO,
+    "transcript-cfg-voiceTranscript": Kind.TRANSCRIPT,
+    "transcript-cfg-realtimeVoiceTranscript": Kind.TRANSCRIPT,
+    "screen-s": Kind.SCREEN,
+    f"screen-s-{NINE}": Kind.SCREEN,
+}
+
+
+def test_what_is_asked_for_becomes_a_recording_of_its_kind() -> None:
+    """Those that share Webex's id are told apart, and no two have one name."""
+    found = read(BOTH, kinds=[Kind.TRANSCRIPT, Kind.SCREEN])
+    assert {each.id: each.kind for each in found.recordings} == NAMED
+    assert found.attachments == ()
+    assert found.unsettled == ""
+    (voice,) = [each for each in found.recordings if each.id == "transcript-cfg-voiceTranscript"]
+    assert (voice.start_ms, voice.stop_ms, voice.file_name) == (NOON, FIVE, "voiceTranscript.json")
+    assert all(each.url for each in found.recordings)
+
+
+@pytest.mark.parametrize("kinds", [[], [Kind.TRANSCRIPT], [Kind.SCREEN]])
+def test_what_is_not_asked_for_is_counted_under_the_name_it_would_have(kinds: list[Kind]) -> None:
+    found = read(BOTH, kinds=kinds)
+    wanted = {Kind.AUDIO, *kinds}
+    assert {each.id for each in found.recordings} == {name for name, kind in NAMED.items() if kind in wanted}
+    assert {(each.id, each.kind) for each in found.attachments} == {
+        (name, kind.value) for name, kind in NAMED.items() if kind not in wanted
+    }
+
+
+@pytest.mark.parametrize("odd", [None, "text", [None], [{}], {"id": "x"}])
+@pytest.mark.parametrize(("field", "kind"), [("transcription", Kind.TRANSCRIPT), ("screenRecordings", Kind.SCREEN)])
+def test_a_list_that_is_none_settles_nothing_for_those_who_asked(field: str, kind: Kind, odd: object) -> None:
+    """There may be one all the same; whoever wants audio alone is not concerned."""
+    entry = {"recording": [row("t")], "transcription": [], "screenRecordings": []}
+    assert read(entry | {field: odd}, kinds=[kind]).unsettled == "list_missing"
+    assert read({name: value for name, value in entry.items() if name != field}, kinds=[kind]).unsettled
+    assert read(entry | {field: odd}).unsettled == ""
+    assert read(entry, kinds=[kind]).unsettled == ""
 
 
 @given(st.permutations([row("t"), row("t", segment=True, start=FIVE), row("t", segment=True, start=NINE), row("u")]))

@@ -284,7 +284,7 @@ async def test_captures_are_asked_for_with_every_field() -> None:
     assert json.loads(route.calls.last.request.content) == {
         "query": {
             "taskIds": IDS, "urlExpiration": 60, "includeSegments": False, "includeVARecordings": True,
-            "orgId": "org-1",
+            "includeScreenRecordings": True, "orgId": "org-1",
         }
     }  # fmt: skip
     assert list(answer.captures) == IDS
@@ -293,6 +293,34 @@ async def test_captures_are_asked_for_with_every_field() -> None:
     assert before <= got.leased_at <= anyio.current_time()
     assert (got.lease_s, got.problem, got.url is not None) == (3600.0, None, True)
     assert len(router.calls) == 1
+
+
+async def test_transcripts_are_asked_for_in_every_form() -> None:
+    """Without it those of chats come in the older form alone."""
+    router = respx.MockRouter()
+    route = router.post(f"{BASE}/captures/query").mock(side_effect=answered(lambda _: None))
+    async with world(router, include_transcripts=True) as w:
+        await w.client.captures(IDS)
+    assert json.loads(route.calls.last.request.content)["query"]["includeAllDigitalVersions"] is True
+
+
+async def test_where_the_question_for_screens_is_refused_audio_is_asked_for_alone() -> None:
+    """It serves to count them only; who asked to have them is refused."""
+
+    def refusing(request: httpx.Request) -> httpx.Response:
+        if "includeScreenRecordings" in json.loads(request.content)["query"]:
+            return httpx.Response(400, json={"error": {"key": "400"}})
+        return answered(lambda _: None)(request)
+
+    router = respx.MockRouter()
+    router.post(f"{BASE}/captures/query").mock(side_effect=refusing)
+    async with world(router) as w:
+        assert list((await w.client.captures(["id-1", "id-2"])).captures) == ["id-1", "id-2"]
+        calls = len(router.calls)
+        await w.client.captures(["id-3"])
+        assert len(router.calls) == calls + 1
+    async with world(router, include_screen=True) as w:
+        assert set((await w.client.captures(["id-1"])).failed.values()) == {"http_400"}
 
 
 @pytest.mark.fault("W25")

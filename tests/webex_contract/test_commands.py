@@ -91,6 +91,22 @@ def test_run_plan_retry_and_doctor_keep_to_the_contract(tmp_path: Path) -> None:
         assert {row["path"] for row in site.world.requests("media.get")}
 
 
+def test_transcripts_and_screens_are_asked_for_as_documented(tmp_path: Path) -> None:
+    """Those of chats in every form, two under one id: what the contract has of them is asked, answered and fetched."""
+    channels = "telephony,email,chat,social"
+    with watched(tmp_path, "--transcripts", "0.7", "--screens", "0.4", "--twins", "0.5") as site:
+        site.world.environment |= {
+            "WXREC_WEBEX__INCLUDE_TRANSCRIPTS": "true",
+            "WXREC_WEBEX__INCLUDE_SCREEN": "true",
+            "WXREC_WEBEX__CHANNEL_TYPES": channels,
+        }
+        site.command("run", "--json", "--no-progress")
+        rows = site.world.ask(f"truth?kinds=transcript,screen&channels={channels}")
+        assert site.world.bucket() == {row["key"]: (row["size"], row["crc32"]) for row in rows}
+        assert {row["key"].rpartition("/")[2].partition("-")[0] for row in rows} >= {"transcript", "screen"}
+        assert site.violations() == []
+
+
 @pytest.mark.parametrize("bounds", ["strict", "inclusive"])
 def test_no_call_on_a_windows_edge_is_lost(tmp_path: Path, bounds: str) -> None:
     """However the bounds of from and to are meant, everything is stored, once, and nothing is listed in vain."""

@@ -187,7 +187,15 @@ class FilterFlags:
 
 
 @dataclass(kw_only=True)
-class WorkFlags(SettingsFlags, Extent, FilterFlags):
+class KindFlags:
+    """What is taken besides audio."""
+
+    transcripts: Annotated[bool | None, _option("--transcripts", panel=CHOICE, help="transcripts as well")] = None
+    screen: Annotated[bool | None, _option("--screen", panel=CHOICE, help="screen recordings as well")] = None
+
+
+@dataclass(kw_only=True)
+class WorkFlags(SettingsFlags, Extent, FilterFlags, KindFlags):
     """Those of commands that move recordings."""
 
     bwlimit: Annotated[
@@ -203,7 +211,7 @@ class WorkFlags(SettingsFlags, Extent, FilterFlags):
 
 
 @dataclass(kw_only=True)
-class PlanFlags(SettingsFlags, PeriodFlags, FilterFlags):
+class PlanFlags(SettingsFlags, PeriodFlags, FilterFlags, KindFlags):
     """Those of ``plan``."""
 
 
@@ -602,6 +610,8 @@ SETTING_OF = {
     "to": "backfill.to",
     "days_back": "backfill.days_back",
     "bwlimit": "backfill.max_mib_per_second",
+    "transcripts": "webex.include_transcripts",
+    "screen": "webex.include_screen",
     "queue": "filters.queues",
     "exclude_queue": "filters.exclude_queues",
     "agent": "filters.agents",

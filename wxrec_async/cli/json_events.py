@@ -6,7 +6,7 @@ from wxrec_async import events
 from wxrec_async.cli.text import harmless
 from wxrec_async.events import Event
 from wxrec_async.ledger.records import Failure, Incomplete
-from wxrec_async.model import iso
+from wxrec_async.model import Kind, iso
 
 # `failed` is what becomes of a recording; a task that failed has a name of its own.
 TASK_EVENTS = {"no_recording": "no_recording", "owed": "owed", "failed": "task_failed"}
@@ -56,4 +56,6 @@ def incomplete_record(task: Incomplete) -> dict[str, object]:
 
 
 def _ids(name: str, event: events.RecordingStored | events.RecordingFailed | events.RecordingGone) -> dict[str, object]:
-    return {"event": name, "task_id": event.task_id, "recording_id": event.recording_id}
+    ids: dict[str, object] = {"event": name, "task_id": event.task_id, "recording_id": event.recording_id}
+    # Named where it is no audio: all other lines stay as they were.
+    return ids if event.kind == Kind.AUDIO else ids | {"kind": event.kind}

@@ -28,6 +28,14 @@ MEANINGS = {
 }
 
 
+KINDS = {"transcript": "transcripts", "screen": "screen recordings"}
+NAMES = {"stored": "stored", "already_stored": "already stored", "failed": "failed", "gone": "gone"}
+NAMES |= {"unfinished_recordings": "unfinished"}
+# What takes that which is left alone, by kind.
+TAKEN_BY = {"transcript": "include_transcripts = true", "screen": "include_screen = true"}
+TAKEN_BY |= dict.fromkeys(("chat", "email", "social"), "channel_types with chat, email, social beside transcripts")
+
+
 class RunNotes:
     """A listener that keeps what the end of a run must name, as far as it will be shown."""
 
@@ -80,6 +88,9 @@ def not_moved_lines(counts: Counts, seen_and_left: Mapping[str, int]) -> Iterato
     if seen_and_left:
         named = {visible(kind).replace("_", " "): count for kind, count in sorted(seen_and_left.items())}
         yield f"  left alone  {sum(seen_and_left.values())}   {_listed(named)}: seen, not moved"
+        settings = dict.fromkeys(TAKEN_BY[kind] for kind in sorted(seen_and_left, reverse=True) if kind in TAKEN_BY)
+        ways = f"; what takes them is [webex] {', '.join(settings)}" if settings else ""
+        yield f"              Webex purges them as it purges recordings{ways}"
 
 
 def flag_lines(flags: Mapping[str, int]) -> Iterator[str]:
@@ -184,6 +195,9 @@ def table_lines(counts: Counts, left_out: int = 0) -> Iterator[str]:
     tasks |= {"owed": counts.owed, "failed": counts.failed_tasks, "unfinished": counts.unfinished_tasks}
     tasks |= {"left out": left_out}
     yield f"  recordings  {counts.recordings}   {_listed(recordings)}"
+    for kind, sums in sorted(counts.by_kind.items()):
+        its = {NAMES[name]: sums[name] for name in NAMES}
+        yield f"   of them    {sums['recordings']} {KINDS.get(kind, kind)}   {_listed(its)}"
     yield f"  tasks       {counts.tasks_listed}   {_listed(tasks)}"
 
 

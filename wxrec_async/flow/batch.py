@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from wxrec_async.config import Settings
-from wxrec_async.model import Capture, Failed, Outcome, Recording, Task, TransferSpec
+from wxrec_async.model import Capture, Failed, Kind, Outcome, Recording, Task, TransferSpec
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys, selection
 from wxrec_async.rules.finality import EmptyAnswers
@@ -47,7 +47,9 @@ class RecordingUploader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """By what an answer is read and its recordings are placed; ``metadata`` goes with every object.
+    """By what an answer is read and its recordings are placed.
+
+    ``kinds`` are those wanted besides audio, ``metadata`` goes with every object.
 
     What the rules want to have in another form than ``settings`` stands beside them (`flow.policies`).
     """
@@ -55,6 +57,7 @@ class Rules:
     settings: Settings = field(default_factory=Settings)
     ages: WaitPolicy = field(default_factory=WaitPolicy)
     changed: ChangePolicy = ChangePolicy.BESIDE
+    kinds: frozenset[Kind] = frozenset()
     key_template: str = "call-detail/{task_id}/recording{ext}"
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -76,7 +79,7 @@ class Before:
 class TaskAnswer:
     """What captures said of one task.
 
-    ``beside`` is id and kind of what it named that is no audio, ``unsettled`` why it
+    ``beside`` is id and kind of what it named that was not asked for, ``unsettled`` why it
     proves nothing about what it does not name.  With ``goes_on`` the call may not be
     over, so that nothing of it is fetched yet.  ``earlier`` are ids that only an
     earlier answer named.
@@ -90,9 +93,14 @@ class TaskAnswer:
     earlier: frozenset[str] = frozenset()
 
     @property
+    def transcripts(self) -> int:
+        """How many of the recordings are transcripts."""
+        return sum(each.kind is Kind.TRANSCRIPT for each in self.named.recordings)
+
+    @property
     def offered(self) -> set[str]:
-        """The ids that can be had now."""
-        return {each.id for each in self.named.recordings} - self.earlier
+        """The ids that can be had now, also of what is not wanted by now and was before."""
+        return ({each.id for each in self.named.recordings} - self.earlier) | {name for name, _ in self.beside}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +145,7 @@ async def place(
     try:
         # A recording that is alone takes the main place without a question: the condition of its
         # write finds out who is there.
-        if holder is None and len(named) > 1:
+        if holder is None and len(keys.audio_of(named)) > 1:
             holder = await _holder_in_bucket(task, named, rules, bucket)
     except OperationFailed as given_up:
         return Placed(unplaced=[(each, Failed("bucket_unreadable", str(given_up))) for each in left])

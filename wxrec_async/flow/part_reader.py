@@ -80,10 +80,17 @@ class PartReader:
     """Takes chunks out of the pipe and fills parts, one at a time, each with its room in the pool."""
 
     def __init__(
-        self, pipe: Pipe, stream: MediaStream, pool: MemoryPool, part_size: int, *, sha256: Sha256 | None = None
+        self,
+        pipe: Pipe,
+        stream: MediaStream,
+        pool: MemoryPool,
+        part_size: int,
+        *,
+        sha256: Sha256 | None = None,
+        sniffer: Sniffer | None = None,
     ) -> None:
         self.stream = stream
-        self.sniffer = Sniffer()
+        self.sniffer = sniffer or Sniffer()
         self._pipe = pipe
         self._pool = pool
         self._assembler = PartAssembler(stream.length, part_size)

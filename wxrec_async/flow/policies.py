@@ -28,6 +28,8 @@ def ages_of(settings: Settings) -> WaitPolicy:
         missing_ms=round(backfill.owed_days * DAY_MS),
         look_again_ms=round(backfill.look_again_hours * HOUR_MS),
         assume_over_ms=round(backfill.assume_over_hours * HOUR_MS),
+        # What is said of a capture says nothing of a transcript.
+        row_speaks=not settings.webex.include_transcripts,
         pace=RecheckBackoff(
             round(backfill.ask_again_minutes * MINUTE_MS), round(backfill.ask_again_max_hours * HOUR_MS)
         ),
@@ -75,6 +77,7 @@ def _rules(settings: Settings, org_id: str) -> dict[str, Any]:
         "ages": ages_of(settings),
         "changed": ChangePolicy(settings.backfill.changed),
         "settings": settings,
+        "kinds": settings.webex.other_kinds,
         "key_template": settings.s3.key,
         "metadata": {"wx-org-id": keys.encode_id(org_id)},
     }

@@ -8,6 +8,7 @@ from typing import Protocol
 from wxrec_async.ledger.records import (
     ALL_REASONS,
     NO_REASONS,
+    NO_STANDINGS,
     NOTHING,
     AskedBefore,
     BacklogReason,
@@ -19,6 +20,7 @@ from wxrec_async.ledger.records import (
     KnownTask,
     Operator,
     Scope,
+    Standing,
     StartedKey,
 )
 from wxrec_async.model import LeftAlone, OpenUpload, Recording, StoredObject, Task, TaskState, Window
@@ -84,6 +86,10 @@ class RunLedger(Protocol):
         self, placed_in: Window, *, now_ms: int, after: int = 0, limit: int = 500, due_only: bool = True
     ) -> list[BacklogTask]: ...
 
+    async def want(self, kinds: Sequence[str], channels: Sequence[str], now_ms: int) -> None: ...
+
+    async def left_spans(self, period: Window, channels: Sequence[str]) -> list[Window]: ...
+
     async def leave_alone(self, seen: Sequence[LeftAlone], transcripts: Mapping[str, int]) -> None: ...
 
     async def oldest_work(  # noqa: PLR0913 - the ledger's own
@@ -107,6 +113,7 @@ class RunLedger(Protocol):
         now_ms: int,
         look_again: Mapping[str, int] = NOTHING,
         failing: Mapping[str, str] = NO_REASONS,
+        silent: Mapping[str, Standing] = NO_STANDINGS,
     ) -> dict[str, KnownTask]: ...
 
     async def known(self, task_id: str) -> KnownTask: ...

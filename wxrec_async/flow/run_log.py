@@ -52,6 +52,7 @@ from wxrec_async.rules.identity import is_unnamed
 from wxrec_async.rules.sources import Source, parts_of
 
 PAGE = 500
+TELEPHONY = "telephony"
 
 
 class RunLog:
@@ -96,8 +97,15 @@ class RunLog:
         await self._ledger.begin_run(
             job.run_id, self._now_ms(), job.period, author=current_operator(), command=job.command
         )
+        await self._want_what_was_left()
         # Read before any work begins: from then on what is open may be this run's own.
         self.interrupted = InterruptedWork(await self._ledger.open_uploads(), await self._ledger.started_keys())
+
+    async def _want_what_was_left(self) -> None:
+        """Take up what earlier runs left alone and this one is to take; there is more to it than audio of calls."""
+        job = self.job
+        if job.kinds or _further(job.channel_types):
+            await self._ledger.want(sorted(job.kinds), _further(job.channel_types), self.judged_ms())
 
     async def windows_left(self, period: Window, *, scheduled: bool = False) -> list[Window]:
         """Return the windows of a period that are still to be listed, oldest first: what is purged first comes first.
@@ -110,6 +118,10 @@ class RunLog:
             closed = windows.reopened(closed, self._now_ms() - self.job.trailing_ms)
         going_on = await self.going_on(InPeriod(period), due_only=scheduled)
         left = windows.with_spans(windows.left(period, closed), going_on)
+        # Their days may be closed: they were listed, as contacts to be counted.
+        if channels := _further(self.job.channel_types):
+            found = [self.listable(span) for span in await self._ledger.left_spans(period, channels)]
+            left = windows.with_spans(left, [span for span in found if span is not None])
         return [window for _, window in parts_of(left, self.job.reach, self._now_ms())]
 
     async def windows_of_round(self, period: Window, again: Window) -> list[Window]:
@@ -262,7 +274,9 @@ class RunLog:
         ``asked_s`` is how long the answer took, in seconds.
         """
         verdicts = self._verdicts
-        await verdicts.record_attachments([(each.task, each.beside) for each in answers.values()])
+        beside = [(each.task, each.beside) for each in answers.values()]
+        fetched = {name: count for name, each in answers.items() if (count := each.transcripts)}
+        await verdicts.record_attachments(beside, fetched)
         named = {name: each for name, each in answers.items() if each.named.recordings}
         count = sum(len(each.named.recordings) for each in named.values())
         self._emit(events.CapturesAsked(len(answers) + refused, count, asked_s))
@@ -276,12 +290,16 @@ class RunLog:
         if not found:
             return {}
         tasks = list(_tasks(found).values())
+        silent = self._verdicts.without_audio(
+            {name: (each.task, each.named.recordings) for name, each in found.items()}
+        )
         # All in one change: a commit costs a sync of the disk, for ten tasks as for one.
         known = await self._ledger.captured_many(
             {name: each.named.recordings for name, each in found.items()},
             self.judged_ms(),
             self._verdicts.second_looks(tasks),
             self._verdicts.never_ended(tasks),
+            silent,
         )
         for name, each in found.items():
             # An answer that proves nothing about what it leaves out makes no recording gone.
@@ -301,9 +319,9 @@ class RunLog:
             case Stored():
                 await self._verdicts.stored(recording, outcome, seconds, replaced=replaced)
             case Failed():
-                await self._verdicts.failed(recording.task_id, recording.id, outcome)
+                await self._verdicts.failed(recording, outcome)
             case Gone():
-                await self._verdicts.gone(recording.task_id, recording.id, outcome)
+                await self._verdicts.gone(recording.task_id, recording.id, outcome, recording.kind)
 
     async def task_finished(self, task_ids: Iterable[str]) -> None:
         """Write the sidecars of tasks for which nothing more is done now."""
@@ -345,6 +363,8 @@ class RunLog:
         left = await count_left_out(ledger, scope, job.filters, self._now_ms())
         counts = left.without(await ledger.counts(scope, job.run_id))
         failures = left.wanted(await ledger.failures(scope, limit=left.failures_to_read))
+        if channels := _further(job.channel_types):
+            await ledger.want((), channels, self.judged_ms())
         aside, flags = await ledger.left_alone(scope), await ledger.flag_counts(scope)
         seconds, notes = anyio.current_time() - self._begun_s, tuple(dict.fromkeys((*job.notes, *notes)))
         summary = shape(
@@ -365,6 +385,11 @@ class RunLog:
         if self._sidecars is None or ending.error or ending.stopped not in {None, "limit"}:
             return ending
         return self._explained(ending.or_refused(await self._sidecars.catch_up(self.job.scope)))
+
+
+def _further(channel_types: Sequence[str]) -> list[str]:
+    """Return the channels besides calls."""
+    return [each for each in channel_types if each.lower() != TELEPHONY]
 
 
 def _tasks(answers: Mapping[str, TaskAnswer]) -> dict[str, Task]:

@@ -42,6 +42,7 @@ from wxrec_async.plumbing.pool import MemoryPool, Reservation
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules import keys, retry
 from wxrec_async.rules.doubts import Doubt, list_doubts
+from wxrec_async.rules.other_media import sniffer_of
 from wxrec_async.rules.parts import check_whole, same_object
 
 ABORT_DEADLINE_S = 30.0
@@ -213,7 +214,8 @@ class Transfer:
         self, order: TransferSpec, stream: MediaStream, pipe: Pipe, witness: _Fingerprint | None
     ) -> Stored:
         sha256 = Sha256(self._hashing) if self._limits.sha256 else None
-        reader = PartReader(pipe, stream, self._pool, self._limits.part_size, sha256=sha256)
+        sniffer = sniffer_of(order.recording.kind)
+        reader = PartReader(pipe, stream, self._pool, self._limits.part_size, sha256=sha256, sniffer=sniffer)
         try:
             await reader.fill()
             # An error page in the place of audio shows in its first bytes, before anything is begun
@@ -398,8 +400,8 @@ class Transfer:
         fingerprint = _Fingerprint(reader.size, reader.crc32, None if agrees else stream.etag)
         if doubts and fingerprint != witness:
             raise _DoubtfulError(doubts[0], fingerprint)
-        unknown = () if sniffer.known_media else ("unknown_media",)
-        return (*unknown, *(doubt.flag for doubt in doubts))
+        odd = (sniffer.oddity,) if sniffer.oddity else ()
+        return (*odd, *(doubt.flag for doubt in doubts))
 
     async def _compare(
         self, order: TransferSpec, reader: PartReader, flags: tuple[str, ...], found: StoredObject | None = None

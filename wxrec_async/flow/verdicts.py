@@ -15,12 +15,13 @@ from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.events import Emit
 from wxrec_async.flow.job import Job
 from wxrec_async.flow.run_ledger import RunLedger
-from wxrec_async.ledger.records import KnownTask
+from wxrec_async.ledger.records import KnownTask, Standing
 from wxrec_async.model import (
     FINAL_STATES,
     MINUTE_MS,
     Failed,
     Gone,
+    Kind,
     LeftAlone,
     Recording,
     Stored,
@@ -30,6 +31,7 @@ from wxrec_async.model import (
 )
 from wxrec_async.plumbing.groups import first_failure
 from wxrec_async.rules import finality, schedule, selection
+from wxrec_async.rules.artefacts import left_id
 from wxrec_async.rules.finality import EmptyAnswers
 from wxrec_async.rules.selection import TaskVerdict
 
@@ -74,17 +76,24 @@ class TaskVerdicts:
 
     # What captures answered
 
-    async def record_attachments(self, named: Sequence[tuple[Task, Sequence[tuple[str, str]]]]) -> None:
-        """Count what captures names besides audio, by id and kind; it is nobody's to fetch."""
-        named = [(task, found) for task, found in named if found]
+    async def record_attachments(
+        self, named: Sequence[tuple[Task, Sequence[tuple[str, str]]]], fetched: Mapping[str, int]
+    ) -> None:
+        """Count what captures names and nobody fetches, by id and kind; ``fetched`` transcripts a task has besides."""
+        named = [(task, found) for task, found in named if found or task.id in fetched]
         seen = [
-            LeftAlone(name, kind, task.created_ms or self._now_ms()) for task, found in named for name, kind in found
+            LeftAlone(left_id(task.id, name), kind, task.created_ms or self._now_ms())
+            for task, found in named
+            for name, kind in found
         ]
-        transcripts = {task.id: sum(kind == "transcript" for _, kind in found) for task, found in named}
+        transcripts = {
+            task.id: sum(kind == Kind.TRANSCRIPT for _, kind in found) + fetched.get(task.id, 0)
+            for task, found in named
+        }
         await self._leave_alone(seen, transcripts)
 
     async def _leave_alone(self, seen: Sequence[LeftAlone], transcripts: Mapping[str, int]) -> None:
-        if not seen:
+        if not seen and not transcripts:
             return
         await self._ledger.leave_alone(seen, transcripts)
         for kind, count in Counter(each.kind for each in seen).items():
@@ -132,6 +141,12 @@ class TaskVerdicts:
         now = self._now_ms()
         return {task.id: selection.NEVER_ENDED for task in tasks if selection.never_ended(task, self._ages, now)}
 
+    def without_audio(self, found: Mapping[str, tuple[Task, Sequence[Recording]]]) -> dict[str, Standing]:
+        """Judge the calls whose sound was promised and not named beside what was."""
+        now = self._now_ms()
+        verdicts = {name: selection.without_audio(*each, self._ages, now) for name, each in found.items()}
+        return {name: Standing(it.state, it.reason, it.next_ask_ms) for name, it in verdicts.items() if it}
+
     async def _silences(self, tasks: Sequence[Task]) -> dict[str, EmptyAnswers]:
         if not tasks:
             return {}
@@ -154,10 +169,10 @@ class TaskVerdicts:
             if recording_id in offered or it.state in FINAL_STATES:
                 continue
             if finality.is_gone(it.evidence, named=False, sound=True):
-                await self.gone(known.task_id, recording_id, Gone(it.evidence))
+                await self.gone(known.task_id, recording_id, Gone(it.evidence), it.kind)
             else:
                 failed = Failed("missing", "captures no longer names it")
-                await self._note_failed(known.task_id, recording_id, failed)
+                await self._note_failed(known.task_id, recording_id, failed, it.kind)
 
     async def _settle(
         self, verdicts: Mapping[str, TaskVerdict], *, empty_answer: bool, named: int = 0
@@ -221,23 +236,24 @@ class TaskVerdicts:
                 seconds,
                 already=stored.already,
                 flags=stored.flags,
+                kind=recording.kind.value,
             )
         )
 
-    async def gone(self, task_id: str, recording_id: str, gone: Gone) -> None:
+    async def gone(self, task_id: str, recording_id: str, gone: Gone, kind: Kind = Kind.AUDIO) -> None:
         await self._ledger.recording_gone(task_id, recording_id, self._now_ms(), evidence=gone.evidence)
-        self._emit(events.RecordingGone(task_id, recording_id))
+        self._emit(events.RecordingGone(task_id, recording_id, kind.value))
 
-    async def failed(self, task_id: str, recording_id: str, failed: Failed) -> None:
+    async def failed(self, recording: Recording, failed: Failed) -> None:
         """Raises `RunStopped` or `AuthError` when so much fails in a row that the fault must be everybody's."""
-        await self._note_failed(task_id, recording_id, failed)
-        self._count_failure(task_id, failed.reason, failed.detail)
+        await self._note_failed(recording.task_id, recording.id, failed, recording.kind)
+        self._count_failure(recording.task_id, failed.reason, failed.detail)
 
-    async def _note_failed(self, task_id: str, recording_id: str, failed: Failed) -> None:
+    async def _note_failed(self, task_id: str, recording_id: str, failed: Failed, kind: Kind) -> None:
         await self._ledger.recording_failed(
             task_id, recording_id, failed.reason, failed.detail, self._now_ms(), evidence=failed.evidence
         )
-        self._emit(events.RecordingFailed(task_id, recording_id, failed.reason, failed.detail))
+        self._emit(events.RecordingFailed(task_id, recording_id, failed.reason, failed.detail, kind.value))
 
     def _count_failure(self, task_id: str, reason: str, detail: str = "") -> None:
         if task_id in self.failed_before:

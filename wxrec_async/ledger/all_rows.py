@@ -14,7 +14,7 @@ SELECT {of_table("t")}, t.n, coalesce(r.id, ''), coalesce(r.state, t.state), t.s
     CASE WHEN r.id IS NULL THEN t.reason ELSE r.reason END, coalesce(r.detail, ''), t.place_ms, t.first_seen_ms,
     t.next_ask_ms, t.empty_answers, t.transcripts, t.witness_recordings, t.witness_deleted,
     r.call_type, r.segment, r.start_ms, r.stop_ms, r.object_key, r.size, r.crc32, r.sha256, r.etag, r.version_id,
-    r.flags, r.already, r.stored_ms, r.tracking_id, runs.id, max(t.changed_ms, coalesce(r.changed_ms, 0))
+    r.flags, r.already, r.stored_ms, r.tracking_id, runs.id, max(t.changed_ms, coalesce(r.changed_ms, 0)), r.kind
 FROM tasks AS t LEFT JOIN recordings AS r ON r.task = t.n LEFT JOIN runs ON runs.n = r.run
 WHERE t.n >= :row AND (t.n > :row OR coalesce(r.id, '') > :id)
     AND (:from_ms IS NULL OR (t.place_ms >= :from_ms AND t.place_ms < :to_ms))
@@ -60,6 +60,7 @@ class ExportRow:
     tracking_id: str | None
     run_id: str | None
     changed_ms: int
+    recording_kind: str | None = None
 
 
 def export_rows(

@@ -23,7 +23,7 @@ from wxrec_async.rules.sidecars import Described, FinishedRecording
 # By time, then by id: the order does not depend on when this ledger heard of a task.
 _ITEMS = """
 SELECT place_ms, tasks.id, recordings.id, object_key, size, crc32, sha256, etag, version_id, call_type, segment,
-    created_ms, start_ms, stop_ms, stored_ms, tracking_id, runs.id, runs.tool_version
+    created_ms, start_ms, stop_ms, stored_ms, tracking_id, runs.id, runs.tool_version, recordings.kind
 FROM tasks CROSS JOIN recordings ON recordings.task = tasks.n LEFT JOIN runs ON runs.n = recordings.run
 WHERE place_ms >= :place AND place_ms < :to_ms AND recordings.state = 'stored'
     AND (place_ms, tasks.id, recordings.id) > (:place, :task, :id)
@@ -49,7 +49,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 _TASK = f"SELECT {TASK}, said FROM tasks WHERE n = ?"  # noqa: S608 - put together from constants
 _RECORDINGS = """
 SELECT id, state, CASE state WHEN 'stored' THEN object_key END, size, crc32, sha256, version_id, call_type, segment,
-    start_ms, stop_ms, flags, file_name, channel1, channel2, participants, sensitive, said, evidence
+    start_ms, stop_ms, flags, file_name, channel1, channel2, participants, sensitive, said, evidence, kind
 FROM recordings WHERE task = ? ORDER BY id
 """
 _DUE = """

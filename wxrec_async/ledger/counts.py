@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from wxrec_async.ledger.records import Counts, Failure, Scope
 from wxrec_async.ledger.rows import key, spelling
 from wxrec_async.ledger.tasks import FEWER_THAN_WITNESSED, scope_parameters
+from wxrec_async.model import Kind
 
 # Nothing here may need a list of all tasks: what SQLite sorts or keeps for a query, it keeps in memory.  So states are
 # counted as they are walked over, not grouped.  It leaves out an arm whose condition is constant and false before it
@@ -25,15 +27,18 @@ SELECT sum(state = 'listed'), sum(state = 'captured'), sum(state = 'no_recording
     sum(state = 'failed')
 FROM scope
 """  # noqa: S608 - a constant
-_RECORDINGS = f"""
-{_SCOPE}
-SELECT sum(recordings.state = 'stored'), sum(recordings.state = 'stored' AND mine), sum(recordings.state = 'failed'),
+_SUMS = """
+    sum(recordings.state = 'stored'), sum(recordings.state = 'stored' AND mine), sum(recordings.state = 'failed'),
     sum(recordings.state = 'gone'), sum(recordings.state IN ('listed', 'started')),
     sum(size) FILTER (WHERE recordings.state = 'stored'), sum(size) FILTER (WHERE recordings.state = 'stored' AND mine)
+"""
+_OF_RECORDINGS = """
 FROM scope CROSS JOIN (
-    SELECT task, state, size, run IS :counted AND already = 0 AS mine FROM recordings
+    SELECT task, state, size, kind, run IS :counted AND already = 0 AS mine FROM recordings
 ) AS recordings ON recordings.task = scope.n
-"""  # noqa: S608 - a constant
+"""
+_RECORDINGS = f"{_SCOPE} SELECT {_SUMS}, sum(kind <> 'audio') {_OF_RECORDINGS}"
+_OF_KIND = f"{_SCOPE} SELECT {_SUMS} {_OF_RECORDINGS} WHERE kind = :of_kind"
 # CROSS JOIN is SQLite's word for "in this order": statistics it has none, and the other way round
 # it reads all rows.
 _INCOMPLETE = f"""
@@ -75,7 +80,7 @@ def count_scope(connection: sqlite3.Connection, scope: Scope, run_id: str | None
 
     (unfinished,), (incomplete,) = numbers(_UNFINISHED), numbers(_INCOMPLETE)
     listed, captured, no_recording, owed, failed_tasks = numbers(_TASKS)
-    all_stored, stored, failed, gone, begun, bytes_total, bytes_stored = numbers(_RECORDINGS)
+    all_stored, stored, failed, gone, begun, bytes_total, bytes_stored, others = numbers(_RECORDINGS)
     return Counts(
         tasks_listed=listed + captured + no_recording + owed + failed_tasks,
         tasks_with_recordings=captured - unfinished,
@@ -91,7 +96,33 @@ def count_scope(connection: sqlite3.Connection, scope: Scope, run_id: str | None
         bytes=bytes_stored,
         bytes_total=bytes_total,
         incomplete=incomplete,
+        by_kind=_by_kind(connection, parameters) if others else {},
     )
+
+
+def _by_kind(connection: sqlite3.Connection, parameters: Mapping[str, object]) -> dict[str, dict[str, int]]:
+    """Return the sums of the kinds besides audio of which there are any."""
+    found = {}
+    for kind in (Kind.TRANSCRIPT, Kind.SCREEN):
+        sums = connection.execute(_OF_KIND, {**parameters, "of_kind": kind.value}).fetchone()
+        if sums[0] is not None:
+            found[kind.value] = _of_kind([number or 0 for number in sums])
+    return found
+
+
+def _of_kind(sums: Sequence[int]) -> dict[str, int]:
+    """Return the numbers of one kind under the names that `Counts` has for all."""
+    all_stored, stored, failed, gone, begun, bytes_total, bytes_stored = sums
+    return {
+        "recordings": all_stored + failed + gone,
+        "stored": stored,
+        "already_stored": all_stored - stored,
+        "failed": failed,
+        "gone": gone,
+        "unfinished_recordings": begun,
+        "bytes": bytes_stored,
+        "bytes_total": bytes_total,
+    }
 
 
 _FLAGS = f"""

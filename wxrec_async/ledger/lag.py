@@ -29,7 +29,8 @@ _FOLLOWED = """
 SELECT summary FROM runs WHERE ended_ms IS NOT NULL AND summary LIKE '%"follow": {%' ORDER BY n DESC LIMIT 1
 """
 _INCOMPLETE = f"""
-SELECT id, witness_recordings, (SELECT count(*) FROM recordings WHERE task = n AND segment = 0) FROM tasks
+SELECT id, witness_recordings, (SELECT count(*) FROM recordings WHERE task = n AND segment = 0
+    AND recordings.kind = 'audio') FROM tasks
 WHERE state = 'captured' AND witness_recordings IS NOT NULL AND {FEWER_THAN_WITNESSED}
     AND CASE :kind WHEN 'period' THEN place_ms >= :from_ms AND place_ms < :to_ms
         WHEN 'named' THEN EXISTS (SELECT 1 FROM run_tasks WHERE run = :run AND task = n) ELSE 1 END

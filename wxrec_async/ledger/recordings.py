@@ -8,23 +8,34 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from wxrec_async.errors import LedgerError
 from wxrec_async.ledger.connection import LedgerConnection
-from wxrec_async.ledger.records import NO_REASONS, NOTHING, KnownRecording, KnownTask, StartedKey, StoredRow
+from wxrec_async.ledger.records import (
+    NO_REASONS,
+    NO_STANDINGS,
+    NOTHING,
+    KnownRecording,
+    KnownTask,
+    Standing,
+    StartedKey,
+    StoredRow,
+)
 from wxrec_async.ledger.rows import Mask, is_uuid, number, spelling, text, words
 from wxrec_async.ledger.rows import key as kept_key
 from wxrec_async.ledger.runs import run_row
 from wxrec_async.ledger.tasks import looked_again, note_named, row_of, try_again
-from wxrec_async.model import OpenUpload, Recording, RecordingState, StoredObject
+from wxrec_async.model import Kind, OpenUpload, Recording, RecordingState, StoredObject, TaskState
 from wxrec_async.rules import said
+from wxrec_async.rules.artefacts import left_id
 
 # The times of what is stored are its own: other ones are another recording under the same id, or a call that went on.
 _UPSERT = """
-INSERT INTO recordings (task, id, call_type, start_ms, stop_ms, segment, tracking_id, listed_ms, changed_ms,
+INSERT INTO recordings (task, id, call_type, start_ms, stop_ms, segment, tracking_id, kind, listed_ms, changed_ms,
     file_name, channel1, channel2, participants, sensitive, said)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (task, id) DO UPDATE SET
     call_type = coalesce(excluded.call_type, call_type), segment = excluded.segment,
     file_name = coalesce(excluded.file_name, file_name), channel1 = coalesce(excluded.channel1, channel1),
@@ -54,9 +65,14 @@ WHERE task = :task AND id = :id
 
 
 _KNOWN = """
-SELECT id, state, reason, evidence, start_ms, stop_ms, size, flags, segment, stored_ms IS NOT NULL, object_key, crc32,
-    etag
+SELECT id, state, reason, evidence, start_ms, stop_ms, size, flags, segment, stored_ms IS NOT NULL, kind, object_key,
+    crc32, etag
 FROM recordings WHERE task = ? ORDER BY id
+"""
+# Of a chat the transcript is what was promised; a worker of a fleet does not tell the channel.
+_HAS_SOUND = """
+SELECT 1 FROM tasks WHERE n = ? AND (lower(channel_type) <> 'telephony'
+    OR EXISTS (SELECT 1 FROM recordings WHERE task = n AND kind = 'audio'))
 """
 _HOLDER = "SELECT (SELECT id FROM recordings WHERE task = n AND main_place = 1), named FROM tasks WHERE n = :n"
 
@@ -70,6 +86,7 @@ def captured_many(
     now_ms: int,
     look_again: Mapping[str, int] = NOTHING,
     failing: Mapping[str, str] = NO_REASONS,
+    silent: Mapping[str, Standing] = NO_STANDINGS,
 ) -> dict[str, KnownTask]:
     """Note the recordings of several tasks (at least one of each, else ValueError) in one change.
 
@@ -78,14 +95,19 @@ def captured_many(
     what was stored, so that whoever compares them with what is named now learns
     that it was changed.  ``look_again`` says when a task deserves a second look,
     for those that do, ``failing`` names the reason of those that have failed,
-    whatever is fetched of them.
+    whatever is fetched of them, and ``silent`` judges those whose sound was not named: it holds where none is known.
     """
     if not all(captures.values()):
         raise ValueError("a captured task has at least one recording")
-    return {
-        task_id: _captured(connection, task_id, found, now_ms, look_again.get(task_id), failing.get(task_id, ""))
-        for task_id, found in captures.items()
-    }
+    found = {}
+    for task_id, recordings in captures.items():
+        standing = Standing(TaskState.CAPTURED, "", look_again.get(task_id))
+        if task_id in failing:
+            standing = replace(standing, state=TaskState.FAILED, reason=failing[task_id])
+        elif task_id in silent and not connection.execute(_HAS_SOUND, (row_of(connection, task_id),)).fetchone():
+            standing = silent[task_id]
+        found[task_id] = _captured(connection, task_id, recordings, now_ms, standing)
+    return found
 
 
 def _captured(
@@ -93,21 +115,33 @@ def _captured(
     task_id: str,
     recordings: Sequence[Recording],
     now_ms: int,
-    next_ask_ms: int | None,
-    failing: str,
+    standing: Standing,
 ) -> KnownTask:
-    """Make the task CAPTURED, or FAILED where ``failing`` says why, and add what is new of its recordings."""
+    """Let the task stand so, and add what is new of its recordings."""
     n = row_of(connection, task_id)
     connection.execute(
         """UPDATE tasks SET state = :state, reason = :reason, evidence = '', changed_ms = :now
            WHERE n = :n AND (state <> :state OR reason <> :reason)""",
-        {"state": "failed" if failing else "captured", "reason": words(failing), "now": now_ms, "n": n},
+        {"state": standing.state.value, "reason": words(standing.reason), "now": now_ms, "n": n},
     )
+    if standing.state is TaskState.OWED:
+        connection.execute("UPDATE tasks SET next_ask_ms = ? WHERE n = ?", (number(standing.next_ask_ms), n))
     # By the id they are kept under: two spellings of one UUID are one recording, and count once.
     names = {add(connection, n, recording, now_ms): recording.id for recording in recordings}
     note_named(connection, n, len(names))
-    looked_again(connection, n, next_ask_ms, now_ms)
+    _take_up(connection, task_id, [each.id for each in recordings if each.kind is not Kind.AUDIO])
+    looked_again(connection, n, standing.next_ask_ms, now_ms)
     return _known(connection, n, task_id, names)
+
+
+def _take_up(connection: sqlite3.Connection, task_id: str, names: Sequence[str]) -> None:
+    """Forget that these were left alone, by the ids they have as recordings of the task."""
+    for name in names:
+        # The release before kinds wrote Webex's own id of a transcript, which is in the name between hyphens.
+        words = name.split("-")
+        earlier = ["-".join(words[1:end]) for end in range(2, len(words))]
+        ids = [(kept_key(each),) for each in (left_id(task_id, name), *earlier)]
+        connection.executemany("DELETE FROM left_alone WHERE id = ? AND kind IN ('transcript', 'screen')", ids)
 
 
 def known(connection: sqlite3.Connection, task_id: str) -> KnownTask:
@@ -128,7 +162,7 @@ def add(connection: LedgerConnection, n: int, recording: Recording, now_ms: int)
     kept = kept_recording(connection, n, recording.id)
     times = (number(recording.start_ms), number(recording.stop_ms))
     facts = (n, kept, text(recording.call_type), *times, recording.segment, text(recording.tracking_id))
-    connection.execute(_UPSERT, (*facts, now_ms, now_ms, *said_of(recording, connection.mask)))
+    connection.execute(_UPSERT, (*facts, recording.kind.value, now_ms, now_ms, *said_of(recording, connection.mask)))
     connection.execute(
         """UPDATE recordings SET state = 'listed', reason = '', evidence = '', changed_ms = ?
            WHERE task = ? AND id = ? AND state = 'gone'""",
@@ -173,7 +207,7 @@ def known_recordings(connection: sqlite3.Connection, n: int, task_id: str) -> li
 
 
 def _recording(n: int, task_id: str, found: Sequence[Any]) -> KnownRecording:
-    kept, state, reason, evidence, start_ms, stop_ms, size, flags, segment, was_stored, *obj = found
+    kept, state, reason, evidence, start_ms, stop_ms, size, flags, segment, was_stored, kind, *obj = found
     stored = None
     if state == RecordingState.STORED:
         object_key, crc32, etag = obj
@@ -189,6 +223,7 @@ def _recording(n: int, task_id: str, found: Sequence[Any]) -> KnownRecording:
         flags=tuple(flags.split()),
         segment=bool(segment),
         was_stored=bool(was_stored),
+        kind=Kind(kind),
         stored=stored,
     )
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from wxrec_async.model import Recording, RecordingState, StoredObject, Task, TaskState, Window
+from wxrec_async.model import Kind, Recording, RecordingState, StoredObject, Task, TaskState, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,18 @@ class BacklogReason(enum.StrEnum):
 ALL_REASONS = frozenset(BacklogReason)
 NOTHING: Mapping[str, int] = MappingProxyType({})
 NO_REASONS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a task with recordings stands; ``next_ask_ms`` is when it is worth asking again."""
+
+    state: TaskState
+    reason: str = ""
+    next_ask_ms: int | None = None
+
+
+NO_STANDINGS: Mapping[str, Standing] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +151,7 @@ class KnownRecording:
     segment: bool = False
     was_stored: bool = False
     stored: StoredRow | None = None
+    kind: Kind = Kind.AUDIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +235,9 @@ class Counts:
     ``already_stored`` is every other stored recording; ``unfinished_recordings``
     (found or begun) are in none of them.  ``incomplete`` are those among the
     tasks with recordings of which Search counts more than came: no obstacle,
-    because what it counts is not documented.
+    because what it counts is not documented.  ``by_kind`` says how much of ``recordings``
+    and of the six numbers about them is transcripts and screen recordings, for those kinds
+    of which there are any; the rest is audio.
     """
 
     tasks_listed: int = 0
@@ -239,6 +254,7 @@ class Counts:
     bytes: int = 0
     bytes_total: int = 0
     incomplete: int = 0
+    by_kind: Mapping[str, Mapping[str, int]] = field(default_factory=dict, hash=False)
 
     @property
     def recordings(self) -> int:

@@ -114,6 +114,7 @@ class SqliteReader(Operations):
     failures = read(failures)
     flag_counts = read(flag_counts)
     left_alone = read(out_of_scope.left_alone)
+    left_spans = read(out_of_scope.left_spans)
     incomplete = read(incomplete)
     lag = read(catch_up)
     task_rows = read(task_details.task_rows)
@@ -174,6 +175,7 @@ class SqliteLedger(SqliteReader):
     asked = read(tasks.asked)
     settle_task = written(tasks.settle_task)
     leave_alone = written(out_of_scope.leave_alone)
+    want = written(out_of_scope.want)
 
     # What Search says of them.
     witnessed = written(task_details.witnessed)

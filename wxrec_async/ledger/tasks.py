@@ -121,9 +121,10 @@ WITH wanted (n) AS (
 SELECT tasks.n, {TASK}, {ASKED}
 FROM wanted CROSS JOIN tasks ON tasks.n = wanted.n ORDER BY tasks.n LIMIT :limit
 """  # noqa: S608 - put together from constants
-# Recordings that Search counts and captures has not named; segments are in no count.
+# Recordings that Search counts and captures has not named; segments, and what is no audio, are in no count.
 FEWER_THAN_WITNESSED = """witness_recordings > (
     SELECT count(*) FROM recordings WHERE recordings.task = tasks.n AND recordings.segment = 0
+        AND recordings.kind = 'audio'
 ) AND coalesce(witness_deleted, 0) = 0"""
 _LATE = f"""
 SELECT n, {TASK}, {ASKED}

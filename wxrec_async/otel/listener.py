@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from wxrec_async import events
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Event
+from wxrec_async.model import Kind
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter, MeterProvider
@@ -115,13 +116,15 @@ class _Numbers:
 
     def _end(self, event: Ended) -> None:
         outcome = _outcome(event)
-        self._recordings.add(1, {"wxrec.outcome": outcome})
+        # Series that exist stay as they are: only what is no audio has a kind.
+        kind = {} if event.kind == Kind.AUDIO else {"wxrec.kind": event.kind}
+        self._recordings.add(1, {"wxrec.outcome": outcome} | kind)
         match event:
             case events.RecordingStored(size=size, seconds=seconds):
                 self._seconds.record(seconds, {"wxrec.outcome": outcome})
                 # What was there already did not move a byte; its outcome says so.
                 if not event.already:
-                    self._size.add(size)
+                    self._size.add(size, kind)
             case events.RecordingFailed(reason=reason):
                 self._failures.add(1, {"error.type": reason})
 

@@ -15,7 +15,7 @@ from wxrec_async.flow.search_lister import SearchReader
 from wxrec_async.flow.task_lister import Lister
 from wxrec_async.ledger import InPeriod, SeenTask, SeenTasks, SqliteLedger, StoredRow, TaskRow
 from wxrec_async.maintenance.verify import REASONS, Comparison, ObjectFinding, ObjectVerdict
-from wxrec_async.model import SearchRow, SearchState, Task, TaskPage, Window
+from wxrec_async.model import Kind, SearchRow, SearchState, Task, TaskPage, Window
 from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.reconciliation.day_report import NOT_IN_SEARCH, NOT_IN_TASKS, SENTENCES, DayReport, Difference
 from wxrec_async.reconciliation.facts import FactsBuilder, Looked
@@ -273,6 +273,8 @@ class DayReconciler:
             finding = looked.get((row.task.id, each.id))
             if finding is not None and finding.verdict is ObjectVerdict.OK:
                 report.recordings += 1
+                if each.kind is not Kind.AUDIO:
+                    report.by_kind[each.kind.value] += 1
                 report.bytes += finding.row.size
             report.denied += finding is not None and finding.denied
         for difference in self._differences(row, facts, judgement, looked):

@@ -46,6 +46,7 @@ SENTENCES = {
     "unknown_task": "only its id is known, and no list shows it",
     "lost": "it was stored once, is no longer in the bucket, and Webex has deleted it",
     "missing": "Webex promised a recording that never came",
+    "audio_missing": "captures names a transcript of it, and not the sound that was promised",
     "missing_in_bucket": "the object is not in the bucket",
     "differs_in_bucket": "another object lies in its place",
     "conflict": "another object lies in its place, and is not overwritten",
@@ -89,9 +90,9 @@ class DayReport:
     ``counts`` has every task once, by its state; ``listed`` and ``searched`` say
     how many of them each list has, ``only_listed`` and ``only_searched`` how many
     the other one lacks.  ``recordings`` and ``bytes`` are those that are stored
-    and verified.  ``tasks_heard`` and ``search_heard`` say how each list was had,
-    ``disagreements`` how many calls Search counts otherwise, ``flags`` how many
-    recordings were stored although something about them is odd.
+    and verified, ``by_kind`` how many of them are no audio.  ``tasks_heard`` and
+    ``search_heard`` say how each list was had, ``disagreements`` how many calls
+    Search counts otherwise, ``flags`` how many recordings were stored although something about them is odd.
     ``troubles`` say what could not be read to its end.  ``attested``
     when its newest certificate says just that, ``certificate`` when it is a new one.
     """
@@ -110,6 +111,7 @@ class DayReport:
     only_searched: int = 0
     other_channels: int = 0
     recordings: int = 0
+    by_kind: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
     denied: int = 0
     troubles: list[str] = field(default_factory=list)
@@ -173,6 +175,8 @@ class DayReport:
             "only_listed": self.only_listed,
             "only_searched": self.only_searched,
             "recordings": self.recordings,
+            # Only where there are any: a day of audio alone says what it said before, byte for byte.
+            **{f"recordings_{kind}": count for kind, count in sorted(self.by_kind.items())},
             "bytes": self.bytes,
         }
 
@@ -263,6 +267,7 @@ class ReconcileReport:
             "only_listed": counts["only_listed"],
             "only_searched": counts["only_searched"],
             "recordings": counts["recordings"],
+            **{name: count for name, count in sorted(counts.items()) if name.startswith("recordings_")},
             "bytes": counts["bytes"],
             "search": self.search,
             "search_words": self.search_words,

@@ -67,5 +67,5 @@ def _recording(task_id: str, known: KnownRecording, looked: Looked) -> Recording
     # Not "missing", which is a promise that Webex never kept: it was here once.
     reason = "lost" if known.was_stored and known.reason == "missing" else known.reason
     return RecordingFacts(
-        known.id, known.state, reason, held, known.was_stored, known.segment, known.evidence, known.size
+        known.id, known.state, reason, held, known.was_stored, known.segment, known.evidence, known.size, known.kind
     )

@@ -97,6 +97,7 @@ COLUMNS: Mapping[str, Callable[[ExportRow, _Columns], Value]] = {
     "run_id": lambda row, _: row.run_id,
     "tracking_id": lambda row, _: row.tracking_id,
     "changed": lambda row, _: moment(row.changed_ms),
+    "recording_kind": lambda row, _: row.recording_kind,
 }
 
 

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wxrec_async.model import FINAL_STATES, HOUR_MS, RecordingState, SearchState, TaskState
+from wxrec_async.model import FINAL_STATES, HOUR_MS, Kind, RecordingState, SearchState, TaskState
 from wxrec_async.rules.finality import Phase
 from wxrec_async.rules.selection import WaitPolicy
 
@@ -58,6 +58,12 @@ class RecordingFacts:
     segment: bool = False
     evidence: str = ""
     size: int | None = None
+    kind: Kind = Kind.AUDIO
+
+    @property
+    def counted(self) -> bool:
+        """Whether Search counts it: neither parts nor transcripts and screens are in its numbers."""
+        return not self.segment and self.kind is Kind.AUDIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +300,7 @@ def disagreements(facts: TaskFacts) -> tuple[Disagreement, ...]:
     # After a deletion the figures can only differ.
     if search is None or search.deleted or search.recordings is None:
         return ()
-    whole = [each for each in facts.recordings if not each.segment]
+    whole = [each for each in facts.recordings if each.counted]
     if search.recordings != len(whole):
         return (Disagreement.FEWER if search.recordings > len(whole) else Disagreement.MORE,)
     sizes = [each.size for each in whole if each.state is RecordingState.STORED and each.size is not None]
@@ -305,7 +311,7 @@ def disagreements(facts: TaskFacts) -> tuple[Disagreement, ...]:
 
 
 def _fewer_than_search(facts: TaskFacts) -> bool:
-    whole = sum(not each.segment for each in facts.recordings)
+    whole = sum(each.counted for each in facts.recordings)
     return facts.search is not None and (facts.search.recordings or 0) > whole
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from wxrec_async.model import DAY_MS, SearchState, Window, iso
+from wxrec_async.model import DAY_MS, Kind, SearchState, Window, iso
 from wxrec_async.rules.keys import encode_id
 from wxrec_async.rules.parts import crc32_text
 
@@ -135,12 +135,14 @@ class Item:
     tracking_id: str | None = None
     run_id: str | None = None
     tool_version: str | None = None
+    kind: str = Kind.AUDIO.value
 
 
 def manifest_line(item: Item) -> bytes:
-    """Write one line of a manifest."""
+    """Write one line of a manifest; ``kind`` is in those only that are no audio: all others stay as they were."""
     return canonical(
         {
+            **({} if item.kind == Kind.AUDIO else {"kind": item.kind}),
             "task_id": item.task_id,
             "recording_id": item.recording_id,
             "key": item.key,

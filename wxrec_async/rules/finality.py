@@ -160,8 +160,13 @@ class EmptyAnswers:
     named: int = 0
 
 
-def is_no_recording(task: Task, silence: EmptyAnswers, *, null_ms: int, assume_over_ms: int, now_ms: int) -> bool:
-    """Say whether an empty entry of captures, come just now, proves that there is no recording of this task."""
+def is_no_recording(
+    task: Task, silence: EmptyAnswers, *, null_ms: int, assume_over_ms: int, now_ms: int, row_speaks: bool = True
+) -> bool:
+    """Say whether an empty entry of captures, come just now, proves that there is no recording of this task.
+
+    ``row_speaks`` is false where more than audio is wanted: ``captureRequested`` says nothing of the rest.
+    """
     # Named once, it exists; bare, the id may be nobody's; requested, it is promised, and `is_missing` judges that.
     if silence.named or is_bare(task) or task.capture_requested:
         return False
@@ -169,7 +174,7 @@ def is_no_recording(task: Task, silence: EmptyAnswers, *, null_ms: int, assume_o
     if not is_over(task, (), first_seen_ms=seen, assume_over_ms=assume_over_ms, now_ms=now_ms):
         return False
     # Two voices agree, the row's and that of captures: no age is needed.
-    if task.capture_requested is False:
+    if row_speaks and task.capture_requested is False:
         return True
     return now_ms - min(task.created_ms or seen, seen) > null_ms
 

@@ -1,8 +1,8 @@
 """Object key, content type and metadata of a recording.
 
 Keys are built from ids alone; a file name gives nothing but its extension, and
-that only from the table below.  Two ids never meet in one key, and no id makes
-a key that begins a segment with ``_`` (``_evidence`` is ours) or with a dot.
+that only from the table below (and a transcript's id, see `rules.artefacts`).  Two
+ids never meet in one key, and no id makes a key that begins a segment with ``_`` (``_evidence`` is ours) or with a dot.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
-from wxrec_async.model import ObjectTarget, Recording, Task, TransferSpec, iso
+from wxrec_async.model import Kind, ObjectTarget, Recording, Task, TransferSpec, iso
+from wxrec_async.rules import artefacts
 
 CONTENT_TYPES = {
     ".wav": "audio/wav",
@@ -66,6 +67,11 @@ def extension(file_name: str) -> str:
     return candidate if candidate in CONTENT_TYPES else DEFAULT_EXTENSION
 
 
+def audio_of(recordings: Sequence[Recording]) -> list[Recording]:
+    """Return those that are a call's sound: only they have a main place."""
+    return [each for each in recordings if each.kind is Kind.AUDIO]
+
+
 def main_recording(recordings: Sequence[Recording]) -> Recording:
     """The one that lies at ``recording{ext}``: id equal to the task id, else callType main, else earliest, then id.
 
@@ -93,10 +99,9 @@ def plan_transfers(
     already; it keeps it.  A segment never takes the place of the whole, which may
     come later.  ``base`` is metadata common to all objects.
     """
-    if not recordings:
-        return []
-    main = main_recording(recordings)
-    main_id = holder or (None if main.segment else main.id)
+    audio = audio_of(recordings)
+    main = main_recording(audio) if audio else None
+    main_id = holder or (None if main is None or main.segment else main.id)
     return [_order(task, recording, template, base, main=recording.id == main_id) for recording in recordings]
 
 
@@ -108,7 +113,12 @@ def _order(task: Task, recording: Recording, template: str, base: Mapping[str, s
 
 
 def target(task: Task, recording: Recording, *, template: str, base: Mapping[str, str], main: bool) -> ObjectTarget:
-    """Return where ``recording`` goes: the template's own key for the main one, else with ``-{recording_id}``."""
+    """Return where ``recording`` goes: the template's own key for the main one, else with ``-{recording_id}``.
+
+    What is no audio lies where the sidecar does, under its own id.
+    """
+    if recording.kind is not Kind.AUDIO:
+        return _artefact_target(task, recording, template=template, base=base)
     ext = extension(recording.file_name)
     # The epoch and not now, where no time is known: a rerun must find the same key.
     moment = datetime.fromtimestamp((task.created_ms or recording.start_ms or 0) / 1000, UTC)
@@ -128,9 +138,16 @@ def target(task: Task, recording: Recording, *, template: str, base: Mapping[str
     return ObjectTarget(key, CONTENT_TYPES[ext], _metadata(task, recording, base))
 
 
+def _artefact_target(task: Task, recording: Recording, *, template: str, base: Mapping[str, str]) -> ObjectTarget:
+    ext = artefacts.extension(recording.kind, recording.file_name)
+    prefix = _beside(task, recording.start_ms, template=template)
+    key = f"{prefix}{encode_id(recording.id)}{ext}"
+    return ObjectTarget(key, artefacts.content_type(recording.kind, ext), _metadata(task, recording, base))
+
+
 def main_keys(task: Task, recordings: Sequence[Recording], *, template: str) -> list[str]:
     """Return every key that the main recording of this task could have, were it any of these; mostly one."""
-    found = [target(task, each, template=template, base={}, main=True).key for each in recordings]
+    found = [target(task, each, template=template, base={}, main=True).key for each in audio_of(recordings)]
     return list(dict.fromkeys(found))
 
 
@@ -144,6 +161,7 @@ def _metadata(task: Task, recording: Recording, base: Mapping[str, str]) -> dict
         "wx-start": iso(recording.start_ms) or "",
         "wx-stop": iso(recording.stop_ms) or "",
         "wx-segment": "true" if recording.segment else "",
+        "wx-kind": "" if recording.kind is Kind.AUDIO else recording.kind.value,
     }
     return {**base, **{name: value for name, value in described.items() if value}}
 
@@ -194,7 +212,7 @@ def is_labelled(metadata: Mapping[str, str]) -> bool:
 
 
 def read_label(metadata: Mapping[str, str]) -> Label:
-    """Read the metadata `target` wrote; raises ValueError when its ids cannot be read back."""
+    """Read the metadata `target` wrote; raises ValueError when its ids or its kind cannot be read back."""
     task_id, recording_id = decode_id(metadata.get("wx-task-id", "")), decode_id(metadata.get("wx-recording-id", ""))
     recording = Recording(
         task_id,
@@ -203,6 +221,7 @@ def read_label(metadata: Mapping[str, str]) -> Label:
         stop_ms=_moment_ms(metadata.get("wx-stop")),
         call_type=_decoded_or_none(metadata.get("wx-call-type")),
         segment=metadata.get("wx-segment") == "true",
+        kind=_kind(metadata.get("wx-kind")),
     )
     task = Task(task_id, created_ms=_moment_ms(metadata.get("wx-created")))
     return Label(task, recording, metadata.get("wx-org-id", ""))
@@ -214,6 +233,11 @@ def _moment_ms(text: str | None) -> int | None:
         return round(datetime.fromisoformat(text or "").timestamp() * 1000)
     except (ValueError, OverflowError):
         return None
+
+
+def _kind(word: str | None) -> Kind:
+    """Read the kind of an object; those of before kinds name none, and are audio.  Raises ValueError for another."""
+    return Kind(word) if word else Kind.AUDIO
 
 
 def _decoded_or_none(encoded: str | None) -> str | None:
@@ -244,7 +268,12 @@ def in_main_place(key: str, recording: Recording, *, template: str) -> bool | No
         return True
     further = f"{suffix}{ext}" if "{ext}" in template else ext
     ending = "" if "{ext}" in template else suffix
-    return False if re.fullmatch(_pattern(template, recording, further) + ending, key) else None
+    if re.fullmatch(_pattern(template, recording, further) + ending, key):
+        return False
+    # By the key alone: whoever has only ids does not know the kind.
+    other = "|".join(map(re.escape, (".json", *artefacts.SCREEN_TYPES)))
+    artefact = f"{_pattern(_sidecar_base(template), recording, ext)}{re.escape(encode_id(recording.id))}(?:{other})"
+    return False if re.fullmatch(artefact, key) else None
 
 
 def _pattern(template: str, recording: Recording, ext: str) -> str:
@@ -286,6 +315,12 @@ def sidecar_key(task: Task, start_ms: int | None, number: int, *, template: str)
     beside its recordings.  ``start_ms`` stands in for a creation time that is
     not known.
     """
+    state = "" if number == 1 else f"-{number}"
+    return f"{_beside(task, start_ms, template=template)}metadata{state}.json"
+
+
+def _beside(task: Task, start_ms: int | None, *, template: str) -> str:
+    """Return what the keys of all that lies beside a task's audio begin with."""
     moment = datetime.fromtimestamp((task.created_ms or start_ms or 0) / 1000, UTC)
     fields = {
         "task_id": encode_id(task.id),
@@ -293,8 +328,7 @@ def sidecar_key(task: Task, start_ms: int | None, number: int, *, template: str)
         "month": f"{moment:%m}",
         "day": f"{moment:%d}",
     }
-    state = "" if number == 1 else f"-{number}"
-    return f"{_sidecar_base(template).format_map(fields)}metadata{state}.json"
+    return _sidecar_base(template).format_map(fields)
 
 
 def is_sidecar(key: str, *, template: str) -> bool:

@@ -73,9 +73,9 @@ def disguised(head: bytes) -> str:
     # Readers of PDF take the mark anywhere in the first kilobyte, so writers put things before it.
     if _PDF in head[:1024]:
         return "a file (PDF)"
-    if _is_text(head):
+    if is_text(head):
         return "text"
-    if _is_text(_inflated(head)):
+    if is_text(_inflated(head)):
         return "a packed text"
     return next((name for sign, name in _FRAMED if sign.match(head)), "")
 
@@ -95,8 +95,8 @@ def _inflated(head: bytes) -> bytes:
     return b""
 
 
-def _is_text(head: bytes) -> bool:
-    """Say whether it is markup, JSON or words, in any character encoding."""
+def is_text(head: bytes) -> bool:
+    """Say whether a body is, by its first bytes, markup, JSON or words, in any character encoding."""
     if _PAGE.match(head.lstrip(_BLANK)) or _is_wide(head) or _is_ebcdic(head):
         return True
     plain = head.removeprefix(codecs.BOM_UTF8).lstrip()

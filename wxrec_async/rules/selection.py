@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from wxrec_async.model import DAY_MS, HOUR_MS, MINUTE_MS, Capture, Recording, Task, TaskState
+from wxrec_async.model import DAY_MS, HOUR_MS, MINUTE_MS, Capture, Kind, Recording, Task, TaskState
 from wxrec_async.rules import finality
 from wxrec_async.rules.finality import EmptyAnswers, Phase
 from wxrec_async.rules.schedule import PACE, RecheckBackoff, next_question
@@ -22,6 +22,7 @@ class WaitPolicy:
 
     ``assume_over_ms`` is the age at which a call whose row does not say so is taken to be over,
     ``look_again_ms`` the age at which a task that has recordings is asked for once more; 0 is never.
+    ``row_speaks`` when ``captureRequested`` false settles a task: not where transcripts are wanted.
     """
 
     settle_ms: int = 30 * MINUTE_MS
@@ -30,6 +31,7 @@ class WaitPolicy:
     look_again_ms: int = 24 * HOUR_MS
     pace: RecheckBackoff = PACE
     assume_over_ms: int = 24 * HOUR_MS
+    row_speaks: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class TaskVerdict:
 
 FORBIDDEN_IN_ROW = 12
 STILL_OPEN, NEVER_ENDED, MAY_GO_ON = "still_open", "never_ended", "may_go_on"
+AUDIO_MISSING = "audio_missing"
 
 
 def of_channel(task: Task, channel_types: Collection[str]) -> bool:
@@ -64,7 +67,7 @@ def before_asking(task: Task, ages: WaitPolicy, now_ms: int) -> TaskVerdict | No
     # Too young: captures need not know of it yet, and an empty answer would only have to be asked for again.
     if created is not None and now_ms - created < ages.settle_ms:
         return TaskVerdict(TaskState.OWED, "settling", created + ages.settle_ms)
-    if finality.is_no_recording_unasked(task, assume_over_ms=ages.assume_over_ms, now_ms=now_ms):
+    if ages.row_speaks and finality.is_no_recording_unasked(task, assume_over_ms=ages.assume_over_ms, now_ms=now_ms):
         return TaskVerdict(TaskState.NO_RECORDING, "capture_not_requested", evidence="task_row")
     if created is None or never_ended(task, ages, now_ms):
         return None
@@ -107,7 +110,14 @@ def after_empty(task: Task, silence: EmptyAnswers, ages: WaitPolicy, now_ms: int
     # In this order: what is proven; a call that does not end, for whatever is said of it may change; an id that no
     # list ever showed, which may be a slip of the pen; what was promised; and last what nothing is known of yet.
     age = now_ms - min(task.created_ms or silence.first_seen_ms, silence.first_seen_ms)
-    if finality.is_no_recording(task, silence, null_ms=ages.null_ms, assume_over_ms=ages.assume_over_ms, now_ms=now_ms):
+    if finality.is_no_recording(
+        task,
+        silence,
+        null_ms=ages.null_ms,
+        assume_over_ms=ages.assume_over_ms,
+        now_ms=now_ms,
+        row_speaks=ages.row_speaks,
+    ):
         reason = "no_capture" if task.capture_requested is None else "capture_not_requested"
         return TaskVerdict(TaskState.NO_RECORDING, reason, evidence="empty_entry")
     if never_ended(task, ages, now_ms):
@@ -129,6 +139,23 @@ def _promised(silence: EmptyAnswers, age: int, ages: WaitPolicy, now_ms: int) ->
     return TaskVerdict(TaskState.OWED, "capture_awaited", next_question(now_ms, age, judged, ages.pace))
 
 
+def without_audio(task: Task, recordings: Sequence[Recording], ages: WaitPolicy, now_ms: int) -> TaskVerdict | None:
+    """Judge a call of which a transcript or a screen is named, and not the sound that was promised; None: all is well.
+
+    What is named is fetched all the same.  Without a time of creation the call is old.
+    """
+    if task.capture_requested is not True or any(each.kind is Kind.AUDIO for each in recordings):
+        return None
+    # Of a chat the transcript is what was promised.
+    if task.channel_type is not None and task.channel_type.lower() != "telephony":
+        return None
+    created = task.created_ms or 0
+    if now_ms - created > ages.missing_ms:
+        return TaskVerdict(TaskState.FAILED, AUDIO_MISSING)
+    judged = created + ages.missing_ms + 1
+    return TaskVerdict(TaskState.OWED, "capture_awaited", next_question(now_ms, now_ms - created, judged, ages.pace))
+
+
 def after_unsettled(task: Task, unsettled: str, silence: EmptyAnswers, ages: WaitPolicy, now_ms: int) -> TaskVerdict:
     """Judge a task for which captures gave an answer that proves nothing; it is asked for again in its turn.
 
@@ -144,7 +171,9 @@ def after_unsettled(task: Task, unsettled: str, silence: EmptyAnswers, ages: Wai
 def wanted_recordings(capture: Capture, *, include_segments: bool) -> list[Recording]:
     """Return what is to be fetched of an answer: the whole recordings; their segments when wanted, or when alone."""
     whole = [each for each in capture.recordings if not each.segment]
-    return list(capture.recordings) if include_segments or not whole else whole
+    # A transcript is no recording that a segment could be a part of.
+    alone = not any(each.kind is Kind.AUDIO for each in whole)
+    return list(capture.recordings) if include_segments or alone else whole
 
 
 def should_prefetch(expected: int, *, idle: int, workers: int) -> bool:

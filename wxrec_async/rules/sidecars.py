@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeGuard
 
-from wxrec_async.model import DAY_MS, Task, Window, iso
+from wxrec_async.model import DAY_MS, Kind, Task, Window, iso
 from wxrec_async.rules import said
 from wxrec_async.rules.evidence import canonical
 from wxrec_async.rules.parts import crc32_text
@@ -51,6 +51,7 @@ class FinishedRecording:
     sensitive: bool | None = None
     said: str | None = field(default=None, repr=False)
     evidence: str = ""
+    kind: str = Kind.AUDIO.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ def _said(kept: str | None, mask: said.Mask) -> dict[str, object] | None:
 
 def _recording(each: FinishedRecording, mask: said.Mask) -> dict[str, object]:
     return {
+        **({} if each.kind == Kind.AUDIO else {"kind": each.kind}),
         "recording_id": each.id,
         "state": each.state,
         "evidence": each.evidence or None,
@@ -200,13 +202,14 @@ _TASK_MOMENTS = {"created": "created_ms", "ended": "ended_ms", "last_updated": "
 
 def _read_recording(each: dict[str, object]) -> FinishedRecording:
     checksum, participants, flags = each.get("checksum"), each.get("participants"), each.get("flags")
+    texts: dict[str, Any] = {
+        name: _text(each.get(name))
+        for name in ("key", "sha256", "version_id", "call_type", "file_name", "channel1", "channel2")
+    }
     return FinishedRecording(
         str(each["recording_id"]),
         _text(each.get("state")) or "",
-        **{
-            name: _text(each.get(name))
-            for name in ("key", "sha256", "version_id", "call_type", "file_name", "channel1", "channel2")
-        },
+        **texts,
         size=_count(each.get("bytes")),
         crc32=_crc32(checksum),
         segment=each.get("segment") is True,
@@ -217,6 +220,7 @@ def _read_recording(each: dict[str, object]) -> FinishedRecording:
         sensitive=_flag(each.get("sensitive")),
         said=_fields(each.get("said")),
         evidence=_text(each.get("evidence")) or "",
+        kind=_text(each.get("kind")) or Kind.AUDIO.value,
     )
 
 

@@ -78,6 +78,16 @@ class Sniffer:
         return self._has_magic or is_mpeg(bytes(self._head))
 
     @property
+    def believed(self) -> bool:
+        """Whether the first bytes speak against a Content-Type of text."""
+        return self.known_media
+
+    @property
+    def oddity(self) -> str:
+        """What is odd about the first bytes, as a flag of what is stored; empty when nothing is."""
+        return "" if self.known_media else "unknown_media"
+
+    @property
     def _has_magic(self) -> bool:
         head = bytes(self._head[:16])
         if head[8:12] in _FORMS.get(head[:4], ()):

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from wxrec_async.sandbox.extra_media import Attached
 from wxrec_async.sandbox.options import Options
 from wxrec_async.sandbox.organisation import Organisation
 from wxrec_async.sandbox.server import Sandbox
@@ -32,6 +33,10 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--beside", action="store_true", help="segments, virtual agents, transcripts, screen recordings, mp3"
     )
+    found.add_argument("--transcripts", type=float, default=0.0, metavar="SHARE", help="contacts with transcripts")
+    found.add_argument("--screens", type=float, default=0.0, metavar="SHARE", help="calls with screen recordings")
+    found.add_argument("--twins", type=float, default=0.0, metavar="SHARE", help="of these with two under one id")
+    found.add_argument("--screen-bytes", type=int, default=16_448, metavar="N", help="the size of each")
     found.add_argument(
         "--open", type=int, default=0, help="calls that go on for half an hour, their recordings growing"
     )
@@ -73,6 +78,7 @@ def options_of(given: argparse.Namespace) -> Options:
         large=not given.no_large,
         fresh=given.fresh,
         beside=given.beside,
+        attached=_attached(given),
         late=given.late,
         open_calls=given.open,
         disagreeing=given.search == "disagreeing",
@@ -92,6 +98,12 @@ def options_of(given: argparse.Namespace) -> Options:
         searches=given.search != "none",
         bounds=given.bounds,
     )
+
+
+def _attached(given: argparse.Namespace) -> Attached | None:
+    if not (given.transcripts or given.screens):
+        return None
+    return Attached(given.transcripts, given.screens, given.twins, given.twins, given.screen_bytes)
 
 
 async def serve(given: argparse.Namespace, folder: Path) -> None:

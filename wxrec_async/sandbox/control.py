@@ -32,7 +32,8 @@ class Control:
     `Tampering` says.  Lists come as JSON lines.
     ``log?since=N`` leaves out what was seen, ``objects?sha256=1`` reads every
     object, ``truth?segments=1&virtual=1`` adds what is there for those who ask
-    for it, ``tasks`` are all there are, with the ids of their recordings.
+    for it, and so does ``kinds=transcript,screen&channels=telephony,chat``; ``tasks``
+    are all there are, with the ids of their recordings.
     """
 
     organisation: Organisation
@@ -83,7 +84,10 @@ class Control:
 
     def _truth(self, request: web.BaseRequest) -> list[dict[str, Any]]:
         segments, virtual = "segments" in request.query, "virtual" in request.query
-        return [truth_row(item) for item in self.organisation.truth(segments=segments, virtual=virtual)]
+        channels = request.query.get("channels", "telephony").split(",")
+        kinds = request.query.get("kinds", "").split(",")
+        truth = self.organisation.truth(channels, segments=segments, virtual=virtual, kinds=kinds)
+        return [truth_row(item) for item in truth]
 
     async def _tamper(self, name: str, body: bytes) -> web.Response:
         tampering = Tampering(self.organisation, self.bucket)

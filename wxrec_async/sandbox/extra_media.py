@@ -9,6 +9,7 @@ whoever asks for them; both can be fetched.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -95,6 +96,47 @@ class Document(Audio):
         return self.content
 
 
+@dataclass(frozen=True)
+class Video(Audio):
+    """An MP4 of ``length`` bytes whose index stands at its end, as a writer leaves it that does not know the length."""
+
+    length: int = 0
+
+    @functools.cached_property
+    def header(self) -> bytes:
+        brand = b"\0\0\0\x18ftypisom\0\0\2\0isomiso2"
+        # A box of more than 4 GiB has its size in 64 bits behind its name (ISO 14496-12 4.2).
+        box = self.length - len(brand) - len(self._index)
+        return brand + b"\0\0\0\1mdat" + box.to_bytes(8, "big")
+
+    @functools.cached_property
+    def _index(self) -> bytes:
+        text = self.marker.encode("ascii", "replace")
+        return (16 + len(text)).to_bytes(4, "big") + b"moov" + (8 + len(text)).to_bytes(4, "big") + b"free" + text
+
+    @functools.cached_property
+    def _block(self) -> bytes:
+        return hashlib.shake_256(f"{self.seed}|{self.marker}".encode()).digest(VIDEO_BLOCK)
+
+    @property
+    def size(self) -> int:
+        return self.length
+
+    def _data(self, start: int, stop: int) -> Iterator[bytes]:
+        ends = self.length - len(self.header) - len(self._index)
+        while start < min(stop, ends):
+            offset = start % VIDEO_BLOCK
+            piece = self._block[offset : offset + min(stop, ends) - start]
+            yield piece
+            start += len(piece)
+        if stop > ends:
+            yield self._index[start - ends : stop - ends]
+
+
+VIDEO_BLOCK = 64 << 10
+SMALLEST_VIDEO = 1024
+
+
 @dataclass(frozen=True, slots=True)
 class ExtraMedia:
     """A transcript or a screen recording: ``told`` is what captures says of it besides its name and URL."""
@@ -102,23 +144,42 @@ class ExtraMedia:
     id: str
     file_name: str
     told: dict[str, Any]
-    body: Document
+    body: Audio
 
 
-def has_transcript(seed: int, index: int) -> bool:
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """How many contacts have something besides audio.
+
+    ``transcripts`` and ``screens`` are shares of all contacts, ``realtime`` that of
+    those transcribed calls which have a second transcript under the same id, ``twins`` that
+    of the contacts with screens which have two under one id.  ``screen_bytes`` is the size of each.
+    """
+
+    transcripts: float = 0.5
+    screens: float = 0.2
+    realtime: float = 0.0
+    twins: float = 0.0
+    screen_bytes: int = 16_448
+
+
+def has_transcript(seed: int, index: int, attached: Attached = Attached()) -> bool:
     """Say whether somebody had this contact transcribed."""
-    return Draw(seed, "attachments", index).unit(0) < 0.5
+    return Draw(seed, "attachments", index).unit(0) < attached.transcripts
 
 
-def transcripts_of(
-    seed: int, index: int, task_id: str, created_ms: int, channel: str, *, every: bool
+def transcripts_of(  # noqa: PLR0913 - who it is, and what is wanted of it
+    seed: int, index: int, task_id: str, created_ms: int, channel: str, *, every: bool, attached: Attached = Attached()
 ) -> list[ExtraMedia]:
     """Return the transcripts of a contact; the two of a digital channel share the conversation's id, as documented."""
-    if not has_transcript(seed, index):
+    if not has_transcript(seed, index, attached):
         return []
     draw = Draw(seed, "transcript", index)
     if channel == "telephony":
         names = {"voiceTranscript.json": _legacy}
+        # For voice the id is that of a configuration, so that nothing forbids two of one.
+        if Draw(seed, "realtime", index).unit(0) < attached.realtime:
+            names["realtimeVoiceTranscript.json"] = _vcon
     else:
         # Digital channels have two forms, the second only for those who ask for every version.
         names = {f"{channel}Transcript.json": _legacy}
@@ -134,16 +195,24 @@ def transcripts_of(
     ]
 
 
-def screens_of(seed: int, index: int, task_id: str, created_ms: int) -> list[ExtraMedia]:
+def screens_of(
+    seed: int, index: int, task_id: str, created_ms: int, attached: Attached = Attached()
+) -> list[ExtraMedia]:
     """Return the recordings of an agent's screens during a contact."""
-    if Draw(seed, "attachments", index).unit(1) >= 0.2:
+    if Draw(seed, "attachments", index).unit(1) >= attached.screens:
         return []
     draw = Draw(seed, "screen", index)
-    # What container Webex uses is not documented: an MP4 as far as its first bytes say so.
-    box = b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + b"\0\0\x40\x08mdat" + draw.uuid().encode() * 455 + b"\0" * 4
-    times = {"startTime": created_ms + 2000, "stopTime": created_ms + 30_000}
-    told = times | {"agentId": draw.uuid(), "screenId": "1"}
-    return [ExtraMedia(draw.uuid()[:-1] + "5", "screenRecording.mp4", told, _document(seed, f"{task_id} screen", box))]
+    identifier, agent = draw.uuid()[:-1] + "5", draw.uuid()
+    numbers = ("1", "2") if draw.unit(2) < attached.twins else ("1",)
+    found = []
+    for number in numbers:
+        # What container Webex uses is not documented.
+        name = "screenRecording.mp4" if number == "1" else f"screenRecording{number}.mp4"
+        began = created_ms + 2000 * int(number)
+        told = {"startTime": began, "stopTime": began + 28_000, "agentId": agent, "screenId": number}
+        size = max(SMALLEST_VIDEO, attached.screen_bytes)
+        found.append(ExtraMedia(identifier, name, told, Video(seed, f"{task_id} screen {number}", 0, length=size)))
+    return found
 
 
 def _document(seed: int, marker: str, content: bytes) -> Document:

@@ -34,6 +34,8 @@ class Options:
     ``tokens_name_org`` false: access tokens that do not end in their organisation, as JWTs do not.
     ``bounds`` are those of ``from`` and ``to``: "created after" and "created before", as the documentation words
     it, or ``inclusive``, which nobody has ruled out.
+    ``kinds`` (``transcript``, ``screen``) and ``channels`` are what must lie in the bucket in the end besides the
+    audio of calls; `Sandbox.write_config` asks for them.
     ``untrusted`` opens media ports with certificates that must not be
     trusted, for the fault ``certificate``: ``unknown``, ``expired`` and ``wrong_name``.
     """
@@ -62,6 +64,8 @@ class Options:
     region: str = "us-east-1"
     bucket_owner: str = "123456789012"
     denied: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+    channels: tuple[str, ...] = ("telephony",)
     searches: bool = True
     max_search_rows: int = 100_000
     bounds: Bounds = "strict"

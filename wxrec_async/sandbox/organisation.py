@@ -17,6 +17,7 @@ from wxrec_async.sandbox.audio import MULAW, PCM16, SAMPLE_RATE, Audio
 from wxrec_async.sandbox.contact_record import Facts, record_for, task_attributes, with_gaps
 from wxrec_async.sandbox.extra_media import (
     MP3_NAME,
+    Attached,
     ExtraMedia,
     extras_of,
     has_transcript,
@@ -26,7 +27,7 @@ from wxrec_async.sandbox.extra_media import (
     transcripts_of,
 )
 from wxrec_async.sandbox.seeded import Draw
-from wxrec_async.sandbox.truth import SandboxRecording, TruthRecording, truth_of
+from wxrec_async.sandbox.truth import SandboxRecording, TruthRecording, attached_truth, truth_of
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -74,7 +75,8 @@ class Organisation:
     last ``days`` of any moment of that day.  By default nothing is owed: a
     contact whose capture was requested has one, ``null`` has none and is old.
     With ``beside`` some contacts have segments, virtual-agent recordings, a
-    transcript, a screen recording, or an mp3; see `extra_media`.
+    transcript, a screen recording, or an mp3; see `extra_media`; ``attached`` says how many have the middle two,
+    and with it alone they have nothing else besides.
     ``open_calls`` go on for half an hour, counted from ``now``, and their recordings grow.
     Unless ``large`` is false, one contact in ``large_every`` has a recording of ``large_mib``.
     """
@@ -97,10 +99,12 @@ class Organisation:
         open_calls: int = 0,
         large_mib: tuple[float, float] = (15, 21),
         large_every: int = 100,
+        attached: Attached | None = None,
     ) -> None:
         self.seed, self.days, self.seconds = seed, days, seconds
         self.large, self.odd_names, self.beside = large, odd_names, beside
         self.large_mib, self.large_every = large_mib, large_every
+        self.attached = attached or (Attached() if beside else Attached(0, 0))
         self.id = Draw(seed, "org").uuid()
         clock = time.time() if now is None else now
         self._now_ms = int(clock * 1000)
@@ -245,7 +249,7 @@ class Organisation:
             recorded=bool(task.recordings),
             sizes=tuple(each.audio.size for each in there),
             deleted=task.id in self._purged,
-            transcribed=self.beside and has_transcript(self.seed, task.index),
+            transcribed=has_transcript(self.seed, task.index, self.attached),
             updated_ms=self._updated.get(task.id),
         )
 
@@ -275,15 +279,16 @@ class Organisation:
 
     def transcripts(self, task: SandboxTask, *, every_version: bool = False) -> list[ExtraMedia]:
         """Return the transcripts of a contact; with ``every_version`` those of digital channels in both forms."""
-        if not self.beside or task.id in self._purged:
+        if task.id in self._purged:
             return []
-        return transcripts_of(self.seed, task.index, task.id, task.created_ms, task.channel, every=every_version)
+        about = (self.seed, task.index, task.id, task.created_ms, task.channel)
+        return transcripts_of(*about, every=every_version, attached=self.attached)
 
     def screens(self, task: SandboxTask) -> list[ExtraMedia]:
         """Return the screen recordings of a contact."""
-        if not self.beside or not task.recordings or task.id in self._purged:
+        if not task.recordings or task.id in self._purged:
             return []
-        return screens_of(self.seed, task.index, task.id, task.created_ms)
+        return screens_of(self.seed, task.index, task.id, task.created_ms, self.attached)
 
     def medium(self, task_id: str, own_id: str, file_name: str, now_ms: int | None = None) -> Audio | None:
         """Find what a pre-signed URL leads to, whether or not it is still listed."""
@@ -292,7 +297,7 @@ class Organisation:
         if recording is not None:
             return recording.audio
         task = self.get(task_id)
-        if task is None or not self.beside:
+        if task is None:
             return None
         there = [*self.transcripts(task, every_version=True), *self.screens(task)]
         return next((each.body for each in there if (each.id, each.file_name) == (own_id, file_name)), None)
@@ -411,16 +416,36 @@ class Organisation:
     # What must come of it
 
     def truth(
-        self, channel_types: Iterable[str] = ("telephony",), *, segments: bool = False, virtual: bool = False
+        self,
+        channel_types: Iterable[str] = ("telephony",),
+        *,
+        segments: bool = False,
+        virtual: bool = False,
+        kinds: Iterable[str] = (),
     ) -> list[TruthRecording]:
-        """Return every recording that must be stored in the end, with its key, oldest task first."""
-        wanted = frozenset(channel_types)
-        return [
-            truth_of(recording)
-            for task in self._tasks
-            if task.channel in wanted
-            for recording in [*self.recordings(task), *self.extras(task, segments=segments, virtual=virtual)]
-        ]
+        """Return every recording that must be stored in the end, with its key, oldest task first.
+
+        ``kinds`` are those that are wanted besides audio, ``transcript`` and ``screen``.
+        """
+        wanted, kinds = frozenset(channel_types), frozenset(kinds)
+        found: list[TruthRecording] = []
+        for task in self._tasks:
+            if task.channel in wanted:
+                audio = [*self.recordings(task), *self.extras(task, segments=segments, virtual=virtual)]
+                found += [truth_of(each) for each in audio]
+                found += self._attached_truth(task, kinds)
+        return found
+
+    def _attached_truth(self, task: SandboxTask, kinds: frozenset[str]) -> Iterator[TruthRecording]:
+        for each in self.transcripts(task, every_version=True) if "transcript" in kinds else ():
+            stem = each.file_name.removesuffix(".json")
+            yield attached_truth(task.id, f"transcript-{each.id}-{stem}", each.file_name, each.body)
+        known = set[str]()
+        for each in self.screens(task) if "screen" in kinds else ():
+            # Of two under one id the later one has its start behind it, as audio does.
+            own = f"screen-{each.id}" + (f"-{each.told['startTime']}" if each.id in known else "")
+            known.add(each.id)
+            yield attached_truth(task.id, own, each.file_name, each.body)
 
     def summary(self) -> dict[str, int]:
         """Return what a run over the whole period must count: calls, calls without a recording, recordings, bytes."""

@@ -262,16 +262,23 @@ class Sandbox:
                 "auth_url": self.auth_url,
                 "org_id": self.org_id,
                 "requests_per_minute": config_files.client_rate(self.options.requests_per_minute),
+                **self._more_wanted(),
             },
             "s3": {"bucket": self.bucket, "region": self.region, "endpoint_url": self.s3_url},
             "backfill": {"days_back": self.organisation.days},
         }
 
+    def _more_wanted(self) -> dict[str, Any]:
+        settings = {"transcript": "include_transcripts", "screen": "include_screen"}
+        wanted: dict[str, Any] = {settings[kind]: True for kind in sorted(self.options.kinds)}
+        telephony = Options().channels
+        return wanted | ({"channel_types": list(self.options.channels)} if self.options.channels != telephony else {})
+
     # What happened
 
     def truth(self) -> list[TruthRecording]:
         """Return what must lie in the bucket in the end."""
-        return self.organisation.truth()
+        return self.organisation.truth(self.options.channels, kinds=self.options.kinds)
 
     def uploads(self) -> list[Upload]:
         """Return the multipart uploads that are open."""

@@ -15,6 +15,7 @@ CONTENT_TYPES = {
     ".ogg": "audio/ogg",
     ".flac": "audio/flac",
 }
+ATTACHED_TYPES = {".json": "application/json", ".mp4": "video/mp4"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,13 @@ def truth_of(recording: SandboxRecording) -> TruthRecording:
     return TruthRecording(
         recording.task_id, recording.own_id, recording.file_name, key, CONTENT_TYPES[ext], recording.audio
     )
+
+
+def attached_truth(task_id: str, recording_id: str, file_name: str, body: Audio) -> TruthRecording:
+    """Say under which key and type a transcript or a screen recording of this id must lie."""
+    ext = ".json" if recording_id.startswith("transcript-") else ".mp4"
+    key, kind = f"call-detail/{task_id}/{recording_id}{ext}", ATTACHED_TYPES[ext]
+    return TruthRecording(task_id, recording_id, file_name, key, kind, body)
 
 
 def participants(recording: SandboxRecording) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wxrec_async.model import Failed, Gone, Outcome, Recording, Stored, StoredObject
+from wxrec_async.model import Failed, Gone, Kind, Outcome, Recording, Stored, StoredObject
 from wxrec_async.rules.finality import is_gone
 from wxrec_async.rules.redact import mask_number, redact_text
 from wxrec_async.rules.retry import Attempts
@@ -36,13 +36,14 @@ class NamedRecording:
     channel2: str | None = None
     participants: list[str] = field(default_factory=list)
     sensitive: bool | None = None
+    kind: str = Kind.AUDIO.value
 
     @classmethod
     def of(cls, recording: Recording) -> NamedRecording:
-        kind = redact_text(recording.call_type) if recording.call_type else recording.call_type
+        call = redact_text(recording.call_type) if recording.call_type else recording.call_type
         return cls(
             recording.id,
-            kind,
+            call,
             recording.start_ms,
             recording.stop_ms,
             recording.segment,
@@ -53,6 +54,7 @@ class NamedRecording:
             # More would fill the engine's histories; a call has a handful.
             participants=[harmless(each, mask_number)[:MOST_TEXT] for each in recording.participants[:MOST_COUNT]],
             sensitive=recording.sensitive,
+            kind=recording.kind.value,
         )
 
     def recording(self, task_id: str) -> Recording:
@@ -69,6 +71,7 @@ class NamedRecording:
             channel2=self.channel2,
             participants=tuple(self.participants),
             sensitive=self.sensitive,
+            kind=Kind(self.kind),
         )
 
 

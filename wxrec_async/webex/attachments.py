@@ -1,19 +1,21 @@
-"""What an answer of captures holds besides recordings, and segments beside the recording they are parts of."""
+"""What an answer of captures holds besides audio, and segments beside the recording they are parts of."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 
-from wxrec_async.model import Attachment, Recording
+from wxrec_async.model import Attachment, Kind, Recording
+from wxrec_async.rules.artefacts import artefact_id
 from wxrec_async.webex.lenient import as_dict, as_id, as_text
 
-# Documented: `transcription`.  Others are counted under their own names, should Webex begin to send them.
-KINDS = {"transcription": "transcript", "transcript": "transcript"}
+# Documented: these can be stored.  Others are counted under their own names, should Webex begin to send them.
+LISTS = {"transcription": Kind.TRANSCRIPT, "screenRecordings": Kind.SCREEN}
+KINDS = {"transcript": "transcript"}
 NO_AUDIO = ("screen", "video", "transcript")
-KNOWN_FIELDS = frozenset({"taskId", "recording"})
+KNOWN_FIELDS = frozenset({"taskId", "recording", *LISTS})
 
 
 def audio_and_other(rows: Sequence[object]) -> tuple[list[object], list[object]]:
@@ -37,7 +39,7 @@ def _no_audio(row: object) -> str | None:
 
 
 def attachments(task_id: str, entry: dict[str, object], rows: Sequence[object]) -> list[Attachment]:
-    """Return everything an entry has that is not audio; one without an id is named by its task and place."""
+    """Return what an entry has and nobody can store; one without an id is named by its task and place."""
     found = [(_no_audio(row) or "other", row) for row in rows]
     for field, value in entry.items():
         if field not in KNOWN_FIELDS and isinstance(value, list):
@@ -46,6 +48,31 @@ def attachments(task_id: str, entry: dict[str, object], rows: Sequence[object]) 
         Attachment(as_id(as_dict(row).get("id")) or f"{task_id}#{number}", kind)
         for number, (kind, row) in enumerate(found, 1)
     ]
+
+
+def artefacts(entry: dict[str, object]) -> Iterator[tuple[Kind, dict[str, object]]]:
+    """Yield the transcripts and screen recordings of an entry."""
+    for field, kind in LISTS.items():
+        value = entry.get(field)
+        for row in value if isinstance(value, list) else ():
+            if isinstance(row, dict) and row:
+                yield kind, row
+
+
+def lists_missing(entry: dict[str, object], kinds: Collection[Kind]) -> bool:
+    """Say whether in place of a list of these kinds there is nothing, or something else."""
+    lists = [entry.get(field) for field, kind in LISTS.items() if kind in kinds]
+    return not all(isinstance(each, list) and all(isinstance(row, dict) and row for row in each) for each in lists)
+
+
+def named_id(kind: Kind, row: dict[str, object]) -> str:
+    """Return what a transcript or a screen recording is called here (`rules.artefacts`)."""
+    return artefact_id(kind, as_id(row.get("id")) or "", file_name(row))
+
+
+def file_name(row: dict[str, object]) -> str:
+    """Return a file's name; transcripts have theirs beside the id, screen recordings among the attributes."""
+    return as_text(as_dict(row.get("attributes")).get("fileName") or row.get("fileName")) or ""
 
 
 def _kind(field: str) -> str:
@@ -92,7 +119,8 @@ def _distinct(recordings: Sequence[Recording]) -> tuple[list[Recording], int]:
 
 def _are_one(one: Recording, other: Recording) -> bool:
     """Compare what tells two rows of one id apart; a URL that is missing says nothing."""
-    if (one.id, one.segment, one.start_ms, one.call_type, one.file_name) != (
+    if (one.kind, one.id, one.segment, one.start_ms, one.call_type, one.file_name) != (
+        other.kind,
         other.id,
         other.segment,
         other.start_ms,
@@ -107,10 +135,11 @@ def _path(recording: Recording) -> str:
     return recording.url.reveal().partition("?")[0] if recording.url else ""
 
 
-def _precedence(recording: Recording) -> tuple[bool, bool, bool, int, str, str, str]:
-    kind = (recording.call_type or "").lower()
+def _precedence(recording: Recording) -> tuple[bool, bool, bool, bool, int, str, str, str]:
+    called = (recording.call_type or "").lower()
     start = recording.start_ms
-    return recording.segment, kind != "main", start is None, start or 0, recording.file_name, kind, _path(recording)
+    rank = recording.kind is not Kind.AUDIO, recording.segment, called != "main", start is None, start or 0
+    return *rank, recording.file_name, called, _path(recording)
 
 
 def _renamed(recording: Recording, taken: set[str]) -> Recording:

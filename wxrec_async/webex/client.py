@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ import httpx
 from wxrec_async.config import WebexSettings
 from wxrec_async.errors import AuthError, HTTPStatusError, InvalidResponse, RemoteError
 from wxrec_async.events import Emit, Warned, ignore
-from wxrec_async.model import Capture, Recording, TaskPage, Window
+from wxrec_async.model import Capture, Kind, Recording, TaskPage, Window
 from wxrec_async.plumbing.retrying import OperationFailed, Retrier
 from wxrec_async.rules.identity import same_recording
 from wxrec_async.rules.ids import canonical
@@ -72,6 +72,8 @@ class WebexClient:
         self._batches_answered = 0
         self._refused_in_row = 0
         self._answered_id = ""
+        # Without being asked for they are in no answer, and could not even be counted.
+        self._asks_for_screens = True
 
     def servers_now_ms(self) -> int:
         """Return what time it is at Webex, rather too early than too late; by our own clock before it has answered."""
@@ -155,10 +157,20 @@ class WebexClient:
         ask = self._ask_alone if len(task_ids) == 1 and not self._batches_answered else self._ask_batch
         bisection = Bisection(ask, lambda: self._batches_answered)
         await bisection.ask(task_ids)
+        if self._is_flag_refused(bisection.failed):
+            # The flag is of 2026-09.  Where it is refused, audio is worth more than a count of what is left alone.
+            self._asks_for_screens = False
+            bisection = Bisection(ask, lambda: self._batches_answered)
+            await bisection.ask(task_ids)
         # No id of any batch was ever let through: then it is not the ids.
         if not self._batches_answered and set(bisection.failed.values()) == {f"http_{FORBIDDEN}"}:
             raise _no_permission(bisection.trouble)
         return CapturesAnswer(bisection.found, bisection.failed)
+
+    def _is_flag_refused(self, failed: Mapping[str, str]) -> bool:
+        """Say whether it may be the question for screen recordings that is refused, which only serves to count them."""
+        only_counted = self._asks_for_screens and Kind.SCREEN not in self._settings.other_kinds
+        return only_counted and not self._batches_answered and set(failed.values()) == {f"http_{BAD_REQUEST}"}
 
     async def captures_once(self, task_ids: Sequence[str]) -> dict[str, Capture]:
         """Ask for 1 to 10 different tasks in one call, for hosts that halve a failing batch themselves.
@@ -252,7 +264,9 @@ class WebexClient:
         lease = UrlLease(leased_at, URL_MINUTES * 60.0, answer.tracking_id)
         found, odd = await read_apart(
             answer.body,
-            lambda body: read_captures(body, ids, lease, self._url_problem, org_id=self._org_id),
+            lambda body: read_captures(
+                body, ids, lease, self._url_problem, org_id=self._org_id, kinds=self._settings.other_kinds
+            ),
         )
         self._warn(odd)
         return found
@@ -264,6 +278,10 @@ class WebexClient:
             "includeSegments": self._settings.include_segments,
             "includeVARecordings": self._settings.include_va,
         }
+        if self._asks_for_screens:
+            query["includeScreenRecordings"] = True
+        if Kind.TRANSCRIPT in self._settings.other_kinds:
+            query["includeAllDigitalVersions"] = True
         if self._org_id:
             query["orgId"] = self._org_id
         return json.dumps({"query": query}, separators=(",", ":")).encode()

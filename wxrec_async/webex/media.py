@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from wxrec_async.errors import InvalidMedia, RemoteError
-from wxrec_async.model import Recording
+from wxrec_async.model import Kind, Recording
 from wxrec_async.plumbing.pacer import CircuitBreaker
 from wxrec_async.plumbing.reach import NetworkMonitor
 from wxrec_async.plumbing.retrying import Retrier
@@ -79,7 +79,7 @@ class WebexMedia:
         if (problem := media_url_problem(url, self._hosts, loopback=self._loopback)) is not None:
             raise InvalidMedia("bad_url", f"the URL is refused: {problem}", host=host)
         try:
-            return await self._ask(url, offset, etag)
+            return await self._ask(url, offset, etag, recording.kind)
         except FOREIGN as exc:
             foreign: Exception = exc
         except RemoteError as exc:
@@ -88,7 +88,7 @@ class WebexMedia:
             raise
         raise remote_error_from(foreign, host)
 
-    async def _ask(self, url: str, offset: int, etag: str | None) -> tuple[httpx.Response, Head]:
+    async def _ask(self, url: str, offset: int, etag: str | None, kind: Kind) -> tuple[httpx.Response, Head]:
         request = _request(url, {**self._headers, **_condition(offset, etag)})
         async with self._gate.request():
             response = await self._transport.handle_async_request(request)
@@ -98,7 +98,7 @@ class WebexMedia:
         if self._reach is not None:
             self._reach.succeeded()
         try:
-            return response, await read_head(response, offset, ranged=etag is not None, url=url)
+            return response, await read_head(response, offset, ranged=etag is not None, url=url, kind=kind)
         # Cancelled as well: nobody else has the response yet, and its connection would not come back.
         except BaseException:
             await response.aclose()

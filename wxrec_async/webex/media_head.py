@@ -11,6 +11,8 @@ import anyio
 import httpx
 
 from wxrec_async.errors import ConnectionLost, HTTPStatusError, InvalidMedia, RemoteError, SourceChanged
+from wxrec_async.model import Kind
+from wxrec_async.rules.other_media import sniffer_of
 from wxrec_async.rules.pages import is_text_type
 from wxrec_async.rules.retry import S3_RETRYABLE_CODES
 from wxrec_async.rules.sent_secrets import secrets_of_url, without_secrets
@@ -59,7 +61,9 @@ class Head:
         return self.etag if self.etag and _ETAG.fullmatch(self.etag) else None
 
 
-async def read_head(response: httpx.Response, offset: int, *, ranged: bool, url: str = "") -> Head:
+async def read_head(
+    response: httpx.Response, offset: int, *, ranged: bool, url: str = "", kind: Kind = Kind.AUDIO
+) -> Head:
     """Judge the head of an answer to a request for the bytes from ``offset`` on, or with ``ranged`` false for all.
 
     Raises `HTTPStatusError` for an error status (S3's code and words included, without
@@ -78,7 +82,7 @@ async def read_head(response: httpx.Response, offset: int, *, ranged: bool, url:
     content_type = headers.get("Content-Type", "").strip()
     # The middle of a recording may begin with anything.
     if start == 0:
-        await _check_kind(response, content_type, url)
+        await _check_kind(response, content_type, url, kind)
     return Head(start, end, total, framing, headers.get("ETag"), headers.get("Last-Modified"), content_type)
 
 
@@ -124,7 +128,7 @@ async def _rejection(response: httpx.Response, *, ranged: bool, url: str) -> Rem
     return HTTPStatusError(response.status_code, code=without_secrets(code, secrets), words=words, retry_after_s=wait_s)
 
 
-async def _check_kind(response: httpx.Response, content_type: str, url: str) -> None:
+async def _check_kind(response: httpx.Response, content_type: str, url: str, kind: Kind) -> None:
     """Look at the first bytes where the head says that this is a text, or encoded; what was read can be read again.
 
     Many a store repeats an encoding that names nothing which would have to be
@@ -136,20 +140,21 @@ async def _check_kind(response: httpx.Response, content_type: str, url: str) -> 
     if not (text or encoded):
         return
     first = await _first_bytes(response, keep=True)
-    if _sniffed(first).known_media:
+    sniffer = _sniffed(first, kind)
+    if sniffer.known_media or (sniffer.believed and not encoded):
         return
     if encoded:
         raise InvalidMedia("encoded", "the body is encoded though identity was asked for")
-    raise _of_text(response, first, url)
+    raise _of_text(response, first, url, kind)
 
 
-def _sniffed(first: bytes) -> Sniffer:
-    sniffer = Sniffer()
+def _sniffed(first: bytes, kind: Kind) -> Sniffer:
+    sniffer = sniffer_of(kind)
     sniffer.feed(first)
     return sniffer
 
 
-def _of_text(response: httpx.Response, first: bytes, url: str) -> RemoteError:
+def _of_text(response: httpx.Response, first: bytes, url: str, kind: Kind) -> RemoteError:
     """Tell an error page under status 200 from S3's own errors, which say what to do."""
     code, words = read_s3_error(first)
     words = without_secrets(words, secrets_of_url(url))
@@ -157,6 +162,8 @@ def _of_text(response: httpx.Response, first: bytes, url: str) -> RemoteError:
         return HTTPStatusError(FORBIDDEN, code=code, words=words)
     if code in S3_RETRYABLE_CODES:
         return HTTPStatusError(UNAVAILABLE, code=code, words=words, retry_after_s=retry_after_of(response, time.time()))
+    if kind is Kind.TRANSCRIPT:
+        return InvalidMedia("not_transcript", "the body is a text, not a transcript")
     return InvalidMedia("not_media", "the body is a text, not a recording")
 
 

@@ -10,18 +10,26 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from wxrec_async.errors import AuthError, InvalidResponse
 from wxrec_async.events import Warned
-from wxrec_async.model import Attachment, Capture, Recording, Secret, Task, TaskPage
+from wxrec_async.model import Attachment, Capture, Kind, Recording, Secret, Task, TaskPage
 from wxrec_async.rules.finality import is_other
 from wxrec_async.rules.identity import unnamed
 from wxrec_async.rules.ids import canonical, is_uuid
 from wxrec_async.rules.redact import one_line, redact_text
 from wxrec_async.webex import unread
-from wxrec_async.webex.attachments import attachments, audio_and_other, with_distinct_ids
+from wxrec_async.webex.attachments import (
+    artefacts,
+    attachments,
+    audio_and_other,
+    file_name,
+    lists_missing,
+    named_id,
+    with_distinct_ids,
+)
 from wxrec_async.webex.completeness import concerned, errors_in, says_more
 from wxrec_async.webex.lenient import as_count, as_dict, as_flag, as_id, as_ms, as_task_id, as_text, as_texts
 
@@ -146,8 +154,11 @@ def read_captures(
     url_problem: UrlCheck,
     *,
     org_id: str = "",
+    kinds: Collection[Kind] = (),
 ) -> tuple[dict[str, Capture], list[Warned]]:
     """Read an answer of ``POST /v1/captures/query``: one `Capture` for every id of ``asked``, in that order.
+
+    ``kinds`` are those that are wanted besides audio; what there is of the others is counted.
 
     Entries for tasks not asked for are counted and left out, several for one
     task are put together.  Only an entry whose list is there says that there is
@@ -158,7 +169,7 @@ def read_captures(
     answer, and `AuthError` when it is one for another organisation than ``org_id``.
     """
     entries, errors = _entries(body, org_id)
-    heard = {task_id: _Heard() for task_id in asked}
+    heard = {task_id: _Heard(kinds) for task_id in asked}
     # Asked for in the spelling of a file of ids, and answered in any other: the case of a UUID is no difference.
     by_form: dict[str, list[str]] = {}
     for task_id in asked:
@@ -174,15 +185,23 @@ def read_captures(
     # An error beside entries puts in doubt what it names, or all of them.
     doubtful = concerned(errors, asked) if errors else set()
     found = {
-        task_id: Capture(
+        task_id: _capture(
+            _recordings(task_id, its, lease, url_problem, odd),
+            its,
             task_id,
-            _recordings(task_id, its.rows, lease, url_problem, odd),
-            tuple(its.beside),
             "error_beside" if task_id in doubtful else its.unsettled,
         )
         for task_id, its in heard.items()
     }
     return found, _warnings(odd)
+
+
+def _capture(named: Sequence[Recording], heard: _Heard, task_id: str, unsettled: str) -> Capture:
+    """Part what is wanted from what is only counted; both have the names they would have together."""
+    left = [each for each in named if not heard.wants(each.kind)]
+    beside = [*heard.beside, *(Attachment(each.id, each.kind.value) for each in left)]
+    wanted = tuple(each for each in named if heard.wants(each.kind)) if left else tuple(named)
+    return Capture(task_id, wanted, tuple(beside), unsettled)
 
 
 def _entries(body: bytes, org_id: str) -> tuple[list[object], list[object]]:
@@ -199,17 +218,25 @@ def _entries(body: bytes, org_id: str) -> tuple[list[object], list[object]]:
 class _Heard:
     """What the entries of one task say, put together."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Collection[Kind]) -> None:
+        self._kinds = kinds
         self.rows: list[object] = []
+        self.others: list[tuple[Kind, dict[str, object]]] = []
         self.beside: list[Attachment] = []
         self.unsettled = "entry_missing"
         self._entries = 0
+
+    def wants(self, kind: Kind) -> bool:
+        return kind is Kind.AUDIO or kind in self._kinds
 
     def take(self, task_id: str, entry: dict[str, object]) -> None:
         rows, missing = _recording_rows(entry)
         audio, other = audio_and_other(rows)
         self.rows += audio
+        self.others += artefacts(entry)
         self.beside += attachments(task_id, entry, other)
+        if self._kinds and lists_missing(entry, self._kinds):
+            missing = "list_missing"
         said = "error_beside" if errors_in(entry, deep=False) else missing
         # The first entry takes the place of "entry_missing"; a further one cannot settle what one before left open.
         self.unsettled = said if not self._entries else self.unsettled or said
@@ -233,17 +260,22 @@ def _names_something(row: object) -> bool:
 
 
 def _recordings(
-    task_id: str, rows: Sequence[object], lease: UrlLease, url_problem: UrlCheck, odd: Counter[str]
-) -> tuple[Recording, ...]:
+    task_id: str, heard: _Heard, lease: UrlLease, url_problem: UrlCheck, odd: Counter[str]
+) -> list[Recording]:
+    rows = heard.rows
     read = [_recording(task_id, as_dict(row), lease, url_problem, odd) for row in rows]
     # First all get some id: only those that have one can be found to share it.
     named = [each if each.id else _named(each, number, read, odd) for number, each in enumerate(read, 1)]
+    for kind, row in heard.others:
+        # Nobody is warned of a URL that nobody would fetch.
+        warned = odd if heard.wants(kind) else Counter()
+        named.append(_artefact(task_id, kind, row, lease, url_problem, warned))
     found, repeated = with_distinct_ids(named)
     if repeated:
         odd["recording_repeated"] += repeated
     if changed := len({each.id for each in found} - {each.id for each in named}):
         odd["recording_id_shared"] += changed
-    return tuple(found)
+    return found
 
 
 def _named(recording: Recording, number: int, rows: Sequence[Recording], odd: Counter[str]) -> Recording:
@@ -286,6 +318,27 @@ def _recording(
     )
     beyond = unread.of_recording(row, recording)
     return replace(recording, said=beyond) if beyond else recording
+
+
+def _artefact(
+    task_id: str, kind: Kind, row: dict[str, object], lease: UrlLease, url_problem: UrlCheck, odd: Counter[str]
+) -> Recording:
+    """Read a transcript, whose fields stand in the row and whose end is when it was made, or a screen recording."""
+    said = as_dict(row.get("attributes")) or row
+    url, problem = _usable(said.get("filePath"), url_problem, odd)
+    return Recording(
+        task_id=task_id,
+        id=named_id(kind, row),
+        file_name=file_name(row),
+        url=url,
+        start_ms=as_ms(said.get("startTime")),
+        stop_ms=as_ms(said.get("stopTime") or said.get("createTime")),
+        leased_at=lease.leased_at,
+        lease_s=lease.lease_s,
+        tracking_id=cut_words(lease.tracking_id or "", MAX_TRACKING_ID_CHARS) or None,
+        problem=problem,
+        kind=kind,
+    )
 
 
 def _usable(path: object, url_problem: UrlCheck, odd: Counter[str]) -> tuple[Secret | None, str | None]:

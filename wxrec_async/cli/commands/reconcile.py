@@ -8,6 +8,7 @@ from wxrec_async.cli.command import run_command
 from wxrec_async.cli.console import Console
 from wxrec_async.cli.flags import ReconcileFlags
 from wxrec_async.cli.inspection import FindingPrinter, run_inspection
+from wxrec_async.cli.summary_lines import KINDS
 from wxrec_async.cli.text import harmless, size, span, visible
 from wxrec_async.config import Settings
 from wxrec_async.events import Emit
@@ -80,6 +81,9 @@ def report_lines(report: ReconcileReport) -> Iterator[str]:
         ", ".join(f"{counts[state]} {state.value.replace('_', ' ')}" for state in STATES if counts[state]) or "none"
     )
     yield f"  verified    {counts['recordings']} recordings, {size(counts['bytes'])}, by the checksums S3 names"
+    for kind, word in KINDS.items():
+        if counts[f"recordings_{kind}"]:
+            yield f"   of them    {counts[f'recordings_{kind}']} {word}"
     yield _search_line(report)
     if counts["left_out"]:
         yield f"  left out    {counts['left_out']} tasks by filters; they are not part of what is certified"

@@ -82,6 +82,7 @@ class LedgerStatus:
         counts = asdict(self.counts)
         counts["stored"] += counts.pop("already_stored")
         counts["bytes"] = counts.pop("bytes_total")
+        counts["by_kind"] = {kind: _whoever(sums) for kind, sums in self.counts.by_kind.items()}
         record: dict[str, object] = {"event": "status", "schema": 1, "ledger": str(self.path)}
         record |= asdict(self.identity) | {"recordings": self.counts.recordings} | counts
         record |= {"seen_and_left": dict(self.seen_and_left), "flags": dict(self.flags), "behind": self._behind()}
@@ -140,6 +141,14 @@ class LedgerStatus:
         behind = {name: value for name, value in self._behind().items() if value is not None}
         if behind:
             yield "  behind      " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in behind.items())
+
+
+def _whoever(sums: Mapping[str, int]) -> dict[str, int]:
+    """Return the sums of a kind with ``stored`` by whatever run."""
+    told = dict(sums)
+    told["stored"] += told.pop("already_stored")
+    told["bytes"] = told.pop("bytes_total")
+    return told
 
 
 async def ledger_status(path: Path, failures: int) -> LedgerStatus:
