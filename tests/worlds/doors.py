@@ -21,6 +21,7 @@ AFTER_ITS_EFFECT = frozenset({"lost_after", "internal_after", "no_etag", "bare",
 WRITES = ("PutObject", "UploadPart", "CreateMultipartUpload", "CompleteMultipartUpload")
 TIMES = {"once": 1, "thrice": 3}
 MOST_REQUESTS = 20_000
+GONE = (404, 410)  # how the media host says that there is nothing
 
 
 @dataclass(slots=True)
@@ -71,6 +72,8 @@ class Doors:
                 continue
             self.used[choice.number] += 1
             self.met.add(door)
+            if scene.recording is not None and answer.status in GONE:
+                scene.recording.denied = True
             return answer, f" by {choice.number}"
         return self._helpful(door, request), ""
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.worlds.scene import COMMON, HTML, Scene, Trouble, empty_body
+from tests.worlds.truth import Call
 from tests.worlds.webex_door import json_answer, refused
 from tests.worlds.wire import Answer
 
@@ -152,16 +153,25 @@ def _list_not_list(row: dict[str, Any], scene: Scene, _: dict[str, Any]) -> None
 
 def _empty_but_promised(value: dict[str, Any], scene: Scene) -> bool:
     row = _row(value, scene)
-    if row is None or scene.call is None or scene.call.requested is not True:
+    if row is None or scene.call is None or scene.call.requested is not True or _is_denied(scene.call):
         return False
     row["recording"] = []
     return True
 
 
+def _is_denied(call: Call) -> bool:
+    return any(each.denied for each in call.recordings)
+
+
 def _fewer(value: dict[str, Any], scene: Scene) -> bool:
-    """Name fewer recordings than an earlier answer did."""
+    """Name fewer recordings than an earlier answer did, but for those of which the media host says so, too.
+
+    Both together are what a recording is that was deleted: no voice contradicts them.
+    """
     row = _row(value, scene)
     if row is None or scene.call is None or not scene.call.named or not row["recording"]:
+        return False
+    if _is_denied(scene.call):
         return False
     row["recording"].pop()
     return True

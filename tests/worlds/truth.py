@@ -23,7 +23,8 @@ class Recording:
 
     ``ready_ms`` is when captures begins to name it, by the servers' clock, and
     ``place`` the part of its URL that is its own when two share an id.  The answers
-    of one that is ``unmarked`` have no validator.
+    of one that is ``unmarked`` have no validator; of one that is ``denied`` the media
+    host has said that there is nothing.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Recording:
     call_type: str = "main"
     place: str = ""
     unmarked: bool = False
+    denied: bool = False
 
     @property
     def body(self) -> bytes:
