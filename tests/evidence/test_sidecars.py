@@ -19,6 +19,7 @@ from wxrec_async.maintenance.rebuild import rebuild
 from wxrec_async.maintenance.verify import verify
 from wxrec_async.rules import keys
 from wxrec_async.rules.evidence import Claim
+from wxrec_async.sandbox.faults import Rule
 from wxrec_async.setup.doctor.phone_key import examine_phone_key
 from wxrec_async.wiring.account import Injected
 
@@ -96,6 +97,19 @@ async def test_a_later_state_takes_the_place_of_the_one_before(site: Site) -> No
     assert site.bytes_of(key) == first
     assert sidecars(site) == before
     assert site.sandbox.store.replaced == [key]
+
+
+async def test_a_lost_reply_is_our_own_write_and_not_a_conflict(site: Site) -> None:
+    """The second try hears 412 because the first one went through: what lies there is looked at."""
+    await site.run()
+    key = sidecars(site)[0]
+    first = site.bytes_of(key)
+    _forget_channel(site, key)
+    site.sandbox.faults.extend([Rule("s3.PutObject", "reset_after", key=f"*{key}", attempts=None, limit=1)])
+    await refetched(site, key)
+    assert site.bytes_of(key) == first
+    assert site.sandbox.store.replaced == [key]
+    assert sidecars(site).count(key.replace("metadata.json", "metadata-2.json")) == 0
 
 
 async def test_what_only_the_bucket_knows_stays(site: Site) -> None:
