@@ -171,7 +171,7 @@ class ForgetfulBooks:
         self.handed: set[str] = set()
 
     async def take_in(
-        self, _run: str, _period: Any, _window: Any, _rows: int, tasks: list[TaskMessage], *, scheduled: bool
+        self, _run: str, _period: Any, _window: Any, _rows: int, tasks: list[TaskMessage], *, scheduled: bool, **_: Any
     ) -> list[TaskToDo]:
         assert not scheduled
         new = [TaskToDo(row.id) for row in tasks if row.id not in self.handed]
