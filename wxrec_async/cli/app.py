@@ -20,7 +20,6 @@ import typer
 from wxrec_async._version import __version__
 from wxrec_async.cli.flags import (
     CleanupFlags,
-    CommonFlags,
     DoctorFlags,
     LoginFlags,
     OutputFlags,
@@ -32,12 +31,14 @@ from wxrec_async.cli.flags import (
     SandboxFlags,
     ServeFlags,
     ShowFlags,
+    StatusFlags,
     VerifyFlags,
     WorkerFlags,
     WorkFlags,
 )
 from wxrec_async.cli.help_format import HELP, Command, Group, Program
 from wxrec_async.cli.parsing import joined, typed
+from wxrec_async.cli.streams import hold_descriptors
 
 SETTINGS = {"help_option_names": [*HELP], "max_content_width": 110}
 PROGRAM_HELP = """
@@ -157,7 +158,7 @@ COMMANDS = (
     ),
     CommandEntry(
         "status",
-        CommonFlags,
+        StatusFlags,
         CommandBody("status", "run_status"),
         "Show what the ledger holds, while a run goes on too.",
     ),
@@ -169,6 +170,7 @@ COMMANDS = (
         Make a new ledger from the bucket when the old one is lost or damaged.
 
         What lies in the bucket is not downloaded again: the next run asks Webex for its tasks and finds it stored.
+        After a backup was restored: --merge.
         """,
     ),
     CommandEntry(
@@ -275,6 +277,7 @@ for entry in COMMANDS:
 
 def main() -> None:
     """Be the program: parse the command line, carry the command out, exit."""
+    hold_descriptors()
     try:
         app(prog_name="wxrec-async")
     except SystemExit as ending:

@@ -73,6 +73,11 @@ class WebexClient:
         self._refused_in_row = 0
         self._answered_id = ""
 
+    @property
+    def answered(self) -> bool:
+        """Whether Webex has answered anything yet, be it a refusal."""
+        return self._calls.answered
+
     def servers_now_ms(self) -> int:
         """Return what time it is at Webex, rather too early than too late; by our own clock before it has answered."""
         now_ms = self._calls.servers_now_ms
