@@ -25,7 +25,6 @@ from pydantic_settings import (
     NoDecode,
     SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
 from wxrec_async.errors import ConfigError
@@ -481,12 +480,17 @@ def load_config_with_origins(
 def _file_values(file: Path, *, required: bool) -> dict[str, object]:
     if not file.exists():
         if required:
-            raise ConfigError(f"the configuration file {file} is not there")
+            raise ConfigError(f"the configuration file {file} is not there; correct --config")
         return {}
+    if file.is_dir():
+        raise ConfigError(f"--config {file} is a folder; name the file in it, such as {file / 'config.toml'}")
     try:
-        table = TomlConfigSettingsSource(Settings, toml_file=file)()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the configuration file {file} cannot be read: {error}") from None
+        # Editors of Windows begin a file with a byte order mark, which is no TOML.
+        table = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"the configuration file {file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"the configuration file {file} is not UTF-8 text; save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is not valid TOML: {error}") from None
     except (RecursionError, ValueError) as error:  # nested without end; a number of more digits than Python converts
@@ -498,12 +502,32 @@ def _environment_values() -> dict[str, object]:
     """Take ``WXREC_<SECTION>__<KEY>``; ``WXREC_`` names without ``__`` belong to others, but for top-level keys."""
     # pydantic-settings passes over names it does not know; a misspelt one must not be without effect in silence.
     for name in os.environ:
-        if name.startswith(ENV_PREFIX) and "__" in name:
-            _known(name.removeprefix(ENV_PREFIX).lower().replace("__", ".", 1), f"the environment variable {name}")
+        if name.startswith(ENV_PREFIX):
+            _check_variable(name)
     try:
         return _flat(EnvSettingsSource(Settings)(), "the environment")
     except SettingsError as error:
         raise ConfigError(f"the environment: {error}; tables are written as JSON") from None
+
+
+def _check_variable(name: str) -> None:
+    key = name.removeprefix(ENV_PREFIX).lower()
+    if "__" in key:
+        _known(key.replace("__", ".", 1), f"the environment variable {name}")
+    # Others with one underscore are left alone: Kubernetes makes such for every service.
+    elif meant := [known for known in known_keys() if "." in known and known.replace(".", "_") == key]:
+        right = f"{ENV_PREFIX}{meant[0].replace('.', '__').upper()}"
+        raise ConfigError(f"the environment variable {name} has no effect; two underscores follow the section: {right}")
+
+
+def no_bucket() -> ConfigError:
+    """Return what a command says that needs a bucket and was given none: with the next step."""
+    if Path("config.toml").exists():
+        return ConfigError("[s3] bucket is not set; name the bucket that recordings go to")
+    return ConfigError(
+        f"[s3] bucket is not set, and there is no config.toml in {Path.cwd()}; write one (config.example.toml shows "
+        "how), or name it with --config"
+    )
 
 
 def _flat(table: Mapping[str, Any], where: str) -> dict[str, object]:
@@ -576,6 +600,8 @@ def _warnings(settings: Settings) -> Iterator[str]:
             f"[follow] trailing_days = {settings.follow.trailing_days:g} should be longer than "
             f"[backfill] owed_days = {settings.backfill.owed_days:g}, or what is listed late is not seen"
         )
+    if not settings.webex.proxy and (name := next(filter(os.environ.get, ("HTTPS_PROXY", "https_proxy")), "")):
+        yield f"{name} is set and not used: a proxy is named by [webex] proxy"
     rate = settings.webex.requests_per_minute
     if rate > WEBEX_REQUESTS_PER_MINUTE:
         yield (

@@ -104,6 +104,13 @@ def test_the_summary_counts_what_was_left_out_and_by_which_filter() -> None:
     assert (record["left_out"], record["left_out_by"], record["exit_code"]) == (12, left, 0)
 
 
+def test_filters_that_match_nothing_make_nothing_complete() -> None:
+    """Exit 0, as nothing was asked for; the verdict says so, instead of "complete"."""
+    summary = Summary("run-1", PERIOD, Counts(tasks_listed=7), Ending(), 2.0, left_out_by={"queue": 7})
+    last = list(run_lines(summary, RunNotes()))[-1]
+    assert last == "exit 0: nothing was asked for: the filters left out all 7 tasks; look at [filters]"
+
+
 def test_without_filters_nobody_hears_of_them() -> None:
     """The lines for people stay as they are; machines read 0."""
     summary = summary_of(Counts(tasks_listed=3, tasks_with_recordings=3))

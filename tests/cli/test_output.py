@@ -82,12 +82,17 @@ def test_the_summary_names_what_failed_is_gone_or_was_not_listed(cli: Cli) -> No
 
 
 def test_a_thousand_failures_are_not_a_thousand_lines(cli: Cli) -> None:
-    """Fifty are named, the rest is counted with the place where they are named."""
+    """Three of a reason are named, the rest is counted with the place where all are named."""
     failures = tuple(Failure(f"t-{n}", "r", "http_500") for n in range(1000))
     cli.backfill.summary = summary_of(Counts(failed=1200), failures)
     shown = cli("--no-progress").stdout
-    assert shown.count("failed: task") == 50
-    assert "failed: and 1150 more; `wxrec-async status --json` names all" in shown
+    assert shown.count("failed: task") == 3
+    assert "http_500: 1000 failed at least; `wxrec-async retry` later\n" in shown
+    assert "failed: and 1197 more; `wxrec-async status --failed` names all" in shown
+    assert shown.splitlines()[-1].startswith("exit 3: something failed and is named above")
+    cli.backfill.summary = summary_of(Counts(failed=1000), failures)
+    shown = cli("--no-progress").stdout
+    assert shown.splitlines()[-1] == "exit 3: all 1000 failures are one cause, http_500: `wxrec-async retry` later"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +126,7 @@ def test_the_exit_code_is_the_summarys_and_its_meaning_is_said(
         (LedgerInUse("in use by 12"), 7),
         (LedgerFull(), 7),
         (RunStopped("too much failed", exit_code=3), 3),
-        (ConnectError(), 1),
+        (ConnectError(), 8),
         (WxrecError("other"), 1),
         (KeyError("x"), 1),
         (ExceptionGroup("many", [ExceptionGroup("more", [LedgerFull()]), ValueError()]), 7),
@@ -281,3 +286,17 @@ def test_status_shows_the_ledger_while_a_run_goes_on(cli: Cli) -> None:
     assert (failed["event"], failed["recording_id"]) == ("failed", "r-1")
     assert (status["event"], status["org_id"], status["failed"], status["stored"]) == ("status", "org", 1, 0)
     assert status["last_run"]["ended"] is None
+    [group] = status["failure_groups"]
+    assert (group["reason"], group["count"], group["examples"]) == (
+        "http_500", 1, [{"task_id": "t-1", "recording_id": "r-1"}],
+    )  # fmt: skip
+    full = cli("status", "--failed")
+    assert (full.exit_code, full.stdout) == (0, "failed: task t-1 recording r-1: http_500: answered 500\n")
+
+
+def test_a_token_that_could_not_be_saved_is_named_with_its_file(cli: Cli) -> None:
+    """In the last line: it is the one that is read at 3 a.m."""
+    cli.backfill.summary = summary_of(token_unsaved=True)
+    last = cli("--no-progress").stdout.splitlines()[-1]
+    words = "the refreshed token could not be saved to tokens.json; make it and its folder writable"
+    assert last == f"exit 4: {words}"

@@ -371,6 +371,8 @@ class Answer:
 class FakeWebex:
     """Lists tasks by time, page by page, and knows their recordings."""
 
+    answered = True
+
     def __init__(self, tasks: Iterable[Task] = (), page_size: int = 1000, fuse: Fuse | None = None) -> None:
         self.tasks = sorted(tasks, key=lambda task: task.created_ms or 0)
         self.recordings: dict[str, list[Recording]] = {}

@@ -83,7 +83,7 @@ def test_a_wrong_region_and_a_missing_scope_are_told_apart(found: Answers, regio
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(ConfigError(), 2), (TLSError(), 2), (AuthError(), 4), (LedgerFull(), 7), (TimedOut(), 3)]
+    ("error", "code"), [(ConfigError(), 2), (TLSError(), 2), (AuthError(), 4), (LedgerFull(), 7), (TimedOut(), 8)]
 )
 def test_each_failure_has_its_exit_code(error: WxrecError, code: int) -> None:
     """By cli.md's table."""

@@ -38,7 +38,7 @@ def nowhere(refusal: WxrecError) -> Answers:
 
 def test_the_figures_are_those_of_the_manual() -> None:
     """Exit codes and their precedence; a minute and a quarter of an hour; a fortnight; a GiB and 100 MiB."""
-    assert diagnosis.PRECEDENCE == (2, 4, 7, 3)
+    assert diagnosis.PRECEDENCE == (2, 4, 7, 8, 3)
     assert (diagnosis.EXIT_USAGE, diagnosis.EXIT_WRONG, diagnosis.EXIT_AUTH, diagnosis.EXIT_LEDGER) == (2, 3, 4, 7)
     assert (SKEW_WARNED_S, SKEW_REFUSED_S, diagnosis.REFRESH_TOKEN_WARNED_S) == (60, 900, 14 * DAY)
     assert (diagnosis.DISK_WARNED, diagnosis.DISK_REFUSED) == (1024**3, 100 * 1024**2)
@@ -80,9 +80,9 @@ def test_only_what_is_wrong_has_an_exit_code() -> None:
         (LedgerError("odd"), "odd", "", 7),
         (LedgerFull("full"), "full", "", 7),
         (TLSError("odd"), "odd", "name the authority's certificates with ca_bundle", 2),
-        (ConnectError("odd"), "odd", "check name, network, firewall and proxy", 3),
-        (TimedOut("odd"), "odd", "check name, network, firewall and proxy", 3),
-        (ConnectionLost("odd"), "odd", "", 3),
+        (ConnectError("odd"), "odd", "check name, network, firewall and proxy", 8),
+        (TimedOut("odd"), "odd", "check name, network, firewall and proxy", 8),
+        (ConnectionLost("odd"), "odd", "", 8),
     ],
 )
 def test_a_failure_says_what_to_do(error: WxrecError, words: str, todo: str, code: int) -> None:
@@ -186,7 +186,7 @@ ELSEWHERE = "set [webex] region (or base_url) to where the tenant lives"
         (nowhere(HTTPStatusError(400)), Finding("region", False, "answered 400", "", 3)),
         (nowhere(HTTPStatusError(402)), Finding("region", False, "answered 402", "", 3)),
         (nowhere(HTTPStatusError(405)), Finding("region", False, "answered 405", "", 3)),
-        (nowhere(TimedOut("slow")), Finding("region", False, "slow", "check name, network, firewall and proxy", 3)),
+        (nowhere(TimedOut("slow")), Finding("region", False, "slow", "check name, network, firewall and proxy", 8)),
         (
             answers(HTTPStatusError(403), HTTPStatusError(403), HTTPStatusError(403, words="No SCOPE")),
             unknown("region", "api.test answers nothing before the scopes are right"),
@@ -213,7 +213,7 @@ NO_SCOPE = HTTPStatusError(403, words="no SCOPE for this")
         (None, True, "x", good("tasks", "the token may ask for them")),
         (ConnectError(), False, "", unknown("tasks", NO_NETWORK)),
         (TLSError(), False, "", unknown("tasks", NO_NETWORK)),
-        (TimedOut("slow"), True, "", Finding("tasks", False, "slow", "check name, network, firewall and proxy", 3)),
+        (TimedOut("slow"), True, "", Finding("tasks", False, "slow", "check name, network, firewall and proxy", 8)),
         (
             HTTPStatusError(403),
             True,

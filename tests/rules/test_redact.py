@@ -316,3 +316,19 @@ def test_one_line_is_one_line_of_printable_signs(text: str) -> None:
 def test_words_are_parted_by_one_space() -> None:
     """Line breaks and tabs are spaces, others vanish."""
     assert one_line(" a\t\nb \x00c\u200b d ") == "a b c d"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("refuses to renew the token: 400 invalid_client (trackingid T-1)", None),
+        ("token: 503", None),
+        ("token: 4001234", "token: ***"),
+        ("token: 400abc", "token: ***"),
+        ("access_token: 400", "access_token: ***"),
+        ("token=400", "token=***"),
+    ],
+)
+def test_a_status_behind_the_word_token_is_what_support_needs(text: str, shown: str | None) -> None:
+    """Three digits and no more, in prose: that is no token."""
+    assert redact_text(text) == (shown or text)

@@ -260,8 +260,9 @@ async def test_a_server_that_is_not_there_is_named() -> None:
         closed.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
         async with open_store(PLAIN.model_copy(update={"endpoint_url": endpoint})) as (store, retries):
-            with pytest.raises(ConfigError, match=r"no answer from 127\.0\.0\.1.*endpoint_url"):
+            with pytest.raises(RunStopped, match=r"no answer from 127\.0\.0\.1.*endpoint_url") as stopped:
                 await store.check_bucket()
+            assert stopped.value.exit_code == 8
             with pytest.raises(OperationFailed) as given_up:
                 await store.put(TARGET, PART)
     assert isinstance(given_up.value.trouble, ConnectError)
@@ -271,7 +272,7 @@ async def test_a_server_that_is_not_there_is_named() -> None:
 async def test_a_bucket_name_that_cannot_be_is_named(fake: tuple[FakeS3, S3Store]) -> None:
     """A name no bucket can have, or none, is found before anything is sent."""
     s3, _ = fake
-    for name, words in (("", "bucket is missing"), ("no/bucket here", "'no/bucket here'")):
+    for name, words in (("", "bucket is not set"), ("no/bucket here", "'no/bucket here'")):
         settings = PLAIN.model_copy(update={"bucket": name, "endpoint_url": f"http://127.0.0.1:{s3.port}"})
         async with open_store(settings) as (store, _):
             with pytest.raises(ConfigError, match=words):

@@ -61,7 +61,7 @@ class TokenEndpoint:
         when asking again may help.
         """
         if tokens.refresh_token is None:
-            raise AuthError(f"there is no refresh token: {LOGIN_HINT}")
+            raise AuthError(f"there is no refresh token; {LOGIN_HINT}")
         form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token.reveal()}
         return await self.ask(form, tokens)
 
@@ -135,7 +135,7 @@ def _refusal(status: int, headers: httpx.Headers, body: bytes, secrets: Iterable
     # Only this says that the token is dead; the other refusals may be about the client.
     if status == 400 and code == "invalid_grant":
         return InvalidGrant(f"Webex refuses the refresh token ({said}): {LOGIN_HINT}", tracking_id=tracking_id)
-    return AuthError(f"the token endpoint refuses to renew the token: {said}", tracking_id=tracking_id)
+    return AuthError(f"the token endpoint refuses to renew the token ({said})", tracking_id=tracking_id)
 
 
 def _description(facts: Mapping[str, object]) -> str:

@@ -11,7 +11,7 @@ from anyio import to_thread
 from wxrec_async.auth.file_store import FileTokenStore
 from wxrec_async.auth.secret_files import replace_private
 from wxrec_async.auth.token_store import AwsOptions, TokenStore
-from wxrec_async.auth.token_values import Credentials, JsonObject, credentials_from, parse_object
+from wxrec_async.auth.token_values import CREDENTIALS_HINT, Credentials, JsonObject, credentials_from, parse_object
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
 from wxrec_async.plumbing.private_files import read_private
@@ -32,8 +32,8 @@ async def load_credentials(source: str, aws: AwsOptions | None = None) -> Creden
         return credentials_from(await SecretReader(name, aws or AwsOptions()).read(), f"the secret {name}")
     text = await to_thread.run_sync(read_private, Path(source))
     if text is None:
-        raise ConfigError(f"the credentials file {source} does not exist")
-    return credentials_from(parse_object(text, source), source)
+        raise ConfigError(f"the credentials file {source} does not exist; {CREDENTIALS_HINT}")
+    return credentials_from(parse_object(text, source, CREDENTIALS_HINT), source)
 
 
 async def change_credentials(

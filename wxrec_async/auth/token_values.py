@@ -8,6 +8,7 @@ epoch seconds, whole or fractional.  Keys we do not know are left as they are.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,9 @@ JsonObject = dict[str, object]
 # Later than any epoch second that can be meant: milliseconds, or a slip of the pen.
 _LATEST_S = 100_000_000_000.0
 MAKE_PHONE_KEY = "`wxrec-async doctor --make-phone-key` makes one"
+# What Webex gives an integration: 64 hexadecimal digits, and of an id a C before them.
+_SECRET_LIKE, _ID_LIKE = re.compile(r"[0-9a-f]{64}"), re.compile(r"C[0-9a-f]{64}")
+CREDENTIALS_HINT = "write it anew, with client_id and client_secret from the integration's page at developer.webex.com"
 LOGIN_HINT = "run `wxrec-async login`"
 
 
@@ -86,11 +90,11 @@ def granted(grant: TokenGrant, now: float, previous: Tokens | None = None) -> To
     )
 
 
-def parse_object(text: bytes, source: str) -> JsonObject:
-    """Decode a JSON object; raises `ConfigError` that names `source` and nothing of the text."""
+def parse_object(text: bytes, source: str, remedy: str = f"repair it, or remove it and {LOGIN_HINT}") -> JsonObject:
+    """Decode a JSON object; raises `ConfigError` that names `source`, the ``remedy``, and nothing of the text."""
     value = _decoded(text)
     if not isinstance(value, dict):
-        raise ConfigError(f"{source} does not hold a JSON object; repair it, or remove it and {LOGIN_HINT}")
+        raise ConfigError(f"{source} does not hold a JSON object; {remedy}")
     return value
 
 
@@ -106,7 +110,7 @@ def tokens_from(data: Mapping[str, object], source: str) -> Tokens:
     """Read tokens; raises `AuthError` when there is no refresh token."""
     refresh = read_secret(data.get("refresh_token"))
     if refresh is None:
-        raise AuthError(f"{source} holds no refresh token: {LOGIN_HINT}")
+        raise AuthError(f"{source} holds no refresh token; {LOGIN_HINT}")
     lifetime = read_number(data.get("expires_in"))
     return Tokens(
         # A refresh token is enough to begin with: an empty access token is never fresh, and is renewed first.
@@ -152,9 +156,11 @@ def credentials_from(data: Mapping[str, object], source: str) -> Credentials:
     secret = read_secret(data.get("client_secret"))
     client_id = read_text(data.get("client_id"))
     if not client_id:
-        raise ConfigError(f"{source} lacks client_id")
+        raise ConfigError(f"{source} lacks client_id; {CREDENTIALS_HINT}")
     if secret is None:
-        raise ConfigError(f"{source} lacks client_secret")
+        raise ConfigError(f"{source} lacks client_secret; {CREDENTIALS_HINT}")
+    if _SECRET_LIKE.fullmatch(client_id) and _ID_LIKE.fullmatch(secret.reveal()):
+        raise ConfigError(f"{source} has client_id and client_secret the wrong way round; an id begins with C")
     key, earlier = read_secret(data.get("phone_key")), data.get("earlier_phone_keys")
     if key is not None and len(key.reveal()) < SHORTEST_KEY:
         raise ConfigError(f"phone_key in {source} is shorter than {SHORTEST_KEY} characters; {MAKE_PHONE_KEY}")

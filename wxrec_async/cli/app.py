@@ -21,7 +21,6 @@ from wxrec_async._version import __version__
 from wxrec_async.cli.flags import (
     CallFlags,
     CleanupFlags,
-    CommonFlags,
     DoctorFlags,
     EnrichFlags,
     LoginFlags,
@@ -36,12 +35,14 @@ from wxrec_async.cli.flags import (
     SandboxFlags,
     ServeFlags,
     ShowFlags,
+    StatusFlags,
     VerifyFlags,
     WorkerFlags,
     WorkFlags,
 )
 from wxrec_async.cli.help_format import HELP, Command, Group, Program
 from wxrec_async.cli.parsing import joined, typed
+from wxrec_async.cli.streams import hold_descriptors
 
 SETTINGS = {"help_option_names": [*HELP], "max_content_width": 110}
 PROGRAM_HELP = """
@@ -167,7 +168,7 @@ COMMANDS = (
     ),
     CommandEntry(
         "status",
-        CommonFlags,
+        StatusFlags,
         CommandBody("status", "run_status"),
         "Show what the ledger holds, while a run goes on too.",
     ),
@@ -206,6 +207,7 @@ COMMANDS = (
         Make a new ledger from the bucket when the old one is lost or damaged.
 
         What lies in the bucket is not downloaded again: the next run asks Webex for its tasks and finds it stored.
+        After a backup was restored: --merge.
         """,
     ),
     CommandEntry(
@@ -320,6 +322,7 @@ for entry in COMMANDS:
 
 def main() -> None:
     """Be the program: parse the command line, carry the command out, exit."""
+    hold_descriptors()
     try:
         app(prog_name="wxrec-async")
     except SystemExit as ending:

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wxrec_async.cli import rlimits
+from wxrec_async.cli import early_signals, rlimits
 from wxrec_async.cli.console import Console
+from wxrec_async.cli.early_signals import StoppedBySignal
 from wxrec_async.cli.exit_codes import exit_code_of, sentence
 from wxrec_async.cli.flags import CommonFlags, OutputFlags, PartFlags
 from wxrec_async.cli.parsing import overrides
@@ -17,7 +18,7 @@ from wxrec_async.cli.summary_lines import run_lines
 from wxrec_async.cli.text import harmless
 from wxrec_async.config import Settings, load_config_with_origins
 from wxrec_async.errors import ConfigError
-from wxrec_async.flow.summary import EXIT_SIGINT, Summary
+from wxrec_async.flow.summary import EXIT_FAILED, EXIT_OK, EXIT_OWED, Summary
 from wxrec_async.model import Window, iso
 from wxrec_async.rules.windows import read_moment
 
@@ -25,20 +26,34 @@ if TYPE_CHECKING:
     from wxrec_async import Backfill
 
 Job = Callable[["Backfill"], Awaitable[Summary]]
+UNTOLD_CODES = (EXIT_OK, EXIT_OWED)
 
 
 def run_command(console: Console, body: Callable[[Console], int]) -> int:
     """Carry a command out; whatever goes wrong is one line and an exit code."""
     # Before anything secret is read.
     rlimits.forbid_core_dumps()
+    # From here on something may be open that has to be closed.
+    early_signals.raise_instead()
+    code = _carried_out(console, body)
+    # The job is done as the code says, but whoever reads stdout was not told of it.
+    if console.out.lost and code in UNTOLD_CODES:
+        console.error(f"stdout could not be written ({console.out.lost}): what was done is in the ledger alone")
+        return EXIT_FAILED
+    return code
+
+
+def _carried_out(console: Console, body: Callable[[Console], int]) -> int:
     try:
         return body(console)
     # It is an Exception too, so before those: a signal is no failure.
     except Interrupted as interrupted:
         return interrupted.exit_code
-    # Ctrl-C while no event loop has taken the signals over yet, or has given them back.
-    except KeyboardInterrupt:
-        return EXIT_SIGINT
+    # While no event loop has taken the signals over yet, or has given them back.
+    except KeyboardInterrupt as stopped:
+        name = stopped.name if isinstance(stopped, StoppedBySignal) else "SIGINT"
+        console.message(f"{name}: stopped")
+        return Interrupted(name).exit_code
     except Exception as failure:  # noqa: BLE001 - this is where the program ends
         console.trace(failure)
         console.error(sentence(failure))
@@ -83,7 +98,7 @@ def print_summary(summary: Summary, session: Session[Summary], console: Console)
     if console.json:
         console.out.record(summary_record(summary))
     else:
-        for line in run_lines(summary, session.notes):
+        for line in run_lines(summary, session.notes, session.tokens):
             console.out.line(line)
     return summary.exit_code
 

@@ -23,7 +23,7 @@ class Console:
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")  # an id must not end a run over an ASCII terminal
         self.json = flags.json
-        self.out, self.terminal = Output(), Terminal()
+        self.out, self.terminal = Output(on_lost=self._tell_lost), Terminal()
         self._form: logs.Form = flags.log_format or "console"
         self._quiet = flags.quiet or flags.no_progress
         # A display on stderr and data on stdout cannot share a terminal.
@@ -42,6 +42,10 @@ class Console:
     def message(self, text: str) -> None:
         """Write something the operator must see, whatever the level."""
         self._write(logging.WARNING, text)
+
+    def _tell_lost(self, why: str) -> None:
+        # At once, and not only at the end: a run may go on for days.
+        self.message(f"stdout cannot be written: {why}; what belongs there is lost, the work goes on")
 
     def announce(self, text: str) -> None:
         """Show a person in front of the display what others find in the log."""

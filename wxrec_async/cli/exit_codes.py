@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from wxrec_async.cli.text import harmless
-from wxrec_async.errors import AuthError, ConfigError, LedgerError, RunStopped, WxrecError
-from wxrec_async.flow.summary import EXIT_AUTH, EXIT_ERROR, EXIT_LEDGER, EXIT_USAGE
+from wxrec_async.errors import (
+    AuthError,
+    ConfigError,
+    ConnectError,
+    ConnectionLost,
+    LedgerError,
+    RunStopped,
+    TimedOut,
+    TLSError,
+    WxrecError,
+)
+from wxrec_async.flow.summary import EXIT_AUTH, EXIT_ERROR, EXIT_LEDGER, EXIT_NO_ANSWER, EXIT_USAGE
 
 
 def cause_of(failure: BaseException) -> BaseException:
@@ -17,7 +27,8 @@ def cause_of(failure: BaseException) -> BaseException:
 def exit_code_of(failure: BaseException) -> int:
     """Return the exit code of the table in ``--help``."""
     match failure:
-        case ConfigError():
+        # A certificate that is not trusted is mended in the settings (`ca_bundle`), not by trying again.
+        case ConfigError() | TLSError():
             return EXIT_USAGE
         case AuthError():
             return EXIT_AUTH
@@ -25,6 +36,8 @@ def exit_code_of(failure: BaseException) -> int:
             return EXIT_LEDGER
         case RunStopped():
             return failure.exit_code
+        case ConnectError() | ConnectionLost() | TimedOut():
+            return EXIT_NO_ANSWER
         case _:
             return EXIT_ERROR
 

@@ -8,10 +8,12 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 import anyio.to_thread
+
+from wxrec_async.cli.streams import Nowhere
 
 PENDING_LIMIT = 10_000
 
@@ -19,13 +21,18 @@ PENDING_LIMIT = 10_000
 class Output:
     """Lines on stdout.  A reader who leaves (``| head``) or a full disk does not end the run.
 
+    ``lost`` says why lines could not be written, "" when all were, or when a reader left who had seen enough;
+    ``on_lost`` is told so at once, from whichever thread writes.
+
     `later` gathers lines while the event loop runs and `drain` writes them from
     a thread, so that a slow reader holds nobody up before ``PENDING_LIMIT``
     lines wait for it.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, on_lost: Callable[[str], None] = lambda _: None) -> None:
         self._stream = stream or sys.stdout
+        self._on_lost = on_lost
+        self.lost = ""
         self._pending: deque[str] = deque()  # the loop's thread appends, whoever flushes pops
         self._lock = threading.Lock()
         self.closed = False
@@ -60,13 +67,23 @@ class Output:
                 self._write("".join(f"{line}\n" for line in lines))
 
     def _write(self, text: str) -> None:
+        if isinstance(self._stream, Nowhere):
+            self._lose("it is closed")
+            return
         try:
             self._stream.write(text)
             self._stream.flush()
-        # ValueError is what a closed stream raises.
-        except (OSError, ValueError):
+        except BrokenPipeError:
             self.closed = True
             silence(self._stream)
+        # ValueError is what a closed stream raises.
+        except (OSError, ValueError) as failure:
+            self._lose((failure.strerror if isinstance(failure, OSError) else "") or "it is closed")
+            silence(self._stream)
+
+    def _lose(self, why: str) -> None:
+        self.closed, self.lost = True, why
+        self._on_lost(why)
 
 
 def silence(stream: TextIO) -> None:

@@ -74,6 +74,7 @@ class Session(Generic[T]):
         self._settings, self._console, self._read_only = settings, console, read_only
         self._work, self._check = work, check
         self.notes = RunNotes()
+        self.tokens = settings.auth.tokens
         self._state = ProgressState()
         self._progress: ProgressDisplay = NoProgress() if read_only or steady else console.progress(self._state)
         self._log = EventLog(console.log, console.level)

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from wxrec_async import events
 from wxrec_async.cli.text import harmless, size, span, visible
 from wxrec_async.events import Event
-from wxrec_async.flow.summary import Summary
+from wxrec_async.flow.summary import EXIT_FAILED, EXIT_OK, Summary
 from wxrec_async.ledger.records import Counts, Failure
 from wxrec_async.model import Window, iso
 from wxrec_async.planning.plan import Plan
+from wxrec_async.rules.failure_groups import EXAMPLES, grouped, one_cause
 from wxrec_async.rules.retention import AtRisk
 from wxrec_async.rules.sources import Source
 
@@ -23,6 +24,7 @@ MEANINGS = {
     5: "nothing failed, but Webex still owes recordings; run again later",
     6: "stopped before everything was done; run again to go on",
     7: "the ledger is in use, full or damaged",
+    8: "could not begin: Webex, S3 or the network does not answer; run again later",
     130: "stopped by Ctrl-C; run again to go on",
     143: "stopped by a signal; run again to go on",
 }
@@ -53,23 +55,16 @@ class RunNotes:
             self.incomplete.append(event)
 
 
-def run_lines(summary: Summary, notes: RunNotes) -> Iterator[str]:
-    """Write the end of a run."""
+def run_lines(summary: Summary, notes: RunNotes, tokens: str = "") -> Iterator[str]:
+    """Write the end of a run; ``tokens`` is where the settings have the tokens."""
     counts, ending = summary.counts, summary.ending
     asked = str(summary.period) if summary.period else "the tasks asked for"
     if summary.follow:
         asked = f"everything so far, listed up to {iso(summary.follow.listed_to_ms)}"
     yield f"{asked}   run {summary.run_id}"
-    yield from table_lines(counts, summary.left_out)
-    if summary.left_out:
-        yield f"  left out    {summary.left_out} by filters: {_reasons(summary.left_out_by)}"
-    yield from not_moved_lines(counts, summary.seen_and_left)
-    yield from flag_lines(summary.flags)
-    yield f"  bytes       {size(counts.bytes)} stored by this run, {size(counts.bytes_total)} in all"
-    speed = size(counts.bytes / summary.seconds) if summary.seconds else "0 B"
-    yield f"  took        {span(summary.seconds)}, {speed}/s"
     yield from (f"note: {harmless(note)}" for note in summary.notes)
-    yield from failure_lines(summary.failures, counts.failed + counts.failed_tasks)
+    failed = counts.failed + counts.failed_tasks
+    yield from failure_lines(summary.failures, failed)
     yield from (f"gone: task {visible(each.task_id)} recording {visible(each.recording_id)}" for each in notes.gone)
     yield from _incomplete(ending.incomplete, notes)
     if ending.uploads_left:
@@ -78,7 +73,36 @@ def run_lines(summary: Summary, notes: RunNotes) -> Iterator[str]:
         yield "the refreshed token could not be saved"
     if ending.error:
         yield f"ended early: {harmless(ending.error)}"
-    yield exit_line(summary.exit_code)
+    # Counts last: they fit a screen, whatever there was to name.
+    yield from _count_lines(summary)
+    verdict = _verdict(summary, tokens)
+    yield f"exit {summary.exit_code}: {verdict}" if verdict else exit_line(summary.exit_code)
+
+
+def _verdict(summary: Summary, tokens: str) -> str:
+    """Say what to do first where that is more than what the exit code means; "" where it is not."""
+    counts, ending = summary.counts, summary.ending
+    failed = counts.failed + counts.failed_tasks
+    if ending.token_unsaved and tokens:
+        return f"the refreshed token could not be saved to {visible(tokens)}; make it and its folder writable"
+    if summary.exit_code == EXIT_OK and 0 < summary.left_out == counts.tasks_listed:
+        return f"nothing was asked for: the filters left out all {summary.left_out} tasks; look at [filters]"
+    # Only when all are known, and nothing else is wrong.
+    if summary.exit_code == EXIT_FAILED and len(summary.failures) == failed and not (ending.incomplete or ending.error):
+        return one_cause(grouped(summary.failures), failed)
+    return ""
+
+
+def _count_lines(summary: Summary) -> Iterator[str]:
+    counts = summary.counts
+    yield from table_lines(counts, summary.left_out)
+    if summary.left_out:
+        yield f"  left out    {summary.left_out} by filters: {_reasons(summary.left_out_by)}"
+    yield from not_moved_lines(counts, summary.seen_and_left)
+    yield from flag_lines(summary.flags)
+    yield f"  bytes       {size(counts.bytes)} stored by this run, {size(counts.bytes_total)} in all"
+    speed = size(counts.bytes / summary.seconds) if summary.seconds else "0 B"
+    yield f"  took        {span(summary.seconds)}, {speed}/s"
 
 
 def not_moved_lines(counts: Counts, seen_and_left: Mapping[str, int]) -> Iterator[str]:
@@ -106,14 +130,23 @@ def exit_line(code: int) -> str:
 
 
 def failure_lines(failures: Sequence[Failure], count: int) -> Iterator[str]:
-    """Name up to ``NAMED`` of ``count`` failures and where the rest is named."""
-    for failure in failures[:NAMED]:
-        recording = f" recording {visible(failure.recording_id)}" if failure.recording_id else ""
-        detail = f": {harmless(failure.detail)}" if failure.detail else ""
-        yield f"failed: task {visible(failure.task_id)}{recording}: {visible(failure.reason)}{detail}"
-    # `failures` was cut when it was read, `count` is of the whole ledger.
-    if (rest := count - min(len(failures), NAMED)) > 0:
-        yield f"failed: and {rest} more; `wxrec-async status --json` names all"
+    """Write failures by reason: how many, what to do, some of them, and where all ``count`` are named."""
+    named = 0
+    for group in grouped(failures):
+        some = "" if len(failures) == count else " at least"
+        yield f"{visible(group.reason)}: {group.count} failed{some}; {group.remedy}"
+        chosen = [each for each in failures if each.reason == group.reason][:EXAMPLES]
+        yield from map(failure_line, chosen)
+        named += len(chosen)
+    if (rest := count - named) > 0:
+        yield f"failed: and {rest} more; `wxrec-async status --failed` names all"
+
+
+def failure_line(failure: Failure) -> str:
+    """Name one failure, its ids whole."""
+    recording = f" recording {visible(failure.recording_id)}" if failure.recording_id else ""
+    detail = f": {harmless(failure.detail)}" if failure.detail else ""
+    return f"failed: task {visible(failure.task_id)}{recording}: {visible(failure.reason)}{detail}"
 
 
 def _incomplete(windows: Sequence[Window], notes: RunNotes) -> Iterator[str]:

@@ -7,6 +7,7 @@ import sys
 from typing import TextIO
 
 from wxrec_async.cli.live_display import LiveDisplay, is_dumb
+from wxrec_async.cli.output import silence
 from wxrec_async.cli.progress_state import Figures
 
 
@@ -24,12 +25,14 @@ class Terminal:
 
     def line(self, text: str) -> None:
         """Write a line; a closed or full stderr is nobody's failure."""
-        with contextlib.suppress(OSError, ValueError):
+        try:
             if self._display is None:
                 self._stream.write(text + "\n")
                 self._stream.flush()
             else:
                 self._display.print_above(text)
+        except (OSError, ValueError):
+            silence(self._stream)  # what is left in its buffer would spoil the exit code at the interpreter's end
 
     def show(self, figures: Figures) -> None:
         """Show ``figures`` at the bottom, in the place of those before."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from wxrec_async.errors import AuthError, RunStopped
 from wxrec_async.ledger.records import Counts, Failure
 from wxrec_async.model import Window, iso
+from wxrec_async.rules.failure_groups import grouped
 
 EXIT_OK = 0
 EXIT_ERROR = 1
@@ -17,6 +18,7 @@ EXIT_AUTH = 4
 EXIT_OWED = 5
 EXIT_STOPPED = 6
 EXIT_LEDGER = 7
+EXIT_NO_ANSWER = 8
 EXIT_SIGINT = 130
 EXIT_SIGTERM = 143
 
@@ -117,6 +119,7 @@ class Summary:
             "left_out_by": dict(self.left_out_by),
             "seen_and_left": dict(self.seen_and_left),
             "flags": dict(self.flags),
+            "failure_groups": [group.as_json() for group in grouped(self.failures)],
             "seconds": round(self.seconds, 3),
             "windows_incomplete": [str(window) for window in self.ending.incomplete],
             "uploads_left_open": self.ending.uploads_left,
@@ -129,7 +132,7 @@ class Summary:
 
 
 def exit_code(counts: Counts, ending: Ending) -> int:
-    """Choose the exit code; when several apply: authentication, ledger, failures, stopped, owed."""
+    """Choose the exit code; when several apply: usage, authentication, ledger, no answer, failures, stopped, owed."""
     # First of all: without the token that was not saved the next run may not get in.
     if ending.token_unsaved:
         return EXIT_AUTH

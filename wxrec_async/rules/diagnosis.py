@@ -14,6 +14,7 @@ from wxrec_async.errors import (
     AuthError,
     ConfigError,
     ConnectError,
+    ConnectionLost,
     HTTPStatusError,
     LedgerError,
     TimedOut,
@@ -22,9 +23,9 @@ from wxrec_async.errors import (
 )
 from wxrec_async.rules.server_time import SKEW_REFUSED_S, SKEW_WARNED_S
 
-EXIT_USAGE, EXIT_WRONG, EXIT_AUTH, EXIT_LEDGER = 2, 3, 4, 7
+EXIT_USAGE, EXIT_WRONG, EXIT_AUTH, EXIT_LEDGER, EXIT_NO_ANSWER = 2, 3, 4, 7, 8
 # The order in which to mend: with wrong settings or a wrong identity, what was found behind them proves little.
-PRECEDENCE = (EXIT_USAGE, EXIT_AUTH, EXIT_LEDGER, EXIT_WRONG)
+PRECEDENCE = (EXIT_USAGE, EXIT_AUTH, EXIT_LEDGER, EXIT_NO_ANSWER, EXIT_WRONG)
 
 REFRESH_TOKEN_WARNED_S = 14 * 86_400.0
 DISK_WARNED = 1 << 30
@@ -90,6 +91,8 @@ def exit_code_for(error: WxrecError) -> int:
             return EXIT_AUTH
         case LedgerError():
             return EXIT_LEDGER
+        case ConnectError() | ConnectionLost() | TimedOut():
+            return EXIT_NO_ANSWER
         case _:
             return EXIT_WRONG
 
@@ -105,7 +108,7 @@ def _remedy(error: WxrecError) -> str:
 
 
 def exit_code_of(findings: Iterable[Finding]) -> int:
-    """Return the exit code of an examination: 2 before 4 before 7 before 3, 0 when nothing is wrong."""
+    """Return the exit code of an examination: 2 before 4 before 7 before 8 before 3, 0 when nothing is wrong."""
     codes = {finding.exit_code for finding in findings if finding.ok is False}
     return next((code for code in PRECEDENCE if code in codes), 0)
 

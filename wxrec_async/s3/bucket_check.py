@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from wxrec_async.config import S3Settings
+from wxrec_async.config import S3Settings, no_bucket
 from wxrec_async.errors import (
     AuthError,
     ConfigError,
@@ -16,6 +16,8 @@ from wxrec_async.errors import (
     TimedOut,
     TLSError,
 )
+from wxrec_async.rules.diagnosis import EXIT_NO_ANSWER
+from wxrec_async.rules.diagnosis_s3 import bucket_elsewhere
 from wxrec_async.s3.api import S3Api
 from wxrec_async.s3.errors import S3StatusError
 
@@ -32,11 +34,11 @@ async def check_bucket(wire: S3Api, settings: S3Settings) -> None:
     """Return when uploads may begin.
 
     Raises `ConfigError` with what to correct, `AuthError` when AWS refuses the
-    credentials.  A plain 403 passes: who may only write is not let look at the
-    bucket either.
+    credentials, `RunStopped` when nobody answers or the clock is wrong.  A plain
+    403 passes: who may only write is not let look at the bucket either.
     """
     if not settings.bucket:
-        raise ConfigError("[s3] bucket is missing; name the bucket that recordings go to")
+        raise no_bucket()
     match await _asked(wire):
         case None:
             return
@@ -44,7 +46,8 @@ async def check_bucket(wire: S3Api, settings: S3Settings) -> None:
         case TLSError() as trouble:
             raise ConfigError(f"[s3] {trouble}")
         case ConnectError() | ConnectionLost() | TimedOut() as trouble:
-            raise ConfigError(f"[s3] no answer from {wire.host}: {trouble}; check region, endpoint_url and the network")
+            words = f"[s3] no answer from {wire.host}: {trouble}; check the network, or [s3] region and endpoint_url"
+            raise RunStopped(words, exit_code=EXIT_NO_ANSWER)
         case HTTPStatusError(status=404):
             raise ConfigError(f"[s3] bucket {settings.bucket} is not there; create it or correct [s3] bucket")
         case S3StatusError() as refusal:
@@ -74,11 +77,9 @@ async def _asked(wire: S3Api) -> RemoteError | None:
 
 
 def _check_region(refusal: S3StatusError, wire: S3Api, settings: S3Settings) -> None:
-    region = refusal.bucket_region
-    if region and region != wire.client.meta.region_name:
-        raise ConfigError(f'[s3] bucket {settings.bucket} is in another region; set [s3] region = "{region}"')
-    if refusal.status in (301, 307):
-        raise ConfigError(f"[s3] bucket {settings.bucket} is in another region; correct [s3] region or endpoint_url")
+    asked = wire.client.meta.region_name
+    if (found := bucket_elsewhere(refusal, asked, refusal.bucket_region or "")) is not None:
+        raise ConfigError(f"[s3] bucket {settings.bucket} is in another region than {asked}; {found.todo}")
 
 
 async def _check_credentials(wire: S3Api, settings: S3Settings) -> None:

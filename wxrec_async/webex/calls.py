@@ -83,6 +83,7 @@ class ApiCalls:
         self._http, self._emit, self._clock = http, emit, clock
         self._deadline_s, self._body_cap = deadline_s, body_cap
         self._skew_told = False
+        self.answered = False  # anything at all, be it a refusal
         self._offsets_s: deque[float] = deque(maxlen=REMEMBERED)
         self._apart_s = 0.0  # our wall clock less the monotonic one
 
@@ -153,6 +154,7 @@ class ApiCalls:
 
     async def _read(self, response: httpx.Response, asked: Moment, cap: int) -> ApiReply:
         sent_at, host = response.extensions.get("sent_at", anyio.current_time()), response.request.url.host
+        self.answered = True
         # Before anything is judged: a refusal tells the time as well.
         ahead = self._note_date(response, asked)
         rejected = response.status_code not in OK

@@ -75,6 +75,11 @@ class WebexClient:
         # Without being asked for they are in no answer, and could not even be counted.
         self._asks_for_screens = True
 
+    @property
+    def answered(self) -> bool:
+        """Whether Webex has answered anything yet, be it a refusal."""
+        return self._calls.answered
+
     def servers_now_ms(self) -> int:
         """Return what time it is at Webex, rather too early than too late; by our own clock before it has answered."""
         now_ms = self._calls.servers_now_ms

@@ -12,7 +12,7 @@ import httpx
 from wxrec_async.auth.open_store import load_credentials, open_token_store
 from wxrec_async.auth.token_store import AwsOptions, TokenStore
 from wxrec_async.auth.token_values import MAKE_PHONE_KEY, Credentials, Tokens
-from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings
+from wxrec_async.config import WEBEX_REQUESTS_PER_MINUTE, Settings, no_bucket
 from wxrec_async.errors import AuthError, ConfigError
 from wxrec_async.events import Emit, Warned, ignore
 from wxrec_async.plumbing.pacer import CircuitBreaker, Pacer, burst_for
@@ -75,7 +75,7 @@ async def load_secrets(
 ) -> WebexAccount:
     """Read credentials and tokens and hold their organisation against the configured one."""
     if not settings.s3.bucket:
-        raise ConfigError("[s3] bucket is not set")
+        raise no_bucket()
     credentials, store = await credentials_of(settings, given), token_store_of(settings, given, emit)
     tokens = await store.load()
     org_id = organisation_of(settings.webex.org_id, credentials.org_id, tokens)

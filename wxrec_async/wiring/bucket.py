@@ -11,13 +11,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from wxrec_async.config import Settings
-from wxrec_async.errors import ConfigError, HTTPStatusError
+from wxrec_async.errors import ConfigError, HTTPStatusError, RunStopped
 from wxrec_async.events import Emit
 from wxrec_async.ledger.records import Identity
 from wxrec_async.ledger.rows import Hash
 from wxrec_async.ledger.store import SqliteLedger, open_ledger, open_reader
+from wxrec_async.plumbing.names import is_misnamed
 from wxrec_async.plumbing.reach import NetworkMonitor
 from wxrec_async.plumbing.retrying import OperationFailed
+from wxrec_async.rules.diagnosis import EXIT_NO_ANSWER
+from wxrec_async.rules.media_urls import host_of
 from wxrec_async.rules.redact import mask_number
 from wxrec_async.rules.retry import for_s3
 from wxrec_async.s3.bucket_owner import check_owner
@@ -41,7 +44,7 @@ async def open_bucket(
 
     ``reach`` is what knows of the network, shared with other clients; ``session``
     brings AWS credentials of its own.  Raises `ConfigError` or `AuthError` saying
-    what to do.
+    what to do, `RunStopped` when nobody answers or the clock is wrong.
     """
     # One gate for all that goes to S3: a SlowDown for one request is a word to everybody.
     gate = observed_gate("S3", emit)
@@ -51,7 +54,13 @@ async def open_bucket(
         settings.s3, connections=connections, ca_bundle=settings.ca_bundle, session=session
     ) as access:
         bucket = S3ReadStore(access.client, settings.s3, retrier, gate, short_way=access.short_way)
-        await bucket.check_bucket()
+        try:
+            await bucket.check_bucket()
+        except RunStopped as silence:
+            host = host_of(access.client.meta.endpoint_url)
+            if silence.exit_code != EXIT_NO_ANSWER or not await is_misnamed(host, host_of(settings.webex.api_url)):
+                raise
+            raise ConfigError(f"[s3] there is no host {host}; correct [s3] region or endpoint_url") from None
         # After the check of the bucket, which lets a plain 403 pass: a wrong owner is answered with nothing else.
         await check_owner(access.client, settings.s3, gate)
         yield bucket

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 
 from wxrec_async.config import Settings
+from wxrec_async.errors import RunStopped
 from wxrec_async.flow.follow import Shape
 from wxrec_async.flow.job import Job
 from wxrec_async.flow.orchestrator import Orchestrator
@@ -16,10 +17,12 @@ from wxrec_async.flow.policies import job_of
 from wxrec_async.flow.recovery import EarlierUploads, Recovery
 from wxrec_async.flow.run_control import BudgetMeter, EventBroadcaster, RunControl, both_clocks
 from wxrec_async.flow.run_log import RunLog
-from wxrec_async.flow.summary import Ending, Summary
+from wxrec_async.flow.summary import EXIT_NO_ANSWER, EXIT_USAGE, Ending, Summary
 from wxrec_async.ledger.records import CatchUp, Everything, Scope
 from wxrec_async.model import Window
+from wxrec_async.plumbing.names import has_address
 from wxrec_async.rules.follow_schedule import Look
+from wxrec_async.rules.media_urls import host_of
 from wxrec_async.rules.server_time import believed_ms
 from wxrec_async.s3.bucket_owner import denied_hints
 from wxrec_async.wiring.clients import WebexClients
@@ -85,7 +88,18 @@ class LocalRunner:
                 # A refresh token that was renewed and not saved would be lost with us: the old one is void.
                 with anyio.CancelScope(shield=True):
                     saved = await self._webex.refresher.save_pending()
+            if log.incomplete and not self._webex.client.answered:
+                ending = ending.or_refused(await self._nobody_answered())
             return await log.finish(replace(ending, token_unsaved=not saved), shape)
+
+    async def _nobody_answered(self) -> RunStopped:
+        """Return what a run says that heard nothing of Webex: the network is away, or the name is wrong."""
+        host = host_of(self._settings.webex.api_url)
+        # The bucket was reached, or there would be no run: where its network is, a name that is right has an address.
+        if not await has_address(host):
+            return RunStopped(f"there is no host {host}; correct [webex] region or base_url", exit_code=EXIT_USAGE)
+        words = f"no answer from {host}; check the network, firewall and [webex] proxy, or run again later"
+        return RunStopped(words, exit_code=EXIT_NO_ANSWER)
 
     async def lag(self) -> CatchUp:
         """Return how far the ledger has come."""

@@ -21,6 +21,7 @@ MEANINGS = {
     3: "something is wrong and is named above",
     4: "a login or a permission is missing",
     7: "the ledger cannot be used",
+    8: "Webex, S3 or the network does not answer",
 }
 
 

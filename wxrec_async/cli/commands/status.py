@@ -11,22 +11,31 @@ import anyio
 
 from wxrec_async.cli.command import run_command, settings_of
 from wxrec_async.cli.console import Console
-from wxrec_async.cli.flags import CommonFlags, ShowFlags
+from wxrec_async.cli.flags import ShowFlags, StatusFlags
 from wxrec_async.cli.json_events import failure_record, incomplete_record
 from wxrec_async.cli.parsing import overrides
-from wxrec_async.cli.summary_lines import NAMED, exit_line, failure_lines, flag_lines, not_moved_lines, table_lines
+from wxrec_async.cli.summary_lines import (
+    NAMED,
+    exit_line,
+    failure_line,
+    failure_lines,
+    flag_lines,
+    not_moved_lines,
+    table_lines,
+)
 from wxrec_async.cli.text import harmless, size, visible
 from wxrec_async.config import Loaded, known_keys, load_config_with_origins, secret_free
 from wxrec_async.flow.summary import EXIT_OK
 from wxrec_async.ledger import CatchUp, Counts, Everything, Failure, Identity, Incomplete, RunRecord, open_reader
 from wxrec_async.model import iso
+from wxrec_async.rules.failure_groups import grouped
 
 # More than any ledger holds: to machines every failure is named.
 ALL = 1 << 31
 NO_LAG = CatchUp()
 
 
-def run_status(flags: CommonFlags) -> int:
+def run_status(flags: StatusFlags) -> int:
     """Show what the ledger holds."""
     return run_command(Console(flags), lambda console: _status(flags, console))
 
@@ -36,10 +45,10 @@ def show_config(flags: ShowFlags) -> int:
     return run_command(Console(flags), lambda console: _show_config(flags, console))
 
 
-def _status(flags: CommonFlags, console: Console) -> int:
+def _status(flags: StatusFlags, console: Console) -> int:
     path = settings_of(flags, console).ledger.path
     # No signals are listened for: it only reads, and may be ended anywhere.
-    found = anyio.run(ledger_status, path, ALL if console.json else NAMED, backend="asyncio")
+    found = anyio.run(ledger_status, path, ALL, backend="asyncio")
     if console.json:
         for failure in found.failures:
             console.out.later(failure_record(failure))
@@ -47,9 +56,16 @@ def _status(flags: CommonFlags, console: Console) -> int:
             console.out.later(incomplete_record(task))
         console.out.record(found.as_json())
     else:
-        for line in found.lines():
+        for line in _lines(found, flags):
             console.out.line(line)
     return EXIT_OK
+
+
+def _lines(found: LedgerStatus, flags: StatusFlags) -> Iterator[str]:
+    if flags.failed:
+        yield from map(failure_line, found.failures)
+    else:
+        yield from found.lines()
 
 
 def _show_config(flags: ShowFlags, console: Console) -> int:
@@ -86,6 +102,7 @@ class LedgerStatus:
         record: dict[str, object] = {"event": "status", "schema": 1, "ledger": str(self.path)}
         record |= asdict(self.identity) | {"recordings": self.counts.recordings} | counts
         record |= {"seen_and_left": dict(self.seen_and_left), "flags": dict(self.flags), "behind": self._behind()}
+        record |= {"failure_groups": [group.as_json() for group in grouped(self.failures)]}
         record |= {"certified": {"days": sum(self.certified.values()), "search": dict(self.certified)}}
         return record | {"last_run": self._last_run()}
 
@@ -114,6 +131,7 @@ class LedgerStatus:
         """Write it for people."""
         yield f"{self.path}   organisation {self.identity.org_id}, bucket {self.identity.bucket}"
         counts = self.counts
+        yield from failure_lines(self.failures, counts.failed + counts.failed_tasks)
         yield from table_lines(replace(counts, stored=counts.stored + counts.already_stored, already_stored=0))
         yield f"  bytes       {size(counts.bytes_total)} stored"
         yield from not_moved_lines(counts, self.seen_and_left)
@@ -126,7 +144,6 @@ class LedgerStatus:
         yield from self._behind_lines()
         for each in self.incomplete[:NAMED]:
             yield f"incomplete: task {visible(each.task_id)}: {each.found} of {each.witnessed} recordings"
-        yield from failure_lines(self.failures, self.counts.failed + self.counts.failed_tasks)
         run = self.last_run
         if run is None:
             yield "no run yet"

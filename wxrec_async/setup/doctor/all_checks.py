@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from wxrec_async.config import Settings, load_config_with_origins
+from wxrec_async.config import Settings, load_config_with_origins, no_bucket
 from wxrec_async.errors import ConfigError
 from wxrec_async.events import Emit, ignore
 from wxrec_async.flow.policies import asked_period
 from wxrec_async.rules import diagnosis
-from wxrec_async.rules.diagnosis import Finding, bad, failed, good
+from wxrec_async.rules.diagnosis import Finding, failed, good
 from wxrec_async.setup.doctor.bucket_checks import BUCKET_NAMES, BucketChecks, opened_bucket
 from wxrec_async.setup.doctor.ledger_file import examine_place
 from wxrec_async.setup.doctor.notes import Notes
@@ -91,7 +91,7 @@ async def examine_file(
 def _configuration(settings: Settings, origin: str, now: float, warnings: Sequence[str]) -> Finding:
     name = "configuration"
     if not settings.s3.bucket:
-        return bad(name, f"{origin}: [s3] bucket is not set", "name the bucket", diagnosis.EXIT_USAGE)
+        return failed(name, no_bucket())
     # By the way a run asks for its period: a --from in the future shows here and not after the first login.
     try:
         asked_period(settings, round(now * 1000))
