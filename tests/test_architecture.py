@@ -156,7 +156,7 @@ LIMITS = {
     "function lines, longest": 45,
     "functions without all types": 0,
     "comments per 100 lines of code": -3,
-    "lines of code": 36_150,
+    "lines of code": 36_480,
 }
 NOBODY_IMPORTS = {
     "cli": "embedding is first class: nothing needs the command line",
@@ -349,6 +349,7 @@ def test_what_is_composed_is_recognised() -> None:
 # A function of the name of a module or room, and why it may.
 NAMED_ALIKE = {
     "cleanup": "public: `wxrec_async.cleanup`, carried out by the command of that name",
+    "enrich": "what `ledger enrich` carries out; no other module imports the command",
     "login": "public: `wxrec_async.login`, carried out by the command of that name",
     "rebuild": "public: `wxrec_async.rebuild`, carried out by the command of that name",
     "reconcile": "public: `wxrec_async.reconcile`, carried out by the command of that name",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wxrec_async.model import DAY_MS, Period, Window
 from wxrec_async.rules.search_paging import MAX_BACK_MS, searchable
-from wxrec_async.rules.sources import MAX_QUERY_MS, SLACK_MS, Reach, Source, parts, parts_of, years_back
+from wxrec_async.rules.sources import MAX_QUERY_MS, SLACK_MS, Reach, Source, cut_by_source, parts_of, years_back
 from wxrec_async.rules.windows import LOOKBACK_MARGIN_MS, clamp, left
 
 NOW = 1_767_225_600_000
@@ -37,13 +37,13 @@ def test_the_words_are_those_of_the_ledger() -> None:
 )
 def test_a_window_is_cut_at_the_border(window: Window, found: list[tuple[Source, Window]]) -> None:
     """The moment at the border is the first of the newer list."""
-    assert parts(window, REACH, NOW) == found
+    assert cut_by_source(window, REACH, NOW) == found
 
 
 def test_without_search_the_first_list_is_asked_for_everything() -> None:
     """What it does not reach is clamped away before."""
     old = Window(0, 9)
-    assert parts(old, Reach(search=False), NOW) == [(Source.TASKS, old)]
+    assert cut_by_source(old, Reach(search=False), NOW) == [(Source.TASKS, old)]
     assert (Reach(search=False).days, Reach().days, Reach(2000).days) == (365, 1095, 2000)
 
 
@@ -83,7 +83,7 @@ def test_a_window_is_not_cut_for_ever(pause: int) -> None:
     """However slowly its pieces are taken up, each of which moves the border: their number is that of half hours."""
     now_ms, left_of_it, asked = NOW, [Window(BORDER - DAY_MS, BORDER + DAY_MS)], []
     while left_of_it:
-        (_, window), *rest = parts(left_of_it.pop(0), REACH, now_ms)
+        (_, window), *rest = cut_by_source(left_of_it.pop(0), REACH, now_ms)
         asked.append(window)
         left_of_it[:0] = [each for _, each in rest]
         now_ms += pause
@@ -95,7 +95,7 @@ def test_a_window_is_not_cut_for_ever(pause: int) -> None:
 def test_what_is_left_of_a_period_can_be_asked_for_while_time_passes(days: int, later: int) -> None:
     """The edges of both lists move on while they are read."""
     period = clamp(Window(NOW - days * DAY_MS, NOW), lookback_days=REACH.days, now_ms=NOW).period
-    for source, window in parts(period, REACH, NOW):
+    for source, window in cut_by_source(period, REACH, NOW):
         if source is Source.SEARCH:
             assert searchable(window, NOW + later)
         else:

@@ -14,7 +14,7 @@ from wxrec_async.flow.search_lister import SearchLister, SearchSource
 from wxrec_async.flow.task_lister import Lister, PageSource, TaskLister
 from wxrec_async.model import Task, TaskPage, Window
 from wxrec_async.rules.selection import of_channel
-from wxrec_async.rules.sources import Source, parts
+from wxrec_async.rules.sources import Source, cut_by_source
 
 WINDOWS_AHEAD = 8  # listed at once: between two short windows there is little else than waiting for the next answer
 
@@ -50,7 +50,7 @@ class WindowReader:
         async with anyio.create_task_group() as group:
             for each in self._job.windows:
                 # By the time it is now: a window that was planned days ago may have left the sight of the first list.
-                for source, window in parts(each, self._reach, self._log.judged_ms()):
+                for source, window in cut_by_source(each, self._reach, self._log.judged_ms()):
                     await room.acquire()
                     # A chain: each window hands its tasks on when the one before it has, so they come oldest first
                     # although eight windows are listed at once.

@@ -125,7 +125,7 @@ async def enrich(
     return report
 
 
-class Reach(Protocol):
+class ListReach(Protocol):
     """How far back the list goes."""
 
     @property
@@ -138,7 +138,7 @@ class _Enriching:
     def __init__(self, ledger: SqliteLedger, report: EnrichReport, on_looked: OnLooked) -> None:
         self._ledger, self._report, self._on_looked = ledger, report, on_looked
 
-    async def list_again(self, lister: Lister, period: Window | None, now_ms: int, reach: Reach) -> None:
+    async def list_again(self, lister: Lister, period: Window | None, now_ms: int, reach: ListReach) -> None:
         """Read the list of every day of which something is lacking."""
         for day in await self._ledger.days_lacking(period):
             listed = windows.listable(day, lookback_days=reach.lookback_days, now_ms=now_ms)

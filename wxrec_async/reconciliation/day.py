@@ -35,7 +35,7 @@ from wxrec_async.rules.evidence import Claim, Ended
 from wxrec_async.rules.finality import SEARCH_DELETED
 from wxrec_async.rules.search_paging import searchable
 from wxrec_async.rules.selection import WaitPolicy, of_channel
-from wxrec_async.rules.sources import Reach, Source, parts
+from wxrec_async.rules.sources import Reach, Source, cut_by_source
 
 PAGE = 500
 MOST_NAMED = 10  # calls that Search counts otherwise; if more do, it counts something else, and that is said once
@@ -137,7 +137,7 @@ class DayReconciler:
 
     async def _list(self) -> None:
         bench = self._bench
-        if parts(self._window, bench.reach, bench.now_ms())[0][0] is not Source.TASKS:
+        if cut_by_source(self._window, bench.reach, bench.now_ms())[0][0] is not Source.TASKS:
             # Search alone lists it, and says so in `_ask_search`: the day rests on that one voice.
             self.report.tasks_heard = SearchState.OUT_OF_REACH
             return

@@ -48,7 +48,7 @@ class Reach:
         return now_ms - self.tasks_days * DAY_MS + LOOKBACK_MARGIN_MS
 
 
-def parts(window: Window, reach: Reach, now_ms: int) -> list[tuple[Source, Window]]:
+def cut_by_source(window: Window, reach: Reach, now_ms: int) -> list[tuple[Source, Window]]:
     """Return what of ``window`` is asked of which list, oldest first; together they are the window."""
     border = reach.border_ms(now_ms)
     if not reach.search or window.from_ms >= border - SLACK_MS:
@@ -62,7 +62,7 @@ def parts(window: Window, reach: Reach, now_ms: int) -> list[tuple[Source, Windo
 def parts_of(windows: Iterable[Window], reach: Reach, now_ms: int) -> Iterator[tuple[Source, Window]]:
     """Yield the `parts` of several windows, in their order."""
     for window in windows:
-        yield from parts(window, reach, now_ms)
+        yield from cut_by_source(window, reach, now_ms)
 
 
 def years_back(now_ms: int) -> Iterator[Window]:

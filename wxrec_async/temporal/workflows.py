@@ -17,7 +17,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflow
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
-    from wxrec_async.rules.sources import parts
+    from wxrec_async.rules.sources import cut_by_source
     from wxrec_async.temporal import contract
     from wxrec_async.temporal.activity_calls import UNTIL_IT_WORKS, is_long, ledger_call
     from wxrec_async.temporal.contract import BackfillAsk, Sizing, SummaryFigures, WindowAsk
@@ -102,7 +102,7 @@ class BackfillFlow:
         while left or under_way:
             while left and len(under_way) < shape.windows:
                 # Which list reaches it is asked now: it may have been planned days ago.
-                (source, window), *rest = parts(left.pop(0).window(), shape.reach, _now_ms())
+                (source, window), *rest = cut_by_source(left.pop(0).window(), shape.reach, _now_ms())
                 left[:0] = [Span.of(each) for _, each in rest]
                 whose = (ask.org, ask.queue, ask.run, period, shape)
                 span = Span.of(window)
