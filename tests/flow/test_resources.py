@@ -210,7 +210,8 @@ async def test_memory_does_not_follow_the_number_of_tasks(flow: Flow) -> None:
     finally:
         tracemalloc.stop()
     assert (await flow.counts()).no_recording == 3_200
-    assert max(held) - held[2] < 200 << 10, f"it grew: {[each // 1024 for each in held]} KiB"
+    # Eight windows are read ahead, with a page of each; one object more for every task would be twice as much.
+    assert max(held) - held[2] < 256 << 10, f"it grew: {[each // 1024 for each in held]} KiB"
 
 
 @pytest.mark.fault("L10", "P4")

@@ -123,8 +123,16 @@ def options_of(command: Any, path: str = "wxrec-async") -> Iterator[tuple[str, s
         yield from options_of(inner, f"{path} {name}")
 
 
+def switches_of(command: Any) -> Iterator[Any]:
+    """Every option that takes no value."""
+    yield from (each for each in command.params if getattr(each, "is_flag", False))
+    for inner in getattr(command, "commands", {}).values():
+        yield from switches_of(inner)
+
+
 NAMES_A_SECRET = ("secret", "token", "password", "passwd", "credential", "key", "auth", "bearer", "cookie", "insecure")
 TAKES_A_FILE = {"--tokens-from"}  # a path or -, never the reply itself
+TAKES_NOTHING = {"--make-phone-key"}  # makes one, and says none
 
 
 @pytest.mark.fault("X09", "X16")
@@ -133,7 +141,9 @@ def test_no_option_of_any_command_takes_a_secret_or_switches_verification_off() 
     found = list(options_of(typer.main.get_command(app)))
     assert len({path for path, _ in found}) >= 12
     odd = [each for each in found if any(word in each[1].lower() for word in NAMES_A_SECRET)]
-    assert {name for _, name in odd} <= TAKES_A_FILE, odd
+    assert {name for _, name in odd} <= TAKES_A_FILE | TAKES_NOTHING, odd
+    switches = {name for each in switches_of(typer.main.get_command(app)) for name in each.opts}
+    assert switches >= TAKES_NOTHING
 
 
 def files_of(folder: Path) -> dict[str, int]:
