@@ -52,17 +52,18 @@ def test_one_that_begins_at_another_moment_is_another_one(policy: ChangePolicy) 
 def test_one_that_came_without_its_id_is_known_again_by_its_start(*, is_stored: bool) -> None:
     """Stored or failed, it keeps the name it has, and captures is asked for it by the id it has there."""
     known = {unnamed(START, 1): Times(START, STOP)}
-    stored, without_id = (known, {}) if is_stored else ({}, known)
-    found = identified([named(START + 1000)], stored, without_id=without_id)
+    stored, unstored = (known, {}) if is_stored else ({}, known)
+    found = identified([named(START + 1000)], stored, unstored=unstored)
     assert found == Identified((replace(named(START + 1000, name=unnamed(START, 1)), named_as="r"),))
     assert is_unnamed(found.recordings[0].id)
     assert not is_unnamed("r")
 
 
-def test_one_that_comes_without_its_id_is_the_stored_one_that_begins_then() -> None:
+def test_one_that_comes_without_its_id_is_the_known_one_that_begins_then() -> None:
     """The other way round: an answer that leaves the id out makes no second recording of it."""
     name = unnamed(START, 1)
     assert identified([named(name=name)], {"r": Times(START, STOP)}).recordings[0].id == "r"
+    assert identified([named(name=name)], {}, unstored={"r": Times(START, STOP)}).recordings[0].id == "r"
     grown = identified([named(name=name, stop=STOP + 4000)], {"r": Times(START, STOP)})
     assert [each.id for each in grown.recordings] == [f"r-{STOP + 4000}"]
 
@@ -75,11 +76,31 @@ def test_one_that_comes_without_its_id_is_the_stored_one_that_begins_then() -> N
         ([named(), named(START, name=unnamed(START, 1))], {unnamed(START, 1): Times(START, STOP)}),
         ([named(name="s")], {"r": Times(START, STOP)}),
         ([named()], {unnamed(START, 1): Times(START, STOP), unnamed(START + 1000, 1): Times(START + 1000, STOP)}),
+        ([named(), named(name="s")], {unnamed(START, 1): Times(START, STOP)}),
     ],
 )
 def test_what_nothing_proves_to_be_the_same_stays_two(answer: list[Recording], stored: dict[str, Times]) -> None:
     """Another start or none, both in one answer, ids on both sides, or two that it could be."""
     assert identified(answer, stored).recordings == tuple(answer)
+
+
+def test_of_two_that_begin_together_the_one_that_was_never_known_is_the_one_without_an_id() -> None:
+    """The other one was named by its id then, too."""
+    open_ones = {unnamed(START, 1): Times(START, STOP), "r": Times(START, STOP)}
+    found = identified([named(), named(name="s")], {}, unstored=open_ones)
+    assert [each.id for each in found.recordings] == ["r", unnamed(START, 1)]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["r", "s", ""]), st.integers(0, 3)), max_size=4), st.data())
+def test_no_recording_of_an_answer_is_lost_to_another(rows: list[tuple[str, int]], data: st.DataObject) -> None:
+    """However many begin together: as many come out as went in, each under a name of its own."""
+    answer = {name or unnamed(START + at * 3000, 1): at for name, at in rows}
+    known = data.draw(st.dictionaries(st.sampled_from([*answer, "r", "t", unnamed(START, 1)]), st.integers(0, 3)))
+    times = {name: Times(START + at * 3000, STOP) for name, at in known.items()}
+    recordings = [named(START + at * 3000, name=name) for name, at in answer.items()]
+    found = identified(recordings, {}, unstored=times).recordings
+    assert len({each.id for each in found}) == len(recordings)
+    assert [each.start_ms for each in found] == [each.start_ms for each in recordings]
 
 
 def test_one_that_has_grown_is_fetched_beside_what_is_stored() -> None:

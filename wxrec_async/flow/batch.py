@@ -66,13 +66,13 @@ class Rules:
 class Before:
     """What was known of a task before captures was asked: when it was seen first, and what is ``stored`` of it.
 
-    ``without_id`` are recordings not stored that an earlier answer named without an id (`rules.identity`).
+    ``unstored`` are recordings that earlier answers named and that are not at rest (`rules.identity`).
     """
 
     first_seen_ms: int | None = None
     stored: Mapping[str, Known] = field(default_factory=dict)
     holder: str | None = None
-    without_id: Mapping[str, Known] = field(default_factory=dict)
+    unstored: Mapping[str, Known] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def read_answer(task: Task, capture: Capture, before: Before, rules: Rules, now_
     if wanted and selection.while_it_goes_on(task, wanted, seen, rules.ages, now_ms):
         # Under the ids as they came: nothing is fetched yet, so there is nothing to tell apart.
         return TaskAnswer(task, Identified(tuple(wanted)), beside, capture.unsettled, goes_on=True)
-    named = identified(wanted, before.stored, rules.changed, before.without_id)
+    named = identified(wanted, before.stored, rules.changed, before.unstored)
     return TaskAnswer(task, named, beside, capture.unsettled)
 
 

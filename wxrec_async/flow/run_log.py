@@ -48,7 +48,6 @@ from wxrec_async.model import (
 )
 from wxrec_async.plumbing.for_each import each_of
 from wxrec_async.rules import finality, windows
-from wxrec_async.rules.identity import is_unnamed
 from wxrec_async.rules.sources import Source, parts_of
 
 PAGE = 500
@@ -406,5 +405,5 @@ def _before(first_seen_ms: int, known: KnownTask | None) -> Before:
         return Before(first_seen_ms)
     stored = {name: it for name, it in known.known.items() if it.state is RecordingState.STORED}
     # What is gone stays so under its name; what comes now under an id is another one.
-    without_id = {name: it for name, it in known.known.items() if is_unnamed(name) and it.state not in FINAL_STATES}
-    return Before(first_seen_ms, stored, known.holder, without_id)
+    unstored = {name: it for name, it in known.known.items() if it.state not in FINAL_STATES}
+    return Before(first_seen_ms, stored, known.holder, unstored)

@@ -8,7 +8,8 @@ may also leave an id out; the recording then gets a name of ours, by which it is
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -73,23 +74,24 @@ def identified(
     recordings: Sequence[Recording],
     stored: Mapping[str, Known],
     policy: ChangePolicy = ChangePolicy.BESIDE,
-    without_id: Mapping[str, Known] | None = None,
+    unstored: Mapping[str, Known] | None = None,
 ) -> Identified:
     """Tell the recordings of an answer from those that are ``stored``, by id.
 
     One that begins at another moment is another one, and gets its start behind the
     id; one that ends at another moment has changed, and is fetched again beside what
     is stored (with its stop behind the id), in its place, or only reported.
-    ``without_id`` are those not stored that an earlier answer named without an id: who
-    begins when one of them does, or is without an id now, keeps the first name.
+    ``unstored`` are others that earlier answers named and that are not at rest.  Who came
+    without an id, then or now, and begins when one of these does, keeps the first name.
     """
     found: dict[str, Recording] = {}
     changed, replacing = set(), set()
-    known_before = {**stored, **(without_id or {})}
-    named = {each.id for each in recordings}
+    names = _earlier_names(recordings, {**stored, **(unstored or {})})
     for recording in recordings:
+        name = names.get(recording.id)
+        each = recording if name is None else replace(recording, id=name, named_as=recording.id)
         # The start first: what begins elsewhere is another recording, of which the end says nothing.
-        each = _told_apart(_known_again(recording, named, known_before), stored)
+        each = _told_apart(each, stored)
         if (known := stored.get(each.id)) is not None and has_changed(known.stop_ms, each.stop_ms):
             if policy is ChangePolicy.REPLACE:
                 replacing.add(each.id)
@@ -103,21 +105,25 @@ def identified(
     return Identified(tuple(found.values()), frozenset(changed), frozenset(replacing))
 
 
-def _known_again(recording: Recording, named: Collection[str], known: Mapping[str, Known]) -> Recording:
-    """Return a recording under the name it has: of one that came with its id and one that came without, the first."""
-    if recording.id in known or recording.start_ms is None:
-        return recording
-    start = recording.start_ms
-    same = [
-        name
-        for name, it in known.items()
-        if name not in named
-        and it.start_ms is not None
-        and not is_other(it.start_ms, start)
-        and is_unnamed(name) is not is_unnamed(recording.id)
-    ]
-    # Of two that began together nothing says which it is, so neither is taken for it.
-    return replace(recording, id=same[0], named_as=recording.id) if len(same) == 1 else recording
+def _earlier_names(recordings: Sequence[Recording], known: Mapping[str, Known]) -> dict[str, str]:
+    """Return the names, by id, that recordings had in earlier answers: where one of the two answers left the id out.
+
+    By their start; of two that began together nothing says which it is, so neither is taken for it.
+    """
+    named = {each.id for each in recordings}
+    found: dict[str, str] = {}
+    for each in recordings:
+        same = [] if each.id in known else [name for name in known.keys() - named if _is_same(each, name, known[name])]
+        if len(same) == 1:
+            found[each.id] = same[0]
+    claims = Counter(found.values())
+    return {recording_id: name for recording_id, name in found.items() if claims[name] == 1}
+
+
+def _is_same(recording: Recording, name: str, it: Known) -> bool:
+    if is_unnamed(name) is is_unnamed(recording.id) or None in (recording.start_ms, it.start_ms):
+        return False
+    return not is_other(it.start_ms, recording.start_ms)
 
 
 def _told_apart(recording: Recording, stored: Mapping[str, Known]) -> Recording:

@@ -132,8 +132,8 @@ class TaskToDo:
     ``uploads`` were left open: recording, key and upload id of each, and of ``begun``,
     recording and key, nobody knows whether one was.  ``phase`` is
     whether the call is over (`rules.finality.Phase`), ``first_seen_ms`` when it was listed first, and
-    ``times`` says of stored recordings when they begin and end, ``without_id`` of those that are not stored and
-    were named without an id.  ``denied`` is what the media host
+    ``times`` says of stored recordings when they begin and end, ``unstored`` of those that are not at rest.
+    ``denied`` is what the media host
     said of recordings that came back for a fresh URL (`rules.finality.is_gone`), ``bare`` that
     nothing but its id is known.
     """
@@ -151,7 +151,7 @@ class TaskToDo:
     denied: dict[str, str] = field(default_factory=dict)
     bare: bool = False
     begun: list[tuple[str, str]] = field(default_factory=list)
-    without_id: dict[str, list[int | None]] = field(default_factory=dict)
+    unstored: dict[str, list[int | None]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, task: Task, before: Before, interrupted: InterruptedWork) -> TaskToDo:
@@ -164,7 +164,7 @@ class TaskToDo:
             uploads=[(each.recording_id, each.key, each.upload_id) for each in interrupted.uploads],
             first_seen_ms=before.first_seen_ms,
             times=_times(before.stored),
-            without_id=_times(before.without_id),
+            unstored=_times(before.unstored),
             begun=[(each.recording_id, each.key) for each in interrupted.started],
         )
 
@@ -177,10 +177,10 @@ class TaskToDo:
 
     def before(self) -> Before:
         """Return what was known of the task when it was handed out."""
-        stored, without_id = (
-            {name: Times(*times) for name, times in each.items()} for each in (self.times, self.without_id)
+        stored, unstored = (
+            {name: Times(*times) for name, times in each.items()} for each in (self.times, self.unstored)
         )
-        return Before(self.first_seen_ms, stored, self.holder, without_id)
+        return Before(self.first_seen_ms, stored, self.holder, unstored)
 
     def task(self) -> Task:
         """Return as much of the task as is known here."""
