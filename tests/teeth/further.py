@@ -175,8 +175,8 @@ FURTHER = (
         (
             Edit(
                 "TaskVerdicts.stored",
-                "await self._ledger.stored(task_id, recording_id, found, run_id=self._run_id, already=stored.already, main_place=stored.main_place, flags=stored.flags, now_ms=self._now_ms(), upload_id=stored.upload_id, span=(recording.start_ms, recording.stop_ms) if replaced else None)",
-                "self._emit(events.RecordingStored(task_id, recording_id, found.key, found.size, 0, seconds))\nawait self._ledger.stored(task_id, recording_id, found, run_id=self._run_id, already=stored.already, main_place=stored.main_place, flags=stored.flags, now_ms=self._now_ms(), upload_id=stored.upload_id, span=(recording.start_ms, recording.stop_ms) if replaced else None)",
+                "await self._ledger.stored(task_id, recording_id, found, run_id=self._job.run_id, already=stored.already, main_place=stored.main_place, flags=stored.flags, now_ms=self._now_ms(), upload_id=stored.upload_id, span=(recording.start_ms, recording.stop_ms) if replaced else None)",
+                "self._emit(events.RecordingStored(task_id, recording_id, found.key, found.size, 0, seconds))\nawait self._ledger.stored(task_id, recording_id, found, run_id=self._job.run_id, already=stored.already, main_place=stored.main_place, flags=stored.flags, now_ms=self._now_ms(), upload_id=stored.upload_id, span=(recording.start_ms, recording.stop_ms) if replaced else None)",
             ),
             Edit(
                 "TaskVerdicts.stored",

@@ -50,7 +50,7 @@ def attachments(task_id: str, entry: dict[str, object], rows: Sequence[object]) 
     ]
 
 
-def artefacts(entry: dict[str, object]) -> Iterator[tuple[Kind, dict[str, object]]]:
+def other_rows(entry: dict[str, object]) -> Iterator[tuple[Kind, dict[str, object]]]:
     """Yield the transcripts and screen recordings of an entry."""
     for field, kind in LISTS.items():
         value = entry.get(field)

@@ -22,12 +22,12 @@ from wxrec_async.rules.ids import canonical, is_uuid
 from wxrec_async.rules.redact import one_line, redact_text
 from wxrec_async.webex import unread
 from wxrec_async.webex.attachments import (
-    artefacts,
     attachments,
     audio_and_other,
     file_name,
     lists_missing,
     named_id,
+    other_rows,
     with_distinct_ids,
 )
 from wxrec_async.webex.completeness import concerned, errors_in, says_more
@@ -233,7 +233,7 @@ class _Heard:
         rows, missing = _recording_rows(entry)
         audio, other = audio_and_other(rows)
         self.rows += audio
-        self.others += artefacts(entry)
+        self.others += other_rows(entry)
         self.beside += attachments(task_id, entry, other)
         if self._kinds and lists_missing(entry, self._kinds):
             missing = "list_missing"

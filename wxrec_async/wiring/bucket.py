@@ -16,7 +16,7 @@ from wxrec_async.events import Emit
 from wxrec_async.ledger.records import Identity
 from wxrec_async.ledger.rows import Hash
 from wxrec_async.ledger.store import SqliteLedger, open_ledger, open_reader
-from wxrec_async.plumbing.names import is_misnamed
+from wxrec_async.plumbing.host_names import is_misnamed
 from wxrec_async.plumbing.reach import NetworkMonitor
 from wxrec_async.plumbing.retrying import OperationFailed
 from wxrec_async.rules.diagnosis import EXIT_NO_ANSWER

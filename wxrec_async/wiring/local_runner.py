@@ -20,7 +20,7 @@ from wxrec_async.flow.run_log import RunLog
 from wxrec_async.flow.summary import EXIT_NO_ANSWER, EXIT_USAGE, Ending, Summary
 from wxrec_async.ledger.records import CatchUp, Everything, Scope
 from wxrec_async.model import Window
-from wxrec_async.plumbing.names import has_address
+from wxrec_async.plumbing.host_names import has_address
 from wxrec_async.rules.follow_schedule import Look
 from wxrec_async.rules.media_urls import host_of
 from wxrec_async.rules.server_time import believed_ms

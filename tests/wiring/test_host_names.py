@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wxrec_async.plumbing.names import is_misnamed
+from wxrec_async.plumbing.host_names import is_misnamed
 
 pytestmark = pytest.mark.anyio
 
