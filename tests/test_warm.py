@@ -14,8 +14,10 @@ import pytest
 from tests import warm
 
 PROGRAM = """
-import json, os, random, sys, time, warnings
+import json, os, random, signal, sys, time, warnings
 if "wait" in sys.argv:
+    # In the background of a shell it is ignored, and who is started there is born so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print("waiting", flush=True)
     time.sleep(600)
 try:
