@@ -63,6 +63,11 @@ class TaskSearch:
         self._url = search_url(settings, org_id)
         self._left_out: set[str] = set()
 
+    @property
+    def answered(self) -> bool:
+        """Whether Search has answered anything yet, be it a refusal."""
+        return self._calls.answered
+
     async def search_page(self, window: Window, cursor: str = "") -> SearchPage:
         """Return one page of the contacts created in ``window``, up to 250 in no promised order.
 

@@ -51,6 +51,11 @@ class WebexClients:
     older: TaskSearch | None = None
     records: ContactRecords | None = None
 
+    @property
+    def answered(self) -> bool:
+        """Whether Webex has answered anything yet, be it a refusal by one of its two lists."""
+        return self.client.answered or (self.older is not None and self.older.answered)
+
 
 def trusted_tls_context(settings: Settings) -> ssl.SSLContext:
     """Return the one TLS context; raises `ConfigError` when the CA bundle cannot be used."""

@@ -88,7 +88,7 @@ class LocalRunner:
                 # A refresh token that was renewed and not saved would be lost with us: the old one is void.
                 with anyio.CancelScope(shield=True):
                     saved = await self._webex.refresher.save_pending()
-            if log.incomplete and not self._webex.client.answered:
+            if log.incomplete and not self._webex.answered:
                 ending = ending.or_refused(await self._nobody_answered())
             return await log.finish(replace(ending, token_unsaved=not saved), shape)
 
