@@ -85,7 +85,7 @@ def test_a_bucket_elsewhere_is_told_with_its_region(
             unknown("bucket", "b may not be looked at (s3:ListBucket); writing is tried below"),
         ),
         (HTTPStatusError(400, code="Odd"), Finding("bucket", False, "answered 400 Odd", "", 3)),
-        (TimedOut("slow"), Finding("bucket", False, "slow", NETWORK, 3)),
+        (TimedOut("slow"), Finding("bucket", False, "slow", NETWORK, 8)),
     ],
 )  # fmt: skip
 def test_a_bucket_that_cannot_be_looked_at_says_whose_fault_it_is(refusal: WxrecError, expected: Finding) -> None:
@@ -108,7 +108,7 @@ def test_a_bucket_that_cannot_be_looked_at_says_whose_fault_it_is(refusal: Wxrec
         (HTTPStatusError(500), Finding("n", False, "answered 500", "", 3)),
         (RunStopped("stopped"), bad("n", "stopped", SETTINGS, 2)),
         (ConfigError("odd"), bad("n", "odd", SETTINGS, 2)),
-        (TimedOut("slow"), Finding("n", False, "slow", NETWORK, 3)),
+        (TimedOut("slow"), Finding("n", False, "slow", NETWORK, 8)),
     ],
 )  # fmt: skip
 def test_a_denied_call_names_the_permission_and_what_it_is_for(refusal: WxrecError | None, expected: Finding) -> None:
