@@ -157,7 +157,7 @@ GONE = (
         "gone_though_named_again",
         "what was gone and is named again stays gone",
         (TextEdit("add", "? AND state = 'gone'", "? AND state = 'no such'"),),
-        FLOW,
+        ("tests/ledger/test_contract_sqlite.py", *FLOW),
     ),
 )
 
