@@ -26,7 +26,9 @@ n IN (SELECT n FROM tasks WHERE id IN (
     WHERE substr(id, -{LEFT_BEHIND}, 1) = '#' AND kind IN (SELECT value FROM json_each(:kinds))))
 """  # noqa: S608 - a constant
 # Since it was seen first, not since now: by the servers' time, heard of later in the run, that may be ahead yet.
-_LOOK_AGAIN = f"UPDATE tasks SET next_ask_ms = first_seen_ms WHERE state = 'captured' AND {_LEFT_OF}"  # noqa: S608
+_LOOK_AGAIN = f"""
+UPDATE tasks SET next_ask_ms = first_seen_ms WHERE state = 'captured' AND {_LEFT_OF}
+"""  # noqa: S608 - likewise
 # Of these nothing was known but their rows, which speak of recordings alone, or an answer that had no audio.
 _ASK = f"""
 UPDATE tasks SET state = 'listed', reason = '', evidence = '', changed_ms = :now
