@@ -156,7 +156,7 @@ LIMITS = {
     "function lines, longest": 45,
     "functions without all types": 0,
     "comments per 100 lines of code": -3,
-    "lines of code": 36_480,
+    "lines of code": 36_490,
 }
 NOBODY_IMPORTS = {
     "cli": "embedding is first class: nothing needs the command line",
