@@ -22,8 +22,8 @@ from wxrec_async.webex.calls import ApiCalls, read_apart
 from wxrec_async.webex.completeness import errors_in
 from wxrec_async.webex.lenient import as_dict, as_task_id
 from wxrec_async.webex.parse import answer_of, cut_words
-from wxrec_async.webex.search import ABSENT, FORBIDDEN, REFUSED, search_url
-from wxrec_async.webex.search_parse import MAX_ERROR_CHARS, SearchRefused, unknown_fields
+from wxrec_async.webex.search import ABSENT, REFUSED, search_url, without_unknown_fields
+from wxrec_async.webex.search_parse import MAX_ERROR_CHARS, SearchRefused, among
 
 _PLAIN = """
     status channelType createdTime endedTime origin destination contactReason direction terminationType channelSubType
@@ -73,9 +73,8 @@ class FoundRecords:
 def records_body(window: Window, task_ids: Sequence[str], left_out: Collection[str] = ()) -> bytes:
     """Write the request for the records of tasks created in ``window``, without the fields ``left_out``."""
     span = f"from:{window.from_ms - 1},to:{window.to_ms + 1}"
-    wanted = ",".join(f"{{id:{{equals:{json.dumps(each)}}}}}" for each in task_ids)  # GraphQL quotes text as JSON does
     fields = " ".join(["id", *(text for name, text in FIELDS.items() if name not in left_out)])
-    query = f"{{taskDetails({span},filter:{{or:[{wanted}]}}){{tasks{{{fields}}}pageInfo{{hasNextPage endCursor}}}}}}"
+    query = f"{{taskDetails({span},{among(task_ids)}){{tasks{{{fields}}}pageInfo{{hasNextPage endCursor}}}}}}"
     return json.dumps({"query": query}, separators=(",", ":")).encode()
 
 
@@ -123,28 +122,17 @@ class ContactRecords:
 
         async def attempt() -> FoundRecords:
             try:
-                return await self._ask(window, task_ids)
+                return await without_unknown_fields(lambda: self._ask(window, task_ids), self._left_out, FIELDS)
+            except SearchRefused as refusal:
+                raise OperationFailed(GiveUp("search_refused"), refusal) from None
             except HTTPStatusError as refusal:
                 # 403 to this call alone is no reason to end a run: the other calls have the permission they need.
-                if refusal.status in (*ABSENT, *REFUSED, FORBIDDEN):
+                if refusal.status in ABSENT + REFUSED:
                     raise OperationFailed(GiveUp("search_refused"), refusal) from None
                 raise
 
         return await self._retrier.run("contact_records", attempt)
 
     async def _ask(self, window: Window, task_ids: Sequence[str]) -> FoundRecords:
-        """Ask, with fewer fields each time Search says that it does not know some."""
-        while True:
-            try:
-                answer = await self._calls.post(self._url, records_body(window, task_ids, self._left_out), tracked=True)
-                return await read_apart(answer.body, lambda body: read_records(body, task_ids))
-            except SearchRefused as refusal:
-                unknown = unknown_fields(refusal.words, self._left_out, FIELDS)
-                if not unknown:
-                    raise OperationFailed(GiveUp("search_refused"), refusal) from None
-            except HTTPStatusError as refusal:
-                unknown = unknown_fields(refusal.words, self._left_out, FIELDS) if refusal.status in REFUSED else set()
-                if not unknown:
-                    raise
-            # At least one field less each time, so this ends.
-            self._left_out |= unknown
+        answer = await self._calls.post(self._url, records_body(window, task_ids, self._left_out), tracked=True)
+        return await read_apart(answer.body, lambda body: read_records(body, task_ids))

@@ -16,6 +16,8 @@ from wxrec_async.plumbing.retrying import OperationFailed, Retrier
 from wxrec_async.rules.retry import GiveUp
 from wxrec_async.webex.calls import ApiCalls, read_apart
 from wxrec_async.webex.search_parse import (
+    LISTING,
+    SORTED,
     WITNESS,
     SearchRefused,
     count_body,
@@ -37,6 +39,27 @@ def search_url(settings: WebexSettings, org_id: str) -> str:
     """Return where Search is: at the root, without a version."""
     query = f"?{urlencode({'orgId': org_id})}" if org_id else ""
     return f"{settings.api_root}/search{query}"
+
+
+async def without_unknown_fields(ask: Callable[[], Awaitable[T]], left_out: set[str], fields: Collection[str]) -> T:
+    """Ask until Search knows every field that is asked for: those of ``fields`` that it does not get ``left_out``.
+
+    Raises what ``ask`` does when the refusal names no such field.
+    """
+    while True:
+        try:
+            return await ask()
+        except SearchRefused as refusal:
+            unknown = unknown_fields(refusal.words, left_out, fields)
+            if not unknown:
+                raise
+        except HTTPStatusError as refusal:
+            # Met live as a 400; as GraphQL has it, it comes with 200 (above).
+            unknown = unknown_fields(refusal.words, left_out, fields) if refusal.status in REFUSED else set()
+            if not unknown:
+                raise
+        # At least one field less each time, so this ends.
+        left_out |= unknown
 
 
 class TaskSearch:
@@ -120,23 +143,14 @@ class TaskSearch:
         return await self._retrier.run("search", attempt)
 
     async def _ask(self, window: Window, cursor: str, ids: Collection[str] = (), *, partial: bool) -> SearchPage:
-        """Ask, with one field less each time Search says that it does not know one; ``partial``: take what is there."""
-        while True:
-            try:
-                body = search_body(window, cursor, self._left_out, fields=self._fields, ids=ids)
-                answer = await self._calls.post(self._url, body, tracked=True)
-                return _whole(await read_apart(answer.body, read_search), partial=partial)
-            except SearchRefused as refusal:
-                unknown = unknown_fields(refusal.words, self._left_out)
-                if not unknown:
-                    raise
-            except HTTPStatusError as refusal:
-                # Met live as a 400; as GraphQL has it, it comes with 200 (above).
-                unknown = unknown_fields(refusal.words, self._left_out) if refusal.status in REFUSED else set()
-                if not unknown:
-                    raise
-            # At least one field less each time, so this ends.
-            self._left_out |= unknown
+        """Ask for what this Search knows of the fields; ``partial``: take what is there."""
+
+        async def ask() -> SearchPage:
+            body = search_body(window, cursor, self._left_out, fields=self._fields, ids=ids)
+            answer = await self._calls.post(self._url, body, tracked=True)
+            return _whole(await read_apart(answer.body, read_search), partial=partial)
+
+        return await without_unknown_fields(ask, self._left_out, (*LISTING, SORTED))
 
 
 def _whole(page: SearchPage, *, partial: bool) -> SearchPage:

@@ -72,9 +72,7 @@ def search_body(
     """
     arguments = f"from:{window.from_ms - 1},to:{window.to_ms + 1}"
     if ids:
-        # GraphQL quotes text as JSON does.
-        wanted = ",".join(f"{{id:{{equals:{json.dumps(each)}}}}}" for each in ids)
-        arguments += f",filter:{{or:[{wanted}]}}"
+        arguments += f",{among(ids)}"
     sort = "" if SORTED in left_out else "(sort:asc)"
     asked = " ".join(
         [*(name + sort for name in REQUIRED), *(text for name, text in fields.items() if name not in left_out)]
@@ -82,6 +80,12 @@ def search_body(
     arguments += f",pagination:{{cursor:{json.dumps(cursor or FIRST)}}}"
     query = f"{{taskDetails({arguments}){{tasks{{{asked}}}pageInfo{{hasNextPage endCursor}}}}}}"
     return json.dumps({"query": query}, separators=(",", ":")).encode()
+
+
+def among(ids: Collection[str]) -> str:
+    """Write the argument that asks for the contacts of these ids only."""
+    wanted = ",".join(f"{{id:{{equals:{json.dumps(each)}}}}}" for each in ids)  # GraphQL quotes text as JSON does
+    return f"filter:{{or:[{wanted}]}}"
 
 
 def unknown_fields(words: str, left_out: Collection[str] = (), asked: Collection[str] = (*LISTING, SORTED)) -> set[str]:
@@ -104,8 +108,7 @@ def read_search(body: bytes) -> SearchPage:
     rows, info = found.get("tasks"), as_dict(found.get("pageInfo"))
     # Errors and rows together are a page with a `trouble`: what is there may be better than nothing.
     if errors and not isinstance(rows, list):
-        text = json.dumps(errors)[:MAX_ERROR_CHARS]
-        raise SearchRefused(f"Search answered with an error: {_errors(errors)}", text)
+        raise _refusal(errors)
     more = as_flag(info.get("hasNextPage"))
     # Where `hasNextPage` is missing: a null cursor marks the last page in all of Cisco's samples.
     if more is None and "endCursor" in info:
@@ -144,8 +147,7 @@ def read_counts(body: bytes) -> SearchCounts:
     """
     answer = answer_of(body)
     if errors := errors_in(answer):
-        text = json.dumps(errors)[:MAX_ERROR_CHARS]
-        raise SearchRefused(f"Search answered with an error: {_errors(errors)}", text)
+        raise _refusal(errors)
     rows = as_dict(as_dict(answer.get("data")).get("taskDetails")).get("tasks")
     if not isinstance(rows, list):
         raise InvalidResponse("the answer of Search is no list of counts")
@@ -204,6 +206,10 @@ def _witness(row: object) -> SearchRow | None:
         as_flag(said.get("isRecordingDeleted")),
         as_flag(said.get("isActive")),
     )
+
+
+def _refusal(errors: object) -> SearchRefused:
+    return SearchRefused(f"Search answered with an error: {_errors(errors)}", json.dumps(errors)[:MAX_ERROR_CHARS])
 
 
 def _errors(errors: object) -> str:
