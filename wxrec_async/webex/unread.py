@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from wxrec_async.model import Recording, Task
 from wxrec_async.rules import said
@@ -37,17 +37,23 @@ _NAMED = ("id", "name")
 
 def of_task(row: Mapping[str, object], task: Task) -> str:
     """Return as `said.kept` writes it what a row of the list of tasks says beyond ``task``, which was read of it."""
-    left: dict[str, object] = {}
     fields = as_dict(row.get("attributes"))
-    for name, value in fields.items():
-        ours = OF_TASK.get(name)
-        if ours is None:
-            if not _says_who(name, value, fields):
-                left[name] = value
-        elif value is not None and getattr(task, ours) is None:
-            left[name] = value
+    left = _unread(fields, OF_TASK, task, lambda name, value: _says_who(name, value, fields))
     _add_beside(left, row, ("id",))
     return said.kept(left)
+
+
+def _unread(
+    fields: Mapping[str, object], known: Mapping[str, str], read: object, is_read: Callable[[str, object], bool]
+) -> dict[str, object]:
+    """Return the fields that ``read`` has no value of; ``is_read`` judges those of no name in ``known``."""
+    left = {}
+    for name, value in fields.items():
+        ours = known.get(name)
+        lost = value is not None and getattr(read, ours) is None if ours else not is_read(name, value)
+        if lost:
+            left[name] = value
+    return left
 
 
 def _says_who(name: str, value: object, fields: Mapping[str, object]) -> bool:
@@ -64,15 +70,8 @@ def _says_who(name: str, value: object, fields: Mapping[str, object]) -> bool:
 
 def of_recording(row: Mapping[str, object], recording: Recording) -> str:
     """Return as `said.kept` writes it what a row of captures says beyond ``recording``; never its signed URL."""
-    left: dict[str, object] = {}
     fields = as_dict(row.get("attributes"))
-    for name, value in fields.items():
-        ours = OF_RECORDING.get(name)
-        if ours is None:
-            if not _is_read(name, value, recording):
-                left[name] = value
-        elif value is not None and getattr(recording, ours) is None:
-            left[name] = value
+    left = _unread(fields, OF_RECORDING, recording, lambda name, value: _is_read(name, value, recording))
     told = ("id", "segment") if isinstance(row.get("segment"), bool | None) else ("id",)
     _add_beside(left, row, told)
     return said.kept(left)
