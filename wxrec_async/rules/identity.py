@@ -110,10 +110,10 @@ def _earlier_names(recordings: Sequence[Recording], known: Mapping[str, Known]) 
 
     By their start; of two that began together nothing says which it is, so neither is taken for it.
     """
-    named = {each.id for each in recordings}
+    not_named = known.keys() - {each.id for each in recordings}
     found: dict[str, str] = {}
     for each in recordings:
-        same = [] if each.id in known else [name for name in known.keys() - named if _is_same(each, name, known[name])]
+        same = [] if each.id in known else [name for name in not_named if _is_same(each, name, known[name])]
         if len(same) == 1:
             found[each.id] = same[0]
     claims = Counter(found.values())
@@ -121,9 +121,12 @@ def _earlier_names(recordings: Sequence[Recording], known: Mapping[str, Known]) 
 
 
 def _is_same(recording: Recording, name: str, it: Known) -> bool:
-    if is_unnamed(name) is is_unnamed(recording.id) or None in (recording.start_ms, it.start_ms):
-        return False
-    return not is_other(it.start_ms, recording.start_ms)
+    """Say whether only one of the two came with its id, so that the start alone can tell, and does."""
+    return is_unnamed(name) is not is_unnamed(recording.id) and _begin_together(recording, it)
+
+
+def _begin_together(one: Known, other: Known) -> bool:
+    return None not in (one.start_ms, other.start_ms) and not is_other(one.start_ms, other.start_ms)
 
 
 def _told_apart(recording: Recording, stored: Mapping[str, Known]) -> Recording:
@@ -138,7 +141,7 @@ def same_recording(asked: Recording, fresh: Recording) -> bool:
     named_as = asked.named_as or asked.id
     if is_unnamed(named_as) is not is_unnamed(fresh.id):
         # Only one of the answers had its id, so that the start alone can tell.
-        return None not in (asked.start_ms, fresh.start_ms) and not is_other(asked.start_ms, fresh.start_ms)
+        return _begin_together(asked, fresh)
     return canonical(fresh.id) == canonical(named_as) and not is_other(asked.start_ms, fresh.start_ms)
 
 

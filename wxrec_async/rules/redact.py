@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 MASK = "***"
 MAX_PASSES = 6
@@ -67,18 +67,27 @@ _JWT = re.compile(r"(?<![\w\-])eyJ[\w\-]{8,}\.[\w\-]+\.[\w\-]*")
 
 def redact_url(url: str) -> str:
     """Keep scheme, host and a short hash of the path: enough to tell two URLs apart, nothing to fetch with."""
-    plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), url).replace("\\/", "/")
-    try:
-        pieces = urlsplit(plain)
-        host, port = pieces.hostname or "unknown", pieces.port
-    except ValueError:
+    found = _taken_apart(url)
+    if found is None:
         return MASK
+    pieces, origin = found
     # A short URL without a query only tells where a request went; `/~` and a hash is what is written below.
     bare = not (pieces.query or pieces.fragment or "@" in pieces.netloc or pieces.path.count("/") > 3)
     if bare and (len(url) < 160 or _SHORTENED.fullmatch(pieces.path)):
         return url
     digest = hashlib.sha256(pieces.path.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    return f"{pieces.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}/~{digest}"
+    return f"{origin}/~{digest}"
+
+
+def _taken_apart(url: str) -> tuple[SplitResult, str] | None:
+    """Return a URL's pieces, and its scheme, host and port as text; None when it is none."""
+    plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), url).replace("\\/", "/")
+    try:
+        pieces = urlsplit(plain)
+        host, port = pieces.hostname or "unknown", pieces.port
+    except ValueError:
+        return None
+    return pieces, f"{pieces.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
 
 
 def redact_text(text: str) -> str:
@@ -112,13 +121,8 @@ def bare_urls(text: str) -> str:
 
 
 def _bare_url(url: str) -> str:
-    plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), url).replace("\\/", "/")
-    try:
-        pieces = urlsplit(plain)
-        host, port = pieces.hostname or "unknown", pieces.port
-    except ValueError:
-        return MASK
-    return f"{pieces.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}{pieces.path}"
+    found = _taken_apart(url)
+    return MASK if found is None else f"{found[1]}{found[0].path}"
 
 
 def mask_secrets(text: str) -> str:
